@@ -1,0 +1,57 @@
+import type { FunctionSettings } from './function.js'
+import type { ExecutionRecord } from './record.js'
+
+/**
+ * One change to the store. Each can be repeated without harm and lands in the order given, so whoever writes may send
+ * a batch again when it does not know whether the first time arrived.
+ */
+export type StoreWrite =
+  /** The execution has begun. Written only where no record of that id is; a later `end` is never undone by it. */
+  | { readonly kind: 'begin'; readonly record: ExecutionRecord }
+  /** Bytes of its output, at their offset. */
+  | { readonly kind: 'output'; readonly id: string; readonly offset: number; readonly bytes: Buffer }
+  /** The execution has ended: its record and output expire RECORD_TTL_MS from now. */
+  | { readonly kind: 'end'; readonly record: ExecutionRecord }
+
+/**
+ * Where functions, execution records and output are kept. Every method rejects with StoreUnavailable when the store
+ * does not take or give now (away, full, read-only, loading); none waits longer than its connection's time limit.
+ * May be opened by several threads and processes at once.
+ */
+export interface Store {
+  /** Where it is, for people: an address without its password, or a folder. */
+  readonly address: string
+
+  /** Every function readable under the contract's keys; the ones that are not are reported through `unreadable`. */
+  functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]>
+  /** Stored when it resolves. */
+  putFunction(settings: FunctionSettings): Promise<void>
+
+  /**
+   * Records an execution as begun, unless a record of its id exists: then false, and nothing is changed.
+   * Repeating it with the same record answers true again.
+   */
+  begin(record: ExecutionRecord): Promise<boolean>
+  exists(id: string): Promise<boolean>
+  /** All of the batch, in order. On rejection any part of it may have landed; write it again. */
+  write(batch: readonly StoreWrite[]): Promise<void>
+  record(id: string): Promise<ExecutionRecord | undefined>
+  /** Bytes [from, to) of the output, fewer where it ends before; empty where there is none. */
+  output(id: string, from: number, to: number): Promise<Buffer>
+  outputLength(id: string): Promise<number>
+
+  /** Puts off the expiry of records of running executions and of their output to RECORD_TTL_MS from now. */
+  renewLeases(ids: readonly string[]): Promise<void>
+  /** Ends every record this agent left `running`, as failed with `error`; answers how many. */
+  endLeftovers(agentId: string, error: string): Promise<number>
+  /** Deletes what has expired, where the store does not do that itself. */
+  purgeExpired(): Promise<void>
+
+  close(): Promise<void>
+}
+
+/** The store does not take or give now; trying again later is right. */
+export class StoreUnavailable extends Error {
+  readonly code = 'STORE_UNAVAILABLE'
+  override readonly name = 'StoreUnavailable'
+}

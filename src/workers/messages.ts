@@ -1,0 +1,124 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { RunAs } from '../os/platform.js'
+import type { StoreLocation } from '../store/open.js'
+import type { ExecutionRecord } from '../store/record.js'
+
+/** What crosses between the main thread and the workers. Every type here is structured-cloneable. */
+
+/** Given to each worker thread once, as its workerData. */
+export interface WorkerSetup {
+  readonly agentId: string
+  readonly store: StoreLocation
+  /** Where this agent keeps files that outlive a restart but not the node: the write-ahead of the store, FIFOs. */
+  readonly stateDir: string
+  readonly runAs?: RunAs
+  /** Kept output of one execution, bytes. */
+  readonly maxOutputBytes: number
+  /** Unstored writes one worker may hold before it refuses new async executions, bytes. */
+  readonly backlogBytes: number
+  readonly logLevel: string
+}
+
+/** One execution's whole life. */
+export interface ExecuteTask {
+  readonly id: string
+  /** Whether the caller chose the id, so that another execution may already have it. */
+  readonly idGiven: boolean
+  readonly async: boolean
+  readonly functionName: string
+  /** Absolute path of the deployed version's folder. */
+  readonly versionDir: string
+  /** Relative to versionDir. */
+  readonly handler: string
+  readonly args: readonly string[]
+  /** The function's own env and the FLUX_ variables. */
+  readonly env: Readonly<Record<string, string>>
+  /** 0: none. */
+  readonly timeoutSeconds: number
+  /** Wait for `go` before the process is started: every slot is taken. */
+  readonly hold: boolean
+  readonly port: MessagePort
+}
+
+/** Why an execution ends other than by its process ending. The first cause wins. */
+export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
+
+/** Main thread to a running task, through its port. */
+export type ToExecution =
+  /** A slot is free: start the process. */
+  | { readonly kind: 'go' }
+  /** Kill it; answered by `ended`, which tells whether this cause won. */
+  | { readonly kind: 'end'; readonly cause: Exclude<EndCause, 'timeout'> }
+  /** The JSON record with the output so far; answered by `snapshot`. */
+  | { readonly kind: 'snapshot'; readonly request: number }
+  /** Output from an offset; answered by `output` as soon as there is any or none will come. */
+  | { readonly kind: 'read'; readonly request: number; readonly offset: number }
+  /** This reader has gone or has been answered for the last time. */
+  | { readonly kind: 'unfollow'; readonly request: number }
+
+/** A running task to the main thread, through its port. */
+export type FromExecution =
+  /** Async only: it is recorded, or waits on disk to be. */
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'refused'; readonly error: string }
+  | { readonly kind: 'started'; readonly pid: number }
+  /** Once: the process group is dead and the outcome is decided. The task itself settles once the record is stored. */
+  | { readonly kind: 'ended'; readonly outcome: Outcome }
+  | { readonly kind: 'snapshot'; readonly request: number; readonly data: Uint8Array }
+  | { readonly kind: 'output'; readonly request: number; readonly part: OutputPart }
+
+/** `end`: no byte follows; with it the record, without its output. */
+export type OutputPart =
+  | { readonly kind: 'bytes'; readonly offset: number; readonly data: Uint8Array }
+  | { readonly kind: 'end'; readonly record: ExecutionRecord }
+
+export interface Outcome {
+  readonly record: ExecutionRecord
+  /** Sync only: the kept output, whole. Empty where the execution is async. */
+  readonly output: Uint8Array
+  /** The cause that won, where one did. */
+  readonly cause?: EndCause
+}
+
+/** The record of an ended execution, from the store. */
+export interface ReadRecordTask {
+  readonly id: string
+}
+
+/** Output of an ended execution, from the store. */
+export interface ReadOutputTask {
+  readonly id: string
+  readonly offset: number
+}
+
+export interface ArchiveLimits {
+  readonly maxEntries: number
+  /** All entries unpacked, bytes. */
+  readonly maxBytes: number
+  /** Unpacked size over packed size, of the whole archive. */
+  readonly maxRatio: number
+}
+
+/** One deploy's whole work, in a worker of its own pool. */
+export interface DeployTask {
+  readonly functionName: string
+  readonly handler: string
+  readonly archive: Uint8Array
+  readonly appsDir: string
+  readonly runAs?: RunAs
+  readonly limits: ArchiveLimits
+}
+
+/** A version of a function's code on disk, never changed once it serves. */
+export interface CodeVersion {
+  /** Absolute path. */
+  readonly dir: string
+  /** SHA-256 of the archive, hexadecimal. */
+  readonly digest: string
+}
+
+export type DeployResult =
+  | { readonly kind: 'deployed'; readonly version: CodeVersion }
+  /** The same archive serves already. */
+  | { readonly kind: 'unchanged'; readonly version: CodeVersion }
+  | { readonly kind: 'refused'; readonly message: string }
