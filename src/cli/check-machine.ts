@@ -1,0 +1,59 @@
+import { access, constants, stat } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { AgentConfig } from '../main/config.js'
+import { platform } from '../os/index.js'
+import { type Finding, fail, ok, warn } from './finding.js'
+
+/** The oldest Node that package.json's `engines` allows. */
+const OLDEST_NODE = [20, 19] as const
+
+/** Whether this Node is one the agent runs on. */
+export function checkNode(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const [oldestMajor, oldestMinor] = OLDEST_NODE
+  if (major > oldestMajor || (major === oldestMajor && minor >= oldestMinor)) return ok('node', process.version)
+  return fail('node', `${process.version} is too old`, `install Node ${OLDEST_NODE.join('.')} or newer`)
+}
+
+/** Whether functions can be run as the configured user. */
+export function checkUser({ runAs }: AgentConfig): Finding {
+  const self = process.platform === 'win32' ? 'this user' : userInfo().username
+  const root = platform.canSwitchUser()
+  if (runAs.kind === 'self') {
+    if (!root) return ok('user', `functions run as the agent's own user, ${self}`)
+    return warn('user', `functions run as ${self}, with all its rights`, 'set run_as to a user of their own')
+  }
+  const user = platform.findUser(runAs.name)
+  if (!user) return fail('user', `there is no user ${runAs.name}`, platform.createUserHint(runAs.name))
+  if (root) return ok('user', `functions run as ${user.name} (uid ${user.uid})`)
+  return fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')
+}
+
+/** Whether the agent can write where it keeps its state and the functions' code. */
+export function checkFolders({ stateDir, appsDir, runAs }: AgentConfig): Promise<Finding[]> {
+  const home = runAs.kind === 'user' ? platform.findUser(runAs.name)?.home : undefined
+  const folders = { state: stateDir, apps: appsDir ?? join(home ?? stateDir, 'apps') }
+  return Promise.all(Object.entries(folders).map(([subject, path]) => checkFolder(subject, path)))
+}
+
+async function checkFolder(subject: string, path: string): Promise<Finding> {
+  const existing = await nearestExisting(path)
+  const mend = `make ${existing} a folder that ${userInfo().username} can write, or configure another one`
+  if (!(await stat(existing)).isDirectory()) return fail(subject, `${existing} is not a folder`, mend)
+  try {
+    await access(existing, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    return fail(subject, `${path} cannot be written (${(error as NodeJS.ErrnoException).code})`, mend)
+  }
+  return ok(subject, existing === path ? path : `${path}, to be made`)
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  const parent = dirname(path)
+  if (parent === path) return path
+  return access(path).then(
+    () => path,
+    () => nearestExisting(parent),
+  )
+}

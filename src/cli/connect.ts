@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import { type ChannelCredentials, type ClientUnaryCall, credentials, type requestCallback } from '@grpc/grpc-js'
+import type { Command } from 'commander'
+import { type AgentConfig, loadConfig, type TlsConfig } from '../main/config.js'
+import {
+  AgentService,
+  type AgentServiceClient,
+  messageLimits,
+  Operations,
+  type OperationsClient,
+  TLS_SERVER_NAME,
+} from '../proto.js'
+import { CommandFailure, explain, isServiceError } from './failure.js'
+
+/** How a command finds its agent and shows who it is; see `connectionOptions`. */
+export interface ConnectionOptions {
+  readonly config?: string
+  readonly address?: string
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+}
+
+/** Both services of one agent, over one channel. */
+export interface AgentConnection {
+  readonly address: string
+  readonly agent: AgentServiceClient
+  readonly operations: OperationsClient
+  close(): void
+}
+
+type TlsFiles = Pick<TlsConfig, 'caCert' | 'certFile' | 'keyFile'>
+
+/** Adds the options that say which agent a command talks to. */
+export function connectionOptions(command: Command): Command {
+  return command
+    .optionsGroup('Which agent:')
+    .option('--config FILE', 'agent.yaml to take address and certificates from (default: $AGENT_CONFIG, ./agent.yaml)')
+    .option('--address HOST:PORT', 'agent to talk to (default: $FLUX_AGENT_ADDRESS, else the one of agent.yaml)')
+    .option('--ca FILE', 'CA certificate the agent is verified by')
+    .option('--cert FILE', 'client certificate')
+    .option('--key FILE', 'key of the client certificate')
+}
+
+/** Runs `use` with a connection to the agent the options name; a gRPC status becomes a failure that says the mend. */
+export async function withAgent<T>(
+  options: ConnectionOptions,
+  use: (connection: AgentConnection) => Promise<T>,
+): Promise<T> {
+  const connection = connect(options)
+  try {
+    return await use(connection)
+  } catch (error) {
+    throw isServiceError(error) ? new CommandFailure(explain(error, connection.address)) : error
+  } finally {
+    connection.close()
+  }
+}
+
+/** The answer of a unary call, or its ServiceError. */
+export function answer<Response>(
+  start: (options: { deadline: number }, done: requestCallback<Response>) => ClientUnaryCall,
+  seconds = 10,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    start({ deadline: Date.now() + seconds * 1000 }, (error, response) => {
+      if (error !== null) reject(error)
+      else if (response !== undefined) resolve(response)
+    })
+  })
+}
+
+/** Opens clients to an address; the channel connects with the first call. */
+export function openConnection(address: string, channelCredentials: ChannelCredentials): AgentConnection {
+  const options = { ...messageLimits, 'grpc.ssl_target_name_override': TLS_SERVER_NAME }
+  const agent = new AgentService(address, channelCredentials, options)
+  const operations = new Operations(address, channelCredentials, { channelOverride: agent.getChannel() })
+  return { address, agent, operations, close: () => agent.close() }
+}
+
+/** Where an agent of this configuration is reached from its own machine. */
+export function localAddress(config: AgentConfig): string {
+  if (config.port === 0) throw new CommandFailure('agent.yaml takes any free port (port: 0): pass --address HOST:PORT')
+  const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
+  return isIPv6(host) ? `[${host}]:${config.port}` : `${host}:${config.port}`
+}
+
+/** Channel credentials from PEM files. */
+export function tlsCredentials({ caCert, certFile, keyFile }: TlsFiles): ChannelCredentials {
+  return credentials.createSsl(readPem(caCert), readPem(keyFile), readPem(certFile))
+}
+
+function connect(options: ConnectionOptions): AgentConnection {
+  const { address = process.env['FLUX_AGENT_ADDRESS'], ca, cert, key } = options
+  if (address !== undefined && !/^.+:\d{1,5}$/.test(address))
+    throw new CommandFailure(`"${address}" is not an address: it needs to be HOST:PORT`)
+  // Whoever says everything needs no agent.yaml: on a node its key may be root's alone to read.
+  if (address && ca && cert && key)
+    return openConnection(address, tlsCredentials({ caCert: ca, certFile: cert, keyFile: key }))
+  const { config } = loadConfig({
+    ...(options.config !== undefined && { file: options.config }),
+    env: process.env,
+    cwd: process.cwd(),
+  })
+  return openConnection(address ?? localAddress(config), chooseCredentials(options, config.tls))
+}
+
+function chooseCredentials({ ca, cert, key }: ConnectionOptions, tls: TlsConfig | undefined): ChannelCredentials {
+  const caCert = ca ?? tls?.caCert
+  const certFile = cert ?? tls?.certFile
+  const keyFile = key ?? tls?.keyFile
+  if (caCert && certFile && keyFile) return tlsCredentials({ caCert, certFile, keyFile })
+  if (ca || cert || key) throw new CommandFailure('agent.yaml has no tls section: pass --ca, --cert and --key together')
+  return credentials.createInsecure()
+}
+
+function readPem(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new CommandFailure(`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`)
+  }
+}

@@ -1,0 +1,106 @@
+import { SingleBar } from 'cli-progress'
+import { Command, InvalidArgumentError } from 'commander'
+import type { DeploymentAck__Output } from '../generated/flux/DeploymentAck.js'
+import { readCode } from './archive.js'
+import { answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { CommandFailure } from './failure.js'
+import { formatBytes } from './format.js'
+import { guessHandler } from './handler.js'
+import { writeJson, writeOut } from './stdout.js'
+
+interface DeployOptions extends ConnectionOptions {
+  readonly handler?: string
+  readonly memoryMb: number
+  readonly cpuMillicores: number
+  readonly timeout: number
+  readonly env: Readonly<Record<string, string>>
+  readonly maxConcurrency: number
+  readonly wait?: boolean
+  readonly json?: boolean
+}
+
+/** 50 MiB over a slow line, then unpacked by the agent. */
+const DEPLOY_SECONDS = 300
+
+/** Code below this is zipped before a bar could be read. */
+const BAR_FROM_BYTES = 4 * 1024 * 1024
+
+/** `flux-agent deploy`: registers a function and brings its code to the agent. */
+export function deployCommand(): Command {
+  return connectionOptions(
+    new Command('deploy')
+      .summary('register a function and deploy its code')
+      .description('Register a function and deploy its code: a folder, zipped with modes and links, or a zip as it is.')
+      .argument('NAME', 'function name')
+      .argument('CODE', 'folder or zip file')
+      .option('--handler FILE', 'program to run, relative to the code (default: the only candidate at the top)')
+      .option('--memory-mb N', 'memory cap (default: none)', wholeNumber, 0)
+      .option('--cpu-millicores N', 'CPU share, 1000 a core (default: none)', wholeNumber, 0)
+      .option('--timeout SECONDS', 'end an execution after this long (default: never)', wholeNumber, 0)
+      .option('--env KEY=VALUE', 'environment variable; can be repeated', variable, {})
+      .option('--max-concurrency N', 'executions at once (default: no limit)', wholeNumber, 0)
+      .option('--wait', 'let executions over --max-concurrency wait instead of being refused')
+      .option('--json', 'print the result as JSON')
+      .addHelpText(
+        'after',
+        `
+Examples:
+  flux-agent deploy hello ./examples/hello
+  flux-agent deploy resize resize.zip --handler bin/resize --memory-mb 256 --timeout 30 --env LEVEL=9`,
+      )
+      .action(deploy),
+  )
+}
+
+async function deploy(name: string, path: string, options: DeployOptions): Promise<void> {
+  const { zip, files } = await withBar((progress) => readCode(path, progress))
+  const handler = options.handler ?? guessHandler(name, files)
+  const config = {
+    name,
+    handler,
+    memory_mb: options.memoryMb,
+    cpu_millicores: options.cpuMillicores,
+    timeout_seconds: options.timeout,
+    env: options.env,
+    max_concurrency: options.maxConcurrency,
+    max_concurrency_behavior: options.wait ? 'wait' : 'exit',
+  }
+  const message = await withAgent(options, async ({ agent }) => {
+    const request = { function_name: name, code_archive: zip, config }
+    const deployed = await answer<DeploymentAck__Output>(
+      (call, done) => agent.DeployFunction(request, call, done),
+      DEPLOY_SECONDS,
+    )
+    if (!deployed.success) throw new CommandFailure(deployed.message)
+    return deployed.message
+  })
+  const bytes = zip.length
+  if (options.json) return writeJson({ name, handler, bytes, message })
+  const chosen = options.handler === undefined ? `${handler}, the only candidate` : handler
+  await writeOut(`deployed ${name} (handler: ${chosen}; ${formatBytes(bytes)})\n`)
+}
+
+/** Shows on a terminal how far `work` is, where it takes long enough to be seen. */
+async function withBar<T>(work: (progress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+  const bar = new SingleBar({ format: 'zipping [{bar}] {percentage}%', clearOnComplete: true, stream: process.stderr })
+  try {
+    return await work((done, total) => {
+      if (!process.stderr.isTTY || total < BAR_FROM_BYTES) return
+      if (!bar.isActive) bar.start(total, 0)
+      bar.update(done)
+    })
+  } finally {
+    bar.stop()
+  }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It needs to be a whole number.')
+  return Number(text)
+}
+
+function variable(text: string, earlier: Record<string, string>): Record<string, string> {
+  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+  if (key === undefined || value === undefined) throw new InvalidArgumentError('It needs to be KEY=VALUE.')
+  return { ...earlier, [key]: value }
+}

@@ -1,0 +1,54 @@
+import { Command } from 'commander'
+import { type LoadedConfig, loadConfig } from '../main/config.js'
+import { checkCertificates } from './check-certificates.js'
+import { checkFolders, checkNode, checkUser } from './check-machine.js'
+import { checkPort, checkStore } from './check-services.js'
+import { type Finding, fail, ok, warn } from './finding.js'
+import { writeJson, writeOut } from './stdout.js'
+
+interface DoctorOptions {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+/** `flux-agent doctor`: whether an agent would run here, and the mend where not. */
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .summary('check whether an agent would run here')
+    .description('Check whether an agent would run here, a line a check with the mend. Exit code 1 where one fails.')
+    .option('--config FILE', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .option('--json', 'print the findings as JSON')
+    .addHelpText('after', '\nExample:\n  sudo flux-agent doctor --config /etc/flux-agent/agent.yaml')
+    .action(async (options: DoctorOptions) => {
+      const findings = await examine(options.config)
+      await (options.json ? writeJson(findings) : writeOut(findings.map(line).join('')))
+      if (findings.some(({ level }) => level === 'fail')) process.exitCode = 1
+    })
+}
+
+async function examine(file: string | undefined): Promise<Finding[]> {
+  const node = checkNode()
+  let loaded: LoadedConfig
+  try {
+    loaded = loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
+  } catch (error) {
+    const mend = 'correct it; the other checks need it'
+    return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, mend))]
+  }
+  const { config, warnings } = loaded
+  return [
+    node,
+    ...(config.file ? [ok('config', config.file)] : []),
+    ...warnings.map((warning) => warn('config', warning)),
+    checkUser(config),
+    ...(await checkFolders(config)),
+    ...checkCertificates(config),
+    await checkStore(config),
+    await checkPort(config),
+  ]
+}
+
+function line({ level, subject, message, mend }: Finding): string {
+  const mark = level === 'fail' ? 'FAIL' : level
+  return `${mark.padEnd(4)}  ${subject.padEnd(12)}  ${message}${mend ? `; ${mend}` : ''}\n`
+}

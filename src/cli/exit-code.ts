@@ -1,0 +1,24 @@
+import { constants } from 'node:os'
+
+/** The exit code of a command that was interrupted by Ctrl-C. */
+export const INTERRUPTED = 130
+
+/** The exit code where the function itself has none to give: not found, at capacity, not started. */
+export const NOT_RUN = 125
+
+/** The exit code that the shell, `timeout` and `docker run` would give for an execution that ended with this error. */
+export function exitCodeOf(error: string): number {
+  if (error === '') return 0
+  const [, code] = /^exit code (\d+)/.exec(error) ?? []
+  if (code !== undefined) return Number(code)
+  if (error.startsWith('execution cancelled')) return INTERRUPTED
+  if (error.startsWith('execution timed out')) return 124
+  const [signal] = /\bSIG[A-Z0-9]+\b/.exec(error) ?? []
+  const number = Object.entries(constants.signals).find(([name]) => name === signal)?.[1]
+  return number === undefined ? NOT_RUN : 128 + number
+}
+
+/** Whether the exit code says it all, as it does for a program run locally. */
+export function isOwnExit(error: string): boolean {
+  return /^(exit code \d+)?$/.test(error)
+}

@@ -1,0 +1,21 @@
+/** What one check of `flux-agent doctor` found. */
+export interface Finding {
+  readonly level: 'ok' | 'warn' | 'fail'
+  /** What was looked at, in a word or two. */
+  readonly subject: string
+  readonly message: string
+  /** What to do about it; only where something is wrong. */
+  readonly mend?: string
+}
+
+export function ok(subject: string, message: string): Finding {
+  return { level: 'ok', subject, message }
+}
+
+export function warn(subject: string, message: string, mend?: string): Finding {
+  return { level: 'warn', subject, message, ...(mend !== undefined && { mend }) }
+}
+
+export function fail(subject: string, message: string, mend: string): Finding {
+  return { level: 'fail', subject, message, mend }
+}

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
+import type { OperationsClient } from '../proto.js'
+import type { ExecutionRecord } from '../store/record.js'
+import { isServiceError } from './failure.js'
+import { writeOut } from './stdout.js'
+
+/** How often a sync execution that has not begun yet is asked for again. */
+const RETRY_MS = 25
+
+/** The output of one execution on its way to stdout: each byte once, whichever answer it comes in. */
+export class OutputPrinter {
+  private printed = 0
+
+  constructor(
+    private readonly operations: OperationsClient,
+    private readonly id: string,
+  ) {}
+
+  /** Prints the output as it comes and answers the record once the execution has ended; rejects with a ServiceError. */
+  async follow(stop?: AbortSignal): Promise<ExecutionRecord> {
+    for await (const record of this.stream(stop)) if (record) return record
+    throw new Error(`the agent ended the output of ${this.id} without its record`)
+  }
+
+  /** Prints the first `end` bytes of the output. */
+  async printUpTo(end: number): Promise<void> {
+    if (end === 0) return
+    for await (const record of this.stream()) if (record || this.printed >= end) return
+  }
+
+  /**
+   * Prints what comes until `stop`. Whatever cuts it short is no failure here: the caller has the execution's answer
+   * to come, with the whole output.
+   */
+  async followUntil(stop: AbortSignal): Promise<void> {
+    while (!stop.aborted) {
+      try {
+        await this.follow(stop)
+        return
+      } catch (error) {
+        if (!isServiceError(error) || error.code !== status.NOT_FOUND) return
+      }
+      await delay(RETRY_MS, undefined, { signal: stop }).catch(() => {})
+    }
+  }
+
+  /** Prints the part of these bytes, the output's from `offset`, that has not been printed. */
+  async print(bytes: Uint8Array, offset = 0): Promise<void> {
+    const fresh = bytes.subarray(Math.max(0, this.printed - offset))
+    this.printed = Math.max(this.printed, offset + bytes.length)
+    if (fresh.length > 0) await writeOut(fresh)
+  }
+
+  /** Prints each chunk before it yields: undefined, or the record that ends the stream. */
+  private async *stream(stop?: AbortSignal): AsyncGenerator<ExecutionRecord | undefined> {
+    const call = this.operations.FollowOutput({ execution_id: this.id, offset: this.printed })
+    // Cancelled after its last read the call still reports an error, which nobody waits for any more.
+    call.on('error', () => {})
+    const cancel = (): void => call.cancel()
+    stop?.addEventListener('abort', cancel)
+    try {
+      for await (const { chunk, record } of call) {
+        if (chunk) await this.print(chunk.data, chunk.offset)
+        yield record && (JSON.parse(record.toString()) as ExecutionRecord)
+      }
+    } finally {
+      stop?.removeEventListener('abort', cancel)
+      cancel()
+    }
+  }
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { cancelCommand } from './cancel.js'
+import { deployCommand } from './deploy.js'
+import { doctorCommand } from './doctor.js'
+import { execCommand } from './exec.js'
+import { CommandFailure } from './failure.js'
+import { logsCommand } from './logs.js'
+import { psCommand } from './ps.js'
+import { statusCommand } from './status.js'
+import { endQuietlyWithReader } from './stdout.js'
+
+function packageVersion(): string {
+  const file = new URL('../../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+function startCommand(): Command {
+  return new Command('start')
+    .summary('run the agent')
+    .description('Run the agent in the foreground until SIGTERM or Ctrl-C.')
+    .option('--config FILE', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
+    .action(async (options: { config?: string }) => {
+      // The agent brings its store, its pools and its log along: no other command should wait for those to load.
+      const { start } = await import('./start.js')
+      await start(options)
+    })
+}
+
+const program = new Command('flux-agent')
+  .description('Runs functions as native processes on this node, and speaks to agents that do.')
+  .version(packageVersion())
+  .enablePositionalOptions()
+  .addCommand(startCommand())
+  .addCommand(deployCommand())
+  .addCommand(execCommand())
+  .addCommand(logsCommand())
+  .addCommand(cancelCommand())
+  .addCommand(psCommand())
+  .addCommand(statusCommand())
+  .addCommand(doctorCommand())
+  .addHelpText(
+    'after',
+    `
+Try it:
+  flux-agent start &
+  flux-agent deploy hello ./examples/hello
+  flux-agent exec hello world`,
+  )
+
+endQuietlyWithReader()
+try {
+  await program.parseAsync()
+} catch (error) {
+  // A ConfigError has a line for each wrong value.
+  for (const line of (error as Error).message.split('\n')) console.error(`flux-agent: ${line}`)
+  process.exitCode = error instanceof CommandFailure ? error.exitCode : 1
+}

@@ -1,0 +1,45 @@
+import { Command } from 'commander'
+import type { HealthCheckResponse__Output } from '../generated/flux/HealthCheckResponse.js'
+import type { NodeStatusResponse__Output } from '../generated/flux/NodeStatusResponse.js'
+import { answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { formatDuration } from './format.js'
+import { writeJson, writeOut } from './stdout.js'
+
+interface StatusOptions extends ConnectionOptions {
+  readonly json?: boolean
+}
+
+/** `flux-agent status`: how an agent and its node are. */
+export function statusCommand(): Command {
+  return connectionOptions(
+    new Command('status')
+      .summary('show how an agent and its node are')
+      .description('Show how an agent and its node are. Exit code 1 where the agent is not healthy.')
+      .option('--json', 'print it as JSON')
+      .addHelpText('after', '\nExample:\n  flux-agent status --address 10.0.0.7:50052 --cert me.pem --key me-key.pem')
+      .action(async (options: StatusOptions) => {
+        const [health, node] = await withAgent(options, ({ agent }) =>
+          Promise.all([
+            answer<HealthCheckResponse__Output>((call, done) => agent.HealthCheck({}, call, done)),
+            answer<NodeStatusResponse__Output>((call, done) => agent.ReportNodeStatus({}, call, done)),
+          ]),
+        )
+        await (options.json ? writeJson({ ...health, ...node }) : writeOut(describe(health, node)))
+        if (!health.healthy) process.exitCode = 1
+      }),
+  )
+}
+
+function describe(health: HealthCheckResponse__Output, node: NodeStatusResponse__Output): string {
+  const limit = node.max_tasks === 0 ? 'no limit' : `of ${node.max_tasks}`
+  const lines = {
+    agent: `${node.agent_id}, version ${health.version}, ${health.healthy ? 'healthy' : 'NOT healthy'}`,
+    up: formatDuration(node.uptime_seconds * 1000),
+    executions: `${node.active_tasks} (${limit})`,
+    cpu: `${node.cpu_percent.toFixed(1)}%`,
+    memory: `${node.memory_percent.toFixed(1)}% (${node.memory_used_mb} of ${node.memory_total_mb} MB)`,
+  }
+  return Object.entries(lines)
+    .map(([name, value]) => `${`${name}:`.padEnd(12)}${value}\n`)
+    .join('')
+}

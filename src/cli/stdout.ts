@@ -1,0 +1,21 @@
+/** Writes to stdout and waits until it takes more. */
+export function writeOut(data: Uint8Array | string): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.stdout.write(data)) resolve()
+    else process.stdout.once('drain', resolve)
+  })
+}
+
+/** Writes a value as JSON, for a script to read. */
+export function writeJson(value: unknown): Promise<void> {
+  return writeOut(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** Ends the process as the shell does for a program whose reader has gone, without a word. */
+export function endQuietlyWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(141)
+    console.error(`flux-agent: cannot write the output: ${error.message}`)
+    process.exit(1)
+  })
+}

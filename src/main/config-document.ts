@@ -1,0 +1,91 @@
+import { closest } from 'fastest-levenshtein'
+import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
+import type { z } from 'zod'
+import { KNOWN_KEYS, type Settings, settingsSchema } from './config-schema.js'
+
+/** Why the configuration cannot be used: a line for each wrong value, with the file, the key and what is allowed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'CONFIG_INVALID'
+}
+
+type Section = Readonly<Record<string, unknown>>
+
+/** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
+const MAX_ALIASES = 100
+
+/** Reads the text of a configuration file. Throws ConfigError; `name` is the file in its lines. */
+export function readDocument(text: string, name: string): { settings: Settings; warnings: string[] } {
+  const document = withoutBlanks(parse(text, name))
+  return { settings: readSettings(document, name), warnings: unknownKeys(document, name) }
+}
+
+/** Validates keys as they stand in a file. Throws ConfigError. */
+export function readSettings(document: unknown, name: string): Settings {
+  const result = settingsSchema.safeParse(document)
+  if (result.success) return result.data
+  throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, name)).join('\n'))
+}
+
+/** Only the reason and the line of a syntax error are kept: its message quotes the file, which may hold a password. */
+function parse(text: string, name: string): unknown {
+  let documents: unknown[]
+  try {
+    documents = loadAll(text, { schema: FAILSAFE_SCHEMA, maxAliases: MAX_ALIASES })
+  } catch (error) {
+    if (!(error instanceof YAMLException)) throw new ConfigError(`${name}: is not YAML`)
+    throw new ConfigError(`${name}${error.mark ? `:${error.mark.line + 1}` : ''}: ${error.reason}`)
+  }
+  if (documents.length > 1) throw new ConfigError(`${name}: holds ${documents.length} YAML documents; allowed: one`)
+  return documents[0] ?? {}
+}
+
+/** A key without a value counts as not given. */
+function withoutBlanks(value: unknown): unknown {
+  if (!isSection(value)) return value
+  const given = Object.entries(value).filter(([, inner]) => !(typeof inner === 'string' && /^(~|null|)$/.test(inner)))
+  return Object.fromEntries(given.map(([key, inner]) => [key, withoutBlanks(inner)]))
+}
+
+function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function describe(issue: z.core.$ZodIssue, document: unknown, name: string): string {
+  const key = issue.path.join('.')
+  const value = issue.path.reduce<unknown>((inner, step) => (inner as Section | undefined)?.[String(step)], document)
+  if (value === undefined) return `${name}: ${key} is missing; allowed: ${issue.message}`
+  const subject = key === '' ? 'the file' : `${key}:`
+  return `${name}: ${subject} ${shown(value)} is not allowed; allowed: ${issue.message}`
+}
+
+/** A value as an error may show it: without passwords and keys, on one line, short. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value !== 'string') return 'a section'
+  if (value.includes('-----BEGIN')) return 'PEM text'
+  const open = value.replace(/^([a-z]*:\/\/)?.*(?:@|\?|:\/\/:).*$/s, '$1***')
+  return JSON.stringify(open.length > 100 ? `${open.slice(0, 100)}…` : open)
+}
+
+function unknownKeys(document: unknown, name: string): string[] {
+  const everywhere = Object.entries(KNOWN_KEYS).flatMap(([section, keys]) => keysOf(section, keys))
+  return Object.entries(KNOWN_KEYS).flatMap(([section, known]) => {
+    const found = section === '' ? document : (document as Section)[section]
+    const unknown = isSection(found) ? Object.keys(found).filter((key) => !known.includes(key)) : []
+    const candidates = [...keysOf(section, known), ...everywhere]
+    const names = candidates.map(({ key }) => key)
+    return unknown.map((key) => {
+      const near = candidates[names.indexOf(closest(key, names))]
+      return `${name}: unknown key "${join(section, key)}" is ignored; did you mean "${near?.path}"?`
+    })
+  })
+}
+
+function keysOf(section: string, keys: readonly string[]) {
+  return keys.map((key) => ({ key, path: join(section, key) }))
+}
+
+function join(section: string, key: string): string {
+  return section === '' ? key : `${section}.${key}`
+}

@@ -1,0 +1,154 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import type { EndCause, FromExecution, OutputPart, Outcome, ToExecution } from '../workers/messages.js'
+
+export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly error: string }
+
+/** A follower's way of asking for output, one stretch after the other. */
+export interface Follower {
+  /** Output from the offset on, as soon as there is any; undefined once the execution is gone: the store has the rest. */
+  read(offset: number): Promise<OutputPart | undefined>
+  /** No more will be asked. */
+  leave(): void
+}
+
+/** The main thread's end of an execution that a worker supervises. */
+export class Execution {
+  readonly startedAt = new Date()
+  /** The leader's, once it runs. */
+  pid: number | undefined
+  /** Whether it waits for a slot. */
+  queued: boolean
+  /** Set once it has ended. */
+  outcome: Outcome | undefined
+
+  /** Whether it has been recorded; for a sync one it settles with the end. */
+  readonly acceptance: Promise<Acceptance>
+  /** Stays pending where the execution was refused. */
+  readonly ended: Promise<Outcome>
+  /** It has ended or was refused: no process of it is left, nor will be. */
+  readonly over: Promise<void>
+  isOver = false
+  /** Whether a cancel is on its way: a second one comes too late. */
+  cancelling = false
+
+  private readonly answers = new Map<number, (message: FromExecution | undefined) => void>()
+  private requests = 0
+  private open = true
+  private accept: (acceptance: Acceptance) => void = () => {}
+  private settle: (outcome: Outcome) => void = () => {}
+  private finish: () => void = () => {}
+
+  constructor(
+    readonly id: string,
+    readonly functionName: string,
+    readonly async: boolean,
+    private readonly port: MessagePort,
+    hold: boolean,
+  ) {
+    this.queued = hold
+    this.acceptance = new Promise((resolve) => {
+      this.accept = resolve
+    })
+    this.ended = new Promise((resolve) => {
+      this.settle = resolve
+    })
+    this.over = new Promise((resolve) => {
+      this.finish = resolve
+    })
+    port.on('message', (message: FromExecution) => this.hear(message))
+    port.on('close', () => this.close())
+  }
+
+  /** A slot is free. */
+  go(): void {
+    this.queued = false
+    this.tell({ kind: 'go' })
+  }
+
+  /**
+   * Ends it for this cause, unless its end is decided already. Resolves when it is over, with the outcome, which tells
+   * the cause that won; undefined where it was refused.
+   */
+  async end(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
+    this.tell({ kind: 'end', cause })
+    await this.over
+    return this.outcome
+  }
+
+  /** Its JSON record with the output so far; undefined once it is gone. */
+  async snapshot(): Promise<Uint8Array | undefined> {
+    const request = this.requests++
+    const answer = await this.ask(request, { kind: 'snapshot', request })
+    return answer?.kind === 'snapshot' ? answer.data : undefined
+  }
+
+  follow(): Follower {
+    const request = this.requests++
+    return {
+      read: async (offset) => {
+        const answer = await this.ask(request, { kind: 'read', request, offset })
+        return answer?.kind === 'output' ? answer.part : undefined
+      },
+      leave: () => {
+        this.tell({ kind: 'unfollow', request })
+        this.answer(request, undefined)
+      },
+    }
+  }
+
+  /** The thread that supervised it is dead: takes in what it still said, and ends as told unless it had ended. */
+  abandon(outcome: () => Outcome): void {
+    for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port)) this.hear(last.message)
+    if (!this.outcome) this.hear({ kind: 'ended', outcome: outcome() })
+    this.port.close()
+  }
+
+  private hear(message: FromExecution): void {
+    switch (message.kind) {
+      case 'accepted':
+        return this.accept(message)
+      case 'refused':
+        this.accept(message)
+        return this.conclude()
+      case 'started':
+        this.pid = message.pid
+        return
+      case 'ended':
+        this.outcome = message.outcome
+        this.pid = undefined
+        this.accept({ kind: 'accepted' })
+        this.settle(message.outcome)
+        return this.conclude()
+      case 'snapshot':
+      case 'output':
+        return this.answer(message.request, message)
+    }
+  }
+
+  private conclude(): void {
+    this.isOver = true
+    this.finish()
+  }
+
+  private ask(request: number, question: ToExecution): Promise<FromExecution | undefined> {
+    if (!this.open) return Promise.resolve(undefined)
+    return new Promise((resolve) => {
+      this.answers.set(request, resolve)
+      this.tell(question)
+    })
+  }
+
+  private answer(request: number, message: FromExecution | undefined): void {
+    this.answers.get(request)?.(message)
+    this.answers.delete(request)
+  }
+
+  private tell(message: ToExecution): void {
+    this.port.postMessage(message)
+  }
+
+  private close(): void {
+    this.open = false
+    for (const request of [...this.answers.keys()]) this.answer(request, undefined)
+  }
+}

@@ -1,0 +1,161 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { platform } from '../os/index.js'
+import type { ExecutionRecord } from '../store/record.js'
+import type { WriteQueue } from '../store/write-queue.js'
+import type { ExecuteTask, Outcome } from '../workers/messages.js'
+import type { AdmissionControl, Slot } from './admission.js'
+import { Execution } from './execution.js'
+import type { FunctionLease, Functions } from './functions.js'
+import type { SupervisorPool } from './pool.js'
+
+export interface ExecutionRequest {
+  readonly id: string
+  /** Whether the caller chose the id. */
+  readonly idGiven: boolean
+  readonly functionName: string
+  readonly args: readonly string[]
+  readonly async: boolean
+}
+
+export type Started =
+  | { readonly kind: 'started'; readonly execution: Execution }
+  | { readonly kind: 'refused'; readonly error: string }
+
+/**
+ * The executions that are alive: from admission until nothing of them is left to do, which for an async one includes
+ * that its record is stored. Gives each one's slot and version back once, whatever happens. Main thread only.
+ */
+export class Executions {
+  private readonly live = new Map<string, Execution>()
+  private readonly supervised = new Set<Promise<void>>()
+  private stopping = false
+
+  constructor(
+    private readonly agentId: string,
+    private readonly functions: Functions,
+    private readonly admission: AdmissionControl,
+    private readonly pool: SupervisorPool,
+    /** For the records of executions whose thread has died. */
+    private readonly writes: WriteQueue,
+    /** FLUX_ variables of the node. */
+    private readonly nodeEnvironment: () => Record<string, string>,
+  ) {}
+
+  start(request: ExecutionRequest): Started {
+    const { id, functionName: name } = request
+    const lease = this.functions.lease(name)
+    if (!lease) return refused(this.functions.settings(name) ? `function ${name} is not deployed on this agent` : 'function not found')
+    if (this.live.has(id)) {
+      lease.release()
+      return refused('execution ID already exists')
+    }
+    let slot: Slot | undefined
+    const admission = this.admission.request(name, lease.settings.maxConcurrencyBehavior, (granted) => {
+      slot = granted
+      execution.go()
+    })
+    if (admission.kind === 'full') {
+      lease.release()
+      return refused(`function ${name} at capacity`)
+    }
+    if (admission.kind === 'admitted') slot = admission.slot
+    const hold = admission.kind === 'queued'
+    const { port1, port2 } = new MessageChannel()
+    const execution = new Execution(id, name, request.async, port1, hold)
+    this.live.set(id, execution)
+    const giveBack = () => {
+      if (admission.kind === 'queued') admission.ticket.leave()
+      slot?.release()
+      lease.release()
+    }
+    void execution.over.then(giveBack)
+    const supervised = this.supervise(execution, this.task(request, lease, hold, port2))
+    this.supervised.add(supervised)
+    void supervised.then(() => this.supervised.delete(supervised))
+    return { kind: 'started', execution }
+  }
+
+  find(id: string): Execution | undefined {
+    return this.live.get(id)
+  }
+
+  /** Those that are not over, oldest first. */
+  list(): Execution[] {
+    return [...this.live.values()].filter(({ isOver }) => !isOver)
+  }
+
+  /** Whether the agent is stopping: no new execution may be started. */
+  get draining(): boolean {
+    return this.stopping
+  }
+
+  /** Takes no new ones and ends those that wait for a slot. Resolves when the ones that run are over. */
+  async drain(): Promise<void> {
+    this.stopping = true
+    const left = this.list()
+    for (const execution of left) if (execution.queued) void execution.end('stopped')
+    await Promise.all(left.map(({ over }) => over))
+  }
+
+  /** Ends all that run; resolves when they are over. */
+  async stop(): Promise<void> {
+    await Promise.all(this.list().map((execution) => execution.end('stopped')))
+  }
+
+  /** Resolves when nothing is left to do of any, not even a record to store. */
+  async settled(): Promise<void> {
+    await Promise.all(this.supervised)
+  }
+
+  private async supervise(execution: Execution, task: ExecuteTask): Promise<void> {
+    try {
+      await this.pool.execute(task)
+    } catch (error) {
+      if (execution.pid !== undefined) platform.killGroup(execution.pid)
+      execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
+      // The thread may have taken the end of the record with it.
+      const record = execution.outcome?.record
+      if (execution.async && record) await this.store(record)
+    } finally {
+      this.live.delete(execution.id)
+    }
+  }
+
+  private task(request: ExecutionRequest, { settings, version }: FunctionLease, hold: boolean, port: MessagePort): ExecuteTask {
+    const { id, idGiven, async, functionName, args } = request
+    return {
+      id,
+      idGiven,
+      async,
+      functionName,
+      versionDir: version.dir,
+      handler: settings.handler,
+      args,
+      env: { ...settings.env, FLUX_EXECUTION_ID: id, ...this.nodeEnvironment() },
+      timeoutSeconds: settings.timeoutSeconds,
+      hold,
+      port,
+    }
+  }
+
+  private failed(execution: Execution, error: string): Outcome {
+    const record: ExecutionRecord = {
+      execution_id: execution.id,
+      agent_id: this.agentId,
+      function_name: execution.functionName,
+      status: 'failed',
+      error,
+      started_at: execution.startedAt.toISOString(),
+      status_at: new Date().toISOString(),
+    }
+    return { record, output: new Uint8Array() }
+  }
+
+  private store(record: ExecutionRecord): Promise<void> {
+    return new Promise((resolve) => this.writes.push({ kind: 'end', record }, () => resolve()))
+  }
+}
+
+function refused(error: string): Started {
+  return { kind: 'refused', error }
+}

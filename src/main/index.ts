@@ -1,0 +1,181 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Log, logQueueEvent } from '../log.js'
+import { platform } from '../os/index.js'
+import type { RunAs } from '../os/platform.js'
+import { leftoverQueues, replayLeftovers } from '../store/leftovers.js'
+import { openStore } from '../store/open.js'
+import { type Store, StoreUnavailable } from '../store/store.js'
+import { WriteQueue } from '../store/write-queue.js'
+import { VERSION } from '../version.js'
+import { WRITES_DIR } from '../workers/messages.js'
+import { AdmissionControl } from './admission.js'
+import { allowedCallers } from './callers.js'
+import type { AgentConfig } from './config.js'
+import { Deployer } from './deployer.js'
+import { Executions } from './executions.js'
+import { Functions } from './functions.js'
+import { lockStateDir } from './lock.js'
+import { nodeAddresses } from './network.js'
+import { NodeSampler } from './node-status.js'
+import { SupervisorPool } from './pool.js'
+import { Handlers } from './rpc/handler.js'
+import { createServer, listen, shutdown } from './server.js'
+import { serverCredentials } from './tls.js'
+
+const STORE_RETRY_MS = 500
+const STORE_NEWS_MS = 5_000
+const PURGE_MS = 60_000
+/** How long a stop waits for the store to take the last records before they are kept on disk for the next start. */
+const SETTLE_LIMIT_MS = 3_000
+
+/** The agent does not start with this configuration on this machine; the message says what mends it. */
+export class StartRefused extends Error {
+  override readonly name = 'StartRefused'
+  readonly code = 'START_REFUSED'
+}
+
+export interface RunningAgent {
+  /** The one it listens on. */
+  readonly port: number
+  /**
+   * Stops: no new executions, the running ones get the configured time, then are killed and recorded as failed.
+   * Resolves when nothing is left. Called again, it waits for nothing more.
+   */
+  stop(): Promise<void>
+}
+
+/** Starts the agent; resolves once it serves. Waits for its store for as long as that takes. */
+export async function startAgent(config: AgentConfig, log: Log): Promise<RunningAgent> {
+  const runAs = resolveRunAs(config, log)
+  const appsDir = config.appsDir ?? join(runAs?.home ?? config.stateDir, 'apps')
+  const writesDir = join(config.stateDir, WRITES_DIR)
+  const unlock = lockStateDir(config.stateDir)
+  // Before anything is started, since wrong files end the start.
+  const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
+
+  const store = openStore(config.store)
+  const replay = async (queues: readonly string[]) => {
+    const writes = await replayLeftovers(writesDir, store, queues, (why) => log.error(why))
+    if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')
+  }
+  const recovered = await whenAvailable(store, log, async () => {
+    await replay(await leftoverQueues(writesDir))
+    const ended = await store.endLeftovers(config.agentId, 'agent restarted')
+    if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
+    return store.functions((name, why) => log.warn({ function: name, why }, 'stored function is not readable'))
+  })
+
+  const deployer = new Deployer(appsDir, runAs, config.archive)
+  const functions = new Functions((dir) => {
+    deployer.removeVersion(dir).catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
+  })
+  const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
+  for (const settings of recovered) {
+    functions.register(settings)
+    admission.limit(settings.name, settings.maxConcurrency)
+  }
+  for (const { name, version } of await deployer.clean()) functions.serve(name, version)
+
+  const writes = new WriteQueue({
+    store,
+    dir: writesDir,
+    boundBytes: config.backlogBytes,
+    report: (event) => logQueueEvent(log, store, event),
+  })
+  const pool = new SupervisorPool(
+    config.workers,
+    {
+      agentId: config.agentId,
+      store: config.store,
+      stateDir: config.stateDir,
+      ...(runAs && { runAs }),
+      maxOutputBytes: config.maxOutputBytes,
+      backlogBytes: Math.ceil(config.backlogBytes / config.workers),
+      logLevel: config.logLevel,
+    },
+    (queueId) => {
+      log.error('a worker thread has died; its executions are ended and it is replaced')
+      void whenAvailable(store, log, () => replay([queueId]))
+    },
+  )
+  await pool.started()
+
+  const addresses = nodeAddresses(config.network)
+  const executions = new Executions(config.agentId, functions, admission, pool, writes, () => ({
+    ...(addresses.privateIp && { FLUX_NODE_PRIVATE_IP: addresses.privateIp }),
+    ...(addresses.publicIp && { FLUX_NODE_PUBLIC_IP: addresses.publicIp }),
+  }))
+  const sampler = new NodeSampler()
+  const { agentId, maxTasks } = config
+  const services = { agentId, maxTasks, store, functions, admission, executions, pool, deployer, sampler }
+  const server = createServer(services, new Handlers(allowedCallers(config.tls), log))
+  const port = await listen(server, config.host, config.port, tls.credentials)
+  const purge = setInterval(() => {
+    store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))
+  }, PURGE_MS)
+  log.info({ port, host: config.host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
+
+  let hurry: () => void = () => {}
+  const hurried = new Promise<void>((resolve) => {
+    hurry = resolve
+  })
+  let stopping: Promise<void> | undefined
+
+  async function stop(): Promise<void> {
+    const draining = executions.drain()
+    const running = executions.list().length
+    log.info({ running, drain_seconds: config.drainSeconds }, 'stopping')
+    await Promise.race([draining, hurried, sleep(config.drainSeconds * 1000, undefined, { ref: false })])
+    await executions.stop()
+    await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
+    await shutdown(server)
+    clearInterval(purge)
+    sampler.close()
+    addresses.close()
+    tls.close()
+    await Promise.all([pool.close(), writes.close(), deployer.destroy()])
+    await store.close()
+    unlock()
+    log.info('stopped')
+  }
+
+  return {
+    port,
+    stop() {
+      if (stopping) hurry()
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}
+
+/** Does it as soon as the store answers, and says meanwhile what is waited for. */
+async function whenAvailable<T>(store: Store, log: Log, act: () => Promise<T>): Promise<T> {
+  for (let told = -Infinity; ; await sleep(STORE_RETRY_MS)) {
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      if (performance.now() - told < STORE_NEWS_MS) continue
+      told = performance.now()
+      log.warn({ store: store.address, cause: error.message }, 'waiting for the store')
+    }
+  }
+}
+
+function resolveRunAs({ runAs, file }: AgentConfig, log: Log): RunAs | undefined {
+  if (runAs.kind === 'self') {
+    log.warn("run_as is self: functions run as the agent's own user and can reach all that it can")
+    return undefined
+  }
+  if (!platform.canSwitchUser()) {
+    log.warn(`not root: functions run as the agent's own user, not as ${runAs.name}`)
+    return undefined
+  }
+  const user = platform.findUser(runAs.name)
+  if (user) return user
+  throw new StartRefused(
+    `${file ?? 'configuration'}: run_as: user ${runAs.name} does not exist; create it: ${platform.createUserHint(runAs.name)}`,
+  )
+}

@@ -1,0 +1,32 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { platform } from '../os/index.js'
+
+/** Another agent works in the same state folder. */
+export class StateDirInUse extends Error {
+  override readonly name = 'StateDirInUse'
+  readonly code = 'STATE_DIR_IN_USE'
+}
+
+/**
+ * Takes the state folder for this process, so that no second agent replays writes that the first still holds. The lock
+ * of a process that has died counts for nothing. Answers how to give it back. Throws StateDirInUse.
+ */
+export function lockStateDir(stateDir: string): () => void {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  const file = join(stateDir, 'agent.lock')
+  const own = `${process.pid} ${platform.processBirth(process.pid)}\n`
+  for (;;) {
+    try {
+      writeFileSync(file, own, { flag: 'wx', mode: 0o600 })
+      return () => rmSync(file, { force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const [pid, birth] = readFileSync(file, 'utf8').trim().split(' ')
+    if (pid && Number(pid) !== process.pid && birth && platform.processBirth(Number(pid)) === birth) {
+      throw new StateDirInUse(`${stateDir} is in use by process ${pid}; stop it, or give this agent a state_dir of its own`)
+    }
+    rmSync(file, { force: true })
+  }
+}

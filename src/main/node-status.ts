@@ -1,0 +1,74 @@
+import { type CpuInfo, cpus, freemem, totalmem } from 'node:os'
+
+/** Load of the whole machine, in the names of NodeStatusResponse. */
+export interface NodeSample {
+  /** Over all cores, 0 to 100. */
+  readonly cpu_percent: number
+  /** Not available to new processes, 0 to 100. */
+  readonly memory_percent: number
+  readonly memory_total_mb: number
+  readonly memory_used_mb: number
+}
+
+const MiB = 2 ** 20
+
+/** Samples the machine in the background, so that asking never waits. */
+export class NodeSampler {
+  private readonly timer: NodeJS.Timeout
+  private times: CpuTimes = { busy: 0, total: 0 }
+  private sample: NodeSample
+
+  /** Until the second sample, `cpu_percent` is the average since the machine started. */
+  constructor(intervalMs = 1000) {
+    this.sample = this.take()
+    this.timer = setInterval(() => {
+      this.sample = this.take()
+    }, intervalMs).unref()
+  }
+
+  /** The latest sample, at most one interval old. */
+  current(): NodeSample {
+    return this.sample
+  }
+
+  close(): void {
+    clearInterval(this.timer)
+  }
+
+  private take(): NodeSample {
+    const times = sumTimes(cpus())
+    const cpuPercent = busyPercent(this.times, times)
+    this.times = times
+    const total = totalmem()
+    const used = total - freemem()
+    return {
+      cpu_percent: cpuPercent,
+      memory_percent: (used / total) * 100,
+      memory_total_mb: Math.round(total / MiB),
+      memory_used_mb: Math.round(used / MiB),
+    }
+  }
+}
+
+/** Milliseconds over all cores since the machine started. */
+export interface CpuTimes {
+  readonly busy: number
+  readonly total: number
+}
+
+/** The share of busy time between two readings, 0 to 100. A clock that steps back counts as idle. */
+export function busyPercent(before: CpuTimes, after: CpuTimes): number {
+  const total = after.total - before.total
+  const busy = after.busy - before.busy
+  return total > 0 ? Math.min(100, Math.max(0, (busy / total) * 100)) : 0
+}
+
+function sumTimes(cores: readonly CpuInfo[]): CpuTimes {
+  let busy = 0
+  let idle = 0
+  for (const { times } of cores) {
+    busy += times.user + times.nice + times.sys + times.irq
+    idle += times.idle
+  }
+  return { busy, total: busy + idle }
+}

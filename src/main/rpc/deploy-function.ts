@@ -1,0 +1,36 @@
+import type { DeploymentAck } from '../../generated/flux/DeploymentAck.js'
+import type { DeploymentPackage__Output } from '../../generated/flux/DeploymentPackage.js'
+import type { Deployer } from '../deployer.js'
+import { validateFunction } from '../validation.js'
+import { type Registry, register } from './register-function.js'
+
+/**
+ * Unpacks the archive into a new version and puts it to use. A configuration that comes with it is registered once its
+ * code serves, so that a bad archive changes nothing.
+ */
+export async function deployFunction(
+  registry: Registry,
+  deployer: Deployer,
+  { function_name: name, code_archive: archive, config }: DeploymentPackage__Output,
+): Promise<DeploymentAck> {
+  const brought = config && validateFunction(config)
+  if (brought && !brought.ok) return refused(brought.message)
+  if (brought && brought.value.name !== name) {
+    return refused(`function_name ${JSON.stringify(name)} and config.name ${JSON.stringify(brought.value.name)} differ`)
+  }
+  const settings = brought?.value ?? registry.functions.settings(name)
+  if (!settings) return refused('function not registered')
+
+  const result = await deployer.deploy(name, settings.handler, archive)
+  if (result.kind === 'refused') return refused(result.message)
+  registry.functions.serve(name, result.version)
+  if (brought) {
+    const problem = await register(registry, brought.value)
+    if (problem) return refused(`code deployed, but ${problem}`)
+  }
+  return { success: true, message: result.kind === 'unchanged' ? 'function deployed already' : 'function deployed' }
+}
+
+function refused(message: string): DeploymentAck {
+  return { success: false, message }
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto'
+import { type ServerUnaryCall, status } from '@grpc/grpc-js'
+import type { ExecutionRequest__Output } from '../../generated/flux/ExecutionRequest.js'
+import type { ExecutionResponse } from '../../generated/flux/ExecutionResponse.js'
+import type { Execution } from '../execution.js'
+import type { Executions } from '../executions.js'
+import { validateArgs, validateExecutionId } from '../validation.js'
+import { RpcError } from './handler.js'
+
+/** Sync: answers with the outcome. Async: answers once the execution is recorded, and it runs on. */
+export async function executeFunction(
+  executions: Executions,
+  call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
+): Promise<ExecutionResponse> {
+  if (executions.draining) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
+  const { function_name: functionName, execution_id: id, args, async } = call.request
+  const idGiven = id !== ''
+  const wrong = [idGiven || async ? validateExecutionId(id) : undefined, validateArgs(args)].find((check) => check && !check.ok)
+  if (wrong && !wrong.ok) return failure(wrong.message)
+
+  const started = executions.start({ id: idGiven ? id : randomUUID(), idGiven, functionName, args, async })
+  if (started.kind === 'refused') return failure(started.error)
+  const { execution } = started
+  if (!async) endOnHangUp(call, execution)
+
+  const acceptance = await execution.acceptance
+  if (acceptance.kind === 'refused') return failure(acceptance.error)
+  if (async) return { output: Buffer.alloc(0), error: '', duration_ms: 0 }
+  const { record, output } = await execution.ended
+  const { buffer, byteOffset, byteLength } = output
+  return {
+    output: Buffer.from(buffer, byteOffset, byteLength),
+    error: record.error ?? '',
+    duration_ms: record.duration_ms ?? 0,
+  }
+}
+
+/** A sync caller that hangs up or runs out of time takes the process with it. */
+function endOnHangUp(call: ServerUnaryCall<unknown, unknown>, execution: Execution): void {
+  const hangUp = () => {
+    if (!execution.isOver) void execution.end('hangup')
+  }
+  if (call.cancelled) hangUp()
+  else call.on('cancelled', hangUp)
+}
+
+function failure(error: string): ExecutionResponse {
+  return { output: Buffer.alloc(0), error, duration_ms: 0 }
+}

@@ -1,0 +1,54 @@
+import { once } from 'node:events'
+import { type ServerWritableStream, status } from '@grpc/grpc-js'
+import type { FollowOutputRequest__Output } from '../../generated/flux/operations/FollowOutputRequest.js'
+import type { FollowOutputResponse } from '../../generated/flux/operations/FollowOutputResponse.js'
+import type { OutputPart } from '../../workers/messages.js'
+import type { Executions } from '../executions.js'
+import type { SupervisorPool } from '../pool.js'
+import { RpcError } from './handler.js'
+
+/**
+ * Streams output as it comes, then the record. A stretch is asked for when the one before has gone out, so a slow reader
+ * holds up nobody but itself.
+ */
+export async function followOutput(
+  executions: Executions,
+  pool: SupervisorPool,
+  call: ServerWritableStream<FollowOutputRequest__Output, FollowOutputResponse>,
+): Promise<void> {
+  const { execution_id: id, offset: from } = call.request
+  const follower = executions.find(id)?.follow()
+  call.on('cancelled', () => follower?.leave())
+  try {
+    for (let offset = from; !call.cancelled; ) {
+      const part = (await follower?.read(offset)) ?? (await storedOutput(pool, id, offset))
+      if (part.kind === 'end') {
+        call.write({ record: Buffer.from(JSON.stringify(part.record)) })
+        return
+      }
+      const data = Buffer.from(part.data.buffer, part.data.byteOffset, part.data.byteLength)
+      offset = part.offset + data.length
+      if (!call.write({ chunk: { offset: part.offset, data } })) await drained(call)
+    }
+  } finally {
+    follower?.leave()
+  }
+}
+
+async function storedOutput(pool: SupervisorPool, id: string, offset: number): Promise<OutputPart> {
+  const answer = await pool.readOutput({ id, offset })
+  switch (answer.kind) {
+    case 'found':
+      return answer.value
+    case 'absent':
+      throw new RpcError(status.NOT_FOUND, `execution ${id} not found`)
+    case 'unavailable':
+      throw new RpcError(status.UNAVAILABLE, answer.message)
+  }
+}
+
+function drained(call: ServerWritableStream<unknown, unknown>): Promise<unknown> {
+  const gone = new AbortController()
+  call.once('cancelled', () => gone.abort())
+  return once(call, 'drain', { signal: gone.signal }).catch(() => {})
+}

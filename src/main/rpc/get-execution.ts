@@ -1,0 +1,30 @@
+import { status } from '@grpc/grpc-js'
+import type { GetExecutionRequest__Output } from '../../generated/flux/GetExecutionRequest.js'
+import type { GetExecutionResponse } from '../../generated/flux/GetExecutionResponse.js'
+import type { FromStore } from '../../workers/messages.js'
+import type { Executions } from '../executions.js'
+import type { SupervisorPool } from '../pool.js'
+import { RpcError } from './handler.js'
+
+/** The record with the output so far: from the thread that supervises the execution, or once that is over from the store. */
+export async function getExecution(
+  executions: Executions,
+  pool: SupervisorPool,
+  { execution_id: id }: GetExecutionRequest__Output,
+): Promise<GetExecutionResponse> {
+  const execution = executions.find(id)
+  const visible = execution && (execution.async || !execution.isOver)
+  const live = visible ? await execution.snapshot() : undefined
+  const answer: FromStore<Uint8Array> = live ? { kind: 'found', value: live } : await pool.readRecord({ id })
+  switch (answer.kind) {
+    case 'found': {
+      const { buffer, byteOffset, byteLength } = answer.value
+      return { found: true, data: Buffer.from(buffer, byteOffset, byteLength) }
+    }
+    case 'absent':
+      return { found: false, data: Buffer.alloc(0) }
+    case 'unavailable':
+      // The response has no field for an error, and "not found" would be a lie.
+      throw new RpcError(status.UNAVAILABLE, answer.message)
+  }
+}

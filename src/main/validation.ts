@@ -1,0 +1,99 @@
+import type { FunctionConfig__Output } from '../generated/flux/FunctionConfig.js'
+import type { FunctionSettings } from '../store/function.js'
+
+/** A value, or one sentence that says what is wrong, where, and what is allowed. */
+export type Validated<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string }
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+const EXECUTION_ID = /^[\x21-\x7e]{1,200}$/
+const HANDLER_MAX_BYTES = 4096
+
+/** Beyond these a number is a mistake. The timeout's is the longest that a timer takes (2^31-1 ms). */
+const NUMBERS = {
+  cpu_millicores: 1_024_000,
+  memory_mb: 16_777_216,
+  timeout_seconds: 2_147_483,
+  max_concurrency: 1_000_000,
+} as const
+
+/** Checks what RegisterFunction and DeployFunction bring. */
+export function validateFunction(config: FunctionConfig__Output): Validated<FunctionSettings> {
+  const wrong = nameProblem(config.name) ?? handlerProblem(config) ?? numberProblem(config) ?? envProblem(config)
+  if (wrong) return invalid(wrong)
+  const behavior = config.max_concurrency_behavior || 'exit'
+  if (behavior !== 'exit' && behavior !== 'wait') {
+    const value = JSON.stringify(behavior)
+    return invalid(
+      `function ${config.name}: max_concurrency_behavior ${value} is not allowed; allowed: exit, wait or empty`,
+    )
+  }
+  return {
+    ok: true,
+    value: {
+      name: config.name,
+      handler: config.handler,
+      cpuMillicores: config.cpu_millicores,
+      memoryMb: config.memory_mb,
+      timeoutSeconds: config.timeout_seconds,
+      env: config.env,
+      maxConcurrency: config.max_concurrency,
+      maxConcurrencyBehavior: behavior,
+    },
+  }
+}
+
+/** Checks the id a caller gives an execution. */
+export function validateExecutionId(id: string): Validated<string> {
+  if (EXECUTION_ID.test(id)) return { ok: true, value: id }
+  return invalid(
+    `execution_id ${excerpt(id)} is not allowed; allowed: 1 to 200 printable ASCII characters without spaces`,
+  )
+}
+
+/** Checks the arguments for what no process can be given (execve(2)). */
+export function validateArgs(args: readonly string[]): Validated<readonly string[]> {
+  const at = args.findIndex((arg) => arg.includes('\0'))
+  if (at < 0) return { ok: true, value: args }
+  return invalid(`args[${at}] holds a NUL byte, which no process argument can`)
+}
+
+function nameProblem(name: string): string | undefined {
+  if (NAME.test(name)) return undefined
+  return `function name ${excerpt(name)} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`
+}
+
+function handlerProblem({ name, handler }: FunctionConfig__Output): string | undefined {
+  const parts = handler.split('/')
+  const inside = !parts.some((part) => part === '' || part === '.' || part === '..')
+  const portable = !/[\0\\]/.test(handler) && !/^[A-Za-z]:/.test(handler)
+  if (inside && portable && Buffer.byteLength(handler) <= HANDLER_MAX_BYTES) return undefined
+  return `function ${name}: handler ${excerpt(handler)} is not allowed; allowed: a relative path inside the archive, with / and without . or ..`
+}
+
+function numberProblem(config: FunctionConfig__Output): string | undefined {
+  for (const [key, max] of Object.entries(NUMBERS) as [keyof typeof NUMBERS, number][]) {
+    const value = config[key]
+    if (!(value >= 0 && value <= max)) {
+      return `function ${config.name}: ${key} ${value} is not allowed; allowed: 0 (no limit) to ${max}`
+    }
+  }
+  return undefined
+}
+
+function envProblem({ name, env }: FunctionConfig__Output): string | undefined {
+  for (const [key, value] of Object.entries(env)) {
+    if (key === '' || /[=\0]/.test(key)) {
+      return `function ${name}: env name ${excerpt(key)} is not allowed; allowed: not empty, without = and NUL`
+    }
+    if (value.includes('\0')) return `function ${name}: env ${key} holds a NUL byte, which no environment variable can`
+  }
+  return undefined
+}
+
+function invalid(message: string): { ok: false; message: string } {
+  return { ok: false, message }
+}
+
+function excerpt(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text)
+}

@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process'
+import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const BATCH = 64
+const LOW = 16
+const run = promisify(execFile)
+
+/** Both ends of a pipe whose name is gone already. */
+export interface Pipe {
+  /** Non-blocking. */
+  readonly readFd: number
+  readonly writeFd: number
+}
+
+/**
+ * Real pipes for functions' output. Node gives a child socket pairs, one a descriptor: then the order between stdout and
+ * stderr is lost, and /dev/stdout cannot be opened (ENXIO). It cannot call pipe(2) either, so named pipes are made in
+ * batches by mkfifo(1), and each is used once: a process left over from one execution must not reach the next one's.
+ */
+export class Fifos {
+  private readonly stock: string[] = []
+  private refill: Promise<void> | undefined
+  private made = 0
+
+  constructor(private readonly dir: string) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    for (const name of readdirSync(dir)) rmSync(join(dir, name))
+  }
+
+  async take(): Promise<Pipe> {
+    if (this.stock.length < LOW) this.refill ??= this.make().finally(() => (this.refill = undefined))
+    while (this.stock.length === 0) {
+      await (this.refill ??= this.make().finally(() => (this.refill = undefined)))
+    }
+    const path = this.stock.pop() as string
+    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      return { readFd, writeFd: openSync(path, constants.O_WRONLY) }
+    } catch (error) {
+      closeSync(readFd)
+      throw error
+    } finally {
+      unlinkSync(path)
+    }
+  }
+
+  close(): void {
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  private async make(): Promise<void> {
+    const paths = Array.from({ length: BATCH }, () => join(this.dir, String(this.made++)))
+    // The runner must be able to open its own stdout by name; the folder keeps everybody else out.
+    await run('mkfifo', ['-m', '0666', ...paths])
+    this.stock.push(...paths)
+  }
+}

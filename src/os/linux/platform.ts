@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process'
+import { userInfo } from 'node:os'
+import type { Platform, RunAs } from '../platform.js'
+import { killGroup } from './process-group.js'
+import { processStat } from './process-stat.js'
+import { ChildProcessStarter } from './process-starter.js'
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+export const linux: Platform = {
+  createStarter: (scratchDir) => new ChildProcessStarter(scratchDir),
+  killGroup,
+  processBirth,
+  findUser,
+  canSwitchUser: () => process.getuid?.() === 0,
+  createUserHint: (name) => `useradd --system --create-home --home-dir /home/${name} --shell /usr/sbin/nologin ${name}`,
+  baseEnvironment(runAs) {
+    const { username, homedir } = userInfo()
+    return {
+      PATH,
+      HOME: runAs?.home ?? homedir,
+      USER: runAs?.name ?? username,
+      LOGNAME: runAs?.name ?? username,
+      LANG: 'C.UTF-8',
+      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      TMPDIR: '/tmp',
+    }
+  },
+}
+
+function findUser(name: string): RunAs | undefined {
+  let line: string
+  try {
+    line = execFileSync('getent', ['passwd', '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  } catch {
+    return undefined
+  }
+  const [user, , uid, gid, , home] = line.trim().split(':')
+  if (!user || !uid || !gid || !home) return undefined
+  return { name: user, uid: Number(uid), gid: Number(gid), home }
+}
+
+function processBirth(pid: number): string | undefined {
+  const stat = processStat(pid)
+  return stat && stat.state !== 'Z' ? stat.startTime : undefined
+}

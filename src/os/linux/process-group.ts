@@ -1,0 +1,38 @@
+import { readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { processStat } from './process-stat.js'
+
+/** How long a killed group may take to die; longer means a process that the kernel itself cannot end now. */
+const DEATH_LIMIT_MS = 4_000
+
+/** Sends SIGKILL to every process of the group; false when the group has none. From any thread. */
+export function killGroup(pid: number): boolean {
+  return signalGroup(pid, 'SIGKILL')
+}
+
+/** Resolves once no process of a killed group runs any more, at the latest after DEATH_LIMIT_MS. */
+export async function groupDead(pid: number): Promise<void> {
+  const deadline = performance.now() + DEATH_LIMIT_MS
+  for (let wait = 1; signalGroup(pid, 0) && performance.now() < deadline; wait = Math.min(wait * 2, 50)) {
+    // Orphans are reaped by init, at its leisure, and in a container perhaps never: a zombie is dead enough.
+    if (wait >= 8 && !hasLivingMember(pid)) return
+    await sleep(wait)
+    killGroup(pid)
+  }
+}
+
+function signalGroup(pid: number, signal: 'SIGKILL' | 0): boolean {
+  try {
+    return process.kill(-pid, signal)
+  } catch (error) {
+    // EPERM: what is left of the group has changed its user; it is there all the same.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function hasLivingMember(group: number): boolean {
+  return readdirSync('/proc').some((entry) => {
+    const stat = /^\d+$/.test(entry) ? processStat(entry) : undefined
+    return stat?.group === group && stat.state !== 'Z' && stat.state !== 'X'
+  })
+}

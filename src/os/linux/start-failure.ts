@@ -1,0 +1,86 @@
+import { constants, existsSync } from 'node:fs'
+import { access, open } from 'node:fs/promises'
+import { StartFailure, type StartRequest } from '../platform.js'
+
+/** Longer first lines are cut by the kernel as well (BINPRM_BUF_SIZE). */
+const HEAD_BYTES = 256
+const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
+
+/** Files whose head has been found right; deployed versions never change. */
+const checked = new Set<string>()
+const CHECKED_MAX = 10_000
+
+/**
+ * Refuses what the kernel would refuse with ENOEXEC: libuv starts programs by execvp(3), which hands such a file to
+ * /bin/sh instead. A file that cannot be read is left to the start itself to complain about.
+ */
+export async function checkExecutable(file: string): Promise<void> {
+  if (checked.has(file)) return
+  const head = await readHead(file)
+  if (head === undefined) return
+  if (!head.subarray(0, 4).equals(ELF) && head.toString('latin1', 0, 2) !== '#!') {
+    throw new StartFailure('ENOEXEC', `${file} is neither a native program nor a script that begins with #! (ENOEXEC)`)
+  }
+  if (checked.size >= CHECKED_MAX) checked.clear()
+  checked.add(file)
+}
+
+/** What a person needs to know of a failed start: which file, and what is wrong with it. */
+export async function explainFailure(error: unknown, request: StartRequest): Promise<StartFailure> {
+  if (error instanceof StartFailure) return error
+  const code = (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
+  return new StartFailure(code, `${await reason(code, request, error)} (${code})`)
+}
+
+async function reason(code: string, { file, cwd, args, env }: StartRequest, error: unknown): Promise<string> {
+  switch (code) {
+    case 'ENOENT': {
+      if (!existsSync(file)) return `${file} does not exist`
+      if (!existsSync(cwd)) return `working directory ${cwd} does not exist`
+      const interpreter = await interpreterOf(file)
+      return interpreter
+        ? `interpreter ${interpreter} of ${file} does not exist`
+        : `${file} needs a dynamic loader that does not exist`
+    }
+    case 'EACCES': {
+      const interpreter = await interpreterOf(file)
+      return interpreter && !(await executable(interpreter))
+        ? `interpreter ${interpreter} of ${file} may not be executed`
+        : `${file} may not be executed by the user it runs as`
+    }
+    case 'E2BIG': {
+      const bytes = [...args, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
+        .map((text) => Buffer.byteLength(text) + 1)
+        .reduce((sum, length) => sum + length, 0)
+      return `arguments and environment are too long: ${bytes} bytes`
+    }
+    default:
+      return `cannot start ${file}: ${(error as Error).message}`
+  }
+}
+
+async function interpreterOf(file: string): Promise<string | undefined> {
+  const head = (await readHead(file))?.toString('utf8')
+  return head?.match(/^#![ \t]*([^ \t\r\n]+)/)?.[1]
+}
+
+async function executable(file: string): Promise<boolean> {
+  return access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function readHead(file: string): Promise<Buffer | undefined> {
+  try {
+    const handle = await open(file, 'r')
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
+      return buffer.subarray(0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  } catch {
+    return undefined
+  }
+}

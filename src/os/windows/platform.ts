@@ -1,0 +1,36 @@
+import { tmpdir, userInfo } from 'node:os'
+import type { Platform } from '../platform.js'
+import { ChildProcessStarter, killGroup } from './process-starter.js'
+
+export const windows: Platform = {
+  createStarter: () => new ChildProcessStarter(),
+  killGroup,
+  processBirth(pid) {
+    try {
+      process.kill(pid, 0)
+      return 'alive'
+    } catch {
+      return undefined
+    }
+  },
+  findUser: () => undefined,
+  canSwitchUser: () => false,
+  createUserHint: (name) => `run_as: self (functions cannot run as ${name} on Windows)`,
+  baseEnvironment() {
+    const { username, homedir } = userInfo()
+    const systemRoot = process.env['SystemRoot'] ?? 'C:\\Windows'
+    return {
+      PATH: `${systemRoot}\\System32;${systemRoot};${systemRoot}\\System32\\WindowsPowerShell\\v1.0`,
+      HOME: homedir,
+      USER: username,
+      LOGNAME: username,
+      LANG: 'C.UTF-8',
+      TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      TMPDIR: tmpdir(),
+      // Without these, sockets and most runtimes do not start there.
+      SystemRoot: systemRoot,
+      TEMP: tmpdir(),
+      TMP: tmpdir(),
+    }
+  },
+}

@@ -1,0 +1,55 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { ProcessListener, ProcessStarter, RunningProcess, StartRequest } from '../platform.js'
+import { StartFailure } from '../platform.js'
+
+/** Starts processes by child_process; a process and its descendants are ended by taskkill. */
+export class ChildProcessStarter implements ProcessStarter {
+  private readonly running = new Set<number>()
+
+  async start(request: StartRequest, listener: ProcessListener): Promise<RunningProcess> {
+    const child = spawn(request.file, request.args, {
+      cwd: request.cwd,
+      env: request.env,
+      windowsHide: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    if (child.pid === undefined) {
+      const [error] = (await once(child, 'error')) as [NodeJS.ErrnoException]
+      throw new StartFailure(error.code ?? 'UNKNOWN', `cannot start ${request.file}: ${error.message}`)
+    }
+    const pid = child.pid
+    this.running.add(pid)
+    const streams = [child.stdout, child.stderr]
+    for (const stream of streams) stream.on('data', (chunk: Buffer) => listener.output(chunk))
+    child.once('exit', (code, signal) => {
+      this.running.delete(pid)
+      // A descendant that holds the pipes must not delay the end: what was written is in by the next turn.
+      setImmediate(() => {
+        for (const stream of streams) stream.destroy()
+        listener.ended(signal === null ? { kind: 'exited', code: code ?? 0 } : { kind: 'killed', signal })
+      })
+    })
+    return {
+      pid,
+      kill: () => {
+        if (this.running.has(pid)) killGroup(pid)
+      },
+      pause: () => {
+        for (const stream of streams) stream.pause()
+      },
+      resume: () => {
+        for (const stream of streams) stream.resume()
+      },
+    }
+  }
+
+  close(): void {
+    for (const pid of this.running) killGroup(pid)
+  }
+}
+
+/** Ends a process and its descendants (taskkill /F /T). From any thread. */
+export function killGroup(pid: number): void {
+  execFile('taskkill', ['/F', '/T', '/PID', String(pid)], { windowsHide: true }, () => {})
+}

@@ -1,0 +1,261 @@
+import { mkdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import type { FunctionSettings } from './function.js'
+import { functionFromJson, functionToJson } from './function-json.js'
+import { mergeOutputs } from './merge-outputs.js'
+import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
+import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
+
+/** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
+const PURGE_CHUNKS = 1_000
+const PURGE_IDS = 200
+
+type ChunkKey = [id: string, from: number, to: number]
+
+/**
+ * The store in a folder of this node, kept by LMDB. Any number of threads and processes may open it at once.
+ *
+ * A write that has resolved survives the end of the process, however it ends. A power cut may lose the last writes
+ * before it (they reach the disk right after the commit, not before) and never damages older ones.
+ */
+export class EmbeddedStore implements Store {
+  readonly address: string
+  readonly #now: () => number
+  readonly #root: RootDatabase
+  /** By name. */
+  readonly #functions: Database<string, string>
+  /** By id, as JSON. */
+  readonly #records: Database<string, string>
+  /** Output, in chunks that never overlap. */
+  readonly #chunks: Database<Buffer, ChunkKey>
+  /** By id, when record and output expire (epoch ms); what has expired is not there any more, purged or not. */
+  readonly #expiries: Database<number, string>
+  /** The same by time, so that a purge looks only at what has expired. */
+  readonly #byExpiry: Database<string, [at: number, id: string]>
+  readonly #running: Database<string, [agentId: string, id: string]>
+
+  /** Makes the folder, only for its owner, where there is none. `now` is the clock, epoch ms. */
+  constructor(path: string, now: () => number = Date.now) {
+    this.address = path
+    this.#now = now
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
+    this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
+    this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
+    this.#records = this.#root.openDB({ name: 'records', encoding: 'string' })
+    this.#chunks = this.#root.openDB({ name: 'chunks', encoding: 'binary' })
+    this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
+    this.#byExpiry = this.#root.openDB({ name: 'by-expiry', encoding: 'string' })
+    this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
+  }
+
+  functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
+    return this.#read(() => {
+      const functions: FunctionSettings[] = []
+      for (const { key, value } of this.#functions.getRange()) {
+        try {
+          functions.push(functionFromJson(key, value))
+        } catch (error) {
+          unreadable(key, error instanceof Error ? error.message : String(error))
+        }
+      }
+      return functions
+    })
+  }
+
+  putFunction(settings: FunctionSettings): Promise<void> {
+    return this.#transaction(() => this.#functions.putSync(settings.name, functionToJson(settings)))
+  }
+
+  begin(record: ExecutionRecord): Promise<boolean> {
+    return this.#transaction(() => this.#begin(record))
+  }
+
+  exists(id: string): Promise<boolean> {
+    return this.#read(() => this.#isAlive(id) && this.#records.doesExist(id))
+  }
+
+  write(batch: readonly StoreWrite[]): Promise<void> {
+    return this.#transaction(() => {
+      for (const write of mergeOutputs(batch)) {
+        if (write.kind === 'begin') this.#begin(write.record)
+        else if (write.kind === 'output') this.#putOutput(write.id, write.offset, write.bytes)
+        else this.#end(write.record)
+      }
+    })
+  }
+
+  record(id: string): Promise<ExecutionRecord | undefined> {
+    return this.#read(() => (this.#isAlive(id) ? this.#storedRecord(id) : undefined))
+  }
+
+  output(id: string, from: number, to: number): Promise<Buffer> {
+    return this.#read(() => {
+      const end = Math.min(to, this.#length(id))
+      if (end <= from) return Buffer.alloc(0)
+      const output = Buffer.alloc(end - from)
+      const first = this.#chunkBefore(id, from)?.[1] ?? from
+      for (const { key, value } of this.#chunks.getRange({ start: [id, first], end: [id, end] })) {
+        const skipped = Math.max(0, from - key[1])
+        value.copy(output, key[1] + skipped - from, skipped)
+      }
+      return output
+    })
+  }
+
+  outputLength(id: string): Promise<number> {
+    return this.#read(() => this.#length(id))
+  }
+
+  renewLeases(ids: readonly string[]): Promise<void> {
+    return this.#transaction(() => {
+      for (const id of ids) if (this.#isAlive(id)) this.#renew(id)
+    })
+  }
+
+  endLeftovers(agentId: string, error: string, startedBefore?: Date): Promise<number> {
+    return this.#transaction(() => {
+      let ended = 0
+      for (const [, id] of [...this.#running.getKeys({ start: [agentId, ''], end: [agentId, '\u{10ffff}'] })]) {
+        const record = this.#isAlive(id) ? this.#storedRecord(id) : undefined
+        if (record?.status !== 'running' || record.agent_id !== agentId) {
+          this.#running.removeSync([agentId, id])
+        } else if (startedBefore === undefined || new Date(record.started_at) < startedBefore) {
+          ended++
+          this.#end({ ...record, status: 'failed', error, status_at: new Date(this.#now()).toISOString() })
+        }
+      }
+      return ended
+    })
+  }
+
+  async purgeExpired(): Promise<void> {
+    while (await this.#transaction(() => this.#purgeSome()));
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close()
+  }
+
+  #begin(record: ExecutionRecord): boolean {
+    const id = record.execution_id
+    const json = JSON.stringify(record)
+    const stored = this.#isAlive(id) ? this.#records.get(id) : undefined
+    if (stored !== undefined) return stored === json
+    this.#drop(id)
+    this.#records.putSync(id, json)
+    this.#running.putSync([record.agent_id, id], '')
+    this.#renew(id)
+    return true
+  }
+
+  #end(record: ExecutionRecord): void {
+    const id = record.execution_id
+    if (!this.#isAlive(id)) this.#drop(id)
+    this.#records.putSync(id, JSON.stringify(record))
+    this.#running.removeSync([record.agent_id, id])
+    this.#renew(id)
+  }
+
+  /** Bytes that are there already are the same ones: only what is missing between them is added. */
+  #putOutput(id: string, offset: number, bytes: Buffer): void {
+    if (!this.#isAlive(id)) {
+      this.#drop(id)
+      this.#renew(id)
+    }
+    const end = offset + bytes.length
+    let at = Math.max(offset, this.#chunkBefore(id, offset)?.[2] ?? 0)
+    const put = (to: number) => {
+      if (at < to) this.#chunks.putSync([id, at, to], bytes.subarray(at - offset, to - offset))
+    }
+    for (const [, from, to] of [...this.#chunks.getKeys({ start: [id, at], end: [id, end] })]) {
+      put(from)
+      at = to
+    }
+    put(end)
+  }
+
+  /** The last chunk that begins at `offset` or before. */
+  #chunkBefore(id: string, offset: number): ChunkKey | undefined {
+    const start: ChunkKey = [id, offset, Number.MAX_SAFE_INTEGER]
+    const [key] = this.#chunks.getKeys({ start, end: [id], reverse: true, limit: 1 })
+    return key
+  }
+
+  #length(id: string): number {
+    return this.#isAlive(id) ? (this.#chunkBefore(id, Number.MAX_SAFE_INTEGER)?.[2] ?? 0) : 0
+  }
+
+  #storedRecord(id: string): ExecutionRecord | undefined {
+    const json = this.#records.get(id)
+    return json === undefined ? undefined : (JSON.parse(json) as ExecutionRecord)
+  }
+
+  #isAlive(id: string): boolean {
+    return (this.#expiries.get(id) ?? 0) > this.#now()
+  }
+
+  #renew(id: string): void {
+    const before = this.#expiries.get(id)
+    if (before !== undefined) this.#byExpiry.removeSync([before, id])
+    const at = this.#now() + RECORD_TTL_MS
+    this.#expiries.putSync(id, at)
+    this.#byExpiry.putSync([at, id], '')
+  }
+
+  /** Deletes all there is of an id, output first, unless that has more than `most` chunks. Answers how many it deleted. */
+  #drop(id: string, most = Number.POSITIVE_INFINITY): number {
+    const range = { start: [id], end: [id, Number.MAX_SAFE_INTEGER] }
+    const keys = [...this.#chunks.getKeys(Number.isFinite(most) ? { ...range, limit: most } : range)]
+    for (const key of keys) this.#chunks.removeSync(key)
+    if (keys.length === most) return most
+    const record = this.#storedRecord(id)
+    if (record !== undefined) this.#running.removeSync([record.agent_id, id])
+    this.#records.removeSync(id)
+    const at = this.#expiries.get(id)
+    if (at !== undefined) this.#byExpiry.removeSync([at, id])
+    this.#expiries.removeSync(id)
+    return keys.length
+  }
+
+  /** Answers whether there may be more to purge. */
+  #purgeSome(): boolean {
+    const expired = [...this.#byExpiry.getKeys({ end: [this.#now()], limit: PURGE_IDS })]
+    let left = PURGE_CHUNKS
+    for (const [, id] of expired) {
+      left -= this.#drop(id, left)
+      if (left === 0) return true
+    }
+    return expired.length === PURGE_IDS
+  }
+
+  async #read<T>(look: () => T): Promise<T> {
+    try {
+      // What another thread has committed is seen at once, not from the next turn of the event loop on.
+      this.#root.resetReadTxn()
+      return look()
+    } catch (error) {
+      throw this.#unavailable(error)
+    }
+  }
+
+  async #transaction<T>(action: () => T): Promise<T> {
+    try {
+      return await this.#root.transaction(action)
+    } catch (error) {
+      throw this.#unavailable(await commitError(error))
+    }
+  }
+
+  #unavailable(error: unknown): StoreUnavailable {
+    const why = error instanceof Error ? error.message : String(error)
+    return new StoreUnavailable(`embedded store in ${this.address}: ${why}`, { cause: error })
+  }
+}
+
+/** Of a commit that fails, lmdb gives the reason in a promise that rejects, unhandled unless somebody listens. */
+function commitError(error: unknown): Promise<unknown> {
+  const reason = error instanceof Error && 'commitError' in error ? Promise.resolve(error.commitError) : undefined
+  return Promise.race([reason?.catch((why: unknown) => why) ?? error, sleep(1_000, error, { ref: false })])
+}

@@ -1,0 +1,274 @@
+import { Redis } from 'ioredis'
+import type { FunctionSettings } from './function.js'
+import { functionFromJson, functionToJson } from './function-json.js'
+import { mergeOutputs } from './merge-outputs.js'
+import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
+import { parseRedisAddress } from './redis-address.js'
+import { type RedisCommand, runPipeline } from './redis-pipeline.js'
+import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
+
+/** How long reads and small writes wait for an answer. */
+const ANSWER_LIMIT_MS = 2_000
+/**
+ * How long Redis may be silent while anything is unanswered before the connection is given up. Long, because a stopped
+ * Redis carries out what it was sent once it goes on: a batch is not sent again on another connection before that.
+ */
+const SILENCE_LIMIT_MS = 10_000
+const LONGEST_RECONNECT_DELAY_MS = 1_000
+const READ_PART_BYTES = 4 * 1024 * 1024
+const CHUNK_IDS = 500
+
+const FUNCTION_PREFIX = 'agent:function:'
+const recordKey = (id: string) => `flux:exec:${id}`
+// Not below the record's key: an id may contain any printable character, so `flux:exec:{id}:output` could be a record.
+const outputKey = (id: string) => `flux:exec-output:${id}`
+const runningKey = (agentId: string) => `flux-agent:running:${agentId}`
+
+/** Keys: record, output, running ids. Arguments: the record, its time to live, the id. Answers 1 unless the id is taken. */
+const BEGIN = `
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  redis.call('UNLINK', KEYS[2])
+elseif redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('SADD', KEYS[3], ARGV[3])
+return 1`
+
+/** As BEGIN. One script, so that an id never leaves the running ones without its record having ended. */
+const END = `
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+redis.call('SREM', KEYS[3], ARGV[3])`
+
+/**
+ * The store in Redis 4 or newer, on one connection that is made again for ever. Used on the thread that made it; any
+ * number of threads, processes and machines may each have their own.
+ */
+export class RedisStore implements Store {
+  readonly address: string
+  readonly #redis: Redis
+  /** The first attempt to connect has had its outcome, so that what is asked right after opening is not refused. */
+  readonly #firstContact: Promise<void>
+  #lastError: Error | undefined
+
+  /** `address` as parseRedisAddress takes it; throws an Error where it is none. */
+  constructor(address: string) {
+    const { display, connection } = parseRedisAddress(address)
+    this.address = display
+    this.#redis = new Redis({
+      ...connection,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      // 0: what is unanswered when the connection breaks is rejected then, not after some attempts to reconnect.
+      maxRetriesPerRequest: 0,
+      retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS),
+      connectTimeout: ANSWER_LIMIT_MS,
+      socketTimeout: SILENCE_LIMIT_MS,
+      maxLoadingRetryTime: LONGEST_RECONNECT_DELAY_MS,
+      keepAlive: 10_000,
+    })
+    this.#redis.on('error', (error) => {
+      this.#lastError = error
+    })
+    this.#redis.on('ready', () => {
+      this.#lastError = undefined
+    })
+    this.#firstContact = new Promise((resolve) => {
+      this.#redis.once('ready', resolve)
+      this.#redis.once('close', resolve)
+      setTimeout(resolve, ANSWER_LIMIT_MS).unref()
+    })
+  }
+
+  async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
+    const keys = new Set<string>()
+    let cursor = '0'
+    do {
+      const at = cursor
+      const [next, found] = await this.#answer((redis) => redis.scan(at, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000))
+      for (const key of found) keys.add(key)
+      cursor = next
+    } while (cursor !== '0')
+
+    const functions: FunctionSettings[] = []
+    for (const chunk of chunks([...keys], CHUNK_IDS)) {
+      const texts = await this.#answer((redis) => redis.mget(chunk))
+      for (const [index, key] of chunk.entries()) {
+        const name = key.slice(FUNCTION_PREFIX.length)
+        try {
+          functions.push(functionFromJson(name, texts[index] ?? ''))
+        } catch (error) {
+          unreadable(name, error instanceof Error ? error.message : String(error))
+        }
+      }
+    }
+    return functions
+  }
+
+  async putFunction(settings: FunctionSettings): Promise<void> {
+    await this.#answer((redis) => redis.set(FUNCTION_PREFIX + settings.name, functionToJson(settings)))
+  }
+
+  async begin(record: ExecutionRecord): Promise<boolean> {
+    const [answer] = await this.#answer((redis) => runPipeline(redis, [beginCommand(record)]))
+    return answer === 1
+  }
+
+  async exists(id: string): Promise<boolean> {
+    return (await this.#answer((redis) => redis.exists(recordKey(id)))) === 1
+  }
+
+  async write(batch: readonly StoreWrite[]): Promise<void> {
+    await this.#firstContact
+    try {
+      // Without a time limit of its own: see SILENCE_LIMIT_MS.
+      await runPipeline(this.#redis, mergeOutputs(batch).flatMap(commandsOf))
+    } catch (error) {
+      throw this.#unavailable(error)
+    }
+  }
+
+  async record(id: string): Promise<ExecutionRecord | undefined> {
+    return parseRecord(await this.#answer((redis) => ofStringType(redis.get(recordKey(id)), null)))
+  }
+
+  async output(id: string, from: number, to: number): Promise<Buffer> {
+    const parts: Buffer[] = []
+    for (let at = from; at < to; at += READ_PART_BYTES) {
+      const end = Math.min(at + READ_PART_BYTES, to)
+      const part = await this.#answer((redis) =>
+        ofStringType(redis.getrangeBuffer(outputKey(id), at, end - 1), Buffer.alloc(0)),
+      )
+      parts.push(part)
+      if (part.length < end - at) break
+    }
+    return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts)
+  }
+
+  outputLength(id: string): Promise<number> {
+    return this.#answer((redis) => ofStringType(redis.strlen(outputKey(id)), 0))
+  }
+
+  async renewLeases(ids: readonly string[]): Promise<void> {
+    for (const chunk of chunks(ids, CHUNK_IDS)) {
+      const commands = chunk.flatMap((id): RedisCommand[] => [
+        { name: 'pexpire', keys: [recordKey(id)], args: [RECORD_TTL_MS] },
+        { name: 'pexpire', keys: [outputKey(id)], args: [RECORD_TTL_MS] },
+      ])
+      await this.#answer((redis) => runPipeline(redis, commands))
+    }
+  }
+
+  async endLeftovers(agentId: string, error: string, startedBefore?: Date): Promise<number> {
+    let ended = 0
+    const running = runningKey(agentId)
+    const [ids] = await this.#answer((redis) => runPipeline(redis, [{ name: 'smembers', keys: [running], args: [] }]))
+    for (const chunk of chunks(ids as string[], CHUNK_IDS)) {
+      const texts = await this.#answer((redis) => redis.mget(chunk.map(recordKey)))
+      const commands: RedisCommand[] = []
+      for (const [index, id] of chunk.entries()) {
+        const record = parseRecord(texts[index])
+        if (record?.status !== 'running' || record.agent_id !== agentId) {
+          commands.push({ name: 'srem', keys: [running], args: [id] })
+        } else if (startedBefore === undefined || new Date(record.started_at) < startedBefore) {
+          ended++
+          commands.push(endCommand({ ...record, status: 'failed', error, status_at: new Date().toISOString() }))
+        }
+      }
+      await this.#answer((redis) => runPipeline(redis, commands))
+    }
+    return ended
+  }
+
+  async purgeExpired(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#redis.disconnect()
+  }
+
+  async #answer<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
+    await this.#firstContact
+    let timer: NodeJS.Timeout | undefined
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`)), ANSWER_LIMIT_MS)
+    })
+    try {
+      return await Promise.race([ask(this.#redis), limit])
+    } catch (error) {
+      throw this.#unavailable(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** While there is no connection, what ended it or keeps it from being made says more than what a command met. */
+  #unavailable(error: unknown): StoreUnavailable {
+    const cause = this.#redis.status === 'ready' ? error : (this.#lastError ?? new Error('not connected'))
+    return new StoreUnavailable(`Redis at ${this.address}: ${describe(cause)}`, { cause })
+  }
+}
+
+function commandsOf(write: StoreWrite): RedisCommand[] {
+  switch (write.kind) {
+    case 'begin':
+      return [beginCommand(write.record)]
+    case 'output': {
+      const keys = [outputKey(write.id)]
+      return [
+        { name: 'setrange', keys, args: [write.offset, write.bytes] },
+        { name: 'pexpire', keys, args: [RECORD_TTL_MS] },
+      ]
+    }
+    case 'end':
+      return [endCommand(write.record)]
+  }
+}
+
+const beginCommand = (record: ExecutionRecord) => scriptCommand(BEGIN, record)
+const endCommand = (record: ExecutionRecord) => scriptCommand(END, record)
+
+/**
+ * The whole script each time: with EVALSHA, a Redis that has lost its scripts would refuse one command in the middle of
+ * a pipeline, and sent again it would come after the ones it has to precede.
+ */
+function scriptCommand(script: string, record: ExecutionRecord): RedisCommand {
+  const id = record.execution_id
+  return {
+    name: 'eval',
+    script,
+    keys: [recordKey(id), outputKey(id), runningKey(record.agent_id)],
+    args: [JSON.stringify(record), RECORD_TTL_MS, id],
+  }
+}
+
+function parseRecord(text: string | null | undefined): ExecutionRecord | undefined {
+  if (!text) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && 'execution_id' in value
+      ? (value as ExecutionRecord)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A key of another type is not ours: as if it were not there. */
+async function ofStringType<T>(reply: Promise<T>, absent: T): Promise<T> {
+  try {
+    return await reply
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return absent
+    throw error
+  }
+}
+
+/** An error of several addresses tried at once has no message of its own, only a code. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.message || ('code' in error ? String(error.code) : error.name)
+}
+
+function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size)
+}

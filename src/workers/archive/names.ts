@@ -1,0 +1,65 @@
+import type { RefusalCode } from './refused.js'
+
+/** Linux's own limits, bytes of UTF-8. */
+const MAX_COMPONENT = 255
+const MAX_PATH = 4096
+
+const WINDOWS_CHARACTERS = /[<>:"|?*]/
+const WINDOWS_DEVICE = /^(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)/i
+
+export interface NameProblem {
+  readonly code: RefusalCode
+  /** Continues a sentence that begins with the name. */
+  readonly text: string
+}
+
+/**
+ * What is wrong with a relative path whose components are separated by `/`, or undefined where it may be used.
+ * Whatever passes stays inside the folder it is joined to, symbolic links aside.
+ */
+export function pathProblem(path: string, platform: NodeJS.Platform): NameProblem | undefined {
+  if (path === '') return { code: 'ARCHIVE_ENTRY_NAME', text: 'has no name' }
+  if (path.startsWith('/') || /^[a-z]:/i.test(path)) {
+    return {
+      code: 'ARCHIVE_ENTRY_ESCAPES',
+      text: 'is an absolute path; only paths relative to the archive are allowed',
+    }
+  }
+  if (Buffer.byteLength(path) > MAX_PATH) {
+    return { code: 'ARCHIVE_ENTRY_NAME', text: `is longer than the ${MAX_PATH} bytes allowed for a path` }
+  }
+  for (const component of path.split('/')) {
+    const problem = componentProblem(component, platform)
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+/** The same for a single name, which must not be a path. */
+export function componentProblem(name: string, platform: NodeJS.Platform): NameProblem | undefined {
+  if (name === '..') {
+    return { code: 'ARCHIVE_ENTRY_ESCAPES', text: 'contains ".."; only paths that stay inside the archive are allowed' }
+  }
+  const text = spellingProblem(name, platform)
+  return text === undefined ? undefined : { code: 'ARCHIVE_ENTRY_NAME', text }
+}
+
+function spellingProblem(name: string, platform: NodeJS.Platform): string | undefined {
+  if (name === '') return 'contains an empty name; exactly one "/" is allowed between two names'
+  if (name === '.') return 'contains "."; only plain names are allowed between two "/"'
+  if (/\p{Cc}/u.test(name)) return 'contains control characters; only printable names are allowed'
+  if (name.includes('\uFFFD')) return 'is not valid UTF-8'
+  if (/[/\\]/.test(name)) return 'contains a slash or backslash'
+  if (Buffer.byteLength(name) > MAX_COMPONENT) return `contains a name longer than the ${MAX_COMPONENT} bytes allowed`
+  if (platform === 'win32') {
+    if (WINDOWS_CHARACTERS.test(name)) return 'contains one of < > : " | ? *, which Windows does not allow in a name'
+    if (WINDOWS_DEVICE.test(name)) return 'is the name of a device on Windows'
+    if (/[. ]$/.test(name)) return 'ends in a dot or a space, which Windows does not allow'
+  }
+  return undefined
+}
+
+/** Two names with the same key are the same file on that system. */
+export function nameKey(name: string, platform: NodeJS.Platform): string {
+  return platform === 'win32' ? name.toLowerCase() : name
+}

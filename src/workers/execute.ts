@@ -1,0 +1,140 @@
+import { dirname, join } from 'node:path'
+import type { MessagePort } from 'node:worker_threads'
+import {
+  type ProcessEnd,
+  type ProcessListener,
+  type RunningProcess,
+  StartFailure,
+  type StartRequest,
+} from '../os/platform.js'
+import type { ExecutionRecord } from '../store/record.js'
+import { Ending } from './ending.js'
+import { LiveOutput } from './live-output.js'
+import type { ExecuteTask, FromExecution, ToExecution } from './messages.js'
+import { Output, wholeOutput } from './output.js'
+import { endedRecord, type ProcessResult } from './outcome.js'
+import { Readers } from './readers.js'
+import { checkId, type Reservation, recordBegin } from './reservation.js'
+import { baseEnvironment, queue, recorded, setup, starter, store } from './thread.js'
+
+/** From this size on, handing a buffer over costs less than copying it. */
+const TRANSFER_MIN_BYTES = 65_536
+
+/**
+ * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
+ * stored, and whoever followed its output has all of it. What happens on the way is told through the task's port.
+ */
+export async function execute(task: ExecuteTask): Promise<void> {
+  const { port } = task
+  const output = task.async ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store) : new Output(setup.maxOutputBytes)
+  let record: ExecutionRecord = {
+    execution_id: task.id,
+    agent_id: setup.agentId,
+    function_name: task.functionName,
+    status: 'running',
+    started_at: new Date().toISOString(),
+  }
+  const ending = new Ending()
+  const readers = new Readers(port, output, () => record)
+  const slot = task.hold ? slotGiven(port, ending) : undefined
+  port.on('message', (message: ToExecution) => {
+    if (message.kind === 'end') ending.end(message.cause)
+    else if (message.kind === 'snapshot') void readers.snapshot(message.request)
+    else if (message.kind === 'read') void readers.read(message.request, message.offset)
+    else if (message.kind === 'unfollow') readers.leave(message.request)
+  })
+
+  try {
+    const reservation = await reserve(task, record)
+    if (reservation.kind === 'refused') {
+      tell(port, reservation)
+      return
+    }
+    if (task.async) {
+      recorded.add(task.id)
+      tell(port, { kind: 'accepted' })
+    }
+    await slot
+
+    const result = await runProcess(task, output, ending)
+    output.finish()
+    record = endedRecord(record, result, ending.cause, task.timeoutSeconds, output.length)
+    const stored = task.async ? storeEnd(record) : Promise.resolve()
+    await tellOutcome(task, record, ending, output)
+    await Promise.all([stored, readers.end(record)])
+  } finally {
+    recorded.delete(task.id)
+    if (output instanceof LiveOutput) output.release()
+    port.close()
+  }
+}
+
+function reserve(task: ExecuteTask, record: ExecutionRecord): Promise<Reservation> | Reservation {
+  if (task.async) return recordBegin(record)
+  return task.idGiven ? checkId(task.id) : { kind: 'reserved' }
+}
+
+/** Resolves with a free slot, or at once when the execution is ended while it waits. */
+function slotGiven(port: MessagePort, ending: Ending): Promise<void> {
+  return new Promise((resolve) => {
+    port.on('message', (message: ToExecution) => {
+      if (message.kind === 'go') resolve()
+    })
+    ending.whenCaused(resolve)
+  })
+}
+
+/** Starts the process and supervises it to its end. Never rejects for anything that a function can bring about. */
+async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Promise<ProcessResult> {
+  if (ending.cause) return { kind: 'never started', durationMs: 0 }
+  const file = join(task.versionDir, task.handler)
+  const request: StartRequest = {
+    file,
+    args: task.args,
+    cwd: dirname(file),
+    env: { ...baseEnvironment, ...task.env },
+    ...(setup.runAs && { runAs: setup.runAs }),
+  }
+  let ended: (end: ProcessEnd) => void = () => {}
+  const end = new Promise<ProcessEnd>((resolve) => {
+    ended = resolve
+  })
+  const listener: ProcessListener = {
+    output: (chunk) => output.push(chunk),
+    ended: (how) => {
+      ending.close()
+      ended(how)
+    },
+  }
+  const begun = performance.now()
+  let process: RunningProcess
+  try {
+    process = await starter.start(request, listener)
+  } catch (error) {
+    ending.close()
+    if (!(error instanceof StartFailure)) throw error
+    return { kind: 'not started', error: error.message, durationMs: 0 }
+  }
+  tell(task.port, { kind: 'started', pid: process.pid })
+  if (output instanceof LiveOutput) output.throttle(process)
+  ending.whenCaused(() => process.kill())
+  const timer = task.timeoutSeconds > 0 ? setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000) : undefined
+  const how = await end
+  clearTimeout(timer)
+  return { ...how, durationMs: performance.now() - begun }
+}
+
+function storeEnd(record: ExecutionRecord): Promise<void> {
+  return new Promise((resolve) => queue.push({ kind: 'end', record }, () => resolve()))
+}
+
+async function tellOutcome(task: ExecuteTask, record: ExecutionRecord, ending: Ending, output: Output): Promise<void> {
+  const bytes = task.async ? new Uint8Array() : await wholeOutput(output)
+  const transfer = bytes.length >= TRANSFER_MIN_BYTES ? [bytes.buffer as ArrayBuffer] : []
+  const outcome = { record, output: bytes, ...(ending.cause && { cause: ending.cause }) }
+  task.port.postMessage({ kind: 'ended', outcome } satisfies FromExecution, transfer)
+}
+
+function tell(port: MessagePort, message: FromExecution): void {
+  port.postMessage(message)
+}

@@ -1,0 +1,54 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ExecutionRecord } from '../store/record.js'
+import type { FromExecution } from './messages.js'
+import type { Output } from './output.js'
+import { recordJson } from './record-json.js'
+
+/** Answers those who look at an execution while it is alive: snapshots for GetExecution, stretches for FollowOutput. */
+export class Readers {
+  private final: ExecutionRecord | undefined
+  /** Followers that have asked and not been answered for the last time. */
+  private readonly following = new Set<number>()
+  private idle: (() => void) | undefined
+
+  constructor(
+    private readonly port: MessagePort,
+    private readonly output: Output,
+    private readonly record: () => ExecutionRecord,
+  ) {}
+
+  async snapshot(request: number): Promise<void> {
+    const json = await recordJson(this.record(), this.output)
+    // A copy of its own, since a small buffer shares its memory with others.
+    const data = new Uint8Array(json)
+    this.post({ kind: 'snapshot', request, data }, [data.buffer])
+  }
+
+  async read(request: number, offset: number): Promise<void> {
+    this.following.add(request)
+    await this.output.reaches(offset)
+    if (!this.following.has(request)) return
+    if (offset < this.output.length) {
+      const data = new Uint8Array(await this.output.read(offset))
+      this.post({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+    } else if (this.final) {
+      this.post({ kind: 'output', request, part: { kind: 'end', record: this.final } })
+      this.leave(request)
+    }
+  }
+
+  leave(request: number): void {
+    this.following.delete(request)
+    if (this.following.size === 0) this.idle?.()
+  }
+
+  /** The execution has ended: followers get what they still lack, then the record. Resolves when none is left. */
+  async end(record: ExecutionRecord): Promise<void> {
+    this.final = record
+    if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
+  }
+
+  private post(message: FromExecution, transfer: ArrayBuffer[] = []): void {
+    this.port.postMessage(message, transfer)
+  }
+}

@@ -1,0 +1,174 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { lstatSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Access, grantFolder } from './archive/access.js'
+import type { CodeVersion } from './messages.js'
+
+/**
+ * Where code lies on disk:
+ *
+ *     appsDir/NAME/versions/3f9a…-81c2…/   one version: its digest's beginning and a random part
+ *     appsDir/NAME/versions/current        which of them serves, its whole digest and its size
+ *
+ * `current` decides alone: it is written beside itself, flushed and renamed, so that it always names a version that
+ * was unpacked completely, whenever the process is killed. It is a file and no symbolic link because Windows gives
+ * these to administrators only, and because a file has room for the digest. A version in use is never written to, and
+ * what is neither current nor in use is debris. Files of others, in `appsDir`, in `appsDir/NAME` or in `versions`, stay.
+ *
+ * The files of a version are not flushed one by one, which would take seconds. A power cut soon after a deploy may
+ * therefore leave `current` in place and files behind it empty; `cleanApps` finds them too short at the next start.
+ */
+const VERSIONS = 'versions'
+const CURRENT = 'current'
+const VERSION_NAME = /^[0-9a-f]{16}-[0-9a-f]{8}$/
+const NEXT_CURRENT = /^current-[0-9a-f]{8}$/
+const CURRENT_TEXT = /^(?<folder>[0-9a-f]{16}-[0-9a-f]{8}) (?<digest>[0-9a-f]{64}) (?<bytes>\d+)\n$/
+
+const HASHED_AT_ONCE = 2 * 1024 * 1024
+
+export interface ServingVersion {
+  readonly name: string
+  readonly version: CodeVersion
+}
+
+interface Current extends CodeVersion {
+  /** All its files as they were unpacked. */
+  readonly bytes: number
+}
+
+/** SHA-256, hexadecimal, in steps that leave the event loop to others. */
+export async function digestOf(archive: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  for (let start = 0; start < archive.length; start += HASHED_AT_ONCE) {
+    hash.update(archive.subarray(start, start + HASHED_AT_ONCE))
+    await nextTurn()
+  }
+  return hash.digest('hex')
+}
+
+/** The version that serves, or undefined before the first deploy. */
+export async function currentVersion(appsDir: string, functionName: string): Promise<CodeVersion | undefined> {
+  const current = await readCurrent(versionsDir(appsDir, functionName))
+  return current && { dir: current.dir, digest: current.digest }
+}
+
+/** Makes an empty folder for a version that does not serve yet. Rejects with the system's error. */
+export async function createVersion(
+  appsDir: string,
+  functionName: string,
+  digest: string,
+  access: Access,
+): Promise<CodeVersion> {
+  const versions = versionsDir(appsDir, functionName)
+  const created = await mkdir(appsDir, { recursive: true })
+  if (created !== undefined) grantFolder(appsDir, access)
+  await mkdir(versions, { recursive: true })
+  grantFolder(dirname(versions), access)
+  grantFolder(versions, access)
+  const dir = join(versions, `${digest.slice(0, 16)}-${randomName()}`)
+  await mkdir(dir)
+  grantFolder(dir, access)
+  return { dir, digest }
+}
+
+/** Makes a version with so many bytes in its files the one that serves; or rejects, and the old one serves on. */
+export async function switchTo(version: CodeVersion, bytes: number): Promise<void> {
+  const versions = dirname(version.dir)
+  const next = join(versions, `${CURRENT}-${randomName()}`)
+  try {
+    const file = await open(next, 'wx', 0o600)
+    try {
+      await file.writeFile(`${basename(version.dir)} ${version.digest} ${bytes}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(next, join(versions, CURRENT))
+  } catch (error) {
+    await rm(next, { force: true })
+    throw error
+  }
+}
+
+/**
+ * Deletes a version that no longer serves and that no execution uses any more. Rejects with the system's error, and
+ * where the folder is not a version's or still serves.
+ */
+export async function removeVersion(dir: string): Promise<void> {
+  const versions = dirname(dir)
+  if (!VERSION_NAME.test(basename(dir)) || basename(versions) !== VERSIONS) {
+    throw new Error(`not the folder of a version: ${dir}`)
+  }
+  if ((await readCurrent(versions))?.dir === dir) throw new Error(`this version still serves: ${dir}`)
+  await removeFolder(dir)
+}
+
+/**
+ * For the start, before the first deploy: removes what a killed agent left below `appsDir` and answers the version of
+ * each function that can serve. Files that are not this agent's stay. Rejects with the system's error.
+ */
+export async function cleanApps(appsDir: string): Promise<ServingVersion[]> {
+  const serving: ServingVersion[] = []
+  for (const functionName of await listFolders(appsDir)) {
+    const versions = versionsDir(appsDir, functionName)
+    const names = await list(versions)
+    if (names.length === 0) continue
+    const current = await readCurrent(versions)
+    const whole = current !== undefined && (await bytesIn(current.dir)) >= current.bytes
+    for (const { name } of names) {
+      const path = join(versions, name)
+      if (NEXT_CURRENT.test(name)) await rm(path, { force: true })
+      else if (VERSION_NAME.test(name) && !(whole && path === current.dir)) await removeFolder(path)
+    }
+    if (whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
+    else if (current !== undefined) await rm(join(versions, CURRENT), { force: true })
+  }
+  return serving
+}
+
+function versionsDir(appsDir: string, functionName: string): string {
+  return join(resolve(appsDir), functionName, VERSIONS)
+}
+
+async function readCurrent(versions: string): Promise<Current | undefined> {
+  const text = await readFile(join(versions, CURRENT), 'utf8').catch(unless('ENOENT', 'ENOTDIR', 'EISDIR'))
+  const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
+  if (folder === undefined || digest === undefined) return undefined
+  return { dir: join(versions, folder), digest, bytes: Number(bytes) }
+}
+
+/** More than was unpacked is no sign of damage: functions that run as the agent's user may write beside their code. */
+async function bytesIn(dir: string): Promise<number> {
+  const entries = (await readdir(dir, { recursive: true, withFileTypes: true }).catch(unless('ENOENT'))) ?? []
+  let bytes = 0
+  for (const entry of entries) {
+    if (entry.isFile()) bytes += lstatSync(join(entry.parentPath, entry.name)).size
+  }
+  return bytes
+}
+
+async function listFolders(dir: string): Promise<string[]> {
+  return (await list(dir)).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+}
+
+/** Empty where there is no such folder, or where it is somebody else's who keeps us out. */
+async function list(dir: string) {
+  return (await readdir(dir, { withFileTypes: true }).catch(unless('ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'))) ?? []
+}
+
+function unless(...codes: string[]): (error: NodeJS.ErrnoException) => undefined {
+  return (error) => {
+    if (!codes.includes(error.code ?? '')) throw error
+  }
+}
+
+async function removeFolder(dir: string): Promise<void> {
+  // Windows may hold a program that has just ended for a moment more.
+  await rm(dir, { recursive: true, force: true, maxRetries: 5 })
+}
+
+function randomName(): string {
+  return randomBytes(4).toString('hex')
+}

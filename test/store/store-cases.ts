@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { FunctionSettings } from '../../src/store/function.js'
+import type { Store } from '../../src/store/store.js'
+import { ended, noise, output, running } from './records.js'
+
+const hello: FunctionSettings = {
+  name: 'hello',
+  handler: 'bin/hello',
+  cpuMillicores: 250,
+  memoryMb: 64,
+  timeoutSeconds: 30,
+  env: { GREETING: 'grüß dich', EMPTY: '' },
+  maxConcurrency: 5,
+  maxConcurrencyBehavior: 'wait',
+}
+
+const unread = (name: string, why: string) => assert.fail(`${name}: ${why}`)
+
+/** What every store keeps. `first` and `second` are two connections to one that was empty. */
+export function storeCases(first: () => Store, second: () => Store): void {
+  describe('functions', () => {
+    it('come back as they were put, and the newest wins', async () => {
+      await first().putFunction({ ...hello, memoryMb: 1 })
+      await first().putFunction(hello)
+      await first().putFunction({ ...hello, name: 'other' })
+      const functions = await second().functions(unread)
+      assert.deepEqual(
+        functions.toSorted((a, b) => a.name.localeCompare(b.name)),
+        [hello, { ...hello, name: 'other' }],
+      )
+    })
+
+    it('are all found where there are thousands', async () => {
+      const names = Array.from({ length: 2_500 }, (_, index) => `many-${index}`)
+      await Promise.all(names.map((name) => first().putFunction({ ...hello, name })))
+      const found = new Set((await first().functions(unread)).map(({ name }) => name))
+      assert.deepEqual(
+        names.filter((name) => !found.has(name)),
+        [],
+      )
+    })
+  })
+
+  describe('begin', () => {
+    it('takes an id once, and again for the same record', async () => {
+      assert.equal(await first().exists('once'), false)
+      assert.equal(await first().begin(running('once')), true)
+      assert.equal(await second().begin(running('once')), true)
+      assert.equal(await second().begin({ ...running('once'), started_at: '2026-01-02T03:04:05.679Z' }), false)
+      assert.equal(await second().begin(running('once', 'agent-2')), false)
+      assert.equal(await second().exists('once'), true)
+      assert.deepEqual(await second().record('once'), running('once'))
+    })
+
+    it('lets one of two at once have the id', async () => {
+      for (let round = 0; round < 50; round++) {
+        const id = `race-${round}`
+        const won = await Promise.all([first().begin(running(id, 'agent-1')), second().begin(running(id, 'agent-2'))])
+        assert.deepEqual(won.toSorted(), [false, true])
+        assert.equal((await first().record(id))?.agent_id, won[0] ? 'agent-1' : 'agent-2')
+      }
+    })
+
+    it('late or twice changes nothing about an execution that has ended', async () => {
+      await first().write([
+        { kind: 'begin', record: running('late') },
+        output('late', 0, 'kept'),
+        { kind: 'end', record: ended('late') },
+      ])
+      await first().write([{ kind: 'begin', record: running('late') }])
+      assert.equal(await second().begin(running('late')), false)
+      assert.deepEqual(await second().record('late'), ended('late'))
+      assert.equal(String(await second().output('late', 0, 100)), 'kept')
+      assert.equal(await second().endLeftovers('agent-1', 'gone', new Date(0)), 0)
+      assert.deepEqual(await second().record('late'), ended('late'))
+    })
+  })
+
+  describe('output', () => {
+    it('is read in any part', async () => {
+      const bytes = noise(1_000)
+      await first().write([output('parts', 0, bytes.subarray(0, 300)), output('parts', 300, bytes.subarray(300, 301))])
+      await first().write([output('parts', 301, bytes.subarray(301))])
+      assert.equal(await second().outputLength('parts'), 1_000)
+      for (const [from, to] of [
+        [0, 1_000],
+        [0, 5_000],
+        [299, 302],
+        [300, 301],
+        [950, 2_000],
+        [1_000, 2_000],
+        [7, 7],
+      ] as const) {
+        assert.deepEqual(await second().output('parts', from, to), bytes.subarray(from, to), `[${from}, ${to})`)
+      }
+    })
+
+    it('may be written again with other borders', async () => {
+      const bytes = noise(400)
+      const put = (from: number, to: number) => output('again', from, bytes.subarray(from, to))
+      await first().write([put(0, 100)])
+      await first().write([put(0, 50), put(50, 150)])
+      assert.deepEqual(await first().output('again', 0, 1_000), bytes.subarray(0, 150))
+      await first().write([put(200, 250)])
+      await first().write([put(150, 160), put(120, 300)])
+      await first().write([put(10, 20)])
+      await first().write([put(0, 400)])
+      assert.deepEqual(await first().output('again', 0, 1_000), bytes)
+      assert.deepEqual(await first().output('again', 35, 275), bytes.subarray(35, 275))
+      assert.equal(await first().outputLength('again'), 400)
+    })
+
+    it('has zeros where nothing was written', async () => {
+      await first().write([output('hole', 4, 'abc')])
+      assert.deepEqual(await first().output('hole', 0, 10), Buffer.from('\0\0\0\0abc'))
+    })
+
+    it('of several executions in one batch goes to each', async () => {
+      await first().write([
+        output('mixed-1', 0, 'a'),
+        output('mixed-2', 0, 'x'),
+        output('mixed-1', 1, 'b'),
+        output('mixed-2', 1, 'y'),
+        output('mixed-1', 5, 'f'),
+        { kind: 'end', record: ended('mixed-1') },
+      ])
+      assert.equal(String(await first().output('mixed-1', 0, 10)), 'ab\0\0\0f')
+      assert.equal(String(await first().output('mixed-2', 0, 10)), 'xy')
+    })
+
+    it('of one execution is not taken for a record or for the output of another', async () => {
+      const ids = ['odd', 'odd:output', 'odd:', 'odd 0', '*', 'ö"\\/', 'x'.repeat(200)]
+      for (const id of ids) await first().write([{ kind: 'begin', record: running(id) }, output(id, 0, `of ${id}`)])
+      for (const id of ids) {
+        assert.deepEqual(await first().record(id), running(id))
+        assert.equal(String(await first().output(id, 0, 1_000)), `of ${id}`)
+      }
+    })
+
+    it('of an earlier execution is gone when its id begins anew', async () => {
+      await first().write([output('stale', 0, 'old and long')])
+      assert.equal(await first().begin(running('stale')), true)
+      assert.equal(await first().outputLength('stale'), 0)
+    })
+
+    it('may be large', async () => {
+      const bytes = noise(40 * 1024 * 1024)
+      for (let at = 0; at < bytes.length; at += 1024 * 1024) {
+        await first().write([output('large', at, bytes.subarray(at, at + 1024 * 1024))])
+      }
+      assert.equal(await second().outputLength('large'), bytes.length)
+      assert.equal(Buffer.compare(await second().output('large', 0, bytes.length), bytes), 0)
+    })
+
+    it('of an execution nobody knows is empty', async () => {
+      assert.equal((await first().output('nobody', 0, 100)).length, 0)
+      assert.equal(await first().outputLength('nobody'), 0)
+      assert.equal(await first().record('nobody'), undefined)
+    })
+  })
+
+  describe('leftovers', () => {
+    it('are ended as failed, those of this agent only, once', async () => {
+      await first().write([
+        { kind: 'begin', record: running('left-1', 'crashed') },
+        { kind: 'begin', record: running('left-2', 'crashed') },
+        { kind: 'begin', record: running('left-done', 'crashed') },
+        { kind: 'begin', record: running('left-other', 'crashed-2') },
+        output('left-1', 0, 'said this'),
+        { kind: 'end', record: ended('left-done', 'crashed') },
+      ])
+      assert.equal(await second().endLeftovers('crashed', 'the agent stopped'), 2)
+      assert.equal(await second().endLeftovers('crashed', 'the agent stopped'), 0)
+      const left = await first().record('left-1')
+      assert.match(left?.status_at ?? '', /^\d{4}-\d\d-\d\dT[\d:]+\.\d+Z$/)
+      assert.deepEqual(left, {
+        ...running('left-1', 'crashed'),
+        status: 'failed',
+        error: 'the agent stopped',
+        status_at: left?.status_at,
+      })
+      assert.equal((await first().record('left-2'))?.status, 'failed')
+      assert.deepEqual(await first().record('left-done'), ended('left-done', 'crashed'))
+      assert.equal((await first().record('left-other'))?.status, 'running')
+      assert.equal(String(await first().output('left-1', 0, 100)), 'said this')
+    })
+
+    it('that began later than asked for stay, and are still found', async () => {
+      const at = (ms: number) => new Date(Date.UTC(2026, 0, 1) + ms)
+      await first().begin({ ...running('early', 'restarted'), started_at: at(0).toISOString() })
+      await first().begin({ ...running('later', 'restarted'), started_at: at(20).toISOString() })
+      assert.equal(await first().endLeftovers('restarted', 'gone', at(10)), 1)
+      assert.equal((await first().record('later'))?.status, 'running')
+      assert.equal(await first().endLeftovers('restarted', 'gone', at(30)), 1)
+    })
+  })
+}

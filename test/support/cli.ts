@@ -1,0 +1,42 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { buffer, text } from 'node:stream/consumers'
+import { CLI } from './agent.js'
+
+export interface CliResult {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+/** A `flux-agent` command that runs. */
+export interface RunningCli {
+  readonly process: ChildProcess
+  readonly result: Promise<CliResult>
+}
+
+interface CliOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly cwd?: string
+}
+
+/** Starts `flux-agent ARGS` without what this process's environment says about agents. */
+export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
+  const { AGENT_CONFIG: _config, FLUX_AGENT_ADDRESS: _address, ...own } = process.env
+  const child = spawn(process.execPath, [CLI, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...own, ...options.env },
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+  })
+  process.once('exit', () => child.kill('SIGKILL'))
+  const result = Promise.all([once(child, 'close'), buffer(child.stdout), text(child.stderr)]).then(
+    ([[code, signal], stdout, stderr]) => ({ code, signal, stdout, stderr }),
+  )
+  return { process: child, result }
+}
+
+/** Runs `flux-agent ARGS` to its end. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  return startCli(args, options).result
+}

@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { eventually } from './eventually.js'
+
+/**
+ * Why tests that need a real redis-server are skipped; undefined where there is one. In CI it never is: there they run,
+ * and fail.
+ */
+export const noRedis: string | undefined =
+  process.env['CI'] || spawnSync('redis-server', ['--version']).status === 0
+    ? undefined
+    : 'redis-server is not installed'
+
+/** A real Redis on a free port of the loopback, in a folder of its own. */
+export class RedisServer {
+  readonly port: number
+  readonly #dir: string
+  #process: ChildProcess | undefined
+
+  private constructor(port: number, dir: string) {
+    this.port = port
+    this.#dir = dir
+  }
+
+  static async start(): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'flux-redis-')))
+    await server.restart()
+    return server
+  }
+
+  get address(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** Runs commands on a connection of its own. */
+  async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = new Redis(this.port, { retryStrategy: () => 20 })
+    redis.on('error', () => {})
+    try {
+      return await use(redis)
+    } finally {
+      redis.disconnect()
+    }
+  }
+
+  /** Ends it, with its data unless `save`. */
+  async halt(save = false): Promise<void> {
+    const child = this.#process
+    if (child === undefined) return
+    this.#process = undefined
+    child.kill('SIGCONT')
+    if (save) await this.with((redis) => redis.save())
+    const exit = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exit
+  }
+
+  /** Begins again on the same port, with the data that was saved. */
+  async restart(): Promise<void> {
+    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir]
+    this.#process = spawn('redis-server', options, { stdio: 'ignore' })
+    await once(this.#process, 'spawn')
+    await eventually(() => this.with((redis) => redis.ping()))
+  }
+
+  pause(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
+  /** Ends it and deletes its folder. */
+  async stop(): Promise<void> {
+    await this.halt()
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const address = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
