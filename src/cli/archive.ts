@@ -76,7 +76,7 @@ async function zipFolder(folder: string, progress: (done: number, total: number)
     zip: await collect(packed, folder),
     files: entries
       .filter(({ kind }) => kind !== 'folder')
-      .map(({ path, kind, mode }) => ({ path, executable: kind === 'file' && isExecutable(mode) })),
+      .map(({ path, mode }) => ({ path, executable: isExecutable(mode) })),
   }
 }
 
@@ -125,8 +125,9 @@ async function collect(packed: Readable, folder: string): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
+/** By the mode with its type bits: a symbolic link has every permission and is none the less no program. */
 function isExecutable(mode: number): boolean {
-  return (mode & 0o111) !== 0
+  return (mode & 0o111) !== 0 && (mode & 0o170000) !== 0o120000
 }
 
 function tooLarge(path: string): CommandFailure {

@@ -36,11 +36,11 @@ type TlsFiles = Pick<TlsConfig, 'caCert' | 'certFile' | 'keyFile'>
 export function connectionOptions(command: Command): Command {
   return command
     .optionsGroup('Which agent:')
-    .option('--config FILE', 'agent.yaml to take address and certificates from (default: $AGENT_CONFIG, ./agent.yaml)')
-    .option('--address HOST:PORT', 'agent to talk to (default: $FLUX_AGENT_ADDRESS, else the one of agent.yaml)')
-    .option('--ca FILE', 'CA certificate the agent is verified by')
-    .option('--cert FILE', 'client certificate')
-    .option('--key FILE', 'key of the client certificate')
+    .option('--config <FILE>', 'agent.yaml to take address and certificates from (default: $AGENT_CONFIG, ./agent.yaml)')
+    .option('--address <HOST:PORT>', 'agent to talk to (default: $FLUX_AGENT_ADDRESS, else the one of agent.yaml)')
+    .option('--ca <FILE>', 'CA certificate the agent is verified by')
+    .option('--cert <FILE>', 'client certificate')
+    .option('--key <FILE>', 'key of the client certificate')
 }
 
 /** Runs `use` with a connection to the agent the options name; a gRPC status becomes a failure that says the mend. */

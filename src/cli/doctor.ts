@@ -16,7 +16,7 @@ export function doctorCommand(): Command {
   return new Command('doctor')
     .summary('check whether an agent would run here')
     .description('Check whether an agent would run here, a line a check with the mend. Exit code 1 where one fails.')
-    .option('--config FILE', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', '\nExample:\n  sudo flux-agent doctor --config /etc/flux-agent/agent.yaml')
     .action(async (options: DoctorOptions) => {

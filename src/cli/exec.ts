@@ -7,7 +7,7 @@ import type { ExecutionResponse__Output } from '../generated/flux/ExecutionRespo
 import { type AgentConnection, answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
 import { exitCodeOf, INTERRUPTED, isOwnExit, NOT_RUN } from './exit-code.js'
 import { CommandFailure, isServiceError } from './failure.js'
-import { OutputPrinter } from './follow.js'
+import { OutputPrinter } from './output-printer.js'
 import { writeJson, writeOut } from './stdout.js'
 
 interface ExecOptions extends ConnectionOptions {
@@ -28,7 +28,7 @@ export function execCommand(): Command {
       .passThroughOptions()
       .option('--async', 'print the execution id and return; it runs on by itself')
       .option('--follow', 'with --async: print the id to stderr and stay until it ends')
-      .option('--id ID', 'execution id (default: a random one)')
+      .option('--id <ID>', 'execution id (default: a random one)')
       .option('--json', 'with --async: print {"execution_id": ID}')
       .addHelpText(
         'after',

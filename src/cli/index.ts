@@ -20,7 +20,7 @@ function startCommand(): Command {
   return new Command('start')
     .summary('run the agent')
     .description('Run the agent in the foreground until SIGTERM or Ctrl-C.')
-    .option('--config FILE', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
     .action(async (options: { config?: string }) => {
       // The agent brings its store, its pools and its log along: no other command should wait for those to load.

@@ -5,7 +5,7 @@ import type { ExecutionRecord } from '../store/record.js'
 import { type AgentConnection, answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
 import { isOwnExit } from './exit-code.js'
 import { CommandFailure, isServiceError } from './failure.js'
-import { OutputPrinter } from './follow.js'
+import { OutputPrinter } from './output-printer.js'
 import { writeJson } from './stdout.js'
 
 interface LogsOptions extends ConnectionOptions {

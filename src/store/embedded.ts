@@ -221,7 +221,7 @@ export class EmbeddedStore implements Store {
 
   /** Answers whether there may be more to purge. */
   #purgeSome(): boolean {
-    const expired = [...this.#byExpiry.getKeys({ end: [this.#now()], limit: PURGE_IDS })]
+    const expired = [...this.#byExpiry.getKeys({ end: [this.#now() + 1], limit: PURGE_IDS })]
     let left = PURGE_CHUNKS
     for (const [, id] of expired) {
       left -= this.#drop(id, left)

@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join, normalize, sep } from 'node:path'
 import { type Access, accessFor } from './archive/access.js'
 import { readEntries } from './archive/entries.js'
@@ -8,7 +8,7 @@ import { componentProblem, pathProblem } from './archive/names.js'
 import { ArchiveRefused, quote, refuseSystemError } from './archive/refused.js'
 import { buildTree, describe, type FileNode } from './archive/tree.js'
 import type { CodeVersion, DeployResult, DeployTask } from './messages.js'
-import { createVersion, currentVersion, digestOf, switchTo } from './versions.js'
+import { createVersion, currentVersion, digestOf, discardVersion, switchTo } from './versions.js'
 
 export { cleanApps, removeVersion } from './versions.js'
 
@@ -73,8 +73,7 @@ async function unpack(
     )
     return version
   } catch (error) {
-    // The first failure is the one to tell; what cannot be removed now goes at the next start.
-    await rm(version.dir, { recursive: true, force: true }).catch(() => undefined)
+    await discardVersion(version)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { lstatSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grantFolder } from './archive/access.js'
@@ -71,6 +71,19 @@ export async function createVersion(
   await mkdir(dir)
   grantFolder(dir, access)
   return { dir, digest }
+}
+
+/** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */
+export async function discardVersion(version: CodeVersion): Promise<void> {
+  const versions = dirname(version.dir)
+  try {
+    await removeFolder(version.dir)
+    // Refused by the system, and rightly, where the function has another version.
+    await rmdir(versions)
+    await rmdir(dirname(versions))
+  } catch {
+    // What cannot be removed now is removed at the next start.
+  }
 }
 
 /** Makes a version with so many bytes in its files the one that serves; or rejects, and the old one serves on. */

@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * The first truthy answer of `probe`, asked again every few milliseconds. Throws when there is none within `withinMs`,
- * with what `probe` threw last.
+ * The first truthy answer of `probe`, asked again every few milliseconds. Throws when there is none in time: an error
+ * that names `what` should have happened, caused by what `probe` threw last.
  */
-export async function eventually<T>(probe: () => T | Promise<T>, withinMs = 10_000): Promise<NonNullable<T>> {
-  const deadline = performance.now() + withinMs
+export async function eventually<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  withinSeconds = 10,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + 1000 * withinSeconds
   for (;;) {
     let failure: unknown
     try {
@@ -14,7 +18,9 @@ export async function eventually<T>(probe: () => T | Promise<T>, withinMs = 10_0
     } catch (error) {
       failure = error
     }
-    if (performance.now() > deadline) throw new Error(`did not happen within ${withinMs} ms`, { cause: failure })
+    if (performance.now() > deadline) {
+      throw new Error(`not within ${withinSeconds} s: ${what}`, { cause: failure })
+    }
     await sleep(10)
   }
 }

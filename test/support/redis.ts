@@ -65,7 +65,7 @@ export class RedisServer {
     const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir]
     this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
-    await eventually(() => this.with((redis) => redis.ping()))
+    await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
   }
 
   pause(): void {

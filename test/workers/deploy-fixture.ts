@@ -12,6 +12,8 @@ export const NOBODY: RunAs = { name: 'nobody', uid: 65534, gid: 65534, home: '/n
 
 export const isRoot = process.getuid?.() === 0
 
+export const isWindows = process.platform === 'win32'
+
 export interface Apps {
   readonly root: string
   readonly appsDir: string

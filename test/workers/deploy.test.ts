@@ -5,13 +5,13 @@ import { chmod, lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { cleanApps, deploy, removeVersion } from '../../src/workers/deploy.js'
-import { buildZip, FOLDER, LINK, link, PROGRAM } from '../support/zip.js'
-import { isRoot, makeApps, modeOf, NOBODY, snapshot } from './deploy-fixture.js'
+import { buildZip, FOLDER, LINK, PROGRAM } from '../support/zip.js'
+import { isRoot, isWindows, makeApps, modeOf, NOBODY, snapshot } from './deploy-fixture.js'
 
 const hello = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho hello\n' }])
 const goodbye = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho goodbye\n' }])
 
-test('files, folders and links come out as they went in', async (t) => {
+test('files and folders come out as they went in', async (t) => {
   const apps = await makeApps(t)
   const large = Buffer.alloc(3 * 1024 * 1024, 'large file ')
   const version = await apps.deployed(
@@ -24,7 +24,6 @@ test('files, folders and links come out as they went in', async (t) => {
       { name: 'large', contents: large },
       { name: 'large stored', contents: large, stored: true },
       { name: 'no mode', contents: 'by its name', system: 0, mode: LINK },
-      link('lib/current', 'deep'),
     ]),
   )
   assert.deepEqual(await snapshot(version.dir), {
@@ -35,7 +34,6 @@ test('files, folders and links come out as they went in', async (t) => {
     'lib/deep': 'folder',
     'lib/deep/er': 'folder',
     'lib/deep/er/ünïcode.txt': Buffer.from('ü').toString('latin1'),
-    'lib/current': '-> deep',
     stored: 'as it is',
     large: large.toString(),
     'large stored': large.toString(),
@@ -59,7 +57,9 @@ test('the same archive again is unchanged and unpacks nothing', async (t) => {
   assert.ok(existsSync(join(version.dir, 'marker')))
 })
 
-test('the same archive with a handler that was no program is unpacked again; with one it lacks, refused', async (t) => {
+test('the same archive with a handler that was no program is unpacked again; with one it lacks, refused', {
+  skip: isWindows,
+}, async (t) => {
   const apps = await makeApps(t)
   const archive = buildZip([{ name: 'run.sh' }, { name: 'other.sh' }])
   const first = await apps.deployed(archive)
@@ -134,7 +134,7 @@ test('the bytes may be any view of memory', async (t) => {
   assert.deepEqual(result, { kind: 'unchanged', version })
 })
 
-test('setuid, setgid and sticky bits go, and only programs are executable', async (t) => {
+test('setuid, setgid and sticky bits go, and only programs are executable', { skip: isWindows }, async (t) => {
   const apps = await makeApps(t)
   const version = await apps.deployed(
     buildZip([

@@ -32,7 +32,7 @@ export async function* unpackPieces(packed: Packed): AsyncGenerator<Buffer> {
   try {
     for await (const piece of inflate ? Readable.from(slices(packed.bytes)).pipe(inflate) : slices(packed.bytes)) {
       size += piece.length
-      if (size > packed.size) throw damaged(packed, `unpacks to more than the ${packed.size} bytes it declares`)
+      if (size > packed.size) throw tooLong(packed)
       sum = crc32(piece, sum)
       yield piece
     }
@@ -64,8 +64,13 @@ function* slices(bytes: Buffer): Generator<Buffer> {
 }
 
 function verify(packed: Packed, size: number, sum: number): void {
-  if (size !== packed.size) throw damaged(packed, `unpacks to ${size} bytes and declares ${packed.size}`)
+  if (size > packed.size) throw tooLong(packed)
+  if (size < packed.size) throw damaged(packed, `unpacks to ${size} bytes and declares ${packed.size}`)
   if (sum !== packed.crc32) throw damaged(packed, 'does not match its CRC-32')
+}
+
+function tooLong(packed: Packed) {
+  return damaged(packed, `unpacks to more than the ${packed.size} bytes it declares`)
 }
 
 function trailing(packed: Packed) {
@@ -78,8 +83,7 @@ function damaged(packed: Packed, problem: string, options?: ErrorOptions) {
 
 function asDamage(packed: Packed, error: unknown): unknown {
   if (!(error instanceof Error && 'code' in error)) return error
-  if (error.code === 'ERR_BUFFER_TOO_LARGE')
-    return damaged(packed, `unpacks to more than the ${packed.size} bytes it declares`)
+  if (error.code === 'ERR_BUFFER_TOO_LARGE') return tooLong(packed)
   if (!String(error.code).startsWith('Z_')) return error
   return damaged(packed, `cannot be decompressed (${error.message})`, { cause: error })
 }
