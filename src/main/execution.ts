@@ -1,5 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import type { EndCause, FromExecution, OutputPart, Outcome, ToExecution } from '../workers/messages.js'
+import type { EndCause, FromExecution, Outcome, OutputPart, ToExecution } from '../workers/messages.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly error: string }
 
@@ -98,7 +98,8 @@ export class Execution {
 
   /** The thread that supervised it is dead: takes in what it still said, and ends as told unless it had ended. */
   abandon(outcome: () => Outcome): void {
-    for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port)) this.hear(last.message)
+    for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port))
+      this.hear(last.message)
     if (!this.outcome) this.hear({ kind: 'ended', outcome: outcome() })
     this.port.close()
   }

@@ -44,7 +44,10 @@ export class Executions {
   start(request: ExecutionRequest): Started {
     const { id, functionName: name } = request
     const lease = this.functions.lease(name)
-    if (!lease) return refused(this.functions.settings(name) ? `function ${name} is not deployed on this agent` : 'function not found')
+    if (!lease)
+      return refused(
+        this.functions.settings(name) ? `function ${name} is not deployed on this agent` : 'function not found',
+      )
     if (this.live.has(id)) {
       lease.release()
       return refused('execution ID already exists')
@@ -121,7 +124,12 @@ export class Executions {
     }
   }
 
-  private task(request: ExecutionRequest, { settings, version }: FunctionLease, hold: boolean, port: MessagePort): ExecuteTask {
+  private task(
+    request: ExecutionRequest,
+    { settings, version }: FunctionLease,
+    hold: boolean,
+    port: MessagePort,
+  ): ExecuteTask {
     const { id, idGiven, async, functionName, args } = request
     return {
       id,

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Log, logQueueEvent } from '../log.js'
@@ -8,7 +9,7 @@ import { openStore } from '../store/open.js'
 import { type Store, StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
-import { WRITES_DIR } from '../workers/messages.js'
+import { RUN_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { allowedCallers } from './callers.js'
 import type { AgentConfig } from './config.js'
@@ -51,6 +52,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const appsDir = config.appsDir ?? join(runAs?.home ?? config.stateDir, 'apps')
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
+  rmSync(join(config.stateDir, RUN_DIR), { recursive: true, force: true })
   // Before anything is started, since wrong files end the start.
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
 
@@ -68,7 +70,9 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
 
   const deployer = new Deployer(appsDir, runAs, config.archive)
   const functions = new Functions((dir) => {
-    deployer.removeVersion(dir).catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
+    deployer
+      .removeVersion(dir)
+      .catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
   })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
   for (const settings of recovered) {

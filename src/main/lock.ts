@@ -25,7 +25,9 @@ export function lockStateDir(stateDir: string): () => void {
     }
     const [pid, birth] = readFileSync(file, 'utf8').trim().split(' ')
     if (pid && Number(pid) !== process.pid && birth && platform.processBirth(Number(pid)) === birth) {
-      throw new StateDirInUse(`${stateDir} is in use by process ${pid}; stop it, or give this agent a state_dir of its own`)
+      throw new StateDirInUse(
+        `${stateDir} is in use by process ${pid}; stop it, or give this agent a state_dir of its own`,
+      )
     }
     rmSync(file, { force: true })
   }

@@ -1,5 +1,6 @@
 import { Server, type ServerCredentials } from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
+import type { Store } from '../store/store.js'
 import type { AdmissionControl } from './admission.js'
 import type { Deployer } from './deployer.js'
 import type { Executions } from './executions.js'
@@ -16,7 +17,6 @@ import { healthCheck } from './rpc/health-check.js'
 import { listExecutions, UsageSampler } from './rpc/list-executions.js'
 import { registerFunction } from './rpc/register-function.js'
 import { reportNodeStatus } from './rpc/report-node-status.js'
-import type { Store } from '../store/store.js'
 
 /** How long calls may take to finish once the server stops listening. */
 const SHUTDOWN_LIMIT_MS = 2_000

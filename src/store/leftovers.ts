@@ -18,7 +18,7 @@ export async function leftoverQueues(dir: string): Promise<string[]> {
  */
 export async function replayLeftovers(
   dir: string,
-  store: Store,
+  store: Pick<Store, 'write'>,
   queues: readonly string[],
   skipped: (why: string) => void,
 ): Promise<number> {

@@ -25,7 +25,7 @@ const CROWDED_OWN_BYTES = 64 * KiB
 const LEAVING_BYTES = 8 * MiB
 
 export interface WriteQueueOptions {
-  readonly store: Store
+  readonly store: Pick<Store, 'write'>
   /** Where the queue may make a folder, named by its id, for what does not fit into memory. */
   readonly dir: string
   /** Pending bytes from which on the queue is `full`. */
@@ -86,7 +86,7 @@ export class WriteQueue {
   /** Unique; names the queue's folder. */
   readonly id = `${process.pid}-${randomBytes(8).toString('hex')}`
 
-  readonly #store: Store
+  readonly #store: Pick<Store, 'write'>
   readonly #file: SpillFile
   readonly #report: (event: QueueEvent) => void
   readonly #boundBytes: number

@@ -11,8 +11,8 @@ import type { ExecutionRecord } from '../store/record.js'
 import { Ending } from './ending.js'
 import { LiveOutput } from './live-output.js'
 import type { ExecuteTask, FromExecution, ToExecution } from './messages.js'
-import { Output, wholeOutput } from './output.js'
 import { endedRecord, type ProcessResult } from './outcome.js'
+import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
 import { checkId, type Reservation, recordBegin } from './reservation.js'
 import { baseEnvironment, queue, recorded, setup, starter, store } from './thread.js'
@@ -26,7 +26,9 @@ const TRANSFER_MIN_BYTES = 65_536
  */
 export async function execute(task: ExecuteTask): Promise<void> {
   const { port } = task
-  const output = task.async ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store) : new Output(setup.maxOutputBytes)
+  const output = task.async
+    ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store)
+    : new Output(setup.maxOutputBytes)
   let record: ExecutionRecord = {
     execution_id: task.id,
     agent_id: setup.agentId,
@@ -118,7 +120,8 @@ async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Pr
   tell(task.port, { kind: 'started', pid: process.pid })
   if (output instanceof LiveOutput) output.throttle(process)
   ending.whenCaused(() => process.kill())
-  const timer = task.timeoutSeconds > 0 ? setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000) : undefined
+  const timer =
+    task.timeoutSeconds > 0 ? setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000) : undefined
   const how = await end
   clearTimeout(timer)
   return { ...how, durationMs: performance.now() - begun }

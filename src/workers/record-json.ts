@@ -21,7 +21,11 @@ interface Part {
  * The execution record as JSON with its output as text, in at most `max` bytes: a longer one keeps its first and last
  * part, with a mark between them. Invalid UTF-8 becomes U+FFFD. Works in steps, so that the thread stays free.
  */
-export async function recordJson(record: ExecutionRecord, output: ReadableOutput, max = ANSWER_MAX_BYTES): Promise<Buffer> {
+export async function recordJson(
+  record: ExecutionRecord,
+  output: ReadableOutput,
+  max = ANSWER_MAX_BYTES,
+): Promise<Buffer> {
   const fields = JSON.stringify(record)
   const text = await outputText(output, max - Buffer.byteLength(fields) - 128)
   if (text.length === 0) return Buffer.from(fields)

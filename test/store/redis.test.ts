@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { RECORD_TTL_MS } from '../../src/store/record.js'
 import { RedisStore } from '../../src/store/redis.js'
 import { StoreUnavailable } from '../../src/store/store.js'
@@ -161,19 +161,26 @@ describe('redis store', { skip: noRedis ?? false }, () => {
     beforeEach(() => {
       store = new RedisStore(server.address)
     })
+    afterEach(async () => {
+      await store.close()
+      server.resume()
+      if (!server.running) await server.restart()
+    })
 
     const answers = () => eventually('the store answers', () => store.exists('x').then(() => true))
 
     it('is known at once where nobody listens, and found again once somebody does', async () => {
+      await answers()
       await server.halt()
-      await assert.rejects(new RedisStore('127.0.0.1:1').exists('x'), unavailable(/127\.0\.0\.1:1: .*ECONNREFUSED/))
+      const nowhere = new RedisStore('127.0.0.1:1')
+      await assert.rejects(nowhere.exists('x'), unavailable(/127\.0\.0\.1:1: .*ECONNREFUSED/))
+      await nowhere.close()
       const asked = performance.now()
-      await assert.rejects(store.exists('x'), unavailable(/ECONNREFUSED|not connected/))
-      await assert.rejects(store.write([output('away', 0, 'x')]), unavailable(/ECONNREFUSED|not connected/))
+      await assert.rejects(store.exists('x'), unavailable(/ECONN|not connected/))
+      await assert.rejects(store.write([output('away', 0, 'x')]), unavailable(/ECONN|not connected/))
       assert.ok(performance.now() - asked < 1_000)
       await server.restart()
       await answers()
-      await store.close()
     })
 
     it('rejects what is in flight when it ends, and does not send it again', async () => {
@@ -186,7 +193,6 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       await server.restart()
       await answers()
       assert.equal(await store.outputLength('in-flight'), 0)
-      await store.close()
     })
 
     it('answers reads within seconds while stopped, and waits with a batch for it to go on', async () => {
@@ -203,7 +209,6 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       server.resume()
       await writing
       assert.equal(String(await store.output('stopped', 0, 10)), 'hello')
-      await store.close()
     })
 
     it('gives a batch up that is not answered for long', async () => {
@@ -215,7 +220,6 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       server.resume()
       assert.ok(waited > 9_000 && waited < 12_000, `${waited} ms`)
       await answers()
-      await store.close()
     })
 
     it('rejects while its memory is full, half-done nowhere', async () => {
@@ -228,7 +232,6 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       assert.equal(await server.with((redis) => redis.sismember('flux-agent:running:full-agent', 'full')), 1)
       await store.write([{ kind: 'end', record: ended('full', 'full-agent') }])
       assert.deepEqual(await store.record('full'), ended('full', 'full-agent'))
-      await store.close()
     })
 
     it('rejects while it is read-only', async () => {
@@ -237,7 +240,6 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       await assert.rejects(store.write([output('replica', 0, 'x')]), unavailable(/READONLY/))
       await server.with((redis) => redis.replicaof('NO', 'ONE'))
       await store.write([output('replica', 0, 'x')])
-      await store.close()
     })
   })
 })

@@ -37,6 +37,10 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
+  get running(): boolean {
+    return this.#process !== undefined
+  }
+
   /** Runs commands on a connection of its own. */
   async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis(this.port, { retryStrategy: () => 20 })

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { crc32, deflateRawSync } from 'node:zlib'
 import type { DeployTask } from '../../src/workers/messages.js'
 import { buildZip, FILE, FOLDER, link, type ZipEntry, zip64Extra } from '../support/zip.js'
-import { isWindows, makeApps, snapshot } from './deploy-fixture.js'
+import { makeApps, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([{ name: 'run.sh', contents: 'good' }])
 const run: ZipEntry = { name: 'run.sh', contents: 'hostile' }
@@ -412,33 +410,4 @@ test('handlers and functions that cannot be', async (t) => {
   for (const [name, [changes, message]] of Object.entries(cases)) {
     await t.test(name, (t) => refuses(t, archive, message.startsWith('^') ? new RegExp(message) : message, changes))
   }
-})
-
-test('what the system refuses is said by its reason and leaves nothing behind', async (t) => {
-  await t.test('a path too long below this folder', { skip: isWindows }, async (t) => {
-    const apps = await makeApps(t)
-    await apps.deployed(good)
-    const before = await snapshot(apps.root)
-    const name = Array.from({ length: 41 }, () => 'n'.repeat(98)).join('/')
-    assert.match(await apps.refused(buildZip([run, { name }])), /^cannot unpack "n+.*": name too long$/)
-    assert.deepEqual(await snapshot(apps.root), before)
-  })
-
-  await t.test('a file in the way', async (t) => {
-    const apps = await makeApps(t)
-    await mkdir(join(apps.appsDir, 'hello'), { recursive: true })
-    await writeFile(join(apps.appsDir, 'hello', 'versions'), 'not ours')
-    const before = await snapshot(apps.root)
-    assert.match(await apps.refused(good), /^cannot deploy "hello": (not a directory|file already exists)$/)
-    assert.deepEqual(await snapshot(apps.root), before)
-  })
-
-  await t.test('a switch that fails', async (t) => {
-    const apps = await makeApps(t)
-    await mkdir(join(apps.appsDir, 'hello', 'versions', 'current'), { recursive: true })
-    await chmod(join(apps.appsDir, 'hello', 'versions', 'current'), 0o755)
-    const before = await snapshot(apps.root)
-    assert.match(await apps.refused(good), /^cannot deploy "hello": /)
-    assert.deepEqual(await snapshot(apps.root), before)
-  })
 })

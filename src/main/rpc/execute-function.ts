@@ -15,7 +15,9 @@ export async function executeFunction(
   if (executions.draining) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
   const { function_name: functionName, execution_id: id, args, async } = call.request
   const idGiven = id !== ''
-  const wrong = [idGiven || async ? validateExecutionId(id) : undefined, validateArgs(args)].find((check) => check && !check.ok)
+  const wrong = [idGiven || async ? validateExecutionId(id) : undefined, validateArgs(args)].find(
+    (check) => check && !check.ok,
+  )
   if (wrong && !wrong.ok) return failure(wrong.message)
 
   const started = executions.start({ id: idGiven ? id : randomUUID(), idGiven, functionName, args, async })

@@ -22,7 +22,10 @@ export async function registerFunction(registry: Registry, config: FunctionConfi
 }
 
 /** Stores the settings, then puts them to use; answers what is wrong where the store does not take them. */
-export async function register({ store, functions, admission }: Registry, settings: FunctionSettings): Promise<string | undefined> {
+export async function register(
+  { store, functions, admission }: Registry,
+  settings: FunctionSettings,
+): Promise<string | undefined> {
   try {
     await store.putFunction(settings)
   } catch (error) {

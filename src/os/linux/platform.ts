@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
 import type { Platform, RunAs } from '../platform.js'
 import { killGroup } from './process-group.js'
-import { processStat } from './process-stat.js'
 import { ChildProcessStarter } from './process-starter.js'
+import { processStat } from './process-stat.js'
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 

@@ -16,6 +16,7 @@ export type Entry =
 const LOCAL_HEADER = 0x04034b50
 const LOCAL_HEADER_BYTES = 30
 const DIRECTORY_HEADER_BYTES = 46
+const UTF8_NAME = 0x800
 const ENCRYPTED = 0x1 | 0x2000
 const STORED = 0
 const DEFLATED = 8
@@ -94,7 +95,9 @@ async function* readDirectory(archive: Buffer): AsyncGenerator<ZipEntry> {
 
 /** With `/` for `\`: archives made on Windows may have either. */
 function nameOf(entry: ZipEntry): string {
-  const name = getFileNameLowLevel(entry.generalPurposeBitFlag, entry.fileNameRaw, entry.extraFields, false)
+  // Info-ZIP and the macOS Finder write UTF-8 names and do not flag them; without the flag they would be code page 437.
+  const flags = madeOnUnix(entry) ? entry.generalPurposeBitFlag | UTF8_NAME : entry.generalPurposeBitFlag
+  const name = getFileNameLowLevel(flags, entry.fileNameRaw, entry.extraFields, false)
   // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
   if (entry.fileNameRaw.some((byte) => byte < 0x20 || byte === 0x7f)) {
     throw refuseEntry(
@@ -148,7 +151,7 @@ function check(entry: ZipEntry, name: string, bytes: Buffer, platform: NodeJS.Pl
     throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
   }
   const packed: Packed = { name, deflated: method === DEFLATED, bytes, size, crc32: entry.crc32 }
-  const mode = unixMode(entry)
+  const mode = madeOnUnix(entry) ? entry.externalFileAttributes >>> 16 : 0
   const kind = kindOf(mode, name)
   if (kind === 'folder') {
     if (size > 0) throw refuseEntry('ARCHIVE_ENTRY_TYPE', name, 'is a folder and has contents')
@@ -160,10 +163,10 @@ function check(entry: ZipEntry, name: string, bytes: Buffer, platform: NodeJS.Pl
   return { kind, path, packed }
 }
 
-/** 0 where the archive was made on a system without such modes. */
-function unixMode(entry: ZipEntry): number {
+/** Whether the entry carries Unix modes; those in an entry from elsewhere mean nothing. */
+function madeOnUnix(entry: ZipEntry): boolean {
   const system = entry.versionMadeBy >> 8
-  return system === UNIX || system === MACOS ? entry.externalFileAttributes >>> 16 : 0
+  return system === UNIX || system === MACOS
 }
 
 function kindOf(mode: number, name: string): Entry['kind'] {

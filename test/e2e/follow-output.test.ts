@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { after, before, describe, it } from 'node:test'
+import { status } from '@grpc/grpc-js'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { follow } from '../support/follow.js'
+import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
+import { onEachStore, type StoreAddress } from '../support/stores.js'
+
+const MiB = 1024 * 1024
+const PAYLOAD = randomBytes(300_000)
+
+onEachStore('FollowOutput', (address: StoreAddress) => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent({ config: { redis_addr: address(), max_output_bytes: '40MiB' } })
+    calls = new Calls(agent.client)
+    // Prints its payload before the first gate, and again between the first and the second.
+    await deployWithFiles(calls, 'twice', `cat payload; ${awaitGate(1)}; cat payload; ${awaitGate(2)}`, {
+      payload: PAYLOAD,
+    })
+    await deployWithFiles(calls, 'flood', `for i in $(seq $1); do cat payload; done`, { payload: randomBytes(MiB) })
+  })
+  after(() => agent.stop())
+
+  const begin = (name: string, args: string[], async: boolean) => {
+    const id = randomUUID()
+    return { id, response: calls.execute({ function_name: name, args, execution_id: id, async }) }
+  }
+
+  for (const async of [true, false]) {
+    const kind = async ? 'an async' : 'a sync'
+
+    it(`streams ${kind} execution as it runs, from any offset, to its record`, async () => {
+      const [half, whole] = [new Gate(), new Gate()]
+      const { id, response } = begin('twice', [half.path, whole.path], async)
+      await eventually('it runs', async () => (await calls.get(id)).found)
+      const offsets = [0, 1, 65_536, 299_999, 300_000, 450_000]
+      const followers = offsets.map((offset) => follow(agent.operations, id, offset))
+      await eventually('the first half has come', () => followers[0]?.received() === PAYLOAD.length)
+      half.open()
+      await eventually('the second half has come', () => followers[0]?.received() === 2 * PAYLOAD.length)
+      whole.open()
+      const expected = Buffer.concat([PAYLOAD, PAYLOAD])
+      for (const [index, { whole: followed }] of followers.entries()) {
+        const { output, record } = await followed
+        assert.ok(output.equals(expected.subarray(offsets[index])), `from ${offsets[index]}: ${output.length} bytes`)
+        assert.deepEqual([record?.status, record?.output_bytes], ['success', expected.length])
+        assert.equal(record && 'output' in record, false)
+      }
+      assert.equal((await response).error, '')
+    })
+
+    it(`misses nothing of ${kind} execution around its end`, async () => {
+      for (let round = 0; round < 8; round++) {
+        const gate = new Gate()
+        const started = Array.from({ length: 6 }, () => begin('twice', [gate.path, gate.path], async))
+        const followers = await Promise.all(
+          started.map(async ({ id }) => {
+            await eventually('it runs', async () => (await calls.get(id)).found)
+            return [follow(agent.operations, id), follow(agent.operations, id, 123_456)] as const
+          }),
+        )
+        gate.open()
+        for (const [fromStart, fromMiddle] of followers) {
+          assert.ok((await fromStart.whole).output.equals(Buffer.concat([PAYLOAD, PAYLOAD])))
+          assert.equal((await fromStart.whole).record?.status, 'success')
+          assert.equal((await fromMiddle.whole).output.length, 2 * PAYLOAD.length - 123_456)
+        }
+        for (const { response } of started) assert.equal((await response).error, '')
+      }
+    })
+  }
+
+  it('gives an ended execution from any offset', async () => {
+    const id = await calls.start('flood', ['5'])
+    assert.equal((await calls.ended(id)).status, 'success')
+    const { output, record } = await follow(agent.operations, id).whole
+    assert.deepEqual([output.length, record?.status, record?.output_bytes], [5 * MiB, 'success', 5 * MiB])
+    for (const offset of [1, 3 * MiB + 7, 5 * MiB - 1, 5 * MiB, 6 * MiB]) {
+      const part = await follow(agent.operations, id, offset).whole
+      assert.ok(part.output.equals(output.subarray(offset)), `from ${offset}`)
+      assert.equal(part.record?.status, 'success')
+    }
+  })
+
+  it('holds up neither the function nor another follower for one that does not read', async () => {
+    const id = await calls.start('flood', ['30'])
+    const slow = follow(agent.operations, id)
+    slow.stream.pause()
+    const before = residentMiB(agent.pid)
+    const quick = await follow(agent.operations, id).whole
+    assert.equal(quick.output.length, 30 * MiB)
+    assert.ok((await calls.ended(id)).duration_ms ?? 0 < 20_000)
+    const grown = residentMiB(agent.pid) - before
+    assert.ok(grown < 200, `the agent has grown by ${grown} MiB`)
+    assert.ok(slow.received() < 5 * MiB)
+    slow.stream.resume()
+    assert.ok((await slow.whole).output.equals(quick.output))
+  })
+
+  it('leaves nothing of a follower that cancels', async () => {
+    const [half, whole] = [new Gate(), new Gate()]
+    const { id } = begin('twice', [half.path, whole.path], true)
+    const leaving = [0, 0, 0, 0, 400_000].map((offset) => follow(agent.operations, id, offset))
+    await eventually('the first half has come', () => leaving[0]?.received() === PAYLOAD.length)
+    for (const { stream, whole: followed } of leaving) {
+      stream.cancel()
+      await assert.rejects(followed, { code: status.CANCELLED })
+    }
+    half.open()
+    whole.open()
+    const { output_bytes, status: end } = await calls.ended(id)
+    assert.deepEqual([end, output_bytes], ['success', 2 * PAYLOAD.length])
+    // A follower that still counted would keep the execution, and the stop waiting for it.
+    const { operations } = agent
+    const listed = () =>
+      new Promise((resolve) => operations.listExecutions({}, (_, list) => resolve(list?.executions?.length)))
+    await eventually('no execution is left', async () => (await listed()) === 0)
+  })
+
+  it('answers NOT_FOUND for an id that it does not know', async () => {
+    await assert.rejects(follow(agent.operations, randomUUID()).whole, { code: status.NOT_FOUND })
+  })
+})
+
+describe('FollowOutput of a text that trickles', () => {
+  it('is at most 100 ms behind', async () => {
+    const agent = await startTestAgent()
+    const calls = new Calls(agent.client)
+    await calls.script('clock', 'for i in 1 2 3 4 5 6 7 8 9 10 11; do date +%s%N; sleep 0.1; done')
+    const { stream } = follow(agent.operations, await calls.start('clock'))
+    const lags: number[] = []
+    stream.on('data', ({ chunk }) => {
+      if (chunk) lags.push(Date.now() - Number(chunk.data) / 1e6)
+    })
+    await eventually('it has ended', () => stream.readableEnded)
+    lags.sort((a, b) => a - b)
+    assert.equal(lags.length, 11)
+    assert.ok((lags[5] as number) < 100 && (lags[10] as number) < 400, `lags ${lags.map(Math.round)} ms`)
+    await agent.stop()
+  })
+})
+
+function residentMiB(pid: number): number {
+  const [, kib] = readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+) kB/m) ?? []
+  return Number(kib) / 1024
+}

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readEntries } from '../../src/workers/archive/entries.js'
+import { ArchiveRefused } from '../../src/workers/archive/refused.js'
+import { buildTree } from '../../src/workers/archive/tree.js'
+import { buildZip, type ZipEntry } from '../support/zip.js'
+
+const limits = { maxEntries: 100, maxBytes: 1_000_000, maxRatio: 100 }
+
+async function treeOn(platform: NodeJS.Platform, names: readonly string[]) {
+  const entries = names.map((name): ZipEntry => ({ name }))
+  return buildTree(await readEntries(buildZip(entries), limits, platform), limits, platform)
+}
+
+for (const name of [
+  'file:stream',
+  'a/b:$DATA',
+  'con',
+  'a/NUL.txt',
+  'lpt¹',
+  'COM0',
+  'a.',
+  'a /b',
+  'a?',
+  'a*b',
+  'a"b',
+  'a|b',
+  '<a',
+  'a>',
+]) {
+  test(`${name} is no name on Windows, and one on Linux`, async () => {
+    await assert.rejects(treeOn('win32', [name]), (error) => {
+      assert.ok(error instanceof ArchiveRefused)
+      assert.equal(error.code, 'ARCHIVE_ENTRY_NAME')
+      assert.equal(error.entry, name)
+      assert.match(error.message, /Windows/)
+      return true
+    })
+    assert.equal((await treeOn('linux', [name])).files[0]?.path, name)
+  })
+}
+
+for (const name of ['console', 'nul1', 'a.b', '.hidden', 'com10', 'a b']) {
+  test(`${name} is a name on Windows`, async () => {
+    assert.equal((await treeOn('win32', [name])).files[0]?.path, name)
+  })
+}
+
+test('names that differ in case alone are one file on Windows and two on Linux', async () => {
+  for (const names of [
+    ['README', 'readme'],
+    ['lib/x', 'LIB'],
+    ['lib/x', 'LIB/X'],
+    ['lib', 'LIB/x'],
+  ]) {
+    await assert.rejects(treeOn('win32', names), { code: 'ARCHIVE_ENTRY_DUPLICATE', entry: names[1] })
+    assert.equal((await treeOn('linux', names)).files.length, 2)
+  }
+  const tree = await treeOn('win32', ['lib/x', 'LIB/y'])
+  assert.equal(tree.folders.length, 1)
+})

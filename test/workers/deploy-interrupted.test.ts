@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { cleanApps, deploy } from '../../src/workers/deploy.js'
+import { buildZip } from '../support/zip.js'
+import { isWindows, makeApps, snapshot } from './deploy-fixture.js'
+
+const good = buildZip([
+  { name: 'run.sh', contents: 'good' },
+  { name: 'lib/data', contents: 'some data' },
+])
+const moduleUrl = new URL('../../src/workers/deploy.js', import.meta.url).href
+
+test('an agent killed while it unpacks leaves the old version, and the next start removes the rest', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  const before = await snapshot(apps.root)
+  const count = 20_000
+  const files = Array.from({ length: count }, (_, index) => ({ name: `f${index}`, contents: 'x', stored: true }))
+  const archive = join(apps.root, 'large.zip')
+  await writeFile(archive, buildZip([{ name: 'run.sh' }, ...files]))
+  const child = `
+import { readFileSync } from 'node:fs'
+const { deploy } = await import(${JSON.stringify(moduleUrl)})
+const [archive, appsDir] = process.argv.slice(1)
+await deploy({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(archive), appsDir, limits: { maxEntries: 30000, maxBytes: 1e9, maxRatio: 100 } })
+`
+  const agent = spawn(process.execPath, ['--input-type=module', '-e', child, archive, apps.appsDir], {
+    stdio: 'inherit',
+  })
+  const exit = once(agent, 'exit')
+  const versions = join(apps.appsDir, 'hello', 'versions')
+  let unpacked: string[] = []
+  while (unpacked.length < 10) {
+    assert.equal(agent.exitCode, null, 'it was done before it could be killed')
+    const half = (await readdir(versions)).find((name) => name !== 'current' && name !== basename(version.dir))
+    if (half !== undefined) unpacked = await readdir(join(versions, half))
+    await wait(1)
+  }
+  agent.kill('SIGKILL')
+  assert.deepEqual(await exit, [null, 'SIGKILL'])
+  assert.ok(unpacked.length < count)
+  assert.equal((await readdir(versions)).length, 3)
+
+  assert.deepEqual(await deploy(apps.task(good)), { kind: 'unchanged', version })
+  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+  assert.deepEqual(await snapshot(apps.appsDir), await snapshotOf(before))
+})
+
+/** Of the apps alone. */
+async function snapshotOf(before: Record<string, string>): Promise<Record<string, string>> {
+  const entries = Object.entries(before).filter(([name]) => name.startsWith('apps/'))
+  return Object.fromEntries(entries.map(([name, contents]) => [name.slice('apps/'.length), contents]))
+}
+
+test('the start removes what is ours and half done, and nothing else', async (t) => {
+  const apps = await makeApps(t)
+  await apps.deployed(good)
+  const version = await apps.deployed(buildZip([{ name: 'run.sh', contents: 'newer' }]))
+  const versions = join(apps.appsDir, 'hello', 'versions')
+  await mkdir(join(versions, '0123456789abcdef-01234567', 'half'), { recursive: true })
+  await writeFile(join(versions, '0123456789abcdef-01234567', 'half', 'done'), 'x')
+  await writeFile(join(versions, 'current-01234567'), 'half')
+  const strange = {
+    'hello/versions/notes.txt': 'x',
+    'hello/versions/v1/file': 'x',
+    'hello/current': 'x',
+    'hello/0123456789abcdef-01234567/file': 'x',
+    file: 'x',
+    'earlier/run.sh': 'x',
+    'earlier/versions.txt': 'x',
+    'with a file/versions': 'x',
+    '0123456789abcdef-01234567/file': 'x',
+  }
+  for (const [name, contents] of Object.entries(strange)) {
+    await mkdir(join(apps.appsDir, name, '..'), { recursive: true })
+    await writeFile(join(apps.appsDir, name), contents)
+  }
+  if (!isWindows) await symlink(join(apps.appsDir, 'hello'), join(apps.appsDir, 'linked'))
+
+  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+  for (const name of Object.keys(strange)) assert.equal(await readFile(join(apps.appsDir, name), 'utf8'), 'x', name)
+  assert.deepEqual((await readdir(versions)).sort(), [basename(version.dir), 'current', 'notes.txt', 'v1'].sort())
+  assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'newer')
+})
+
+test('a version whose files a power cut has emptied serves no more, and the same archive is unpacked again', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  await truncate(join(version.dir, 'lib', 'data'))
+  assert.deepEqual(await cleanApps(apps.appsDir), [])
+  assert.equal(existsSync(version.dir), false)
+  const again = await apps.deployed(good)
+  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version: again }])
+})
+
+test('a version beside whose code a function has written serves on', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  await writeFile(join(version.dir, 'cache'), 'x')
+  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+})
+
+test('a pointer to nothing or to nonsense is no version', async (t) => {
+  const apps = await makeApps(t)
+  for (const text of [
+    '',
+    'nonsense',
+    '../../outside '.concat('0'.repeat(64), ' 0\n'),
+    '0123456789abcdef-01234567 '.concat('0'.repeat(64), ' 1\n'),
+  ]) {
+    await apps.deployed(good)
+    await writeFile(join(apps.appsDir, 'hello', 'versions', 'current'), text)
+    assert.deepEqual(await cleanApps(apps.appsDir), [])
+    assert.equal((await deploy(apps.task(good))).kind, 'deployed')
+    await apps.deployed(buildZip([{ name: 'run.sh', contents: 'between' }]))
+  }
+})
+
+test('no folder for apps means no apps', async (t) => {
+  const apps = await makeApps(t)
+  assert.deepEqual(await cleanApps(apps.appsDir), [])
+  assert.equal(existsSync(apps.appsDir), false)
+})
