@@ -22,12 +22,16 @@ export type Log = Logger
 export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
   switch (event.kind) {
     case 'away':
-      return log.warn({ store: store.address, cause: event.cause.message }, 'store is away: writes wait for it')
+      log.warn({ store: store.address, cause: event.cause.message }, 'store is away: writes wait for it')
+      break
     case 'back':
-      return log.info({ store: store.address }, 'store is back')
+      log.info({ store: store.address }, 'store is back')
+      break
     case 'disk-failed':
-      return log.error({ cause: event.cause.message }, 'waiting writes cannot go to disk: functions are held up')
+      log.error({ cause: event.cause.message }, 'waiting writes cannot go to disk: functions are held up')
+      break
     case 'lost':
-      return log.error({ writes: event.writes, dir: event.dir }, 'waiting writes came back damaged from disk')
+      log.error({ writes: event.writes, dir: event.dir }, 'waiting writes came back damaged from disk')
+      break
   }
 }

@@ -36,7 +36,10 @@ type TlsFiles = Pick<TlsConfig, 'caCert' | 'certFile' | 'keyFile'>
 export function connectionOptions(command: Command): Command {
   return command
     .optionsGroup('Which agent:')
-    .option('--config <FILE>', 'agent.yaml to take address and certificates from (default: $AGENT_CONFIG, ./agent.yaml)')
+    .option(
+      '--config <FILE>',
+      'agent.yaml to take address and certificates from (default: $AGENT_CONFIG, ./agent.yaml)',
+    )
     .option('--address <HOST:PORT>', 'agent to talk to (default: $FLUX_AGENT_ADDRESS, else the one of agent.yaml)')
     .option('--ca <FILE>', 'CA certificate the agent is verified by')
     .option('--cert <FILE>', 'client certificate')

@@ -107,22 +107,26 @@ export class Execution {
   private hear(message: FromExecution): void {
     switch (message.kind) {
       case 'accepted':
-        return this.accept(message)
+        this.accept(message)
+        break
       case 'refused':
         this.accept(message)
-        return this.conclude()
+        this.conclude()
+        break
       case 'started':
         this.pid = message.pid
-        return
+        break
       case 'ended':
         this.outcome = message.outcome
         this.pid = undefined
         this.accept({ kind: 'accepted' })
         this.settle(message.outcome)
-        return this.conclude()
+        this.conclude()
+        break
       case 'snapshot':
       case 'output':
-        return this.answer(message.request, message)
+        this.answer(message.request, message)
+        break
     }
   }
 

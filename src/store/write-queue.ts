@@ -121,6 +121,11 @@ export class WriteQueue {
     return this.#bytes
   }
 
+  /** What of it is in memory. */
+  get bytesInMemory(): number {
+    return this.#memoryBytes
+  }
+
   /** The store does not take writes now, or has not answered for a second. */
   get away(): boolean {
     return this.#away

@@ -63,7 +63,7 @@ describe('write queue, whatever happens', () => {
       segmentBytes: 5_000,
       report: ({ kind }) => assert.ok(kind === 'away' || kind === 'back', kind),
     })
-    const expected = ids.map(() => Buffer.alloc(0))
+    const expected: Buffer[] = ids.map(() => Buffer.alloc(0))
     const pushed: { write: PendingWrite; bytes: Buffer }[] = []
     const storedOrder: number[] = []
     const push = (write: Parameters<WriteQueue['push']>[0]) => {

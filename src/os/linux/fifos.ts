@@ -21,7 +21,7 @@ export interface Pipe {
  */
 export class Fifos {
   private readonly stock: string[] = []
-  private refill: Promise<void> | undefined
+  private making: Promise<void> | undefined
   private made = 0
 
   constructor(private readonly dir: string) {
@@ -30,10 +30,10 @@ export class Fifos {
   }
 
   async take(): Promise<Pipe> {
-    if (this.stock.length < LOW) this.refill ??= this.make().finally(() => (this.refill = undefined))
-    while (this.stock.length === 0) {
-      await (this.refill ??= this.make().finally(() => (this.refill = undefined)))
-    }
+    const more = this.stock.length < LOW ? this.refill() : undefined
+    // A failed refill is the failure of whoever has to wait for it.
+    more?.catch(() => {})
+    while (this.stock.length === 0) await this.refill()
     const path = this.stock.pop() as string
     const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
@@ -48,6 +48,13 @@ export class Fifos {
 
   close(): void {
     rmSync(this.dir, { recursive: true, force: true })
+  }
+
+  private refill(): Promise<void> {
+    this.making ??= this.make().finally(() => {
+      this.making = undefined
+    })
+    return this.making
   }
 
   private async make(): Promise<void> {
