@@ -59,7 +59,7 @@ export interface LoadedConfig {
  * Loads the configuration: of `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
  * defaults that listen on loopback only. Blocks; start-up only. Throws ConfigError.
  */
-export function loadConfig(options: { file?: string; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
+export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
   const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
   const file = resolve(options.cwd, named ?? 'agent.yaml')
   const text = readConfigFile(file, named !== undefined)

@@ -5,7 +5,7 @@ export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refus
 
 /** A follower's way of asking for output, one stretch after the other. */
 export interface Follower {
-  /** Output from the offset on, as soon as there is any; undefined once the execution is gone: the store has the rest. */
+  /** Output from the offset on, as soon as there is any; undefined where only the store has it. */
   read(offset: number): Promise<OutputPart | undefined>
   /** No more will be asked. */
   leave(): void
@@ -75,7 +75,7 @@ export class Execution {
     return this.outcome
   }
 
-  /** Its JSON record with the output so far; undefined once it is gone. */
+  /** Its JSON record with the output so far; undefined where only the store can tell: it is gone, or part of its output. */
   async snapshot(): Promise<Uint8Array | undefined> {
     const request = this.requests++
     const answer = await this.ask(request, { kind: 'snapshot', request })
@@ -100,7 +100,7 @@ export class Execution {
   abandon(outcome: () => Outcome): void {
     for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port))
       this.hear(last.message)
-    if (!this.outcome) this.hear({ kind: 'ended', outcome: outcome() })
+    if (!this.isOver) this.hear({ kind: 'ended', outcome: outcome() })
     this.port.close()
   }
 
@@ -125,6 +125,7 @@ export class Execution {
         break
       case 'snapshot':
       case 'output':
+      case 'unreadable':
         this.answer(message.request, message)
         break
     }

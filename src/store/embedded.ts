@@ -10,6 +10,7 @@ import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
 /** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
 const PURGE_CHUNKS = 1_000
 const PURGE_IDS = 200
+const CLOSE_LIMIT_MS = 2_000
 
 type ChunkKey = [id: string, from: number, to: number]
 
@@ -134,8 +135,9 @@ export class EmbeddedStore implements Store {
     while (await this.#transaction(() => this.#purgeSome()));
   }
 
+  /** After a commit that failed, lmdb waits for ever: what is committed needs no closing. */
   async close(): Promise<void> {
-    await this.#root.close()
+    await Promise.race([this.#root.close(), sleep(CLOSE_LIMIT_MS)])
   }
 
   #begin(record: ExecutionRecord): boolean {

@@ -87,6 +87,8 @@ export type FromExecution =
   | { readonly kind: 'ended'; readonly outcome: Outcome }
   | { readonly kind: 'snapshot'; readonly request: number; readonly data: Uint8Array }
   | { readonly kind: 'output'; readonly request: number; readonly part: OutputPart }
+  /** Instead of either: what was asked for is in the store, which does not give it now. */
+  | { readonly kind: 'unreadable'; readonly request: number }
 
 /** `end`: no byte follows; with it the record, without its output. */
 export type OutputPart =

@@ -6,7 +6,11 @@ import { recordJson } from './record-json.js'
 
 /** Answers those who look at an execution while it is alive: snapshots for GetExecution, stretches for FollowOutput. */
 export class Readers {
-  private final: ExecutionRecord | undefined
+  private conclude: (record: ExecutionRecord) => void = () => {}
+  /** Settles a little after the output has ended: the record tells how the process did. */
+  private readonly final = new Promise<ExecutionRecord>((resolve) => {
+    this.conclude = resolve
+  })
   /** Followers that have asked and not been answered for the last time. */
   private readonly following = new Set<number>()
   private idle: (() => void) | undefined
@@ -18,10 +22,15 @@ export class Readers {
   ) {}
 
   async snapshot(request: number): Promise<void> {
-    const json = await recordJson(this.record(), this.output)
-    // A copy of its own, since a small buffer shares its memory with others.
-    const data = new Uint8Array(json)
-    this.post({ kind: 'snapshot', request, data }, [data.buffer])
+    try {
+      const json = await recordJson(this.record(), this.output)
+      // A copy of its own, since a small buffer shares its memory with others.
+      const data = new Uint8Array(json)
+      this.post({ kind: 'snapshot', request, data }, [data.buffer])
+    } catch {
+      // Part of the output is in the store alone, and that is away.
+      this.post({ kind: 'unreadable', request })
+    }
   }
 
   async read(request: number, offset: number): Promise<void> {
@@ -29,8 +38,12 @@ export class Readers {
     await this.output.reaches(offset)
     if (!this.following.has(request)) return
     if (offset < this.output.length) {
-      const data = new Uint8Array(await this.output.read(offset))
-      this.post({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+      try {
+        const data = new Uint8Array(await this.output.read(offset))
+        this.post({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+      } catch {
+        this.post({ kind: 'unreadable', request })
+      }
     } else if (this.final) {
       this.post({ kind: 'output', request, part: { kind: 'end', record: this.final } })
       this.leave(request)
@@ -44,7 +57,7 @@ export class Readers {
 
   /** The execution has ended: followers get what they still lack, then the record. Resolves when none is left. */
   async end(record: ExecutionRecord): Promise<void> {
-    this.final = record
+    this.conclude(record)
     if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
 

@@ -41,7 +41,7 @@ async function outputText(output: ReadableOutput, max: number): Promise<Buffer[]
   let lastBytes = 0
   let leftOut = 0
   for await (const part of jsonParts(output)) {
-    if (last.length === 0 && firstBytes + part.json.length <= half) {
+    if (last.length === 0 && leftOut === 0 && firstBytes + part.json.length <= half) {
       first.push(part)
       firstBytes += part.json.length
       continue

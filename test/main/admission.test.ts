@@ -60,8 +60,12 @@ describe('AdmissionControl', () => {
     const control = new AdmissionControl(1, 10)
     const slot = admitted(control.request('f', 'wait', nobody))
     const granted: string[] = []
-    for (const name of ['g', 'f', 'h'])
-      control.request(name, 'wait', (next) => void (granted.push(name), next.release()))
+    for (const name of ['g', 'f', 'h']) {
+      control.request(name, 'wait', (next) => {
+        granted.push(name)
+        next.release()
+      })
+    }
     slot.release()
     assert.deepEqual(granted, ['g', 'f', 'h'])
   })

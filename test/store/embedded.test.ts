@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -68,6 +68,24 @@ describe('embedded store', () => {
     const length = await store.outputLength('killed')
     assert.ok(stored >= 200_000 && length >= stored, `${length} of ${stored}`)
     assert.deepEqual(await store.output('killed', 0, stored), noise(length).subarray(0, stored))
+    await store.close()
+  })
+
+  it('rejects where the disk is full, leaves nothing unhandled, and keeps what it had', async (t) => {
+    if (process.platform === 'win32') return t.skip('Windows has no ulimit')
+    const path = join(dir, 'full')
+    const limited = ['-c', 'ulimit -f 4000; exec "$0" "$@"', process.execPath, writer, path, 'full', '1000000']
+    const child = spawn('sh', limited, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const said: Buffer[] = []
+    child.stdout.on('data', (chunk) => said.push(chunk))
+    const [code] = await once(child, 'exit')
+    assert.equal(code, 0)
+    const stored = Number(/^StoreUnavailable after (\d+)$/.exec(String(Buffer.concat(said)))?.[1])
+    assert.ok(stored > 1_000_000)
+    const store = new EmbeddedStore(path)
+    assert.deepEqual(await store.output('full', 0, stored), noise(stored))
+    await store.write([output('full', stored, 'goes on')])
+    assert.equal(String(await store.output('full', stored, 1e9)), 'goes on')
     await store.close()
   })
 

@@ -105,6 +105,7 @@ export function storeCases(first: () => Store, second: () => Store): void {
       await first().write([put(200, 250)])
       await first().write([put(150, 160), put(120, 300)])
       await first().write([put(10, 20)])
+      assert.deepEqual(await first().output('again', 30, 60), bytes.subarray(30, 60))
       await first().write([put(0, 400)])
       assert.deepEqual(await first().output('again', 0, 1_000), bytes)
       assert.deepEqual(await first().output('again', 35, 275), bytes.subarray(35, 275))

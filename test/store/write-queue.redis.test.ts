@@ -145,8 +145,12 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
   })
 
   it('stores all of it when connections break again and again', async () => {
-    const breaking = () => server.with((redis) => redis.client('KILL', 'TYPE', 'normal'))
+    const breaking = async () => {
+      await eventually('it is back', () => !queue.away)
+      await server.with((redis) => redis.call('CLIENT', 'KILL', 'TYPE', 'normal'))
+    }
     const { stored } = await produce(Object.fromEntries([1, 2, 3, 4, 5, 6].map((n) => [n * MiB, breaking])))
     await assertWhole(stored)
+    assert.ok(events.filter(({ kind }) => kind === 'away').length > 1)
   })
 })

@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { EmbeddedStore } from '../../src/store/embedded.js'
+import { SpillFile } from '../../src/store/spill-file.js'
+import type { StoreWrite } from '../../src/store/store.js'
 import { type QueueEvent, WriteQueue, type WriteQueueOptions } from '../../src/store/write-queue.js'
 import { eventually } from '../support/eventually.js'
 import { ended, noise, output, running } from './records.js'
@@ -179,6 +181,9 @@ describe('write queue', () => {
     assert.equal(await queue.flush(10_000), true)
     assert.equal(queue.mustWait(0), false)
     assert.equal(Buffer.compare(await embedded.output('no-disk', 0, 7 * MiB), bytes), 0)
+    store.mode = 'slow'
+    queue.push(output('no-disk', 0, 'x'))
+    assert.equal(queue.mustWait(0), false)
     assert.deepEqual(kinds(), ['away', 'disk-failed', 'back'])
   })
 
@@ -195,6 +200,55 @@ describe('write queue', () => {
     store.mode = 'up'
     assert.equal(await queue.flush(10_000), true)
     assert.equal(Buffer.compare(await embedded.output('disk-again', 0, 7 * MiB), bytes), 0)
+  })
+
+  it('sends to the disk what is pushed while anything is there, though the store is back', async () => {
+    store.mode = 'down'
+    const report = (event: QueueEvent) => {
+      // The first batch lands, the second is not answered.
+      if (event.kind === 'back') store.mode = 'slow'
+      events.push(event)
+    }
+    queue = makeQueue({ memoryBytes: 0, report })
+    const bytes = noise(3 * MiB)
+    pushAll('order', bytes.subarray(0, 2 * MiB), 64 * 1024)
+    await eventually('it is away, and all on disk', () => queue.away && queue.bytesInMemory === 0)
+    store.mode = 'up'
+    await eventually('it is back', () => kinds().includes('back'))
+    for (let at = 2 * MiB; at < bytes.length; at += 64 * 1024) {
+      queue.push(output('order', at, bytes.subarray(at, at + 64 * 1024)))
+    }
+    await eventually('all is on disk', () => queue.bytesInMemory === 0)
+    assert.equal(queue.mustWait(0), false)
+    store.answer()
+    assert.equal(await queue.flush(5_000), true)
+    assert.equal(Buffer.compare(await embedded.output('order', 0, 4 * MiB), bytes), 0)
+  })
+
+  it('lets go of what reaches the disk after the store', async (t) => {
+    const append = SpillFile.prototype.append
+    let reach = () => {}
+    const stored = new Promise<void>((resolve) => {
+      reach = resolve
+    })
+    const delayed = mock.method(SpillFile.prototype, 'append', async function (this: SpillFile, writes: StoreWrite[]) {
+      await stored
+      return append.call(this, writes)
+    })
+    t.after(() => delayed.mock.restore())
+    store.mode = 'down'
+    queue = makeQueue({ memoryBytes: 0 })
+    pushAll('raced', noise(10_000), 1_000)
+    await eventually('it goes to the disk', () => delayed.mock.callCount() === 1)
+    store.mode = 'up'
+    assert.equal(await queue.flush(5_000), true)
+    pushAll('raced-2', noise(10_000), 1_000)
+    reach()
+    assert.equal(await queue.flush(5_000), true)
+    await eventually('nothing is in memory', () => queue.bytesInMemory === 0)
+    await queue.close()
+    assert.deepEqual(await readdir(dir), [])
+    assert.deepEqual(await embedded.output('raced-2', 0, 20_000), noise(10_000))
   })
 
   it('says what came back damaged from the disk, and stores the rest', async () => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
 import { openConnection } from '../../src/cli/connect.js'
 import type { AgentServiceClient, OperationsClient } from '../../src/proto.js'
+import { onExit } from './on-exit.js'
 
 /** The compiled `flux-agent` command. */
 export const CLI = fileURLToPath(new URL('../../src/cli/index.js', import.meta.url))
@@ -62,7 +63,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  process.once('exit', () => agent.kill('SIGKILL'))
+  onExit(() => agent.kill('SIGKILL'))
   const log = readLog(agent)
   const port = await servingPort(agent, log)
   letTestEnd(agent)
@@ -92,7 +93,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
 /** A folder that is removed when this process ends. */
 export function makeTempDir(prefix: string): string {
   const dir = mkdtempSync(join(tmpdir(), prefix))
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
+  onExit(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
   return dir
 }
 

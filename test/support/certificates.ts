@@ -83,7 +83,7 @@ export async function makeAuthority(name: string): Promise<Authority> {
     ],
   })
   return {
-    cert: certificate.toString('pem'),
+    cert: `${certificate.toString('pem')}\n`,
     async issue({ subject, san, extra = [], notBefore, notAfter }) {
       const own = await webcrypto.subtle.generateKey(KEYS, true, ['sign', 'verify'])
       const issued = await x509.X509CertificateGenerator.create({
@@ -101,7 +101,7 @@ export async function makeAuthority(name: string): Promise<Authority> {
         ],
       })
       const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey))
-      return { cert: issued.toString('pem'), key: pem('PRIVATE KEY', key) }
+      return { cert: `${issued.toString('pem')}\n`, key: pem('PRIVATE KEY', key) }
     },
   }
 }

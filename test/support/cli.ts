@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { buffer, text } from 'node:stream/consumers'
 import { CLI } from './agent.js'
+import { onExit } from './on-exit.js'
 
 export interface CliResult {
   readonly code: number | null
@@ -29,7 +30,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
     env: { ...own, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   })
-  process.once('exit', () => child.kill('SIGKILL'))
+  onExit(() => child.kill('SIGKILL'))
   const result = Promise.all([once(child, 'close'), buffer(child.stdout), text(child.stderr)]).then(
     ([[code, signal], stdout, stderr]) => ({ code, signal, stdout, stderr }),
   )

@@ -65,9 +65,12 @@ export function checkHealth(client: AgentServiceClient): Promise<boolean> {
 export type Handshake =
   | {
       readonly kind: 'accepted'
+      /** Of the server's certificate. */
       readonly serial: string
       readonly protocol: string | null
       readonly session: Buffer | undefined
+      /** Whether the session given was taken up. */
+      readonly resumed: boolean
     }
   | { readonly kind: 'refused'; readonly reason: string }
 
@@ -98,8 +101,13 @@ export function handshake(port: number, authorityPem: string, options: Handshake
       resolve(result)
     }
     socket.once('data', () => {
-      const serial = socket.getPeerCertificate().serialNumber
-      done({ kind: 'accepted', serial, protocol: socket.getProtocol(), session: socket.getSession() })
+      done({
+        kind: 'accepted',
+        serial: socket.getPeerCertificate().serialNumber,
+        protocol: socket.getProtocol(),
+        session: socket.getSession(),
+        resumed: socket.isSessionReused(),
+      })
     })
     socket.once('error', (error: NodeJS.ErrnoException) =>
       done({ kind: 'refused', reason: error.code ?? error.message }),

@@ -92,7 +92,7 @@ test('names that leave the folder or are none', async (t) => {
   await t.test('control characters of code page 437', (t) =>
     refuses(
       t,
-      withEntry({ name: 'a\x1bb', contents: 'x', local: { flags: 0 }, central: { flags: 0 } }),
+      withEntry({ name: 'a\x1bb', contents: 'x', system: 0, local: { flags: 0 }, central: { flags: 0 } }),
       `entry "a\\u001bb" ${control}`,
     ),
   )

@@ -201,11 +201,14 @@ test('the runner may read and run its code and nobody may change it', { skip: !i
   assert.notEqual(spawnSync('/bin/cat', ['run.sh'], { cwd: dir, uid: 65533, gid: 65533 }).status, 0)
 })
 
-test('a version from before there was a runner is unpacked again for it', { skip: !isRoot }, async (t) => {
+test('a version from before there was a runner, or of another one, is unpacked again for it', {
+  skip: !isRoot,
+}, async (t) => {
   const apps = await makeApps(t)
   await apps.deployed(hello)
   const version = await apps.deployed(hello, { runAs: NOBODY })
   assert.deepEqual(await deploy(apps.task(hello, { runAs: NOBODY })), { kind: 'unchanged', version })
+  await apps.deployed(hello, { runAs: { ...NOBODY, gid: 65533 } })
 })
 
 test('an app of the earlier agent keeps its files', async (t) => {

@@ -15,17 +15,27 @@ export const linux: Platform = {
   canSwitchUser: () => process.getuid?.() === 0,
   createUserHint: (name) => `useradd --system --create-home --home-dir /home/${name} --shell /usr/sbin/nologin ${name}`,
   baseEnvironment(runAs) {
-    const { username, homedir } = userInfo()
+    const { name, home } = runAs ?? ownUser()
     return {
       PATH,
-      HOME: runAs?.home ?? homedir,
-      USER: runAs?.name ?? username,
-      LOGNAME: runAs?.name ?? username,
+      HOME: home,
+      USER: name,
+      LOGNAME: name,
       LANG: 'C.UTF-8',
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
       TMPDIR: '/tmp',
     }
   },
+}
+
+function ownUser(): { name: string; home: string } {
+  try {
+    const { username, homedir } = userInfo()
+    return { name: username, home: homedir }
+  } catch {
+    // A container may be started with a uid that its passwd file does not know.
+    return { name: String(process.getuid?.()), home: process.env['HOME'] ?? '/' }
+  }
 }
 
 function findUser(name: string): RunAs | undefined {

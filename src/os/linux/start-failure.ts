@@ -1,10 +1,15 @@
 import { constants, existsSync } from 'node:fs'
-import { access, open } from 'node:fs/promises'
+import { access, open, readdir } from 'node:fs/promises'
 import { StartFailure, type StartRequest } from '../platform.js'
 
 /** Longer first lines are cut by the kernel as well (BINPRM_BUF_SIZE). */
 const HEAD_BYTES = 256
 const ELF = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
+/** Where an ELF header says for which machine the program is. */
+const MACHINE_AT = 18
+/** Machines whose kernel may run the programs of another as well: x86-64 and i386, AArch64 and ARM. */
+const ALSO_RUNS: Readonly<Record<number, number>> = { 62: 3, 183: 40 }
+const BINFMT = '/proc/sys/fs/binfmt_misc'
 
 /** Files whose head has been found right; deployed versions never change. */
 const checked = new Set<string>()
@@ -18,7 +23,11 @@ export async function checkExecutable(file: string): Promise<void> {
   if (checked.has(file)) return
   const head = await readHead(file)
   if (head === undefined) return
-  if (!head.subarray(0, 4).equals(ELF) && head.toString('latin1', 0, 2) !== '#!') {
+  if (head.subarray(0, 4).equals(ELF)) {
+    if (await isForeign(head)) {
+      throw new StartFailure('ENOEXEC', `${file} is a native program for another kind of machine (ENOEXEC)`)
+    }
+  } else if (head.toString('latin1', 0, 2) !== '#!') {
     throw new StartFailure('ENOEXEC', `${file} is neither a native program nor a script that begins with #! (ENOEXEC)`)
   }
   if (checked.size >= CHECKED_MAX) checked.clear()
@@ -38,6 +47,10 @@ async function reason(code: string, { file, cwd, args, env }: StartRequest, erro
       if (!existsSync(file)) return `${file} does not exist`
       if (!existsSync(cwd)) return `working directory ${cwd} does not exist`
       const interpreter = await interpreterOf(file)
+      if (interpreter?.endsWith('\r')) {
+        const quoted = JSON.stringify(interpreter)
+        return `interpreter ${quoted} of ${file} does not exist: the first line ends in a carriage return, as on Windows`
+      }
       return interpreter
         ? `interpreter ${interpreter} of ${file} does not exist`
         : `${file} needs a dynamic loader that does not exist`
@@ -61,7 +74,17 @@ async function reason(code: string, { file, cwd, args, env }: StartRequest, erro
 
 async function interpreterOf(file: string): Promise<string | undefined> {
   const head = (await readHead(file))?.toString('utf8')
-  return head?.match(/^#![ \t]*([^ \t\r\n]+)/)?.[1]
+  return head?.match(/^#![ \t]*([^ \t\n]+)/)?.[1]
+}
+
+async function isForeign(head: Buffer): Promise<boolean> {
+  const own = await readHead(process.execPath)
+  if (!own || head.length < MACHINE_AT + 2) return false
+  const [machine, ownMachine] = [head.readUInt16LE(MACHINE_AT), own.readUInt16LE(MACHINE_AT)]
+  if (machine === ownMachine || machine === ALSO_RUNS[ownMachine]) return false
+  // An emulator may be registered that runs it.
+  const handlers = await readdir(BINFMT).catch(() => [])
+  return handlers.every((name) => name === 'register' || name === 'status')
 }
 
 async function executable(file: string): Promise<boolean> {

@@ -88,12 +88,16 @@ function attempt(path: string, step: () => void): void {
   }
 }
 
-/** A function to await between small steps: it hands the event loop on once it has been kept for long. */
+/** A function to await between small steps: it hands the event loop on once all its callers together have kept it long. */
 function pacer(): () => Promise<void> {
   let since = performance.now()
+  let turn: Promise<void> | undefined
   return async () => {
     if (performance.now() - since < BUSY_MS) return
-    await nextTurn()
-    since = performance.now()
+    turn ??= nextTurn().then(() => {
+      since = performance.now()
+      turn = undefined
+    })
+    await turn
   }
 }

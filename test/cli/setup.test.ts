@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { before, beforeEach, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { makeTempDir } from '../support/agent.js'
+
+const SETUP = fileURLToPath(new URL('../../../scripts/setup.mjs', import.meta.url))
+
+/** Stands in for the compiler: copies each source to dist/, and fails where one says so. */
+const TSC = `
+const { cpSync, readdirSync, readFileSync } = require('node:fs')
+for (const name of readdirSync('.', { recursive: true })) {
+  if (!/^(src|test).*\\.ts$/.test(name)) continue
+  if (readFileSync(name, 'utf8').includes('BROKEN')) process.exit(2)
+  cpSync(name, 'dist/' + name.replace(/ts$/, 'js'))
+}
+`
+
+let template: string
+let project: string
+
+/** A project as small as one can be that the script takes for its own. */
+before(() => {
+  template = makeTempDir('flux-agent-setup-')
+  const files = {
+    'package.json': JSON.stringify({
+      name: 'project',
+      type: 'module',
+      scripts: { generate: 'node -e "fs.mkdirSync(\'src/generated\')"' },
+      dependencies: { typescript: 'file:compiler' },
+    }),
+    'compiler/package.json': JSON.stringify({ name: 'typescript', version: '1.0.0', type: 'commonjs' }),
+    'compiler/bin/tsc': TSC,
+    'tsconfig.json': '{}',
+    'proto/a.proto': '',
+    'src/a.ts': 'export const a = 1\n',
+    'src/b.ts': 'export const b = 1\n',
+    'test/good.test.ts': "import { test } from 'node:test'\ntest('good', () => {})\n",
+    'test/bad.test.ts': "import { test } from 'node:test'\ntest('bad', () => { throw new Error('as meant') })\n",
+  }
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(template, path)), { recursive: true })
+    writeFileSync(join(template, path), content)
+  }
+  cpSync(SETUP, join(template, 'scripts', 'setup.mjs'))
+  const flags = ['--package-lock-only', '--offline', '--no-audit', '--no-fund']
+  execFileSync('npm', ['install', ...flags], { cwd: template, stdio: 'pipe' })
+})
+
+beforeEach(() => {
+  project = makeTempDir('flux-agent-setup-')
+  cpSync(template, project, { recursive: true })
+})
+
+function setup(...args: string[]) {
+  // The runner would report to this one, not to its own output.
+  const { NODE_TEST_CONTEXT: _context, CI: _ci, ...env } = process.env
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], {
+    cwd: project,
+    env,
+    encoding: 'utf8',
+  })
+  return {
+    status,
+    lines: stdout.split('\n').filter((line) => /^(installing|generating|compiling)/.test(line)),
+    stdout,
+    stderr,
+  }
+}
+
+test('the first build installs, generates and compiles; the second does nothing', () => {
+  const first = setup('build')
+  assert.equal(first.status, 0, first.stderr)
+  assert.deepEqual(
+    first.lines.map((line) => line.split(' ')[0]),
+    ['installing', 'generating', 'compiling'],
+  )
+  assert.ok(existsSync(join(project, 'dist/src/a.js')))
+  const second = setup('build')
+  assert.deepEqual([second.status, second.stdout, second.stderr], [0, '', ''])
+})
+
+test('a change does again only what depends on it', () => {
+  setup('build')
+  writeFileSync(join(project, 'src/a.ts'), 'export const a = 2\n')
+  assert.deepEqual(setup('build').lines, ['compiling 4 files to dist/'])
+  assert.match(readFileSync(join(project, 'dist/src/a.js'), 'utf8'), /a = 2/)
+  writeFileSync(join(project, 'proto/a.proto'), '// changed\n')
+  assert.deepEqual(setup('build').lines, ['generating the types of proto/*.proto'])
+  rmSync(join(project, 'node_modules'), { recursive: true })
+  assert.deepEqual(setup('build').lines, ['installing the packages of package-lock.json'])
+})
+
+test('what came from a deleted source is removed', () => {
+  setup('build')
+  rmSync(join(project, 'src/b.ts'))
+  assert.equal(setup('build').status, 0)
+  assert.ok(existsSync(join(project, 'dist/src/a.js')))
+  assert.ok(!existsSync(join(project, 'dist/src/b.js')))
+})
+
+test("the compiler's exit code is kept, and it is asked again", () => {
+  writeFileSync(join(project, 'src/a.ts'), 'BROKEN')
+  assert.equal(setup('build').status, 2)
+  assert.equal(setup('build').status, 2)
+  writeFileSync(join(project, 'src/a.ts'), '')
+  assert.equal(setup('build').status, 0)
+})
+
+test('test runs the files that the filters choose and keeps the exit code', () => {
+  const good = setup('test', 'good')
+  assert.equal(good.status, 0, good.stderr)
+  assert.match(good.stdout, /✔ good/)
+  assert.doesNotMatch(good.stdout, /bad/)
+  const all = setup('test')
+  assert.equal(all.status, 1)
+  assert.match(all.stdout, /✔ good/)
+  assert.match(all.stdout, /✖ bad/)
+})
+
+test('options are passed to the runner', () => {
+  const named = setup('test', '--test-name-pattern=good')
+  assert.equal(named.status, 0)
+  assert.match(named.stdout, /✔ good/)
+})
+
+test('a filter that chooses nothing fails', () => {
+  const { status, stderr } = setup('test', 'nowhere')
+  assert.equal(status, 1)
+  assert.equal(stderr, "no test file's path has nowhere in it\n")
+})

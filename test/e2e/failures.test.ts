@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { isRunning } from '../support/processes.js'
+import { buildZip, PROGRAM } from '../support/zip.js'
+
+describe('an execution that fails', { skip: process.platform === 'win32' }, () => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent()
+    calls = new Calls(agent.client)
+    await calls.script('run', 'eval "$1"')
+  })
+  after(() => agent.stop())
+
+  const run = async (lines: string) => {
+    const { error, output } = await calls.execute({ function_name: 'run', args: [lines] })
+    return [error, output.toString()]
+  }
+
+  async function program(name: string, contents: string | Buffer): Promise<void> {
+    const ack = await calls.deploy(name, buildZip([{ name: 'main', contents, mode: PROGRAM }]), {
+      name,
+      handler: 'main',
+    })
+    assert.equal(ack.success, true, ack.message)
+  }
+
+  /** The same error in a sync answer and in an async record. */
+  async function failure(name: string, args: string[] = []): Promise<string> {
+    const { error } = await calls.execute({ function_name: name, args })
+    const record = await calls.ended(await calls.start(name, args))
+    assert.deepEqual([record.status, record.error, record.output], ['failed', error, undefined])
+    return error
+  }
+
+  it('names its handler where that is not there', async () => {
+    await program('renamed', '#!/bin/sh\n')
+    await calls.register({ name: 'renamed', handler: 'gone/other' })
+    assert.match(await failure('renamed'), /^\/.*\/gone\/other does not exist \(ENOENT\)$/)
+  })
+
+  it('names the interpreter of its handler where that is not there', async () => {
+    await program('no-interpreter', '#!/nowhere/python9\n')
+    assert.match(
+      await failure('no-interpreter'),
+      /^interpreter \/nowhere\/python9 of \/.*\/main does not exist \(ENOENT\)$/,
+    )
+  })
+
+  it('names an interpreter that may not be executed', async () => {
+    const interpreter = join(agent.dir, 'interpreter')
+    writeFileSync(interpreter, '', { mode: 0o644 })
+    await program('interpreter', `#!${interpreter}\n`)
+    const error = await failure('interpreter')
+    assert.ok(error.startsWith(`interpreter ${interpreter} of /`), error)
+    assert.match(error, /\/main may not be executed \(EACCES\)$/)
+  })
+
+  it('names a handler that is no program', async () => {
+    await program('text', 'echo hello\n')
+    assert.match(await failure('text'), /^\/.*\/main is neither a native program nor a script .* \(ENOEXEC\)$/)
+  })
+
+  it('tells arguments that are too long', async () => {
+    assert.match(
+      await failure('run', ['x'.repeat(300_000)]),
+      /^arguments and environment are too long: 300\d+ bytes \(E2BIG\)$/,
+    )
+  })
+
+  it('tells a NUL in an argument, and runs nothing', async () => {
+    const request = { function_name: 'run', args: ['true', 'a\0b'] }
+    const error = 'args[1] holds a NUL byte, which no process argument can'
+    assert.equal((await calls.execute(request)).error, error)
+    assert.equal((await calls.execute({ ...request, execution_id: 'nul', async: true })).error, error)
+    assert.equal((await calls.get('nul')).found, false)
+  })
+
+  for (const code of [1, 2, 126, 127, 255]) {
+    it(`tells the exit code ${code}, with the output`, async () => {
+      assert.deepEqual(await run(`echo said; exit ${code}`), [`exit code ${code}`, 'said\n'])
+    })
+  }
+
+  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGSEGV', 'SIGABRT', 'SIGPIPE', 'SIGUSR1']) {
+    it(`tells ${signal}, with the output`, async () => {
+      assert.deepEqual(await run(`echo said; kill -${signal.slice(3)} $$`), [`killed by ${signal}`, 'said\n'])
+    })
+  }
+
+  it('is recorded with its code or signal', async () => {
+    const code = await calls.ended(await calls.start('run', ['echo said; exit 9']))
+    assert.deepEqual([code.status, code.error, code.exit_code, code.output], ['failed', 'exit code 9', 9, 'said\n'])
+    const signal = await calls.ended(await calls.start('run', ['kill -TERM $$']))
+    assert.deepEqual([signal.status, signal.error, signal.signal], ['failed', 'killed by SIGTERM', 'SIGTERM'])
+  })
+
+  it('is killed with its children when its time is over, with the output so far', async () => {
+    const lines = 'trap "" TERM; sleep 60 & echo $!; sleep 60 & echo $!; wait; wait'
+    await calls.script('slow', lines, { timeout_seconds: 1 })
+    const { error, output, duration_ms } = await calls.execute({ function_name: 'slow' })
+    assert.equal(error, 'execution timed out after 1s')
+    assert.ok(duration_ms >= 1000, `${duration_ms} ms`)
+    const pids = output.toString().trim().split('\n').map(Number)
+    assert.equal(pids.length, 2)
+    for (const pid of pids) assert.equal(isRunning(pid), false)
+    const record = await calls.ended(await calls.start('slow'))
+    assert.deepEqual([record.status, record.error], ['failed', 'execution timed out after 1s'])
+    assert.match(record.output ?? '', /^\d+\n\d+\n$/)
+  })
+
+  it('does not time out where it has ended before', async () => {
+    await calls.script('in-time', 'sleep 0.2', { timeout_seconds: 1 })
+    assert.equal((await calls.execute({ function_name: 'in-time' })).error, '')
+  })
+
+  it('tells a function that is not known', async () => {
+    assert.equal((await calls.execute({ function_name: 'nobody' })).error, 'function not found')
+    const request = { function_name: 'nobody', execution_id: 'unknown-function', async: true }
+    assert.equal((await calls.execute(request)).error, 'function not found')
+    assert.equal((await calls.get('unknown-function')).found, false)
+  })
+
+  it('tells a function without code', async () => {
+    await calls.register({ name: 'empty', handler: 'main' })
+    assert.equal(
+      (await calls.execute({ function_name: 'empty' })).error,
+      'function empty is not deployed on this agent',
+    )
+  })
+
+  it('leaves no slot taken', async () => {
+    await eventually('no task is active', async () => (await calls.status()).active_tasks === 0)
+  })
+})

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+
+describe('RegisterFunction', () => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent()
+    calls = new Calls(agent.client)
+  })
+  after(() => agent.stop())
+
+  const refused = async (config: object) => {
+    const { success, message } = await calls.register({ name: 'wrong', handler: 'main.sh', ...config })
+    assert.equal(success, false)
+    return message
+  }
+
+  it('says what is wrong, where, and what is allowed', async () => {
+    assert.match(await refused({ name: '../x' }), /function name "\.\.\/x" is not allowed; allowed: 1 to 128 of A-Z/)
+    assert.match(
+      await refused({ handler: '/bin/sh' }),
+      /function wrong: handler "\/bin\/sh" .* allowed: a relative path/,
+    )
+    assert.match(
+      await refused({ timeout_seconds: -1 }),
+      /timeout_seconds -1 is not allowed; allowed: 0 \(no limit\) to 2147483/,
+    )
+    assert.match(await refused({ memory_mb: '9223372036854775807' }), /memory_mb 9223\d+ is not allowed; allowed: 0/)
+    assert.match(await refused({ env: { 'A=B': 'x' } }), /env name "A=B" is not allowed; allowed: not empty, without =/)
+    assert.match(await refused({ env: { A: 'x\0' } }), /env A holds a NUL byte/)
+    assert.match(
+      await refused({ max_concurrency_behavior: 'queue' }),
+      /"queue" is not allowed; allowed: exit, wait or empty/,
+    )
+    assert.equal((await calls.execute({ function_name: 'wrong' })).error, 'function not found')
+  })
+
+  it('keeps the old settings where the new ones are refused', async () => {
+    await calls.script('kept', 'echo $WHICH', { env: { WHICH: 'old' } })
+    await calls.register({ name: 'kept', handler: 'main.sh', env: { WHICH: 'new' }, max_concurrency: -1 })
+    assert.equal((await calls.execute({ function_name: 'kept' })).output.toString(), 'old\n')
+  })
+
+  it('counts for the executions that come, while those that run keep what they had', async () => {
+    const gate = join(agent.dir, 'gate')
+    const lines = 'echo $WHICH; while [ ! -e "$1" ]; do sleep 0.05; done; echo $WHICH'
+    await calls.script('changed', lines, { env: { WHICH: 'old' } })
+    const before = await calls.start('changed', [gate])
+    await calls.printed(before, 'old')
+    const settings = { name: 'changed', handler: 'main.sh', timeout_seconds: 1, env: { WHICH: 'new' } }
+    assert.deepEqual(await calls.register(settings), { success: true, message: 'function registered' })
+    const { error, output } = await calls.execute({ function_name: 'changed', args: [gate] })
+    assert.deepEqual([error, output.toString()], ['execution timed out after 1s', 'new\n'])
+    writeFileSync(gate, '')
+    const record = await calls.ended(before)
+    assert.deepEqual([record.status, record.output], ['success', 'old\nold\n'])
+  })
+
+  it('survives a restart of the agent, and so does the code', async () => {
+    const name = 'Any.name_that-is.allowed0'
+    await calls.script(name, 'echo "$WHICH"; sleep 60', { env: { WHICH: 'ü "kept"' }, timeout_seconds: 1 })
+    await calls.register({ name: 'only-registered', handler: 'main.sh' })
+    assert.equal(await agent.stop(), 0)
+    agent = await startTestAgent({ dir: agent.dir })
+    calls = new Calls(agent.client)
+    const { error, output } = await calls.execute({ function_name: name })
+    assert.deepEqual([error, output.toString()], ['execution timed out after 1s', 'ü "kept"\n'])
+    const other = await calls.execute({ function_name: 'only-registered' })
+    assert.equal(other.error, 'function only-registered is not deployed on this agent')
+  })
+
+  it('has stored what it acknowledged, even where the agent is killed at once', async () => {
+    await calls.register({ name: 'acknowledged', handler: 'main.sh' })
+    await agent.kill()
+    agent = await startTestAgent({ dir: agent.dir })
+    calls = new Calls(agent.client)
+    const { error } = await calls.execute({ function_name: 'acknowledged' })
+    assert.equal(error, 'function acknowledged is not deployed on this agent')
+  })
+})
