@@ -1,4 +1,4 @@
-import { Server, type ServerCredentials } from '@grpc/grpc-js'
+import { Server, type ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
 import type { Store } from '../store/store.js'
 import type { AdmissionControl } from './admission.js'
@@ -21,6 +21,12 @@ import { reportNodeStatus } from './rpc/report-node-status.js'
 /** How long calls may take to finish once the server stops listening. */
 const SHUTDOWN_LIMIT_MS = 2_000
 
+/**
+ * grpc-js hands a call to its handler although the caller has cancelled it just before, and then never tells the handler:
+ * what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
+ */
+const dropCancelled: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
+
 /** What the calls act on. */
 export interface Services {
   readonly agentId: string
@@ -38,7 +44,7 @@ export interface Services {
 export function createServer(services: Services, handlers: Handlers): Server {
   const { executions, pool, deployer, sampler } = services
   const usage = new UsageSampler()
-  const server = new Server({ ...messageLimits, 'grpc.enable_channelz': 0 })
+  const server = new Server({ ...messageLimits, 'grpc.enable_channelz': 0, interceptors: [dropCancelled] })
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => registerFunction(services, call.request)),
     DeployFunction: handlers.unary((call) => deployFunction(services, deployer, call.request)),

@@ -1,8 +1,8 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BATCH_BYTES, BATCH_WRITES } from './pending.js'
 import { writeAt } from './spill-frame.js'
 import type { Store, StoreWrite } from './store.js'
-import { BATCH_BYTES, BATCH_WRITES } from './write-queue.js'
 
 /** Ids of the queues that have writes on disk below `dir`, whether they have ended or not. */
 export async function leftoverQueues(dir: string): Promise<string[]> {

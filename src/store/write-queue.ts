@@ -1,22 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { batchFrom, costOf, Entry, entriesFrom, outputOf, type PendingWrite, writesOf } from './pending.js'
 import { type Spilled, SpillFile } from './spill-file.js'
 import type { Store, StoreWrite } from './store.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** One batch, to the store and to the disk. */
-export const BATCH_BYTES = MiB
-export const BATCH_WRITES = 500
 /** A batch without an answer for this long: the store is away. */
 const SLOW_ANSWER_MS = 1_000
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 1_000
-/** What a waiting write costs besides its bytes. */
-const ENTRY_BYTES = 256
-
 /** While the store keeps up: one execution's own pending bytes, and from which total on a smaller share. */
 const OWN_BYTES = 256 * KiB
 const CROWDED_BYTES = 16 * MiB
@@ -45,35 +40,6 @@ export type QueueEvent =
   | { readonly kind: 'disk-failed'; readonly cause: Error }
   /** So many writes came back from the disk damaged and are given up. */
   | { readonly kind: 'lost'; readonly writes: number; readonly dir: string }
-
-/** A write that waits for the store. */
-export interface PendingWrite {
-  /** Bytes: of the output, or of the record as JSON. */
-  readonly length: number
-  /** The bytes of an output write (empty for others), from memory or from disk. Only until it is stored. */
-  bytes(): Promise<Buffer>
-}
-
-/** In memory while `write` is set, on disk while `spilled` is, stored where neither is. */
-class Entry implements PendingWrite {
-  next: Entry | undefined
-  spilled: Spilled | undefined
-  /** In memory on its way to the disk. */
-  leaving = false
-
-  constructor(
-    public write: StoreWrite | undefined,
-    readonly length: number,
-    readonly stored: ((bytes: Buffer) => void) | undefined,
-    readonly file: SpillFile,
-  ) {}
-
-  async bytes(): Promise<Buffer> {
-    const write = this.spilled ? (await this.file.read([this.spilled]))[0] : this.write
-    if (write === undefined) throw new Error('this write does not wait any more, or its bytes on disk are damaged')
-    return outputOf(write)
-  }
-}
 
 /**
  * Writes on their way to the store, in order, in batches, one batch at a time. While the store is away they wait: the
@@ -356,26 +322,4 @@ export class WriteQueue {
   }
 }
 
-const costOf = (entry: Entry) => entry.length + ENTRY_BYTES
-
-const writesOf = (entries: readonly Entry[]) => entries.flatMap((entry) => entry.write ?? [])
-
-const outputOf = (write: StoreWrite) => (write.kind === 'output' ? write.bytes : Buffer.alloc(0))
-
 const errorOf = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
-
-function* entriesFrom(first: Entry | undefined): Generator<Entry> {
-  for (let entry = first; entry; entry = entry.next) yield entry
-}
-
-/** At least one. */
-function batchFrom(first: Entry): Entry[] {
-  const batch: Entry[] = []
-  let bytes = 0
-  for (const entry of entriesFrom(first)) {
-    bytes += entry.length
-    if (batch.length > 0 && (bytes > BATCH_BYTES || batch.length === BATCH_WRITES)) break
-    batch.push(entry)
-  }
-  return batch
-}

@@ -44,8 +44,8 @@ export class Readers {
       } catch {
         this.post({ kind: 'unreadable', request })
       }
-    } else if (this.final) {
-      this.post({ kind: 'output', request, part: { kind: 'end', record: this.final } })
+    } else {
+      this.post({ kind: 'output', request, part: { kind: 'end', record: await this.final } })
       this.leave(request)
     }
   }

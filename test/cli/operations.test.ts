@@ -43,7 +43,11 @@ test('logs of a running execution end where its output does now; --follow stays 
   const gate = join(dir, 'gate')
   const id = await begin('say-and-await', 'a\\377b ', gate)
   const now = Buffer.from('a\xffb ', 'latin1')
-  await eventually('its first output', async () => (await run('logs', id)).stdout.equals(now))
+  await eventually('its first output', async () => {
+    const { code, stdout } = await run('logs', id)
+    assert.equal(code, 0)
+    return stdout.equals(now)
+  })
   const following = startCli(['logs', '--follow', id], { env })
   await new Promise((resolve) => following.process.stdout?.once('readable', resolve))
   writeFileSync(gate, '')
@@ -114,7 +118,7 @@ test('a second cancel fails and says why', async () => {
 test('status shows the agent and its node', async () => {
   const { code, stdout } = await run('status')
   assert.equal(code, 0)
-  assert.match(stdout.toString(), /^agent: +test-agent, version \S+, healthy\nup: +\d+s\nexecutions: 0 \(of 7\)\n/)
+  assert.match(stdout.toString(), /^agent: +test-agent, version \S+, healthy\nup: +[\dms ]+\nexecutions: 0 \(of 7\)\n/)
   const json = JSON.parse((await run('status', '--json')).stdout.toString())
   assert.equal(json.agent_id, 'test-agent')
   assert.equal(json.healthy, true)

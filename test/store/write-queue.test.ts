@@ -184,6 +184,8 @@ describe('write queue', () => {
     store.mode = 'slow'
     queue.push(output('no-disk', 0, 'x'))
     assert.equal(queue.mustWait(0), false)
+    store.answer()
+    assert.equal(await queue.flush(5_000), true)
     assert.deepEqual(kinds(), ['away', 'disk-failed', 'back'])
   })
 

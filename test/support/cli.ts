@@ -4,6 +4,9 @@ import { buffer, text } from 'node:stream/consumers'
 import { CLI } from './agent.js'
 import { onExit } from './on-exit.js'
 
+/** No command of a test takes this long: one that hangs fails its test instead of stopping the whole run. */
+const LIMIT_MS = 60_000
+
 export interface CliResult {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -27,6 +30,8 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   const { AGENT_CONFIG: _config, FLUX_AGENT_ADDRESS: _address, ...own } = process.env
   const child = spawn(process.execPath, [CLI, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
     env: { ...own, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   })

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { credentials, status } from '@grpc/grpc-js'
+import { openConnection } from '../../src/cli/connect.js'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { callSync, type SyncCall } from '../support/live-calls.js'
+import { isRunning } from '../support/processes.js'
+
+describe('a sync caller that goes away', () => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent()
+    calls = new Calls(agent.client)
+    const one = { max_concurrency: 1 }
+    await calls.script('family', 'trap "" TERM HUP INT; sleep 60 & echo $!; echo $$; echo ready; wait', one)
+    await calls.script('holder', 'echo $$; echo ready; sleep 60', { ...one, max_concurrency_behavior: 'wait' })
+    await calls.script('touch', 'touch "$1"; sleep 60', { max_concurrency_behavior: 'wait' })
+  })
+  after(() => agent.stop())
+
+  async function pidsOf(id: string): Promise<number[]> {
+    const { output } = await calls.printed(id, 'ready')
+    return (output?.match(/\d+/g) ?? []).map(Number)
+  }
+
+  async function assertGone(pids: readonly number[]): Promise<void> {
+    await eventually('the whole group is dead', () => !pids.some(isRunning))
+    await eventually('its slot is given back', async () => (await calls.status()).active_tasks === 0)
+  }
+
+  async function assertCode(call: SyncCall, code: status): Promise<void> {
+    const outcome = await call.outcome
+    assert.ok('code' in outcome, 'answered')
+    assert.equal(outcome.code, code)
+  }
+
+  it('takes the whole group with it when it cancels', async () => {
+    const call = callSync(agent.client, { function_name: 'family' })
+    const pids = await pidsOf(call.id)
+    assert.equal(pids.length, 2)
+    call.hangUp()
+    await assertCode(call, status.CANCELLED)
+    await assertGone(pids)
+    assert.equal((await calls.get(call.id)).found, false)
+  })
+
+  it('takes the whole group with it when its deadline passes', async () => {
+    const call = callSync(agent.client, { function_name: 'family' }, 2)
+    const pids = await pidsOf(call.id)
+    await assertCode(call, status.DEADLINE_EXCEEDED)
+    await assertGone(pids)
+  })
+
+  it('takes the whole group with it when its connection breaks', async () => {
+    const line = await cuttableLine(agent.port)
+    const other = openConnection(`127.0.0.1:${line.port}`, credentials.createInsecure())
+    const call = callSync(other.agent, { function_name: 'family' })
+    const pids = await pidsOf(call.id)
+    line.cut()
+    await assertCode(call, status.UNAVAILABLE)
+    other.close()
+    await assertGone(pids)
+  })
+
+  it('leaves the queue at once, and the slot goes to the next', async () => {
+    const holder = callSync(agent.client, { function_name: 'holder' })
+    const pids = await pidsOf(holder.id)
+    const gone = callSync(agent.client, { function_name: 'holder' })
+    const stays = callSync(agent.client, { function_name: 'holder' })
+    for (const { id } of [gone, stays]) await eventually('it waits', async () => (await calls.get(id)).found)
+    gone.hangUp()
+    await eventually('it is gone', async () => !(await calls.get(gone.id)).found)
+    assert.equal((await calls.record(stays.id)).status, 'running')
+    assert.equal((await calls.status()).active_tasks, 1)
+    holder.hangUp()
+    const next = await pidsOf(stays.id)
+    stays.hangUp()
+    await assertGone([...pids, ...next])
+  })
+
+  it('starts nothing where it is gone before the start', async () => {
+    const files = Array.from({ length: 50 }, (_, i) => join(agent.dir, `touched-${i}`))
+    await calls.register({ name: 'touch', handler: 'main.sh', max_concurrency: 1, max_concurrency_behavior: 'wait' })
+    const holder = callSync(agent.client, { function_name: 'touch', args: [join(agent.dir, 'held')] })
+    await eventually('it runs', () => existsSync(join(agent.dir, 'held')))
+    const waiting = files.map((file) => callSync(agent.client, { function_name: 'touch', args: [file] }))
+    for (const call of waiting) call.hangUp()
+    for (const call of waiting) await assertCode(call, status.CANCELLED)
+    for (const { id } of waiting) await eventually('it is gone', async () => !(await calls.get(id)).found)
+    holder.hangUp()
+    await assertGone([])
+    assert.deepEqual(files.filter(existsSync), [])
+  })
+
+  it('gives back every slot when many go at random moments', async () => {
+    await calls.script('short', 'sleep 0.02', { max_concurrency: 4, max_concurrency_behavior: 'wait' })
+    const running = Array.from({ length: 60 }, () => callSync(agent.client, { function_name: 'short' }))
+    for (const call of running) setTimeout(() => call.hangUp(), Math.random() * 400)
+    await Promise.all(running.map(({ outcome }) => outcome))
+    await assertGone([])
+    assert.equal((await calls.execute({ function_name: 'short' })).error, '')
+  })
+
+  it('may go where the execution is async: that runs on', async () => {
+    await calls.script('runs-on', 'sleep 0.3; echo done')
+    const call = callSync(agent.client, { function_name: 'runs-on', async: true })
+    await call.outcome
+    call.hangUp()
+    assert.equal((await calls.ended(call.id)).output, 'done\n')
+  })
+})
+
+/** A way to a port of the loopback that can be cut. */
+async function cuttableLine(to: number): Promise<{ port: number; cut(): void }> {
+  const sockets: Socket[] = []
+  const server = createServer((from) => {
+    const onward = connect(to, '127.0.0.1')
+    sockets.push(from, onward)
+    for (const socket of [from, onward]) socket.on('error', () => {})
+    from.pipe(onward).pipe(from)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const cut = () => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  }
+  return { port: (server.address() as AddressInfo).port, cut }
+}

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { childrenOf, descriptorCounts, listeningPorts, ownMemoryMiB, processesWith } from '../support/proc.js'
+import { Soak } from '../support/soak.js'
+
+const IN_FLIGHT = 64
+const WARM_UP = 1_000
+const EXECUTIONS = process.env['CI'] || process.env['SOAK'] ? 10_000 : 3_000
+/** What the collector may not have got round to; a leak of a few KiB an execution is more. */
+const FLAT_MIB = 24
+
+describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: process.platform !== 'linux' }, () => {
+  const marker = randomUUID()
+  let agent: TestAgent
+  let calls: Calls
+  let soak: Soak
+  let warm: { readonly descriptors: Record<string, number>; readonly memoryMiB: number }
+
+  before(async () => {
+    agent = await startTestAgent()
+    calls = new Calls(agent.client)
+    soak = await Soak.deploy(agent, { SOAK: marker })
+    await soak.run(WARM_UP, IN_FLIGHT)
+    await idle()
+    warm = { descriptors: descriptorCounts(agent.pid), memoryMiB: await leastMemory() }
+  })
+  after(() => agent.stop())
+
+  const idle = () => eventually('no task is active', async () => (await calls.status()).active_tasks === 0)
+
+  async function leastMemory(): Promise<number> {
+    const samples: number[] = []
+    for (let i = 0; i < 20; i++) {
+      samples.push(ownMemoryMiB(agent.pid))
+      await sleep(100)
+    }
+    return Math.min(...samples)
+  }
+
+  it('all end as they should', async (t) => {
+    const begun = performance.now()
+    await soak.run(EXECUTIONS - WARM_UP, IN_FLIGHT)
+    const seconds = (performance.now() - begun) / 1000
+    t.diagnostic(`${EXECUTIONS - WARM_UP} after a warm-up of ${WARM_UP}: ${seconds.toFixed(1)} s, ${soak.summary()}`)
+    assert.deepEqual(soak.surprises, [])
+  })
+
+  it('give all slots back', async () => {
+    await idle()
+  })
+
+  it('are not listed any more', async () => {
+    assert.deepEqual(await soak.listed(), [])
+  })
+
+  it('leave no process', async () => {
+    await eventually('no process of a function is left', () => processesWith('SOAK', marker).length === 0, 5)
+    await eventually('no child is left to reap', () => childrenOf(agent.pid).length === 0, 5)
+  })
+
+  it('leave no descriptor open, no socket and no listener', async () => {
+    await eventually('the descriptors are those from before', () => {
+      assert.deepEqual(descriptorCounts(agent.pid), warm.descriptors)
+      return true
+    })
+    assert.deepEqual(listeningPorts(agent.pid), [agent.port])
+  })
+
+  it('leave the memory flat', async (t) => {
+    const memoryMiB = await leastMemory()
+    t.diagnostic(
+      `own memory: ${warm.memoryMiB.toFixed(1)} MiB after the warm-up, ${memoryMiB.toFixed(1)} MiB at the end`,
+    )
+    assert.ok(memoryMiB < warm.memoryMiB + FLAT_MIB, `${warm.memoryMiB} MiB have become ${memoryMiB} MiB`)
+  })
+
+  it('are all on record, the sync ones not', async () => {
+    assert.deepEqual(await soak.misrecorded(IN_FLIGHT), [])
+  })
+
+  it('leave no file behind once the agent has stopped', async () => {
+    assert.equal(await agent.stop(), 0)
+    const left = ['run', 'writes'].flatMap((folder) => filesIn(join(agent.dir, 'state', folder)))
+    assert.deepEqual(left, [])
+  })
+})
+
+function filesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+  } catch {
+    return []
+  }
+}

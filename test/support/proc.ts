@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+/** What a process holds and uses, read from /proc; Linux only. */
+
+/** A process as `/proc` shows it, zombies included. */
+export interface ProcessEntry {
+  readonly pid: number
+  readonly parent: number
+  readonly state: string
+  readonly command: string
+}
+
+/** Every process of this machine, or container. */
+export function allProcesses(): ProcessEntry[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      const stat = readOr(`/proc/${pid}/stat`, '')
+      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+      return state === undefined || parent === undefined
+        ? []
+        : [{ pid: Number(pid), parent: Number(parent), state, command }]
+    })
+}
+
+/** Processes started by this one that it has not reaped, alive or not. */
+export function childrenOf(pid: number): ProcessEntry[] {
+  return allProcesses().filter(({ parent }) => parent === pid)
+}
+
+/** Processes that carry a variable of this value in their environment. */
+export function processesWith(name: string, value: string): ProcessEntry[] {
+  const entry = `${name}=${value}`
+  return allProcesses().filter(({ pid }) => readOr(`/proc/${pid}/environ`, '').split('\0').includes(entry))
+}
+
+/** What each open descriptor of a process refers to, as in `socket:[4711]` or a path. */
+export function openDescriptors(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`
+  return readdirSync(dir).flatMap((fd) => {
+    try {
+      return readlinkSync(`${dir}/${fd}`)
+    } catch {
+      return []
+    }
+  })
+}
+
+/** How many descriptors of each kind are open: sockets, pipes, epolls, and files by their path. */
+export function descriptorCounts(pid: number): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const target of openDescriptors(pid).sort()) {
+    const kind = target.replace(/:\[\d+\]$/, '')
+    counts[kind] = (counts[kind] ?? 0) + 1
+  }
+  return counts
+}
+
+/** TCP ports that this very process listens on. */
+export function listeningPorts(pid: number): number[] {
+  const own = new Set(openDescriptors(pid).flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []))
+  return ['tcp', 'tcp6'].flatMap((table) =>
+    readOr(`/proc/${pid}/net/${table}`, '')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === '0A' && own.has(fields[9] ?? ''))
+      .map((fields) => Number.parseInt(fields[1]?.split(':')[1] ?? '', 16)),
+  )
+}
+
+/** Memory that is the process's own: without the pages of files it has mapped, as the embedded store's. */
+export function ownMemoryMiB(pid: number): number {
+  const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kibibytes) / 1024
+}
+
+function readOr(file: string, otherwise: string): string {
+  try {
+    return readFileSync(file, 'latin1')
+  } catch {
+    // It has ended, or is not ours to look into.
+    return otherwise
+  }
+}
