@@ -71,7 +71,11 @@ export class Executions {
       slot?.release()
       lease.release()
     }
-    void execution.over.then(giveBack)
+    void execution.over.then(() => {
+      giveBack()
+      // Nothing of a sync execution is kept, so neither is its id.
+      if (!request.async) this.live.delete(id)
+    })
     const supervised = this.supervise(execution, this.task(request, lease, hold, port2))
     this.supervised.add(supervised)
     void supervised.then(() => this.supervised.delete(supervised))
@@ -120,7 +124,7 @@ export class Executions {
       const record = execution.outcome?.record
       if (execution.async && record) await this.store(record)
     } finally {
-      this.live.delete(execution.id)
+      if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
     }
   }
 

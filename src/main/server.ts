@@ -22,8 +22,8 @@ import { reportNodeStatus } from './rpc/report-node-status.js'
 const SHUTDOWN_LIMIT_MS = 2_000
 
 /**
- * grpc-js hands a call to its handler although the caller has cancelled it just before, and then never tells the handler:
- * what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
+ * grpc-js hands a call whose deadline passes before its request is whole to its handler all the same, and then never
+ * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
  */
 const dropCancelled: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
 

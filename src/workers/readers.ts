@@ -23,7 +23,7 @@ export class Readers {
 
   async snapshot(request: number): Promise<void> {
     try {
-      const json = await recordJson(this.record(), this.output)
+      const json = await recordJson({ ...this.record(), output_bytes: this.output.length }, this.output)
       // A copy of its own, since a small buffer shares its memory with others.
       const data = new Uint8Array(json)
       this.post({ kind: 'snapshot', request, data }, [data.buffer])

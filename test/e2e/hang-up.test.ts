@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { credentials, status } from '@grpc/grpc-js'
 import { openConnection } from '../../src/cli/connect.js'
+import { AgentServiceDefinition } from '../../src/proto.js'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
@@ -22,7 +25,7 @@ describe('a sync caller that goes away', () => {
     const one = { max_concurrency: 1 }
     await calls.script('family', 'trap "" TERM HUP INT; sleep 60 & echo $!; echo $$; echo ready; wait', one)
     await calls.script('holder', 'echo $$; echo ready; sleep 60', { ...one, max_concurrency_behavior: 'wait' })
-    await calls.script('touch', 'touch "$1"; sleep 60', { max_concurrency_behavior: 'wait' })
+    await calls.script('touch', 'touch "$1"; sleep 60', { ...one, max_concurrency_behavior: 'wait' })
   })
   after(() => agent.stop())
 
@@ -86,18 +89,45 @@ describe('a sync caller that goes away', () => {
     await assertGone([...pids, ...next])
   })
 
-  it('starts nothing where it is gone before the start', async () => {
-    const files = Array.from({ length: 50 }, (_, i) => join(agent.dir, `touched-${i}`))
-    await calls.register({ name: 'touch', handler: 'main.sh', max_concurrency: 1, max_concurrency_behavior: 'wait' })
-    const holder = callSync(agent.client, { function_name: 'touch', args: [join(agent.dir, 'held')] })
-    await eventually('it runs', () => existsSync(join(agent.dir, 'held')))
-    const waiting = files.map((file) => callSync(agent.client, { function_name: 'touch', args: [file] }))
+  it('starts nothing where it is gone before its turn', async () => {
+    const file = (name: string) => join(agent.dir, name)
+    const holder = callSync(agent.client, { function_name: 'touch', args: [file('holder')] })
+    await eventually('it runs', () => existsSync(file('holder')))
+    const names = Array.from({ length: 50 }, (_, i) => `waiting-${i}`)
+    const waiting = names.map((name) => callSync(agent.client, { function_name: 'touch', args: [file(name)] }))
+    // A client of grpc-js that cancels in the turn of its call tells the server nothing.
+    await sleep(1)
     for (const call of waiting) call.hangUp()
     for (const call of waiting) await assertCode(call, status.CANCELLED)
     for (const { id } of waiting) await eventually('it is gone', async () => !(await calls.get(id)).found)
     holder.hangUp()
     await assertGone([])
-    assert.deepEqual(files.filter(existsSync), [])
+    assert.deepEqual(
+      names.filter((name) => existsSync(file(name))),
+      [],
+    )
+  })
+
+  it('starts nothing where its deadline has passed before its request is whole', async () => {
+    const session = connectHttp2(`http://127.0.0.1:${agent.port}`)
+    const request = { function_name: 'touch', args: [join(agent.dir, 'late')], execution_id: 'late' }
+    const message = AgentServiceDefinition.ExecuteFunction.requestSerialize(request)
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': AgentServiceDefinition.ExecuteFunction.path,
+      'content-type': 'application/grpc',
+      'grpc-timeout': '100m',
+    })
+    const prefix = Buffer.alloc(5)
+    prefix.writeUInt32BE(message.length, 1)
+    stream.write(Buffer.concat([prefix, message]))
+    const [headers] = await once(stream, 'response')
+    assert.equal(headers['grpc-status'], `${status.DEADLINE_EXCEEDED}`)
+    stream.end()
+    // Later than what is left of the request, on the same connection.
+    await once(session.request({ ':path': '/' }).resume(), 'close')
+    assert.equal((await calls.get('late')).found, false)
+    session.close()
   })
 
   it('gives back every slot when many go at random moments', async () => {
