@@ -41,10 +41,10 @@ async function print(connection: AgentConnection, id: string, options: LogsOptio
   }
   const record = await getRecord(connection, id)
   if (options.json) return writeJson(record)
-  await printer.printUpTo(record.output_bytes ?? Buffer.byteLength(record.output ?? ''))
+  await printer.printUpTo(record.output_bytes ?? 0)
 }
 
-async function getRecord({ agent }: AgentConnection, id: string): Promise<ExecutionRecord & { output?: string }> {
+async function getRecord({ agent }: AgentConnection, id: string): Promise<ExecutionRecord> {
   const { found, data } = await answer<GetExecutionResponse__Output>(
     (call, done) => agent.GetExecution({ execution_id: id }, call, done),
     RECORD_SECONDS,

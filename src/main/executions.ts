@@ -118,6 +118,8 @@ export class Executions {
     try {
       await this.pool.execute(task)
     } catch (error) {
+      // A thread that was closed has kept for the next start what was not stored yet.
+      if (this.stopping && execution.isOver) return
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The thread may have taken the end of the record with it.

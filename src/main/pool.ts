@@ -37,6 +37,9 @@ export class SupervisorPool {
       concurrentTasksPerWorker: UNLIMITED,
       // 'sync' would freeze a thread between tasks, with its timers, its ports and its processes' pipes.
       atomics: 'async',
+      // A descriptor handed to a socket is closed by that: Node would close its number once more when the thread ends,
+      // whoever's it is by then.
+      trackUnmanagedFds: false,
       workerData: setup,
       recordTiming: false,
       workerHistogram: false,

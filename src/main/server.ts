@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Server, type ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
 import type { Store } from '../store/store.js'
@@ -71,7 +72,7 @@ export function listen(server: Server, host: string, port: number, credentials: 
 
 /** Stops listening; calls under way get SHUTDOWN_LIMIT_MS to finish. */
 export async function shutdown(server: Server): Promise<void> {
-  const timer = setTimeout(() => server.forceShutdown(), SHUTDOWN_LIMIT_MS)
-  await new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
-  clearTimeout(timer)
+  const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+  // A caller that has stopped reading keeps its connection open, and forceShutdown knows of none with channelz off.
+  await Promise.race([closed, sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })])
 }

@@ -14,6 +14,8 @@ export interface StartRequest {
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly runAs?: RunAs
+  /** Once aborted, a process that is not there yet is not started any more: `start` rejects. */
+  readonly signal?: AbortSignal
 }
 
 /** How a process ended by itself or was ended. */
@@ -60,6 +62,14 @@ export interface ProcessStarter {
   close(): void
 }
 
+/** What a process has used since it was started. */
+export interface ProcessUse {
+  /** Of all cores together. */
+  readonly cpuMs: number
+  readonly ageMs: number
+  readonly memoryBytes: number
+}
+
 /** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
 export interface Platform {
   createStarter(scratchDir: string): ProcessStarter
@@ -67,6 +77,8 @@ export interface Platform {
   killGroup(pid: number): void
   /** Tells a process from a later one with the same pid; undefined where none has it. */
   processBirth(pid: number): string | undefined
+  /** What each of the processes has used; one that has ended is left out. */
+  usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
   /** The user of that name, or undefined where there is none. Reads the system's database: start-up only. */
   findUser(name: string): RunAs | undefined
   /** Whether this process may start others as another user. */

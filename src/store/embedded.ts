@@ -115,14 +115,14 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  endLeftovers(agentId: string, error: string, startedBefore?: Date): Promise<number> {
+  endLeftovers(agentId: string, error: string): Promise<number> {
     return this.#transaction(() => {
       let ended = 0
       for (const [, id] of [...this.#running.getKeys({ start: [agentId, ''], end: [agentId, '\u{10ffff}'] })]) {
         const record = this.#isAlive(id) ? this.#storedRecord(id) : undefined
         if (record?.status !== 'running' || record.agent_id !== agentId) {
           this.#running.removeSync([agentId, id])
-        } else if (startedBefore === undefined || new Date(record.started_at) < startedBefore) {
+        } else {
           ended++
           this.#end({ ...record, status: 'failed', error, status_at: new Date(this.#now()).toISOString() })
         }

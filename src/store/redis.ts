@@ -159,7 +159,7 @@ export class RedisStore implements Store {
     }
   }
 
-  async endLeftovers(agentId: string, error: string, startedBefore?: Date): Promise<number> {
+  async endLeftovers(agentId: string, error: string): Promise<number> {
     let ended = 0
     const running = runningKey(agentId)
     const [ids] = await this.#answer((redis) => runPipeline(redis, [{ name: 'smembers', keys: [running], args: [] }]))
@@ -170,7 +170,7 @@ export class RedisStore implements Store {
         const record = parseRecord(texts[index])
         if (record?.status !== 'running' || record.agent_id !== agentId) {
           commands.push({ name: 'srem', keys: [running], args: [id] })
-        } else if (startedBefore === undefined || new Date(record.started_at) < startedBefore) {
+        } else {
           ended++
           commands.push(endCommand({ ...record, status: 'failed', error, status_at: new Date().toISOString() }))
         }

@@ -43,10 +43,10 @@ export interface Store {
   /** Puts off the expiry of records of running executions and of their output to RECORD_TTL_MS from now. */
   renewLeases(ids: readonly string[]): Promise<void>
   /**
-   * Ends every record this agent left `running`, as failed with `error`; answers how many. With `startedBefore`, only
-   * those that began before it, so that it can be done late, while executions of this process run.
+   * Ends every record this agent left `running`, as failed with `error`; answers how many. Before it begins any: it
+   * cannot tell the executions of this run from those of an earlier one.
    */
-  endLeftovers(agentId: string, error: string, startedBefore?: Date): Promise<number>
+  endLeftovers(agentId: string, error: string): Promise<number>
   /** Deletes what has expired, where the store does not do that itself. */
   purgeExpired(): Promise<void>
 

@@ -90,12 +90,15 @@ function slotGiven(port: MessagePort, ending: Ending): Promise<void> {
 async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Promise<ProcessResult> {
   if (ending.cause) return { kind: 'never started', durationMs: 0 }
   const file = join(task.versionDir, task.handler)
+  const unwanted = new AbortController()
+  ending.whenCaused(() => unwanted.abort())
   const request: StartRequest = {
     file,
     args: task.args,
     cwd: dirname(file),
     env: { ...baseEnvironment, ...task.env },
     ...(setup.runAs && { runAs: setup.runAs }),
+    signal: unwanted.signal,
   }
   let ended: (end: ProcessEnd) => void = () => {}
   const end = new Promise<ProcessEnd>((resolve) => {
@@ -115,6 +118,7 @@ async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Pr
   } catch (error) {
     ending.close()
     if (!(error instanceof StartFailure)) throw error
+    if (ending.cause) return { kind: 'never started', durationMs: 0 }
     return { kind: 'not started', error: error.message, durationMs: 0 }
   }
   tell(task.port, { kind: 'started', pid: process.pid })

@@ -81,6 +81,7 @@ describe('CancelExecution', () => {
     assert.equal(outcome.error, 'execution cancelled')
     const record = await calls.record(waiting)
     assert.deepEqual([record.status, record.error, record.output], ['cancelled', 'execution cancelled', undefined])
+    assert.deepEqual([record.signal, record.duration_ms], [undefined, undefined], 'a process was started')
     assert.deepEqual(await calls.cancel(holder), DONE)
     await calls.printed(next, 'ready')
     await calls.cancel(next)

@@ -23,7 +23,10 @@ describe('ExecuteFunction', () => {
   })
 
   it('keeps the order of stdout and stderr', async () => {
-    await calls.script('order', 'for i in 1 2 3 4 5; do echo "out $i"; echo "err $i" >&2; done; echo last > /dev/stdout')
+    await calls.script(
+      'order',
+      'for i in 1 2 3 4 5; do echo "out $i"; echo "err $i" >&2; done; echo last > /dev/stdout',
+    )
     const { output } = await calls.execute({ function_name: 'order' })
     const expected = [1, 2, 3, 4, 5].flatMap((i) => [`out ${i}`, `err ${i}`]).concat('last', '')
     assert.equal(output.toString(), expected.join('\n'))

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
 import { followed } from '../support/live-calls.js'
 
 /** Numbers a line each, as fast as they come. */
@@ -19,7 +20,7 @@ describe('live output', () => {
     calls = new Calls(agent.client)
     await calls.script('count', COUNT)
     await calls.script('count-timeout', COUNT, { timeout_seconds: 1 })
-    await calls.script('steps', 'for i in 1 2 3; do printf "$i"; sleep 0.4; done')
+    await calls.script('steps', 'for i in 1 2 3; do printf "$i"; while [ ! -e "$1$i" ]; do sleep 0.02; done; done')
   })
   after(() => agent.stop())
 
@@ -36,14 +37,14 @@ describe('live output', () => {
   }
 
   it('comes while the function runs', async () => {
-    const id = await calls.start('steps')
-    const seen = new Set<string>()
-    await eventually('it ends', async () => {
-      const record = await calls.record(id)
-      seen.add(record.output ?? '')
-      return record.status === 'success'
-    })
-    for (const output of ['1', '12', '123']) assert.ok(seen.has(output), `${output} was not seen`)
+    const gate = join(agent.dir, 'gate')
+    const id = await calls.start('steps', [gate])
+    for (const output of ['1', '12', '123']) {
+      const record = await calls.printed(id, output)
+      assert.deepEqual([record.status, record.output], ['running', output])
+      writeFileSync(`${gate}${output.length}`, '')
+    }
+    assert.equal((await calls.ended(id)).output, '123')
   })
 
   it('is whole where the function ends by itself', async () => {

@@ -46,7 +46,9 @@ describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: proce
 
   it('all end as they should', async (t) => {
     const begun = performance.now()
+    const watch = setInterval(() => void soak.listed().catch((error: Error) => soak.surprises.push(error.message)), 500)
     await soak.run(EXECUTIONS - WARM_UP, IN_FLIGHT)
+    clearInterval(watch)
     const seconds = (performance.now() - begun) / 1000
     t.diagnostic(`${EXECUTIONS - WARM_UP} after a warm-up of ${WARM_UP}: ${seconds.toFixed(1)} s, ${soak.summary()}`)
     assert.deepEqual(soak.surprises, [])

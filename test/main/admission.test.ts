@@ -70,6 +70,20 @@ describe('AdmissionControl', () => {
     assert.deepEqual(granted, ['g', 'f', 'h'])
   })
 
+  it('lets nobody past those that wait from within a grant', () => {
+    const control = new AdmissionControl(0, 10)
+    control.limit('f', 1)
+    admitted(control.request('f', 'wait', nobody))
+    const granted: string[] = []
+    control.request('f', 'wait', () => {
+      granted.push('first')
+      assert.equal(control.request('f', 'wait', () => granted.push('third')).kind, 'queued')
+    })
+    control.request('f', 'wait', () => granted.push('second'))
+    control.limit('f', 0)
+    assert.deepEqual(granted, ['first', 'second', 'third'])
+  })
+
   it('does not let a function that is full hold up another', () => {
     const control = new AdmissionControl(3, 10)
     control.limit('f', 1)

@@ -115,11 +115,24 @@ describe('the starter of Linux', { skip: !isLinux }, () => {
     assert.equal(isRunning(Number(pid)), false)
   })
 
-  it('does not wait for a process that has left the group and holds the pipe', async () => {
+  it('does not wait for a process that has left the group and holds the pipe, nor reads from it later', async () => {
+    const before = openDescriptors()
     const begun = performance.now()
-    const { output } = await run(starter, script('setsid sleep 20 & echo left; sleep 0.1'))
+    const watched = await start(starter, script('setsid sh -c "sleep 0.4; echo late; sleep 20" & echo left; sleep 0.1'))
+    await watched.ended
     assert.ok(performance.now() - begun < 10_000)
-    assert.equal(output.toString(), 'left\n')
+    await eventually('its pipe is closed', () => openDescriptors() <= before)
+    await sleep(500)
+    assert.equal(watched.output(), 'left\n')
+  })
+
+  it('tells the end when all of the group is dead, which for one with much memory takes a while', async () => {
+    const watched = await start(starter, script('(head -c 250000000 /dev/zero; sleep 60) | tail & echo $!; wait'))
+    const pid = Number(await eventually('the pid', () => watched.output()))
+    await eventually('it holds the memory', () => residentBytes(pid) > 250_000_000)
+    watched.process.kill()
+    await watched.ended
+    assert.equal(isRunning(pid), false)
   })
 
   it('reads nothing while paused, which makes the process wait, and everything afterwards', async () => {
@@ -192,6 +205,11 @@ function inherited(): string[] {
       return []
     }
   })
+}
+
+function residentBytes(pid: number): number {
+  const pages = readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]
+  return Number(pages) * 4096
 }
 
 function openDescriptors(): number {

@@ -41,7 +41,11 @@ describe('Readers', () => {
     void readers(output).snapshot(7)
     const message = await heard()
     assert.ok(message.kind === 'snapshot' && message.request === 7)
-    assert.deepEqual(JSON.parse(Buffer.from(message.data).toString()), { ...running('id'), output: 'so far' })
+    assert.deepEqual(JSON.parse(Buffer.from(message.data).toString()), {
+      ...running('id'),
+      output_bytes: 6,
+      output: 'so far',
+    })
   })
 
   it('says so where the store alone has what is asked for and does not give it', async () => {

@@ -1,29 +1,33 @@
-import pidusage from 'pidusage'
 import type { ListExecutionsResponse } from '../../generated/flux/operations/ListExecutionsResponse.js'
 import type { ProcessUsage } from '../../generated/flux/operations/ProcessUsage.js'
+import { platform } from '../../os/index.js'
+import type { ProcessUse } from '../../os/platform.js'
 import type { Executions } from '../executions.js'
 
 const SAMPLE_AGE_MS = 1_000
 
+/** A sample: what each process had used by then, and its load since the sample before. */
+type Sample = ReadonlyMap<number, { readonly use: ProcessUse; readonly usage: ProcessUsage }>
+
 /** Samples what processes use, all at once and at most once a second, however many ask. */
 export class UsageSampler {
   private taken = -Infinity
-  private sample: Promise<Map<number, ProcessUsage>> = Promise.resolve(new Map())
+  private latest: Promise<Sample> = Promise.resolve(new Map())
 
-  usage(pids: number[]): Promise<Map<number, ProcessUsage>> {
+  sample(pids: number[]): Promise<Sample> {
     const now = performance.now()
     if (now - this.taken >= SAMPLE_AGE_MS) {
       this.taken = now
-      this.sample = measure(pids)
+      this.latest = this.latest.then((before) => measure(pids, before))
     }
-    return this.sample
+    return this.latest
   }
 }
 
 /** The executions that run or wait, with what each and the agent itself use. */
 export async function listExecutions(executions: Executions, sampler: UsageSampler): Promise<ListExecutionsResponse> {
   const list = executions.list()
-  const usage = await sampler.usage([process.pid, ...list.flatMap(({ pid }) => pid ?? [])])
+  const sample = await sampler.sample([process.pid, ...list.flatMap(({ pid }) => pid ?? [])])
   return {
     executions: list.map(({ id, functionName, queued, async, startedAt, pid }) => ({
       execution_id: id,
@@ -31,18 +35,24 @@ export async function listExecutions(executions: Executions, sampler: UsageSampl
       state: queued ? 'queued' : 'running',
       async,
       started_at: startedAt.toISOString(),
-      usage: pid === undefined ? null : (usage.get(pid) ?? { pid }),
+      usage: pid === undefined ? null : (sample.get(pid)?.usage ?? { pid }),
     })),
-    agent: usage.get(process.pid) ?? { pid: process.pid },
+    agent: sample.get(process.pid)?.usage ?? { pid: process.pid },
   }
 }
 
-async function measure(pids: number[]): Promise<Map<number, ProcessUsage>> {
-  // One that has just ended is left out of the answer; where all have, pidusage rejects.
-  const found = await pidusage(pids).catch(() => ({}))
+async function measure(pids: number[], before: Sample): Promise<Sample> {
+  const found = await platform.usage(pids)
   return new Map(
-    Object.entries(found)
-      .filter(([, stat]) => stat)
-      .map(([pid, { cpu, memory }]) => [Number(pid), { pid: Number(pid), cpu_percent: cpu, memory_bytes: memory }]),
+    [...found].map(([pid, use]) => {
+      const cpu_percent = cpuPercent(before.get(pid)?.use, use)
+      return [pid, { use, usage: { pid, cpu_percent, memory_bytes: use.memoryBytes } }]
+    }),
   )
+}
+
+/** Since the sample before; of a process that was not in it, or got the pid of one that was, since its start. */
+function cpuPercent(before: ProcessUse | undefined, now: ProcessUse): number {
+  const { cpuMs, ageMs } = before && before.ageMs < now.ageMs ? before : { cpuMs: 0, ageMs: 0 }
+  return now.ageMs > ageMs ? Math.max(0, ((now.cpuMs - cpuMs) / (now.ageMs - ageMs)) * 100) : 0
 }

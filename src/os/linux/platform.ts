@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
+import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
+import { procUsage } from './usage.js'
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -11,6 +13,7 @@ export const linux: Platform = {
   createStarter: (scratchDir) => new ChildProcessStarter(scratchDir),
   killGroup,
   processBirth,
+  usage: process.platform === 'linux' ? procUsage : pidUsage,
   findUser,
   canSwitchUser: () => process.getuid?.() === 0,
   createUserHint: (name) => `useradd --system --create-home --home-dir /home/${name} --shell /usr/sbin/nologin ${name}`,

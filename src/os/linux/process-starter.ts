@@ -3,8 +3,16 @@ import { once } from 'node:events'
 import { closeSync, readSync } from 'node:fs'
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
-import type { ProcessEnd, ProcessListener, ProcessStarter, RunningProcess, StartRequest } from '../platform.js'
+import {
+  type ProcessEnd,
+  type ProcessListener,
+  type ProcessStarter,
+  type RunningProcess,
+  StartFailure,
+  type StartRequest,
+} from '../platform.js'
 import { Fifos, type Pipe } from './fifos.js'
 import { groupDead, killGroup } from './process-group.js'
 import { checkExecutable, explainFailure } from './start-failure.js'
@@ -16,6 +24,7 @@ const PIPE_MAX = 1_048_576
 export class ChildProcessStarter implements ProcessStarter {
   private readonly fifos: Fifos
   private readonly running = new Set<number>()
+  private turns: Promise<unknown> = Promise.resolve()
   /** One for all reads of this thread: each chunk is copied out before the next read. */
   private readonly readBuffer = Buffer.allocUnsafeSlow(65_536)
 
@@ -59,6 +68,8 @@ export class ChildProcessStarter implements ProcessStarter {
     await checkExecutable(request.file)
     const pipe = await this.fifos.take()
     try {
+      await this.turn()
+      if (request.signal?.aborted) throw new StartFailure('ABORTED', `${request.file} was not started any more`)
       return { ...(await spawnLeader(request, pipe.writeFd)), pipe }
     } catch (error) {
       closeSync(pipe.readFd)
@@ -66,6 +77,12 @@ export class ChildProcessStarter implements ProcessStarter {
     } finally {
       closeSync(pipe.writeFd)
     }
+  }
+
+  /** A start holds the thread for milliseconds: between two of them output, timers and cancels get their turn. */
+  private turn(): Promise<unknown> {
+    this.turns = this.turns.then(() => nextTurn())
+    return this.turns
   }
 
   private read(pipe: Pipe, listener: ProcessListener): Socket {

@@ -1,4 +1,5 @@
 import { tmpdir, userInfo } from 'node:os'
+import { pidUsage } from '../pidusage.js'
 import type { Platform } from '../platform.js'
 import { ChildProcessStarter, killGroup } from './process-starter.js'
 
@@ -13,6 +14,7 @@ export const windows: Platform = {
       return undefined
     }
   },
+  usage: pidUsage,
   findUser: () => undefined,
   canSwitchUser: () => false,
   createUserHint: (name) => `run_as: self (functions cannot run as ${name} on Windows)`,

@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises'
+import type { ProcessUse } from '../platform.js'
+
+/** What the kernel counts processor time in, towards programs, on every machine Node runs on (times(2)). */
+const TICK_MS = 10
+
+/**
+ * What processes have used, from /proc. Not by pidusage: it never closes the descriptor of a process that ends between two
+ * of its steps, so that an agent whose executions are listed while they come and go runs out of them.
+ */
+export async function procUsage(pids: readonly number[]): Promise<Map<number, ProcessUse>> {
+  const uptimeMs = Number.parseFloat(await readFile('/proc/uptime', 'latin1')) * 1000
+  const found = new Map<number, ProcessUse>()
+  for (const pid of pids) {
+    const use = await useOf(pid, uptimeMs).catch(() => undefined)
+    if (use) found.set(pid, use)
+  }
+  return found
+}
+
+async function useOf(pid: number, uptimeMs: number): Promise<ProcessUse | undefined> {
+  const [stat, status] = await Promise.all([
+    readFile(`/proc/${pid}/stat`, 'latin1'),
+    readFile(`/proc/${pid}/status`, 'latin1'),
+  ])
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  // Fields 14, 15 and 22 of proc(5), which counts from 1; the first one here is its third.
+  const [userTicks, systemTicks, startTicks] = [Number(fields[11]), Number(fields[12]), Number(fields[19])]
+  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? []
+  // What has ended and only waits to be reaped has no memory.
+  if (kibibytes === undefined) return undefined
+  return {
+    cpuMs: (userTicks + systemTicks) * TICK_MS,
+    ageMs: uptimeMs - startTicks * TICK_MS,
+    memoryBytes: Number(kibibytes) * 1024,
+  }
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { CLI, makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { isRunning } from '../support/processes.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+import { onEachStore } from '../support/stores.js'
+
+onEachStore('an agent that was killed', (address) => {
+  it('ends the records it left, and serves what was deployed', async () => {
+    const config = { redis_addr: address() }
+    const killed = await startTestAgent({ config })
+    const before = new Calls(killed.client)
+    await before.script('wait', 'echo $$; echo ready; sleep 600')
+    const id = await before.start('wait')
+    const [pid] = ((await before.printed(id, 'ready')).output ?? '').split('\n').map(Number)
+    const done = await before.start('wait')
+    await before.printed(done, 'ready')
+    await before.cancel(done)
+    // Written before the kill: an execution that had ended keeps its own end.
+    await eventually('its end is stored', async () => (await before.record(done)).status === 'cancelled')
+    await eventually('nothing is under way for it', async () => (await before.status()).active_tasks === 1)
+    await killed.kill()
+    if (pid) process.kill(-pid, 'SIGKILL')
+
+    const agent = await startTestAgent({ config, dir: killed.dir })
+    const calls = new Calls(agent.client)
+    const record = await calls.record(id)
+    assert.deepEqual([record.status, record.error], ['failed', 'agent restarted'])
+    assert.ok(record.status_at)
+    assert.match(record.output ?? '', /ready/)
+    assert.equal((await calls.record(done)).status, 'cancelled')
+    const next = await calls.start('wait')
+    await calls.printed(next, 'ready')
+    await calls.cancel(next)
+    await agent.stop()
+  })
+})
+
+describe('an agent that ends while Redis is away', { skip: noRedis }, () => {
+  const ends: [string, (agent: TestAgent) => Promise<unknown>][] = [
+    ['SIGTERM', (agent) => agent.stop()],
+    ['SIGKILL', (agent) => agent.kill()],
+  ]
+  for (const [signal, end] of ends) {
+    it(`stores at its next start what waited on disk at ${signal}`, async () => {
+      const redis = await RedisServer.start()
+      const config = { redis_addr: redis.address, workers: 1 }
+      const first = await startTestAgent({ config })
+      const before = new Calls(first.client)
+      await before.script('count', 'seq 1 "$1"')
+      await redis.halt(true)
+      const ids: string[] = []
+      for (let i = 0; i < 3; i++) {
+        const id = await before.start('count', ['1000000'])
+        await before.ended(id)
+        ids.push(id)
+      }
+      await end(first)
+      await redis.restart()
+      const agent = await startTestAgent({ config, dir: first.dir })
+      const calls = new Calls(agent.client)
+      const expected = Array.from({ length: 1_000_000 }, (_, i) => `${i + 1}\n`).join('')
+      if (signal === 'SIGTERM') {
+        for (const id of ids) {
+          const record = await calls.record(id)
+          assert.deepEqual([record.status, record.output === expected], ['success', true])
+        }
+      } else {
+        // What was still in memory is gone with it; what had reached the disk is not.
+        const outputs = await redis.with((client) => client.mget(ids.map((id) => `flux:exec-output:${id}`)))
+        const bytes = outputs.reduce((sum, output) => sum + (output?.replaceAll('\0', '').length ?? 0), 0)
+        assert.ok(bytes > 3 * expected.length - 6 * 1024 * 1024, `${bytes} bytes were kept`)
+      }
+      await agent.stop()
+      await redis.stop()
+    })
+  }
+})
+
+describe('a start', () => {
+  it('waits for Redis, says so, and serves when it comes', { skip: noRedis }, async () => {
+    const redis = await RedisServer.start()
+    await redis.halt()
+    const dir = makeTempDir('flux-agent-wait-')
+    const configFile = join(dir, 'agent.yaml')
+    const config = {
+      agent_id: 'waits',
+      host: '127.0.0.1',
+      port: 0,
+      redis_addr: redis.address,
+      run_as: 'self',
+      state_dir: dir,
+    }
+    writeFileSync(configFile, JSON.stringify(config))
+    const agent = spawn(process.execPath, [CLI, 'start', '--config', configFile], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let log = ''
+    agent.stderr.on('data', (text) => {
+      log += text
+    })
+    try {
+      await eventually('it says what it waits for', () => log.includes('waiting for the store'))
+      assert.match(log, new RegExp(`127.0.0.1:${redis.port}`))
+      await redis.restart()
+      await eventually('it serves', () => log.includes('"msg":"serving"'))
+    } finally {
+      agent.kill('SIGTERM')
+      if (agent.exitCode === null) await once(agent, 'exit')
+      await redis.stop()
+    }
+    assert.equal(agent.exitCode, 0)
+  })
+
+  it('is refused in the state folder of an agent that runs', async () => {
+    const agent = await startTestAgent()
+    await assert.rejects(startTestAgent({ dir: agent.dir }), /in use by process \d+; stop it, or give/)
+    assert.equal(isRunning(agent.pid), true)
+    await agent.stop()
+  })
+})

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import type { Worker } from 'node:worker_threads'
+import { credentials } from '@grpc/grpc-js'
+import { type AgentConnection, openConnection } from '../../src/cli/connect.js'
+import { createLog } from '../../src/log.js'
+import { loadConfig } from '../../src/main/config.js'
+import { type RunningAgent, startAgent } from '../../src/main/index.js'
+import { makeTempDir } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { callSync } from '../support/live-calls.js'
+import { isRunning } from '../support/processes.js'
+
+describe('a worker thread that dies', () => {
+  const threads: Worker[] = []
+  let agent: RunningAgent
+  let connection: AgentConnection
+  let calls: Calls
+
+  before(async () => {
+    process.on('worker', (worker) => threads.push(worker))
+    const dir = makeTempDir('flux-worker-death-')
+    const file = join(dir, 'agent.yaml')
+    const settings = {
+      agent_id: 'mortal',
+      host: '127.0.0.1',
+      port: 0,
+      redis_addr: 'embedded',
+      run_as: 'self',
+      state_dir: dir,
+    }
+    writeFileSync(file, JSON.stringify({ ...settings, workers: 2, max_tasks: 50 }))
+    const { config } = loadConfig({ file, env: {}, cwd: dir })
+    agent = await startAgent(config, createLog('error'))
+    connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
+    calls = new Calls(connection.agent)
+    await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')
+    await calls.script('hi', 'echo hi')
+  })
+  after(async () => {
+    connection.close()
+    await agent.stop()
+  })
+
+  it('takes its executions with it, but no slot, and is replaced', async () => {
+    const sync = Array.from({ length: 4 }, () => callSync(connection.agent, { function_name: 'wait' }))
+    const async = await Promise.all([1, 2, 3, 4].map(() => calls.start('wait')))
+    const pids: number[] = []
+    for (const id of [...async, ...sync.map(({ id }) => id)]) {
+      const { output } = await calls.printed(id, 'ready')
+      pids.push(...(output?.match(/\d+/g) ?? []).map(Number))
+    }
+    assert.equal(pids.length, 16)
+    const supervising = threads.filter(({ threadId }) => threadId > 0)
+    const before = threads.length
+    // All of them: whichever supervises what.
+    await Promise.all(supervising.map((thread) => thread.terminate()))
+
+    for (const { outcome } of sync) {
+      const response = await outcome
+      assert.ok('output' in response, 'answered by a status')
+      assert.match(response.error, /^worker thread failed/)
+    }
+    await eventually('every process is dead', () => !pids.some(isRunning))
+    await eventually('every slot is free', async () => (await calls.status()).active_tasks === 0)
+    for (const id of async) {
+      const record = await calls.ended(id)
+      assert.deepEqual([record.status, record.error?.startsWith('worker thread failed')], ['failed', true])
+    }
+    await eventually('new threads have come', () => threads.length > before)
+    for (let i = 0; i < 10; i++) {
+      const response = await calls.execute({ function_name: 'hi' })
+      assert.deepEqual([response.error, response.output.toString()], ['', 'hi\n'])
+    }
+    const id = await calls.start('hi')
+    assert.equal((await calls.ended(id)).output, 'hi\n')
+    await calls.script('hi', 'echo deployed again')
+    assert.equal((await calls.execute({ function_name: 'hi' })).output.toString(), 'deployed again\n')
+  })
+})

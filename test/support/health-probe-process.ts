@@ -1,0 +1,56 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { ServerCredentials } from '@grpc/grpc-js'
+import type { Latencies } from './health-probe.js'
+import { checkHealth, plainClient, serveHealth } from './health-server.js'
+
+// The process of `measureHealth`, and with `serve` that of the idle server it compares with.
+
+const PAUSE_MS = 4
+
+async function serveIdle(): Promise<void> {
+  const { port } = await serveHealth(ServerCredentials.createInsecure())
+  process.send?.(port)
+}
+
+async function probe(agentPort: number): Promise<void> {
+  const idle = fork(fileURLToPath(import.meta.url), ['serve'])
+  const [idlePort] = await once(idle, 'message')
+  let over = false
+  const lanes = [agentPort, Number(idlePort)].map(async (port) => {
+    const client = plainClient(port)
+    await checkHealth(client)
+    const samples: number[] = []
+    const measure = async () => {
+      while (!over) {
+        const begun = performance.now()
+        await checkHealth(client)
+        samples.push(performance.now() - begun)
+        await sleep(PAUSE_MS)
+      }
+      client.close()
+      return latencies(samples)
+    }
+    return { measure }
+  })
+  const running = (await Promise.all(lanes)).map(({ measure }) => measure())
+  process.send?.('ready')
+  await once(process, 'message')
+  over = true
+  const [agent, own] = await Promise.all(running)
+  process.send?.({ agent, idle: own })
+}
+
+function latencies(samples: number[]): Latencies {
+  const sorted = samples.sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) }
+}
+
+// With whoever started it gone, there is nobody to measure for.
+process.once('disconnect', () => process.exit())
+const [what] = process.argv.slice(2)
+if (what === 'serve') await serveIdle()
+else await probe(Number(what))
