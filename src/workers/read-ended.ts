@@ -1,3 +1,4 @@
+import { move, transferableSymbol, valueSymbol } from 'piscina'
 import type { ExecutionRecord } from '../store/record.js'
 import { StoreUnavailable } from '../store/store.js'
 import type { FromStore, OutputPart, ReadOutputTask, ReadRecordTask } from './messages.js'
@@ -7,12 +8,13 @@ import { store } from './thread.js'
 const STRETCH_BYTES = 262_144
 
 /** The JSON record of an execution that no thread supervises any more, with its output. */
-export function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint8Array>> {
-  return fromStore(id, async (record) => {
+export async function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint8Array>> {
+  const answer = await fromStore(id, async (record) => {
     const length = await store.outputLength(id)
     const output = { length, read: (offset: number) => store.output(id, offset, offset + STRETCH_BYTES) }
     return new Uint8Array(await recordJson(record, output))
   })
+  return answer.kind === 'found' ? handedOver(answer, answer.value) : answer
 }
 
 /** A stretch of such an execution's output, or its record where no byte is left. */
@@ -32,4 +34,9 @@ async function fromStore<T>(id: string, read: (record: ExecutionRecord) => Promi
     if (error instanceof StoreUnavailable) return { kind: 'unavailable', message: error.message }
     throw error
   }
+}
+
+/** Has the pool hand the bytes over to the thread that asks: a copy of many megabytes would hold that up. */
+function handedOver<T extends object>(answer: T, { buffer }: Uint8Array): T {
+  return move({ [transferableSymbol]: buffer, [valueSymbol]: answer }) as unknown as T
 }

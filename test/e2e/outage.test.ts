@@ -1,198 +1,147 @@
 import assert from 'node:assert/strict'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, describe, it } from 'node:test'
+import { after, before, describe, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
-import { followed } from '../support/live-calls.js'
+import { follow } from '../support/follow.js'
 import { noRedis, RedisServer } from '../support/redis.js'
-import { Gate } from '../support/scripts.js'
+import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 
-const MiB = 1024 * 1024
-/** What `seq 1 LAST` prints: every byte is told apart from its neighbours, so nothing can be lost or swapped unseen. */
-const numbersTo = (last: number) => Array.from({ length: last }, (_, i) => `${i + 1}\n`).join('')
-const LAST = 1_000_000
+/** Larger than what a worker keeps in memory, so that the writes of each part go to disk. */
+const PART = randomBytes(6 * 1024 * 1024)
+const OUTPUT = Buffer.concat([PART, PART])
 
-describe('while Redis is away', { skip: noRedis }, () => {
-  let redis: RedisServer
-  let agent: TestAgent
-  let calls: Calls
+interface Outage {
+  begin(redis: RedisServer): Promise<void> | void
+  end(redis: RedisServer): Promise<void> | void
+}
 
-  before(async () => {
-    redis = await RedisServer.start()
-    agent = await startTestAgent({ config: { redis_addr: redis.address } })
-    calls = new Calls(agent.client)
-    await calls.script('say', 'echo "$1"')
-    await calls.script('count', 'seq 1 "$1"')
-    // Prints half, waits for the gate, prints the other half.
-    await calls.script('halves', 'seq 1 500000; until [ -e "$1" ]; do sleep 0.02; done; seq 500001 1000000')
-    await calls.script('wait', 'echo waiting; sleep 600')
-  })
-  afterEach(async () => {
-    redis.resume()
-    if (!redis.running) await redis.restart()
-  })
-  after(async () => {
-    await agent.stop()
-    await redis.stop()
-  })
+const OUTAGES: Readonly<Record<string, Outage>> = {
+  'stopped, and back with its data': { begin: (redis) => redis.halt(true), end: (redis) => redis.restart() },
+  paused: { begin: (redis) => redis.pause(), end: (redis) => redis.resume() },
+  full: {
+    begin: (redis) => redis.with(async (client) => void (await client.config('SET', 'maxmemory', '1'))),
+    end: (redis) => redis.with(async (client) => void (await client.config('SET', 'maxmemory', '0'))),
+  },
+}
 
-  async function assertStored(id: string, output: string): Promise<void> {
-    await redis.with(async (client) => {
-      const record = await eventually('the final record is in Redis', async () => {
-        const stored = JSON.parse((await client.get(`flux:exec:${id}`)) ?? '{}')
-        return stored.status === 'running' || !stored.status ? undefined : stored
+for (const [name, outage] of Object.entries(OUTAGES)) {
+  describe(`Redis ${name}`, { skip: noRedis }, () => {
+    let redis: RedisServer
+    let agent: TestAgent
+    let calls: Calls
+
+    before(async () => {
+      redis = await RedisServer.start()
+      agent = await startTestAgent({ config: { redis_addr: redis.address, workers: 2 } })
+      calls = new Calls(agent.client)
+      await deployWithFiles(calls, 'parts', `cat part; ${awaitGate(1)}; cat part; ${awaitGate(2)}; exit $3`, {
+        part: PART,
       })
-      assert.equal(record.status, 'success')
-      const bytes = await client.getBuffer(`flux:exec-output:${id}`)
-      assert.ok(bytes?.equals(Buffer.from(output)), `output of ${id} differs: ${bytes?.length} bytes`)
-      for (const key of [`flux:exec:${id}`, `flux:exec-output:${id}`]) assert.ok((await client.pttl(key)) > 0, key)
+      await calls.script('quick', 'echo done')
     })
-  }
-
-  async function nothingWaits(): Promise<void> {
-    const files = () => readdirSync(join(agent.dir, 'state/writes'), { recursive: true, withFileTypes: true })
-    await eventually('no file of waiting writes is left', () => files().every((entry) => entry.isDirectory()))
-  }
-
-  const outages: { name: string; begin(): Promise<void> | void; end(): Promise<void> | void }[] = [
-    { name: 'stopped', begin: () => redis.halt(true), end: () => redis.restart() },
-    { name: 'paused', begin: () => redis.pause(), end: () => redis.resume() },
-    {
-      name: 'full',
-      begin: () => redis.with(async (client) => void (await client.config('SET', 'maxmemory', '1'))),
-      end: () => redis.with(async (client) => void (await client.config('SET', 'maxmemory', '0'))),
-    },
-  ]
-  for (const { name, begin, end } of outages) {
-    it(`stores all of it, whole and in order, once it is no longer ${name}`, async () => {
-      const gate = new Gate()
-      const before = await calls.start('halves', [gate.path])
-      await calls.printed(before, '\n500000\n')
-      await begin()
-      // Several times what stays in memory.
-      const during = await Promise.all([0, 1, 2].map(() => calls.start('count', [String(LAST)])))
-      gate.open()
-      for (const id of during) {
-        const record = await calls.ended(id)
-        assert.equal(record.status, 'success')
-        assert.equal(record.output, numbersTo(LAST))
-      }
-      const after = await calls.start('say', ['late'])
-      assert.equal((await calls.ended(after)).output, 'late\n')
-      await end()
-      for (const id of [before, ...during]) await assertStored(id, numbersTo(LAST))
-      await assertStored(after, 'late\n')
-      await nothingWaits()
-    })
-  }
-
-  it('cancels, and records it afterwards', async () => {
-    const early = await calls.start('wait')
-    await calls.printed(early, 'waiting')
-    await redis.halt(true)
-    const late = await calls.start('wait')
-    await calls.printed(late, 'waiting')
-    for (const id of [early, late]) {
-      assert.equal((await calls.cancel(id)).success, true)
-      assert.equal((await calls.record(id)).status, 'cancelled')
-      assert.equal((await calls.cancel(id)).success, false)
-    }
-    await redis.restart()
-    await eventually('both are recorded', () =>
-      redis.with(async (client) => {
-        const records = await client.mget([early, late].map((id) => `flux:exec:${id}`))
-        return records.every((record) => record && JSON.parse(record).status === 'cancelled')
-      }),
-    )
-  })
-
-  it('does not slow sync executions', async () => {
-    const rounds = async () => {
-      const begun = performance.now()
-      for (let i = 0; i < 40; i++) {
-        const response = await calls.execute({ function_name: 'say', args: ['x'], execution_id: `s${Math.random()}` })
-        assert.equal(response.error, '')
-      }
-      return performance.now() - begun
-    }
-    await rounds()
-    const present = await rounds()
-    redis.pause()
-    await calls.execute({ function_name: 'say', args: ['first'], execution_id: 'finds-it-away' })
-    const paused = await rounds()
-    redis.resume()
-    await redis.halt(true)
-    const stopped = await rounds()
-    // A single wait for the store would cost more than all of them.
-    assert.ok(paused < 2 * present + 500, `${paused} ms paused, ${present} ms before`)
-    assert.ok(stopped < 2 * present + 500, `${stopped} ms stopped, ${present} ms before`)
-  })
-
-  it('answers calls within their deadlines', async () => {
-    for (const away of [() => redis.pause(), () => redis.halt(true)]) {
-      await away()
-      const ack = await calls.register({ name: 'new', handler: 'main.sh' })
-      assert.equal(ack.success, false)
-      assert.match(ack.message, /^function new not registered: Redis at redis:\/\/127\.0\.0\.1/)
-      // Neither here nor known to be nowhere: the response has no word for it, so it is a status.
-      await assert.rejects(calls.get('nobody-knows'), /UNAVAILABLE/)
-      assert.equal((await calls.health()).healthy, true)
+    after(async () => {
       redis.resume()
-    }
-  })
-})
-
-describe('a backlog beyond its bound', { skip: noRedis }, () => {
-  it('refuses new async executions and drops nothing that was accepted', async () => {
-    const redis = await RedisServer.start()
-    const agent = await startTestAgent({
-      config: { redis_addr: redis.address, store_backlog_bytes: 4 * MiB, workers: 1 },
-    })
-    const calls = new Calls(agent.client)
-    try {
-      await calls.script('count', 'seq 1 "$1"')
-      await redis.halt(true)
-      const accepted: string[] = []
-      const refusal = await eventually('one is refused', async () => {
-        const id = `n${accepted.length}`
-        const { error } = await calls.execute({
-          function_name: 'count',
-          args: ['300000'],
-          execution_id: id,
-          async: true,
-        })
-        if (error) return error
-        accepted.push(id)
-        await calls.ended(id)
-        return undefined
-      })
-      assert.match(refusal, /^store unavailable/)
-      assert.ok(accepted.length >= 2)
-      const sync = await calls.execute({ function_name: 'count', args: ['1'] })
-      assert.equal(sync.error, '')
-      await redis.restart()
-      await redis.with((client) =>
-        eventually('all accepted are stored', async () => {
-          const outputs = await Promise.all(accepted.map((id) => client.get(`flux:exec-output:${id}`)))
-          return outputs.every((output) => output === numbersTo(300_000))
-        }),
-      )
-      const id = await eventually('it accepts again', async () => {
-        const { error } = await calls.execute({
-          function_name: 'count',
-          args: ['3'],
-          execution_id: 'again',
-          async: true,
-        })
-        return error ? undefined : 'again'
-      })
-      const [output] = await followed(agent.operations, id)
-      assert.equal(output.toString(), '1\n2\n3\n')
-    } finally {
       await agent.stop()
       await redis.stop()
-    }
+    })
+
+    const begin = async (first: Gate, second: Gate, exit = '0') => calls.start('parts', [first.path, second.path, exit])
+    const gates = () => [new Gate(), new Gate()] as const
+    const printed = (id: string, bytes: number) =>
+      eventually(`${id} has printed ${bytes} bytes`, async () => (await calls.record(id)).output_bytes === bytes, 30)
+
+    it('holds up no sync execution, and loses nothing of any async one', async () => {
+      const opened = new Gate()
+      opened.open()
+      const endsDuring = gates()
+      const endsAfter = gates()
+      const startedBefore = await begin(...endsDuring)
+      const spansIt = await begin(...endsAfter)
+      await Promise.all([printed(startedBefore, PART.length), printed(spansIt, PART.length)])
+      const usual = await medianSync(calls)
+
+      await outage.begin(redis)
+      for (const gate of endsDuring) gate.open()
+      endsAfter[0].open()
+      const startedDuring = await begin(...endsAfter, '3')
+      const insideIt = await begin(opened, opened)
+      const cancelled = await begin(...gates())
+      await Promise.all([printed(startedDuring, PART.length), printed(cancelled, PART.length)])
+
+      const slowest = await medianSync(calls)
+      assert.ok(slowest < 3 * usual + 30, `a sync execution takes ${slowest} ms instead of ${usual} ms`)
+      for (const id of [startedBefore, insideIt]) {
+        const record = await calls.ended(id)
+        assert.deepEqual([record.status, record.output_bytes], ['success', OUTPUT.length])
+        assert.equal(record.output, OUTPUT.toString())
+      }
+      assert.equal((await calls.cancel(cancelled)).success, true)
+      assert.equal((await calls.record(cancelled)).status, 'cancelled')
+      assert.equal((await calls.record(startedDuring)).status, 'running')
+      assert.ok((await follow(agent.operations, insideIt).whole).output.equals(OUTPUT))
+      assert.ok(segmentsOf(agent).length > 0, 'nothing has gone to disk')
+
+      await outage.end(redis)
+      for (const gate of endsAfter) gate.open()
+      const expected: [string, string, Buffer][] = [
+        [startedBefore, 'success', OUTPUT],
+        [insideIt, 'success', OUTPUT],
+        [spansIt, 'success', OUTPUT],
+        [startedDuring, 'failed', OUTPUT],
+        [cancelled, 'cancelled', PART],
+      ]
+      for (const [id, status, output] of expected) {
+        await eventually(`the record of ${id} is stored`, async () => (await storedStatus(redis, id)) === status, 60)
+        const stored = await redis.with((client) => client.getBuffer(`flux:exec-output:${id}`))
+        assert.ok(stored?.equals(output), `${status}: ${stored?.length} bytes`)
+        const [recordTtl, outputTtl] = await redis.with((client) =>
+          Promise.all([client.ttl(`flux:exec:${id}`), client.ttl(`flux:exec-output:${id}`)]),
+        )
+        assert.ok(recordTtl > 3500 && outputTtl > 3500, `TTL ${recordTtl} s and ${outputTtl} s`)
+      }
+      await eventually('no write waits on disk', () => segmentsOf(agent).length === 0)
+      assert.equal((await calls.record(spansIt)).output, OUTPUT.toString())
+    })
+
+    it('answers within the deadline what only the store knows', async () => {
+      await outage.begin(redis)
+      const registered = await calls.register({ name: 'late', handler: 'main.sh' })
+      assert.equal(registered.success, false)
+      assert.match(registered.message, /Redis at/)
+      if (name !== 'full') await assert.rejects(calls.get(randomUUID()), { code: 14 })
+      assert.deepEqual(await calls.cancel(randomUUID()), {
+        success: false,
+        message: 'execution not found or already completed',
+      })
+      assert.equal((await calls.health()).healthy, true)
+      await outage.end(redis)
+      await eventually('it registers again', async () => (await calls.register({ name: 'late', handler: 'a' })).success)
+      assert.equal((await calls.get(randomUUID())).found, false)
+    })
   })
-})
+}
+
+async function medianSync(calls: Calls): Promise<number> {
+  const times: number[] = []
+  for (let i = 0; i < 21; i++) {
+    const begun = performance.now()
+    const { error } = await calls.execute({ function_name: 'quick', execution_id: randomUUID() })
+    times.push(performance.now() - begun)
+    assert.equal(error, '')
+  }
+  return times.sort((a, b) => a - b)[10] as number
+}
+
+async function storedStatus(redis: RedisServer, id: string): Promise<string | undefined> {
+  const text = await redis.with((client) => client.get(`flux:exec:${id}`))
+  return text === null ? undefined : JSON.parse(text).status
+}
+
+/** Files of writes that wait for the store. */
+function segmentsOf({ dir }: TestAgent): string[] {
+  return readdirSync(join(dir, 'state', 'writes'), { recursive: true }).map(String)
+}
