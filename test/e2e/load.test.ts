@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { after, before, describe, it, type TestContext } from 'node:test'
+import { after, before, it, type TestContext } from 'node:test'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
