@@ -12,7 +12,9 @@ export async function start(options: { config?: string }): Promise<void> {
   const log = createLog(config.logLevel, { agent: config.agentId })
   for (const warning of warnings) log.warn(warning)
   const agent = await startAgent(config, log).catch((error: unknown) => {
-    log.fatal({ err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`)
+    // What has a code is for an operator to mend; anything else is a defect, told with its stack.
+    const known = error instanceof Error && 'code' in error
+    log.fatal(known ? {} : { err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`)
     // Threads that have started already would keep the process alive.
     process.exit(1)
   })

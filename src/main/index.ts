@@ -114,7 +114,9 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const { agentId, maxTasks } = config
   const services = { agentId, maxTasks, store, functions, admission, executions, pool, deployer, sampler }
   const server = createServer(services, new Handlers(allowedCallers(config.tls), log))
-  const port = await listen(server, config.host, config.port, tls.credentials)
+  const port = await listen(server, config.host, config.port, tls.credentials).catch((error: Error) => {
+    throw new StartRefused(cannotListen(config, error))
+  })
   const purge = setInterval(() => {
     store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))
   }, PURGE_MS)
@@ -168,6 +170,12 @@ async function whenAvailable<T>(store: Store, log: Log, act: () => Promise<T>): 
       log.warn({ store: store.address, cause: error.message }, 'waiting for the store')
     }
   }
+}
+
+function cannotListen({ file, host, port }: AgentConfig, { message }: Error): string {
+  const [, code] = /\b(E[A-Z]{4,})\b/.exec(message) ?? []
+  const reason = code === 'EADDRINUSE' ? 'another program listens there' : message
+  return `${file ?? 'configuration'}: cannot listen on ${host} port ${port}: ${reason}; end that, or give another host or port`
 }
 
 function resolveRunAs({ runAs, file }: AgentConfig, log: Log): RunAs | undefined {

@@ -163,6 +163,18 @@ describe('the starter of Linux', { skip: !isLinux }, () => {
     )
   })
 
+  it('starts nothing that is not wanted any more', async () => {
+    const mark = join(dir, 'started')
+    const unwanted = new AbortController()
+    const starting = Array.from({ length: 20 }, () =>
+      start(starter, script(`touch ${mark}; sleep 60`, { signal: unwanted.signal })),
+    )
+    unwanted.abort()
+    for (const one of starting) await assert.rejects(one, { name: 'StartFailure', code: 'ABORTED' })
+    await eventually('no child is left', () => childrenOf(process.pid).length === 0)
+    assert.equal(existsSync(mark), false)
+  })
+
   it('leaves no descriptor, no zombie and no file behind', async () => {
     await run(starter, script('true'))
     const before = openDescriptors()
@@ -174,7 +186,7 @@ describe('the starter of Linux', { skip: !isLinux }, () => {
       ])
     }
     await eventually('every descriptor is closed', () => openDescriptors() <= before)
-    assert.deepEqual(childrenOf(process.pid), [])
+    await eventually('no child is left', () => childrenOf(process.pid).length === 0)
     starter.close()
     assert.deepEqual(readdirSync(join(dir, 'run')), [])
   })

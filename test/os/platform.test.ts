@@ -65,6 +65,22 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
     assert.equal(platform.processBirth(pid), undefined)
   })
 
+  it('tells what processes use, without those that are gone', async () => {
+    const child = spawn('sh', ['-c', 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo done; exec sleep 60'])
+    await once(child.stdout, 'data')
+    const pid = child.pid as number
+    const [use, own] = [await platform.usage([pid, 2 ** 22 + 1]), await platform.usage([process.pid])]
+    assert.deepEqual([...use.keys()], [pid])
+    const { cpuMs = 0, ageMs = 0, memoryBytes = 0 } = use.get(pid) ?? {}
+    assert.ok(cpuMs >= 10 && cpuMs <= ageMs + 100, `${cpuMs} ms of ${ageMs} ms`)
+    assert.ok(memoryBytes > 100_000 && memoryBytes < 50_000_000, `${memoryBytes} bytes`)
+    const ownAge = (own.get(process.pid)?.ageMs ?? 0) / (process.uptime() * 1000)
+    assert.ok(ownAge > 0.5 && ownAge < 2, `${ownAge} times the right age`)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    assert.deepEqual([...(await platform.usage([pid])).keys()], [])
+  })
+
   it('kills a group by the pid of its leader, and takes one that is gone without harm', async () => {
     const child = spawn('sh', ['-c', 'sleep 60 & echo $!; wait'], {
       detached: true,
