@@ -172,10 +172,16 @@ async function whenAvailable<T>(store: Store, log: Log, act: () => Promise<T>): 
   }
 }
 
+const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there',
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EACCES: 'only root may',
+}
+
 function cannotListen({ file, host, port }: AgentConfig, { message }: Error): string {
-  const [, code] = /\b(E[A-Z]{4,})\b/.exec(message) ?? []
-  const reason = code === 'EADDRINUSE' ? 'another program listens there' : message
-  return `${file ?? 'configuration'}: cannot listen on ${host} port ${port}: ${reason}; end that, or give another host or port`
+  const [, code = ''] = /\b(E[A-Z]{4,})\b/.exec(message) ?? []
+  const reason = LISTEN_PROBLEMS[code] ?? message
+  return `${file ?? 'development defaults'}: cannot listen on ${host} port ${port}: ${reason}; give another host or port`
 }
 
 function resolveRunAs({ runAs, file }: AgentConfig, log: Log): RunAs | undefined {

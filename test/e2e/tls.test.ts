@@ -86,6 +86,11 @@ describe('an agent with TLS', () => {
     assert.deepEqual(output.subarray(0, 9).toString(), '49000000\n')
     // The output is capped: what is beyond 32 MiB is left out.
     assert.deepEqual(output.subarray(9, 32 * MB), data.subarray(0, 32 * MB - 9))
+    // As text it is longer than its bytes, so that the record is cut to what a message takes.
+    const id = await calls.start('large')
+    await calls.ended(id)
+    const answered = (await calls.get(id)).data.length
+    assert.ok(answered > 49 * MB && answered < 50 * 2 ** 20, `${answered} bytes`)
   })
 
   it('serves a renewed certificate without a restart, while executions and connections go on', async () => {

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { answer } from '../../src/cli/connect.js'
+import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { callSync } from '../support/live-calls.js'
+
+describe('ListExecutions', () => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent()
+    calls = new Calls(agent.client)
+    const alone = { max_concurrency: 1, max_concurrency_behavior: 'wait' }
+    await calls.script('busy', 'echo $$; echo ready; while :; do :; done', alone)
+  })
+  after(() => agent.stop())
+
+  const list = () =>
+    answer<ListExecutionsResponse__Output>((options, done) => agent.operations.listExecutions({}, options, done))
+
+  it('shows what runs and what waits, with what each and the agent use', async () => {
+    assert.deepEqual((await list()).executions, [])
+    const running = await calls.start('busy')
+    const [pid] = ((await calls.printed(running, 'ready')).output ?? '').split('\n').map(Number)
+    const queued = callSync(agent.client, { function_name: 'busy' })
+    await eventually('it waits', async () => (await calls.get(queued.id)).found)
+
+    const found = await eventually('a second sample', async () => {
+      const { executions, agent: own } = await list()
+      return (executions[0]?.usage?.cpu_percent ?? 0) > 20 ? { executions, own } : undefined
+    })
+    const [first, second] = found.executions
+    assert.deepEqual(
+      [first?.execution_id, first?.state, first?.async, first?.usage?.pid],
+      [running, 'running', true, pid],
+    )
+    assert.ok((first?.usage?.memory_bytes ?? 0) > 100_000)
+    assert.deepEqual(
+      [second?.execution_id, second?.state, second?.async, second?.usage],
+      [queued.id, 'queued', false, null],
+    )
+    assert.equal(found.own?.pid, agent.pid)
+    assert.ok((found.own?.memory_bytes ?? 0) > 20_000_000)
+
+    await calls.cancel(queued.id)
+    await calls.cancel(running)
+    await queued.outcome
+    assert.deepEqual((await list()).executions, [])
+  })
+
+  it('takes one sample for all who ask within a second', async () => {
+    const id = await calls.start('busy')
+    await calls.printed(id, 'ready')
+    await eventually('a fresh sample', async () => ((await list()).executions[0]?.usage?.memory_bytes ?? 0) > 0)
+    const answers = await Promise.all(Array.from({ length: 50 }, list))
+    const samples = new Set(answers.map(({ agent: own }) => `${own?.cpu_percent} ${own?.memory_bytes}`))
+    // Two where a second begins in between.
+    assert.ok(samples.size <= 2, `${samples.size} samples`)
+    await calls.cancel(id)
+  })
+})

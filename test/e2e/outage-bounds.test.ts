@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { startCli } from '../support/cli.js'
+import { eventually } from '../support/eventually.js'
+import { ownMemoryMiB } from '../support/proc.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+import { deployWithFiles } from '../support/scripts.js'
+
+const MiB = 1024 * 1024
+const PART = randomBytes(MiB)
+
+describe('Redis away for long', { skip: noRedis }, () => {
+  let redis: RedisServer
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    redis = await RedisServer.start()
+  })
+  beforeEach(async () => {
+    agent = await startTestAgent({
+      config: { redis_addr: redis.address, workers: 1, store_backlog_bytes: '16MiB', drain_seconds: 1 },
+    })
+    calls = new Calls(agent.client)
+    await deployWithFiles(calls, 'flood', 'for i in $(seq "$1"); do cat part; done', { part: PART })
+  })
+  afterEach(async () => {
+    redis.resume()
+    await agent.stop()
+  })
+  after(() => redis.stop())
+
+  const stored = (id: string) => redis.with((client) => client.getBuffer(`flux:exec-output:${id}`))
+  const hasEnded = async (id: string) => (await calls.record(id)).status !== 'running'
+
+  it('refuses new async executions beyond the bound, and drops nothing that it has accepted', async () => {
+    redis.pause()
+    const accepted = await calls.start('flood', ['25'])
+    await eventually('it has ended', () => hasEnded(accepted))
+    const request = { function_name: 'flood', args: ['1'], execution_id: 'one-too-many', async: true }
+    assert.match((await calls.execute(request)).error, /^store unavailable/)
+    assert.match((await calls.execute(request)).error, /^store unavailable/)
+    const sync = await calls.execute({ function_name: 'flood', args: ['1'] })
+    assert.deepEqual([sync.error, sync.output.length], ['', MiB])
+
+    redis.resume()
+    const whole = Buffer.concat(new Array<Buffer>(25).fill(PART))
+    await eventually('all of it is stored', async () => (await stored(accepted))?.equals(whole), 30)
+    await eventually('it is accepted again', async () => (await calls.execute(request)).error === '')
+    assert.equal((await calls.ended('one-too-many')).output_bytes, MiB)
+  })
+
+  it('keeps its memory within bounds, however much is printed', async () => {
+    const warmUp = await calls.start('flood', ['40'])
+    await eventually('it has ended', () => hasEnded(warmUp), 30)
+    redis.pause()
+    const before = ownMemoryMiB(agent.pid)
+    // All accepted before the backlog is full.
+    const ids = await Promise.all(Array.from({ length: 10 }, () => calls.start('flood', ['33'])))
+    let peak = 0
+    for (const id of ids) {
+      await eventually(
+        `${id} has ended`,
+        async () => {
+          peak = Math.max(peak, ownMemoryMiB(agent.pid))
+          return (await calls.status()).active_tasks === 0
+        },
+        60,
+      )
+    }
+    assert.ok(peak - before < 200, `320 MiB printed in an outage: memory grew by ${Math.round(peak - before)} MiB`)
+    redis.resume()
+    for (const id of ids) {
+      await eventually(`${id} is stored`, () => redis.with((client) => client.get(`flux:exec:${id}`)), 60)
+      await eventually(`all of ${id} is stored`, async () => {
+        const { output_bytes } = JSON.parse((await redis.with((client) => client.get(`flux:exec:${id}`))) ?? '{}')
+        return output_bytes > 32 * MiB && output_bytes === (await stored(id))?.length
+      })
+    }
+  })
+})
+
+describe('An agent started while Redis is away', { skip: noRedis }, () => {
+  it('says what it waits for, and serves once that is there', async () => {
+    const redis = await RedisServer.start()
+    const first = await startTestAgent({ config: { redis_addr: redis.address } })
+    const calls = new Calls(first.client)
+    await calls.script('hello', 'echo hello')
+    await first.stop()
+    await redis.halt(true)
+
+    const agent = startCli(['start', '--config', first.configFile])
+    let log = ''
+    agent.process.stderr?.on('data', (text) => {
+      log += text
+    })
+    await eventually('it says what it waits for', () => log.includes('waiting for the store'))
+    assert.match(log, new RegExp(`"store":"[^"]*127.0.0.1:${redis.port}`))
+    assert.ok(!log.includes('"serving"'))
+    await redis.restart()
+    await eventually('it serves', () => log.includes('"serving"'), 20)
+    agent.process.kill('SIGTERM')
+    assert.equal((await agent.result).code, 0)
+    await redis.stop()
+  })
+})

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+import { awaitGate, Gate } from '../support/scripts.js'
+
+const LINES = 20_000
+const NUMBERS = Buffer.from(Array.from({ length: LINES }, (_, i) => `${i + 1}\n`).join(''))
+
+describe('Redis under load', { skip: noRedis }, () => {
+  let redis: RedisServer
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    redis = await RedisServer.start()
+    agent = await startTestAgent({ config: { redis_addr: redis.address } })
+    calls = new Calls(agent.client)
+    // Slow enough that it is written in many batches.
+    await calls.script('count', `for from in $(seq 1 500 ${LINES}); do seq $from $((from + 499)); sleep 0.05; done`)
+    await calls.script('gated', `echo before; ${awaitGate(1)}; echo after`)
+  })
+  after(async () => {
+    redis.resume()
+    await agent.stop()
+    await redis.stop()
+  })
+
+  async function assertStored(id: string): Promise<void> {
+    const whole = async () => {
+      const [record, output] = await redis.with((client) =>
+        Promise.all([client.get(`flux:exec:${id}`), client.getBuffer(`flux:exec-output:${id}`)]),
+      )
+      return JSON.parse(record ?? '{}').status === 'success' && output?.equals(NUMBERS)
+    }
+    await eventually(`${id} is stored whole`, whole, 30)
+  }
+
+  it('gets all once and in order though connections break all the time', async () => {
+    const ids = await Promise.all(Array.from({ length: 8 }, () => calls.start('count')))
+    let broken = 0
+    await eventually(
+      'all have ended',
+      async () => {
+        broken += Number(await redis.with((client) => client.call('CLIENT', 'KILL', 'TYPE', 'normal')))
+        return (await calls.status()).active_tasks === 0
+      },
+      60,
+    )
+    assert.ok(broken > 10, `${broken} connections broken`)
+    for (const id of ids) await assertStored(id)
+  })
+
+  it('gets all once and in order though it is paused and goes on several times', async () => {
+    const ids = await Promise.all(Array.from({ length: 8 }, () => calls.start('count')))
+    for (let round = 0; round < 3; round++) {
+      redis.pause()
+      // While it is away none is refused.
+      ids.push(await calls.start('count'))
+      redis.resume()
+      await redis.with((client) => client.ping())
+    }
+    for (const id of ids) await assertStored(id)
+  })
+
+  it('gets all that ends after it has lost its data and has come back empty', async () => {
+    const gate = new Gate()
+    const begunBefore = await calls.start('gated', [gate.path])
+    await calls.printed(begunBefore, 'before')
+    await redis.halt()
+    const begunDuring = await calls.start('count')
+    await redis.restart()
+    gate.open()
+    await assertStored(begunDuring)
+    const record = await eventually('its record is stored', () =>
+      redis.with((client) => client.get(`flux:exec:${begunBefore}`)),
+    )
+    const { status, output_bytes } = JSON.parse(record)
+    assert.deepEqual([status, output_bytes], ['success', 'before\nafter\n'.length])
+    for (const id of [begunBefore, begunDuring]) {
+      assert.ok((await redis.with((client) => client.ttl(`flux:exec-output:${id}`))) > 3500)
+    }
+  })
+})
+
+describe('Redis away from output that only it has', { skip: noRedis }, () => {
+  it('is told within the deadline, and other executions are not harmed', async () => {
+    const redis = await RedisServer.start()
+    const agent = await startTestAgent({ config: { redis_addr: redis.address, workers: 1, drain_seconds: 1 } })
+    const calls = new Calls(agent.client)
+    const gate = new Gate()
+    await calls.script('much', `head -c 30000000 /dev/zero; echo; echo done; ${awaitGate(1)}`)
+    const id = await calls.start('much', [gate.path])
+    await eventually('it is stored', async () => {
+      return (await redis.with((client) => client.strlen(`flux:exec-output:${id}`))) === 30_000_006
+    })
+    redis.pause()
+    const begun = performance.now()
+    await assert.rejects(calls.get(id), { code: 14 })
+    assert.ok(performance.now() - begun < 5_000)
+    redis.resume()
+    gate.open()
+    const record = await eventually('it is answered', () => calls.ended(id), 20)
+    assert.deepEqual([record.status, record.output_bytes], ['success', 30_000_006])
+    await agent.stop()
+    await redis.stop()
+  })
+})

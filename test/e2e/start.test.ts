@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { makeTempDir, startTestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { runCli, startCli } from '../support/cli.js'
+import { eventually } from '../support/eventually.js'
+import { listeningPorts } from '../support/proc.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+
+const onLinux = { skip: process.platform !== 'linux' }
+
+/** An agent.yaml with these keys, in a folder of its own. */
+function configured(keys: Readonly<Record<string, unknown>>): string {
+  const dir = makeTempDir('flux-start-')
+  const config = { agent_id: 'starter', host: '127.0.0.1', port: 0, redis_addr: 'embedded', run_as: 'self' }
+  writeFileSync(join(dir, 'agent.yaml'), JSON.stringify({ ...config, state_dir: join(dir, 'state'), ...keys }))
+  return join(dir, 'agent.yaml')
+}
+
+/** Messages of the log, and of what is no JSON the line itself. */
+function messages(stderr: string): string[] {
+  return stderr
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => (line.startsWith('{') ? JSON.parse(line).msg : line))
+}
+
+/** Starts an agent that is expected to end by itself; answers its exit code and the messages after the warnings. */
+async function refusedStart(keys: Readonly<Record<string, unknown>>): Promise<[number | null, string[]]> {
+  const { code, stderr } = await runCli(['start', '--config', configured(keys)])
+  assert.equal(/^\s+at /m.test(stderr) || stderr.includes('\\n    at '), false, stderr)
+  return [code, messages(stderr).filter((message) => !message.startsWith('run_as is self'))]
+}
+
+describe('a start', () => {
+  it('with port 0 takes a free one, and no other', onLinux, async (t) => {
+    const agent = await startTestAgent()
+    t.after(() => agent.stop())
+    assert.ok(agent.port > 0)
+    assert.deepEqual(listeningPorts(agent.pid), [agent.port])
+  })
+
+  it('on a port that is taken ends with one line', async (t) => {
+    const holder = createServer().listen(0, '127.0.0.1')
+    await once(holder, 'listening')
+    t.after(() => holder.close())
+    const { port } = holder.address() as { port: number }
+    const [code, lines] = await refusedStart({ port })
+    assert.equal(code, 1)
+    assert.equal(lines.length, 1, lines.join('\n'))
+    assert.match(
+      lines[0] ?? '',
+      new RegExp(`agent\\.yaml: cannot listen on 127\\.0\\.0\\.1 port ${port}: another program listens there; `),
+    )
+  })
+
+  it('on an address of another machine ends with one line', async () => {
+    const [code, lines] = await refusedStart({ host: '192.0.2.1' })
+    assert.equal(code, 1)
+    assert.equal(lines.length, 1, lines.join('\n'))
+    assert.match(lines[0] ?? '', /cannot listen on 192\.0\.2\.1 port 0: this machine does not have that address; /)
+  })
+
+  it('on the state of an agent that runs ends with one line', async (t) => {
+    const agent = await startTestAgent()
+    t.after(() => agent.stop())
+    const [code, lines] = await refusedStart({ state_dir: join(agent.dir, 'state') })
+    assert.deepEqual([code, lines.length], [1, 1], lines.join('\n'))
+    assert.match(lines[0] ?? '', new RegExp(`state is in use by process ${agent.pid}; stop it, or give this agent`))
+    assert.equal((await new Calls(agent.client).health()).healthy, true)
+  })
+
+  it('without a configuration file says so and takes the development defaults', async () => {
+    const cwd = makeTempDir('flux-start-')
+    // Its port is the default one, which another agent of this machine may have.
+    const { process: agent, result } = startCli(['start'], { cwd })
+    let log = ''
+    agent.stderr?.on('data', (data) => {
+      log += data
+    })
+    await eventually('it serves or its port is taken', () => /"serving"|another program listens/.test(log), 30)
+    agent.kill('SIGTERM')
+    await result
+    const [first, second] = messages(log)
+    assert.match(
+      first ?? '',
+      /^no configuration file: development defaults are used \(loopback only, embedded store in /,
+    )
+    assert.match(second ?? '', /^run_as is self: functions run as the agent's own user/)
+    assert.equal(existsSync(join(cwd, '.flux-agent', 'store')), true)
+    assert.equal(statSync(join(cwd, '.flux-agent')).mode & 0o777, 0o700)
+    const serving = log.split('\n').find((line) => line.includes('"serving"'))
+    if (serving) assert.equal(JSON.parse(serving).host, '127.0.0.1')
+  })
+
+  it('says what it waits for while Redis is away, and ends at once when it is told to', async () => {
+    const probe = createServer().listen(0, '127.0.0.1')
+    await once(probe, 'listening')
+    const { port } = probe.address() as { port: number }
+    probe.close()
+    const { process: agent, result } = startCli(['start', '--config', configured({ redis_addr: `127.0.0.1:${port}` })])
+    let log = ''
+    agent.stderr?.on('data', (data) => {
+      log += data
+    })
+    await eventually('it says so', () => log.includes('waiting for the store'), 15)
+    const line = JSON.parse(log.split('\n').find((candidate) => candidate.includes('waiting for the store')) ?? '')
+    assert.match(line.store, new RegExp(`127\\.0\\.0\\.1:${port}`))
+    assert.match(line.cause, /ECONNREFUSED/)
+    const told = performance.now()
+    agent.kill('SIGTERM')
+    await result
+    assert.ok(performance.now() - told < 1000, `${performance.now() - told} ms`)
+  })
+
+  it('serves as soon as Redis is there', { skip: noRedis }, async (t) => {
+    const redis = await RedisServer.start()
+    await redis.halt()
+    const starting = startTestAgent({ config: { redis_addr: redis.address } })
+    await redis.restart()
+    const agent = await starting
+    t.after(async () => {
+      await agent.stop()
+      await redis.stop()
+    })
+    assert.equal((await new Calls(agent.client).health()).healthy, true)
+  })
+})

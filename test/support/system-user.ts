@@ -1,0 +1,38 @@
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { onExit } from './on-exit.js'
+
+/** Why tests that need a user of their own are skipped; undefined where one can be made. */
+export const noUsers: string | undefined =
+  process.platform === 'linux' && process.getuid?.() === 0 && spawnSync('useradd', ['--help']).status === 0
+    ? undefined
+    : 'only root can create a user, by useradd'
+
+export interface SystemUser {
+  readonly name: string
+  readonly uid: number
+  readonly gid: number
+  readonly home: string
+  /** Deletes the user and its home. */
+  remove(): void
+}
+
+/** Creates a user as the agent's own hint says; it is gone at the latest when this process is. */
+export function createUser(): SystemUser {
+  const name = `flux-test-${randomBytes(4).toString('hex')}`
+  const home = `/home/${name}`
+  run('useradd', '--system', '--create-home', '--home-dir', home, '--shell', '/usr/sbin/nologin', name)
+  let there = true
+  const remove = () => {
+    if (there) run('userdel', '--remove', name)
+    there = false
+  }
+  onExit(remove)
+  return { name, uid: Number(run('id', '-u', name)), gid: Number(run('id', '-g', name)), home, remove }
+}
+
+function run(command: string, ...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`)
+  return stdout
+}
