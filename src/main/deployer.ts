@@ -4,8 +4,6 @@ import type { ArchiveLimits, CodeVersion, DeployResult, DeployTask } from '../wo
 
 const DEPLOY = new URL('../workers/deploy.js', import.meta.url).href
 const DEPLOYS_AT_ONCE = 4
-/** Node's own pool of small buffers: memory that others share, and that must not be handed over. */
-const SHARED_POOL_BYTES = 8_192
 
 /** Unpacks archives in a thread of its own, so that neither calls nor running executions wait for it. Main thread only. */
 export class Deployer {
@@ -32,7 +30,8 @@ export class Deployer {
   /** The archive is handed over: its memory must not be used afterwards. */
   async deploy(functionName: string, handler: string, archive: Buffer): Promise<DeployResult> {
     const { appsDir, runAs, limits } = this
-    const bytes = archive.buffer.byteLength > SHARED_POOL_BYTES ? archive : new Uint8Array(archive)
+    // A smaller one may lie in the memory that all small buffers share, which must not be handed over.
+    const bytes = archive.byteLength > Buffer.poolSize ? archive : new Uint8Array(archive)
     const task: DeployTask = { functionName, handler, archive: bytes, appsDir, ...(runAs && { runAs }), limits }
     return this.pool.run(task, { name: 'deploy', transferList: [bytes.buffer as ArrayBuffer] })
   }

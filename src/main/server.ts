@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Server, type ServerCredentials, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
+import {
+  logVerbosity,
+  Server,
+  type ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  setLogVerbosity,
+} from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
 import type { Store } from '../store/store.js'
 import type { AdmissionControl } from './admission.js'
@@ -66,7 +73,13 @@ export function createServer(services: Services, handlers: Handlers): Server {
 export function listen(server: Server, host: string, port: number, credentials: ServerCredentials): Promise<number> {
   const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)))
+    // grpc-js would also print the error that it answers.
+    setLogVerbosity(logVerbosity.NONE)
+    server.bindAsync(address, credentials, (error, bound) => {
+      setLogVerbosity(logVerbosity.ERROR)
+      if (error) reject(error)
+      else resolve(bound)
+    })
   })
 }
 

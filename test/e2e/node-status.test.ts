@@ -7,6 +7,9 @@ import type { ListExecutionsResponse__Output } from '../../src/generated/flux/op
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
+import { cpuTicks, ownMemoryMiB } from '../support/proc.js'
+
+const onLinux = { skip: process.platform !== 'linux' }
 
 describe('HealthCheck and ReportNodeStatus', () => {
   let agent: TestAgent
@@ -17,13 +20,10 @@ describe('HealthCheck and ReportNodeStatus', () => {
     begun = performance.now()
     agent = await startTestAgent({ config: { agent_id: 'node 7/ü', max_tasks: 3 } })
     calls = new Calls(agent.client)
-    await calls.script('sleep', 'exec sleep 60')
-    await calls.script('burn', 'while :; do :; done')
+    await calls.script('sleep', 'echo $$; exec sleep 60')
+    await calls.script('burn', 'echo $$; while :; do :; done')
   })
   after(() => agent.stop())
-
-  const list = () =>
-    answer<ListExecutionsResponse__Output>((options, done) => agent.operations.listExecutions({}, options, done))
 
   it('tell that it is healthy, and the version of its package', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
@@ -41,7 +41,7 @@ describe('HealthCheck and ReportNodeStatus', () => {
     assert.ok(Math.abs(memory_percent - (memory_used_mb / memory_total_mb) * 100) < 0.1, `${memory_percent} %`)
   })
 
-  it('tell what /proc says is not available', { skip: process.platform !== 'linux' }, async () => {
+  it('tell what /proc says is not available', onLinux, async () => {
     const [, kibibytes] = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'latin1')) ?? []
     const { memory_total_mb, memory_used_mb } = await calls.status()
     const used = memory_total_mb - Number(kibibytes) / 1024
@@ -74,20 +74,25 @@ describe('HealthCheck and ReportNodeStatus', () => {
     assert.equal((await calls.status()).active_tasks, 0)
   })
 
-  it('stand beside a list that tells what each execution uses, at the first look already', async () => {
-    const ids = [await calls.start('burn'), await calls.start('sleep')]
-    const [burning, sleeping] = await eventually('both are measured', async () => {
-      const { executions } = await list()
-      const found = ids.map((id) => executions.find(({ execution_id }) => execution_id === id)?.usage)
-      return found.every((usage) => usage && usage.memory_bytes > 0) && (found[0]?.cpu_percent ?? 0) > 5
-        ? found
-        : undefined
-    })
-    assert.ok((burning?.cpu_percent ?? 0) <= 105, `${burning?.cpu_percent} %`)
-    assert.ok((sleeping?.cpu_percent ?? 100) < 5, `${sleeping?.cpu_percent} %`)
-    const { agent: own } = await list()
+  it('stand beside a list that tells at the first look what each execution uses', onLinux, async () => {
+    const busy = await calls.start('burn')
+    const pid = Number((await calls.printed(busy, '\n')).output)
+    const idle = await calls.start('sleep')
+    await eventually('it has had a fifth of a second of processor time', () => cpuTicks(pid) >= 20)
+    await calls.printed(idle, '\n')
+    const { executions, agent: own } = await answer<ListExecutionsResponse__Output>((options, done) =>
+      agent.operations.listExecutions({}, options, done),
+    )
+    const usage = (id: string) => executions.find(({ execution_id }) => execution_id === id)?.usage
+    assert.equal(usage(busy)?.pid, pid)
+    assert.ok(
+      (usage(busy)?.cpu_percent ?? 0) > 2 && (usage(busy)?.cpu_percent ?? 0) < 110,
+      `${usage(busy)?.cpu_percent} %`,
+    )
+    assert.ok((usage(idle)?.cpu_percent ?? 100) < 20, `${usage(idle)?.cpu_percent} %`)
     assert.equal(own?.pid, agent.pid)
-    assert.ok((own?.memory_bytes ?? 0) > 10 * 2 ** 20, `${own?.memory_bytes} bytes`)
-    for (const id of ids) await calls.cancel(id)
+    const memory = ownMemoryMiB(agent.pid)
+    assert.ok((own?.memory_bytes ?? 0) / 2 ** 20 > memory / 2, `${own?.memory_bytes} bytes, ${memory} MiB its own`)
+    for (const id of [busy, idle]) await calls.cancel(id)
   })
 })

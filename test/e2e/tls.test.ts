@@ -88,7 +88,7 @@ describe('an agent with TLS', () => {
     assert.deepEqual(output.subarray(9, 32 * MB), data.subarray(0, 32 * MB - 9))
     // As text it is longer than its bytes, so that the record is cut to what a message takes.
     const id = await calls.start('large')
-    await calls.ended(id)
+    await eventually('it has ended', async () => (await calls.status()).active_tasks === 0)
     const answered = (await calls.get(id)).data.length
     assert.ok(answered > 49 * MB && answered < 50 * 2 ** 20, `${answered} bytes`)
   })

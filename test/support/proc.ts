@@ -76,6 +76,13 @@ export function ownMemoryMiB(pid: number): number {
   return Number(kibibytes) / 1024
 }
 
+/** Processor time a process has used, in hundredths of a second. */
+export function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
 function readOr(file: string, otherwise: string): string {
   try {
     return readFileSync(file, 'latin1')

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { Execution } from '../../src/main/execution.js'
+import type { FromExecution, Outcome } from '../../src/workers/messages.js'
+import { ended } from '../store/records.js'
+
+const OUTCOME: Outcome = { record: ended('id'), output: new Uint8Array() }
+const FAILED: Outcome = { record: { ...ended('id'), status: 'failed' }, output: new Uint8Array() }
+
+describe("the main thread's end of an execution", () => {
+  let thread: MessagePort
+  let execution: Execution
+
+  beforeEach(() => {
+    const { port1, port2 } = new MessageChannel()
+    execution = new Execution('id', 'hello', true, port1, false)
+    thread = port2
+  })
+  afterEach(() => thread.close())
+
+  const say = (message: FromExecution) => thread.postMessage(message)
+
+  it('is over with its outcome', async () => {
+    say({ kind: 'ended', outcome: OUTCOME })
+    assert.deepEqual(await execution.ended, OUTCOME)
+    assert.equal(execution.isOver, true)
+  })
+
+  it('asks for its end and resolves once it is over, with what won', async () => {
+    const end = execution.end('cancelled')
+    const [message] = await once(thread, 'message')
+    assert.deepEqual(message, { kind: 'end', cause: 'cancelled' })
+    say({ kind: 'ended', outcome: { ...OUTCOME, cause: 'timeout' } })
+    assert.equal((await end)?.cause, 'timeout')
+  })
+
+  it('is over without an outcome where it was refused, though its thread dies then', async () => {
+    say({ kind: 'refused', error: 'execution ID already exists' })
+    assert.deepEqual(await execution.acceptance, { kind: 'refused', error: 'execution ID already exists' })
+    execution.abandon(() => FAILED)
+    await execution.over
+    assert.equal(execution.outcome, undefined)
+  })
+
+  it('fails where its thread dies before the end', async () => {
+    say({ kind: 'started', pid: 7 })
+    execution.abandon(() => FAILED)
+    assert.deepEqual(await execution.ended, FAILED)
+  })
+
+  it('keeps what its thread said last where that dies after the end', async () => {
+    say({ kind: 'ended', outcome: OUTCOME })
+    execution.abandon(() => FAILED)
+    assert.deepEqual(await execution.ended, OUTCOME)
+  })
+
+  it('leaves a question that its thread cannot answer to the store', async () => {
+    const snapshot = execution.snapshot()
+    const [asked] = await once(thread, 'message')
+    say({ kind: 'unreadable', request: asked.request })
+    assert.equal(await snapshot, undefined)
+  })
+
+  it('leaves every question to the store once its thread is gone', async () => {
+    const asked = [execution.snapshot(), execution.follow().read(0)]
+    thread.close()
+    assert.deepEqual(await Promise.all(asked), [undefined, undefined])
+    assert.equal(await execution.snapshot(), undefined)
+  })
+})
