@@ -12,6 +12,8 @@ export class Deployer {
     minThreads: 1,
     maxThreads: 1,
     concurrentTasksPerWorker: DEPLOYS_AT_ONCE,
+    // Else the older of two deploys of a function may be the last to run, and its code serves from then on.
+    stricterFIFO: true,
     atomics: 'async',
     recordTiming: false,
     workerHistogram: false,

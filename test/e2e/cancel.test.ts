@@ -129,7 +129,7 @@ describe('CancelExecution', () => {
         if (!answer.success) assert.equal(record.output, 'x\ny\n')
       }
     }
-    for (let i = 0; i < 200; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => race(i + k)))
+    for (let i = 0; i < 200; i += 20) await Promise.all(Array.from({ length: 20 }, (_, k) => race(i + k)))
     assert.ok(won > 0 && won < 200, `${won} of 200 cancels won`)
   })
 

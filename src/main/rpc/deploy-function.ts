@@ -5,8 +5,8 @@ import { validateFunction } from '../validation.js'
 import { type Registry, register } from './register-function.js'
 
 /**
- * Unpacks the archive into a new version and puts it to use. A configuration that comes with it is registered once its
- * code serves, so that a bad archive changes nothing.
+ * Unpacks the archive into a new version and puts it to use. A configuration that comes with it is registered once the
+ * archive is unpacked, so that a bad archive changes nothing.
  */
 export async function deployFunction(
   registry: Registry,
@@ -23,11 +23,12 @@ export async function deployFunction(
 
   const result = await deployer.deploy(name, settings.handler, archive)
   if (result.kind === 'refused') return refused(result.message)
-  registry.functions.serve(name, result.version)
   if (brought) {
     const problem = await register(registry, brought.value)
-    if (problem) return refused(`code deployed, but ${problem}`)
+    if (problem) return refused(`code unpacked, but ${problem}`)
   }
+  // In one turn with the settings: new code under the old handler would be a function that cannot start.
+  registry.functions.serve(name, result.version)
   return { success: true, message: result.kind === 'unchanged' ? 'function deployed already' : 'function deployed' }
 }
 

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { scriptZip, versionsOf } from '../support/apps.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { ownMemoryMiB } from '../support/proc.js'
+
+const MB = 1_000_000
+
+describe('deployed code', { skip: process.platform === 'win32' }, () => {
+  const config = { name: 'hello', handler: 'main.sh' }
+
+  async function deployed(agent: TestAgent, archive: Buffer): Promise<Calls> {
+    const calls = new Calls(agent.client)
+    assert.deepEqual(await calls.deploy('hello', archive, config), { success: true, message: 'function deployed' })
+    return calls
+  }
+
+  async function restarted({ dir }: TestAgent): Promise<{ agent: TestAgent; calls: Calls }> {
+    const agent = await startTestAgent({ dir })
+    return { agent, calls: new Calls(agent.client) }
+  }
+
+  it('serves again after a restart, and is known to be the same', async (t) => {
+    const archive = scriptZip('echo hello')
+    const first = await startTestAgent()
+    await deployed(first, archive)
+    await first.stop()
+    const { agent, calls } = await restarted(first)
+    t.after(() => agent.stop())
+    assert.equal((await calls.execute({ function_name: 'hello' })).output.toString(), 'hello\n')
+    assert.equal((await calls.deploy('hello', archive)).message, 'function deployed already')
+  })
+
+  it('of the version before serves after a kill in the middle of a deploy, and nothing else is left', async (t) => {
+    const first = await startTestAgent()
+    const calls = await deployed(first, scriptZip('echo old'))
+    const [old] = versionsOf(first, 'hello')
+    const files = Array.from({ length: 20_000 }, (_, n) => ({ name: `f${n}`, contents: 'x', stored: true }))
+    const interrupted = calls.deploy('hello', scriptZip('echo new', files), config).catch(() => 'interrupted')
+    await eventually('the new version is being unpacked', () => versionsOf(first, 'hello').length > 1)
+    await first.kill()
+    assert.equal(await interrupted, 'interrupted')
+    assert.equal(versionsOf(first, 'hello').length, 2)
+
+    const { agent, calls: again } = await restarted(first)
+    t.after(() => agent.stop())
+    assert.equal((await again.execute({ function_name: 'hello' })).output.toString(), 'old\n')
+    assert.deepEqual(versionsOf(agent, 'hello'), [old])
+  })
+
+  it('that executions still used when the agent was killed is deleted at its next start', async (t) => {
+    const first = await startTestAgent()
+    const calls = await deployed(first, scriptZip('echo old; exec sleep 60'))
+    const id = await calls.start('hello')
+    await calls.printed(id, 'old')
+    await deployed(first, scriptZip('echo new'))
+    assert.equal(versionsOf(first, 'hello').length, 2)
+    const { output } = await calls.execute({ function_name: 'hello' })
+    assert.equal(output.toString(), 'new\n')
+    await first.kill()
+    const { agent, calls: again } = await restarted(first)
+    t.after(() => agent.stop())
+    assert.equal(versionsOf(agent, 'hello').length, 1)
+    assert.equal((await again.execute({ function_name: 'hello' })).output.toString(), 'new\n')
+    assert.equal((await again.record(id)).error, 'agent restarted')
+  })
+
+  it('does not stay in the memory of the agent', { skip: process.platform !== 'linux' }, async (t) => {
+    const agent = await startTestAgent()
+    t.after(() => agent.stop())
+    const deploys = async (count: number) => {
+      for (let n = 0; n < count; n++) {
+        const data = { name: 'data', contents: randomBytes(20 * MB), stored: true }
+        await deployed(agent, scriptZip('true', [data]))
+      }
+      return ownMemoryMiB(agent.pid)
+    }
+    const warm = await deploys(5)
+    const late = await deploys(20)
+    t.diagnostic(`${warm.toFixed(0)} MiB after 5 deploys of 20 MB, ${late.toFixed(0)} MiB after 25`)
+    assert.ok(late < warm + 100, `${warm} MiB have become ${late} MiB`)
+    await eventually('one version is left', () => versionsOf(agent, 'hello').length === 1)
+  })
+})
