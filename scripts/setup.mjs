@@ -81,13 +81,9 @@ function measures(file) {
 
 function runTests(node, testFiles, concurrency, options) {
   if (testFiles.length === 0) return 0
-  const flags = [
-    '--enable-source-maps',
-    '--test',
-    `--test-concurrency=${concurrency}`,
-    '--test-reporter=spec',
-    ...options,
-  ]
+  const flags = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
+  // An answer that never comes is a failure, too.
+  flags.push('--test-timeout=900000', ...options)
   return spawnSync(node, [...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
 }
 

@@ -75,11 +75,15 @@ export class Execution {
     return this.outcome
   }
 
-  /** Its JSON record with the output so far; undefined where only the store can tell: it is gone, or part of its output. */
-  async snapshot(): Promise<Uint8Array | undefined> {
+  /** Its JSON record with the output so far; undefined once it is gone: the store has it. */
+  async snapshot(): Promise<FromStore<Uint8Array> | undefined> {
     const request = this.requests++
     const answer = await this.ask(request, { kind: 'snapshot', request })
-    return answer?.kind === 'snapshot' ? answer.data : undefined
+    if (answer?.kind === 'snapshot') return { kind: 'found', value: answer.data }
+    // The store has been waited for already: asked again, it could keep the caller beyond its deadline.
+    if (answer)
+      return { kind: 'unavailable', message: 'part of the output is in the store, which does not give it now' }
+    return undefined
   }
 
   follow(): Follower {

@@ -56,11 +56,11 @@ describe("the main thread's end of an execution", () => {
     assert.deepEqual(await execution.ended, OUTCOME)
   })
 
-  it('leaves a question that its thread cannot answer to the store', async () => {
+  it('says that the store is away where its thread cannot read the output from it', async () => {
     const snapshot = execution.snapshot()
     const [asked] = await once(thread, 'message')
     say({ kind: 'unreadable', request: asked.request })
-    assert.equal(await snapshot, undefined)
+    assert.equal((await snapshot)?.kind, 'unavailable')
   })
 
   it('leaves every question to the store once its thread is gone', async () => {

@@ -1,7 +1,6 @@
 import { status } from '@grpc/grpc-js'
 import type { GetExecutionRequest__Output } from '../../generated/flux/GetExecutionRequest.js'
 import type { GetExecutionResponse } from '../../generated/flux/GetExecutionResponse.js'
-import type { FromStore } from '../../workers/messages.js'
 import type { Executions } from '../executions.js'
 import type { SupervisorPool } from '../pool.js'
 import { RpcError } from './handler.js'
@@ -14,8 +13,7 @@ export async function getExecution(
 ): Promise<GetExecutionResponse> {
   const execution = executions.find(id)
   const visible = execution && (execution.async || !execution.isOver)
-  const live = visible ? await execution.snapshot() : undefined
-  const answer: FromStore<Uint8Array> = live ? { kind: 'found', value: live } : await pool.readRecord({ id })
+  const answer = (visible && (await execution.snapshot())) || (await pool.readRecord({ id }))
   switch (answer.kind) {
     case 'found': {
       const { buffer, byteOffset, byteLength } = answer.value
