@@ -1,5 +1,5 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import type { EndCause, FromExecution, Outcome, OutputPart, ToExecution } from '../workers/messages.js'
+import type { EndCause, FromExecution, FromStore, Outcome, OutputPart, ToExecution } from '../workers/messages.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly error: string }
 
@@ -100,12 +100,17 @@ export class Execution {
     }
   }
 
-  /** The thread that supervised it is dead: takes in what it still said, and ends as told unless it had ended. */
-  abandon(outcome: () => Outcome): void {
+  /**
+   * The thread that supervised it is dead: takes in what it still said, and ends as told unless it had ended. Answers the
+   * pid of the leader, where that runs on.
+   */
+  abandon(outcome: () => Outcome): number | undefined {
     for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port))
       this.hear(last.message)
+    const { pid } = this
     if (!this.isOver) this.hear({ kind: 'ended', outcome: outcome() })
     this.port.close()
+    return pid
   }
 
   private hear(message: FromExecution): void {

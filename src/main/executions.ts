@@ -120,8 +120,8 @@ export class Executions {
     } catch (error) {
       // A thread that was closed has kept for the next start what was not stored yet.
       if (this.stopping && execution.isOver) return
-      if (execution.pid !== undefined) platform.killGroup(execution.pid)
-      execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
+      const pid = execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
+      if (pid !== undefined) platform.killGroup(pid)
       // The thread may have taken the end of the record with it.
       const record = execution.outcome?.record
       if (execution.async && record) await this.store(record)

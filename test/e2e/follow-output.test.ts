@@ -128,6 +128,11 @@ onEachStore('FollowOutput', (address: StoreAddress) => {
     await eventually('no execution is left', async () => (await listed()) === 0)
   })
 
+  it('has the agent write nothing to its standard error but log lines', () => {
+    // Node warns there when a descriptor is closed behind its back.
+    for (const line of agent.logs().trim().split('\n')) assert.doesNotThrow(() => JSON.parse(line), line)
+  })
+
   it('answers NOT_FOUND for an id that it does not know', async () => {
     await assert.rejects(follow(agent.operations, randomUUID()).whole, { code: status.NOT_FOUND })
   })

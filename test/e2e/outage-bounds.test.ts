@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
-import { startCli } from '../support/cli.js'
 import { eventually } from '../support/eventually.js'
 import { ownMemoryMiB } from '../support/proc.js'
 import { noRedis, RedisServer } from '../support/redis.js'
@@ -80,30 +79,5 @@ describe('Redis away for long', { skip: noRedis }, () => {
         return output_bytes > 32 * MiB && output_bytes === (await stored(id))?.length
       })
     }
-  })
-})
-
-describe('An agent started while Redis is away', { skip: noRedis }, () => {
-  it('says what it waits for, and serves once that is there', async () => {
-    const redis = await RedisServer.start()
-    const first = await startTestAgent({ config: { redis_addr: redis.address } })
-    const calls = new Calls(first.client)
-    await calls.script('hello', 'echo hello')
-    await first.stop()
-    await redis.halt(true)
-
-    const agent = startCli(['start', '--config', first.configFile])
-    let log = ''
-    agent.process.stderr?.on('data', (text) => {
-      log += text
-    })
-    await eventually('it says what it waits for', () => log.includes('waiting for the store'))
-    assert.match(log, new RegExp(`"store":"[^"]*127.0.0.1:${redis.port}`))
-    assert.ok(!log.includes('"serving"'))
-    await redis.restart()
-    await eventually('it serves', () => log.includes('"serving"'), 20)
-    agent.process.kill('SIGTERM')
-    assert.equal((await agent.result).code, 0)
-    await redis.stop()
   })
 })

@@ -80,6 +80,7 @@ for (const [name, outage] of Object.entries(OUTAGES)) {
         assert.equal(record.output, OUTPUT.toString())
       }
       assert.equal((await calls.cancel(cancelled)).success, true)
+      assert.equal((await calls.cancel(cancelled)).success, false)
       assert.equal((await calls.record(cancelled)).status, 'cancelled')
       assert.equal((await calls.record(startedDuring)).status, 'running')
       assert.ok((await follow(agent.operations, insideIt).whole).output.equals(OUTPUT))

@@ -4,6 +4,7 @@ import { type ServiceError, status } from '@grpc/grpc-js'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
+import { follow } from '../support/follow.js'
 import { callSync } from '../support/live-calls.js'
 import { isRunning } from '../support/processes.js'
 import { Gate } from '../support/scripts.js'
@@ -83,5 +84,31 @@ describe('a stop', () => {
     assert.equal(await agent.stop(), 0)
     assert.equal(isRunning(pid), false)
     assert.equal((await recordAfter(agent, id)).error, 'agent stopped')
+  })
+
+  it('still answers and cancels while it drains', async () => {
+    const [agent, calls] = await startWith(30)
+    const id = await calls.start('wait')
+    await calls.printed(id, 'ready')
+    process.kill(agent.pid, 'SIGTERM')
+    await stopping(agent)
+    assert.equal((await calls.record(id)).status, 'running')
+    assert.deepEqual(await calls.cancel(id), { success: true, message: 'execution cancelled' })
+    await eventually('it has ended', () => !isRunning(agent.pid))
+    assert.equal(await agent.stop(), 0)
+    assert.equal((await recordAfter(agent, id)).status, 'cancelled')
+  })
+
+  it('does not wait for a follower that has stopped reading', async () => {
+    const [agent, calls] = await startWith(30)
+    await calls.script('much', 'head -c 20000000 /dev/zero')
+    const id = await calls.start('much')
+    const { stream, whole } = follow(agent.operations, id)
+    stream.pause()
+    await eventually('it has ended', async () => (await calls.status()).active_tasks === 0)
+    const begun = performance.now()
+    assert.equal(await agent.stop(), 0)
+    assert.ok(performance.now() - begun < 20_000)
+    await assert.rejects(whole)
   })
 })

@@ -46,13 +46,21 @@ describe("the main thread's end of an execution", () => {
 
   it('fails where its thread dies before the end', async () => {
     say({ kind: 'started', pid: 7 })
-    execution.abandon(() => FAILED)
+    // Said last and not heard yet: the process runs all the same.
+    assert.equal(
+      execution.abandon(() => FAILED),
+      7,
+    )
     assert.deepEqual(await execution.ended, FAILED)
   })
 
   it('keeps what its thread said last where that dies after the end', async () => {
+    say({ kind: 'started', pid: 7 })
     say({ kind: 'ended', outcome: OUTCOME })
-    execution.abandon(() => FAILED)
+    assert.equal(
+      execution.abandon(() => FAILED),
+      undefined,
+    )
     assert.deepEqual(await execution.ended, OUTCOME)
   })
 

@@ -18,7 +18,11 @@ export async function followOutput(
 ): Promise<void> {
   const { execution_id: id, offset: from } = call.request
   const follower = executions.find(id)?.follow()
-  call.on('cancelled', () => follower?.leave())
+  const gone = new AbortController()
+  call.on('cancelled', () => {
+    follower?.leave()
+    gone.abort()
+  })
   try {
     for (let offset = from; !call.cancelled; ) {
       const part = (await follower?.read(offset)) ?? (await storedOutput(pool, id, offset))
@@ -28,7 +32,7 @@ export async function followOutput(
       }
       const data = Buffer.from(part.data.buffer, part.data.byteOffset, part.data.byteLength)
       offset = part.offset + data.length
-      if (!call.write({ chunk: { offset: part.offset, data } })) await drained(call)
+      if (!call.write({ chunk: { offset: part.offset, data } })) await once(call, 'drain', gone).catch(() => {})
     }
   } finally {
     follower?.leave()
@@ -45,10 +49,4 @@ async function storedOutput(pool: SupervisorPool, id: string, offset: number): P
     case 'unavailable':
       throw new RpcError(status.UNAVAILABLE, answer.message)
   }
-}
-
-function drained(call: ServerWritableStream<unknown, unknown>): Promise<unknown> {
-  const gone = new AbortController()
-  call.once('cancelled', () => gone.abort())
-  return once(call, 'drain', { signal: gone.signal }).catch(() => {})
 }

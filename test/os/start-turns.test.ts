@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { platform } from '../../src/os/index.js'
+import type { ProcessStarter } from '../../src/os/platform.js'
+import { makeTempDir } from '../support/agent.js'
+import { eventually } from '../support/eventually.js'
+import { childrenOf } from '../support/proc.js'
+import { script, start } from './processes.js'
+
+const AT_ONCE = 20
+
+describe('many starts at once', { skip: process.platform !== 'linux' }, () => {
+  let starter: ProcessStarter
+
+  beforeEach(() => {
+    starter = platform.createStarter(join(makeTempDir('flux-starter-'), 'run'))
+  })
+  afterEach(() => starter.close())
+
+  it('leave turns of the event loop to others', async () => {
+    let turns = 0
+    let over = false
+    const count = () => {
+      turns++
+      if (!over) setImmediate(count)
+    }
+    count()
+    const startedIn = await Promise.all(
+      Array.from({ length: AT_ONCE }, () => start(starter, script('true')).then(() => turns)),
+    )
+    over = true
+    assert.equal(new Set(startedIn).size, AT_ONCE, `started in turns ${startedIn}`)
+  })
+
+  it('do not happen any more for those that are given up meanwhile', async () => {
+    const giveUp = new AbortController()
+    const open = () => readdirSync('/proc/self/fd').length
+    const before = open()
+    const starts = Array.from({ length: AT_ONCE }, () => start(starter, script('sleep 60', { signal: giveUp.signal })))
+    await starts[0]
+    giveUp.abort()
+    const outcomes = await Promise.allSettled(starts)
+    const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
+    assert.ok(refused.length >= AT_ONCE - 2, `${refused.length} were not started`)
+    for (const { reason } of refused) assert.equal(reason.code, 'ABORTED')
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') outcome.value.process.kill()
+    await eventually('nothing runs', () => childrenOf(process.pid).length === 0)
+    await eventually('no descriptor is left', () => open() <= before)
+  })
+})
