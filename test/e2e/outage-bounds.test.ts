@@ -70,7 +70,7 @@ describe('Redis away for long', { skip: noRedis }, () => {
         60,
       )
     }
-    assert.ok(peak - before < 200, `320 MiB printed in an outage: memory grew by ${Math.round(peak - before)} MiB`)
+    assert.ok(peak - before < 150, `320 MiB printed in an outage: memory grew by ${Math.round(peak - before)} MiB`)
     redis.resume()
     for (const id of ids) {
       await eventually(`${id} is stored`, () => redis.with((client) => client.get(`flux:exec:${id}`)), 60)
