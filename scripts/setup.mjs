@@ -63,15 +63,24 @@ function test(args) {
   const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
   if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
   needRedis()
-  const shared = chosen.filter((file) => !measures(file))
-  let code = runTests(process.execPath, shared, 2, options)
-  code = runTests(process.execPath, chosen.filter(measures), 1, options) || code
-  const endToEnd = shared.filter((file) => file.startsWith(join('dist', 'test', 'e2e')))
+  let code = runTests(process.execPath, chosen, options)
+  // Thousands of executions once are enough.
+  const endToEnd = chosen.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
   if (inCi && endToEnd.length > 0) {
     console.log(`end-to-end tests once more, on Node ${NODE_26}`)
-    code = runTests(installNode26(), endToEnd, 2, options) || code
+    code = runTests(installNode26(), endToEnd, options) || code
   }
   process.exitCode = code
+}
+
+function runTests(node, testFiles, options) {
+  const code = runAtOnce(
+    2,
+    node,
+    testFiles.filter((file) => !measures(file)),
+    options,
+  )
+  return runAtOnce(1, node, testFiles.filter(measures), options) || code
 }
 
 // Latencies under load, and thousands of executions: they want the machine for themselves.
@@ -79,7 +88,7 @@ function measures(file) {
   return /e2e.(load|soak)\.test/.test(file)
 }
 
-function runTests(node, testFiles, concurrency, options) {
+function runAtOnce(concurrency, node, testFiles, options) {
   if (testFiles.length === 0) return 0
   const flags = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
   // An answer that never comes is a failure, too.
