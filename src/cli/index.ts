@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { VERSION } from '../version.js'
 import { cancelCommand } from './cancel.js'
 import { deployCommand } from './deploy.js'
 import { doctorCommand } from './doctor.js'
@@ -10,11 +10,6 @@ import { logsCommand } from './logs.js'
 import { psCommand } from './ps.js'
 import { statusCommand } from './status.js'
 import { endQuietlyWithReader } from './stdout.js'
-
-function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-}
 
 function startCommand(): Command {
   return new Command('start')
@@ -31,7 +26,7 @@ function startCommand(): Command {
 
 const program = new Command('flux-agent')
   .description('Runs functions as native processes on this node, and speaks to agents that do.')
-  .version(packageVersion())
+  .version(VERSION)
   .enablePositionalOptions()
   .addCommand(startCommand())
   .addCommand(deployCommand())

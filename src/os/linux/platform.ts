@@ -55,5 +55,5 @@ function findUser(name: string): RunAs | undefined {
 
 function processBirth(pid: number): string | undefined {
   const stat = processStat(pid)
-  return stat && stat.state !== 'Z' ? stat.startTime : undefined
+  return stat && stat.state !== 'Z' ? String(stat.startTicks) : undefined
 }

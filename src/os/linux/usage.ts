@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { ProcessUse } from '../platform.js'
+import { parseStat } from './process-stat.js'
 
 /** What the kernel counts processor time in, towards programs, on every machine Node runs on (times(2)). */
 const TICK_MS = 10
@@ -23,14 +24,12 @@ async function useOf(pid: number, uptimeMs: number): Promise<ProcessUse | undefi
     readFile(`/proc/${pid}/stat`, 'latin1'),
     readFile(`/proc/${pid}/status`, 'latin1'),
   ])
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // Fields 14, 15 and 22 of proc(5), which counts from 1; the first one here is its third.
-  const [userTicks, systemTicks, startTicks] = [Number(fields[11]), Number(fields[12]), Number(fields[19])]
+  const { cpuTicks, startTicks } = parseStat(stat)
   const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? []
   // What has ended and only waits to be reaped has no memory.
   if (kibibytes === undefined) return undefined
   return {
-    cpuMs: (userTicks + systemTicks) * TICK_MS,
+    cpuMs: cpuTicks * TICK_MS,
     ageMs: uptimeMs - startTicks * TICK_MS,
     memoryBytes: Number(kibibytes) * 1024,
   }
