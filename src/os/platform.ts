@@ -4,6 +4,15 @@ export interface RunAs {
   readonly uid: number
   readonly gid: number
   readonly home: string
+  /** Supplementary groups, without `gid`. */
+  readonly groups: readonly number[]
+}
+
+/** What an execution's processes may use together. 0: no limit. */
+export interface Limits {
+  readonly memoryMb: number
+  /** 1000: one core. */
+  readonly cpuMillicores: number
 }
 
 /** One process to start: everything is absolute and final, nothing is inherited from the agent. */
@@ -14,15 +23,31 @@ export interface StartRequest {
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly runAs?: RunAs
+  /** Those of them that this machine keeps; the others are left aside. */
+  readonly limits?: Limits
   /** Once aborted, a process that is not there yet is not started any more: `start` rejects. */
   readonly signal?: AbortSignal
 }
 
+/** Who had run out of memory when the kernel killed for it: the execution's own limit, a cgroup above it, the machine. */
+export type OutOfMemory = 'own limit' | 'limit above' | 'node'
+
+/** What a process and everything it started have used, as far as it is known. */
+export interface ResourceUse {
+  /** User and system time. */
+  readonly cpuMs: number
+  /** The most memory they held at once, KiB. */
+  readonly maxRssKb: number
+}
+
 /** How a process ended by itself or was ended. */
-export type ProcessEnd =
+export type ProcessEnd = { readonly use?: ResourceUse; readonly outOfMemory?: OutOfMemory } & (
   | { readonly kind: 'exited'; readonly code: number }
-  /** `signal` by its name, as in `SIGKILL`. */
+  /** `signal` by its name, as in `SIGKILL`; realtime signals as `SIGRTMIN+3`. */
   | { readonly kind: 'killed'; readonly signal: string }
+  /** What supervised it has died, and everything was killed with it: how it would have ended is not known. */
+  | { readonly kind: 'lost'; readonly error: string }
+)
 
 /** What a started process tells. Called on the thread that started it, never before `start` has returned. */
 export interface ProcessListener {
@@ -62,6 +87,41 @@ export interface ProcessStarter {
   close(): void
 }
 
+/** How to start processes, decided once by the main thread and handed to every worker. */
+export type StarterSetup =
+  | {
+      readonly kind: 'child_process'
+      /** A folder for this starter's files. */
+      readonly scratchDir: string
+    }
+  | {
+      readonly kind: 'launcher'
+      /** Absolute path of the program. */
+      readonly program: string
+      /** Where the cgroups of executions go; absent: there are none. */
+      readonly cgroups?: CgroupParent
+      readonly noNewPrivileges: boolean
+      /** Processes and threads of one execution. 0: no limit. */
+      readonly maxProcesses: number
+    }
+
+/** A cgroup v2 folder of the agent's own. */
+export interface CgroupParent {
+  /** Absolute path. */
+  readonly dir: string
+  /** What can be limited below it. */
+  readonly controllers: readonly CgroupController[]
+}
+
+export type CgroupController = 'memory' | 'cpu' | 'pids'
+
+/** How executions are kept apart and limited on this machine. */
+export interface Isolation {
+  readonly starter: StarterSetup
+  /** Why a limit is not kept here; absent where it is. */
+  readonly unkept: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
+}
+
 /** What a process has used since it was started. */
 export interface ProcessUse {
   /** Of all cores together. */
@@ -72,7 +132,8 @@ export interface ProcessUse {
 
 /** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
 export interface Platform {
-  createStarter(scratchDir: string): ProcessStarter
+  /** Once a worker thread. */
+  createStarter(setup: StarterSetup): ProcessStarter
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
   killGroup(pid: number): void
   /** Tells a process from a later one with the same pid; undefined where none has it. */

@@ -50,6 +50,7 @@ function resultVerdict(result: ProcessResult): [ExecutionStatus, string] {
       return result.code === 0 ? ['success', ''] : ['failed', `exit code ${result.code}`]
     case 'killed':
       return ['failed', `killed by ${result.signal}`]
+    case 'lost':
     case 'not started':
       return ['failed', result.error]
     case 'never started':

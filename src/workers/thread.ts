@@ -12,7 +12,7 @@ import { type FromThread, RUN_DIR, type ThreadHello, type ToThread, type WorkerS
 export const setup = workerData as WorkerSetup
 export const log = createLog(setup.logLevel, { worker: threadId })
 export const store = openStore(setup.store)
-export const starter = platform.createStarter(join(setup.stateDir, RUN_DIR))
+export const starter = platform.createStarter({ kind: 'child_process', scratchDir: join(setup.stateDir, RUN_DIR) })
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 export const queue = new WriteQueue({
   store,

@@ -20,7 +20,7 @@ describe('the starter of Linux', { skip: !isLinux }, () => {
 
   beforeEach(() => {
     dir = makeTempDir('flux-starter-')
-    starter = platform.createStarter(join(dir, 'run'))
+    starter = platform.createStarter({ kind: 'child_process', scratchDir: join(dir, 'run') })
   })
   afterEach(() => starter.close())
 
@@ -200,7 +200,7 @@ describe('the starter of Linux', { skip: !isLinux }, () => {
   })
 
   it('runs as another user, without the groups of this one', { skip: !isRoot }, async () => {
-    const runAs = { name: 'nobody', uid: 65_534, gid: 65_534, home: '/nonexistent' }
+    const runAs = { name: 'nobody', uid: 65_534, gid: 65_534, home: '/nonexistent', groups: [] }
     const lines = 'id -u; id -g; id -G; grep Groups: /proc/$$/status; echo x >/dev/stdout && echo y >/dev/stderr'
     assert.equal(await outputOf(lines, { runAs }), '65534\n65534\n65534\nGroups:\t \nx\ny\n')
   })

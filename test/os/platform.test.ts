@@ -12,7 +12,7 @@ const isRoot = process.getuid?.() === 0
 
 describe('the platform', { skip: process.platform === 'win32' }, () => {
   it("bases a function's environment on the user it runs as", () => {
-    const runAs = { name: 'runner', uid: 65_534, gid: 65_534, home: '/home/runner' }
+    const runAs = { name: 'runner', uid: 65_534, gid: 65_534, home: '/home/runner', groups: [] }
     const environment = platform.baseEnvironment(runAs)
     assert.deepEqual(Object.keys(environment).sort(), KEYS)
     assert.deepEqual(

@@ -8,7 +8,7 @@ import { makeTempDir } from '../support/agent.js'
 import { run, script } from './processes.js'
 
 const isRoot = process.getuid?.() === 0
-const nobody = { name: 'nobody', uid: 65_534, gid: 65_534, home: '/nonexistent' }
+const nobody = { name: 'nobody', uid: 65_534, gid: 65_534, home: '/nonexistent', groups: [] }
 
 describe('a start that fails', { skip: process.platform !== 'linux' }, () => {
   let dir: string
@@ -17,7 +17,7 @@ describe('a start that fails', { skip: process.platform !== 'linux' }, () => {
   before(() => {
     dir = makeTempDir('flux-start-failure-')
     chmodSync(dir, 0o755)
-    starter = platform.createStarter(join(dir, 'run'))
+    starter = platform.createStarter({ kind: 'child_process', scratchDir: join(dir, 'run') })
   })
   after(() => starter.close())
 

@@ -15,7 +15,7 @@ describe('many starts at once', { skip: process.platform !== 'linux' }, () => {
   let starter: ProcessStarter
 
   beforeEach(() => {
-    starter = platform.createStarter(join(makeTempDir('flux-starter-'), 'run'))
+    starter = platform.createStarter({ kind: 'child_process', scratchDir: join(makeTempDir('flux-starter-'), 'run') })
   })
   afterEach(() => starter.close())
 

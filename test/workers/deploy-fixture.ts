@@ -8,7 +8,7 @@ import { deploy } from '../../src/workers/deploy.js'
 import type { CodeVersion, DeployTask } from '../../src/workers/messages.js'
 
 /** Nobody: a user every Linux has, for tests that run as root. */
-export const NOBODY: RunAs = { name: 'nobody', uid: 65534, gid: 65534, home: '/nonexistent' }
+export const NOBODY: RunAs = { name: 'nobody', uid: 65534, gid: 65534, home: '/nonexistent', groups: [] }
 
 export const isRoot = process.getuid?.() === 0
 

@@ -145,7 +145,7 @@ describe('LiveOutput', () => {
     skip: isWindows(),
   }, async () => {
     const { id, output } = open(40 * MiB)
-    const starter = platform.createStarter(join(dir, 'run'))
+    const starter = platform.createStarter({ kind: 'child_process', scratchDir: join(dir, 'run') })
     let most = 0
     let ended: (end: ProcessEnd) => void = () => {}
     const end = new Promise<ProcessEnd>((resolve) => {

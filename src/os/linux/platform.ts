@@ -10,7 +10,10 @@ import { procUsage } from './usage.js'
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 export const linux: Platform = {
-  createStarter: (scratchDir) => new ChildProcessStarter(scratchDir),
+  createStarter(setup) {
+    if (setup.kind === 'launcher') throw new Error('no launcher')
+    return new ChildProcessStarter(setup.scratchDir)
+  },
   killGroup,
   processBirth,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
@@ -42,15 +45,20 @@ function ownUser(): { name: string; home: string } {
 }
 
 function findUser(name: string): RunAs | undefined {
-  let line: string
+  const line = ask('getent', 'passwd', '--', name)
+  const [user, , uid, gid, , home] = line?.split(':') ?? []
+  if (!user || !uid || !gid || !home) return undefined
+  const groups = (ask('id', '-G', '--', name) ?? '').split(' ').filter((group) => group !== '' && group !== gid)
+  return { name: user, uid: Number(uid), gid: Number(gid), home, groups: groups.map(Number) }
+}
+
+/** What a command prints; undefined where it fails. */
+function ask(command: string, ...args: string[]): string | undefined {
   try {
-    line = execFileSync('getent', ['passwd', '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   } catch {
     return undefined
   }
-  const [user, , uid, gid, , home] = line.trim().split(':')
-  if (!user || !uid || !gid || !home) return undefined
-  return { name: user, uid: Number(uid), gid: Number(gid), home }
 }
 
 function processBirth(pid: number): string | undefined {
