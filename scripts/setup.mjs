@@ -10,6 +10,8 @@ const root = resolve(import.meta.dirname, '..')
 const inCi = process.env.CI === 'true'
 const isRoot = process.getuid?.() === 0
 const NODE_26 = '26.10.0'
+const LAUNCHER = join('dist', 'src', 'os', 'linux', 'launcher')
+const LAUNCHER_STAMP = join('dist', '.launcher-stamp')
 process.chdir(root)
 
 const [task, ...rest] = process.argv.slice(2)
@@ -21,6 +23,7 @@ function build() {
   install()
   generate()
   compile()
+  compileLauncher()
 }
 
 function install() {
@@ -50,8 +53,29 @@ function compile() {
   if (readStamp(stamp) === state) return
   console.log(`compiling ${sources.length} files to dist/`)
   const outputs = new Set(sources.flatMap((source) => [`${source.slice(0, -3)}.js`, `${source.slice(0, -3)}.js.map`]))
+  for (const kept of [LAUNCHER, LAUNCHER_STAMP]) outputs.add(relative('dist', kept))
   for (const file of files('dist', '')) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
+  writeFileSync(stamp, state)
+}
+
+/** Without a C compiler the agent starts functions by child_process. */
+function compileLauncher() {
+  if (process.platform !== 'linux') return
+  const stamp = LAUNCHER_STAMP
+  const sources = files('src/os/linux', '.c')
+  const state = hashOf([...sources, ...files('src/os/linux', '.h')])
+  if (readStamp(stamp) === state && existsSync(LAUNCHER)) return
+  const compiler = process.env.CC ?? 'cc'
+  const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', LAUNCHER, ...sources]
+  if (spawnSync(compiler, ['--version']).error) {
+    if (inCi) fail(`there is no C compiler (${compiler})`)
+    console.log(`no C compiler (${compiler}): the launcher is not built, functions will be started by child_process`)
+    return
+  }
+  console.log(`compiling ${LAUNCHER}`)
+  // Static, so that one binary serves every node; not every system has its C library that way.
+  if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
   writeFileSync(stamp, state)
 }
 

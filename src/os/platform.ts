@@ -62,7 +62,7 @@ export interface RunningProcess {
   readonly pid: number
   /** Ends the whole group by SIGKILL, at once; `ended` follows. Harmless when it has ended already. */
   kill(): void
-  /** Stops and restarts reading the output; the process blocks once its pipe is full. */
+  /** Stops and restarts reading the output, but for what is on its way; the process blocks once its pipe is full. */
   pause(): void
   resume(): void
 }
@@ -83,8 +83,8 @@ export class StartFailure extends Error {
 export interface ProcessStarter {
   /** Rejects with StartFailure; nothing runs then. */
   start(request: StartRequest, listener: ProcessListener): Promise<RunningProcess>
-  /** Ends everything it still runs and lets go of its files. */
-  close(): void
+  /** Ends everything it still runs, which is told as usual, and lets go of its files. */
+  close(): Promise<void>
 }
 
 /** How to start processes, decided once by the main thread and handed to every worker. */

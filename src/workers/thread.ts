@@ -32,7 +32,7 @@ setInterval(() => {
 const { port1: control, port2 } = new MessageChannel()
 control.on('message', async ({ kind }: ToThread) => {
   if (kind !== 'close') return
-  starter.close()
+  await starter.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
   control.postMessage({ kind: 'closed' } satisfies FromThread)

@@ -6,131 +6,134 @@ import { platform } from '../../src/os/index.js'
 import { type ProcessStarter, StartFailure, type StartRequest } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
 import { run, script } from './processes.js'
+import { STARTERS } from './starters.js'
 
 const isRoot = process.getuid?.() === 0
 const nobody = { name: 'nobody', uid: 65_534, gid: 65_534, home: '/nonexistent', groups: [] }
 
-describe('a start that fails', { skip: process.platform !== 'linux' }, () => {
-  let dir: string
-  let starter: ProcessStarter
+for (const { name, skip, setup } of STARTERS) {
+  describe(`a start that fails, by ${name}`, { skip }, () => {
+    let dir: string
+    let starter: ProcessStarter
 
-  before(() => {
-    dir = makeTempDir('flux-start-failure-')
-    chmodSync(dir, 0o755)
-    starter = platform.createStarter({ kind: 'child_process', scratchDir: join(dir, 'run') })
-  })
-  after(() => starter.close())
-
-  function program(name: string, contents: string | Buffer, mode = 0o755): string {
-    const file = join(dir, name)
-    writeFileSync(file, contents)
-    chmodSync(file, mode)
-    return file
-  }
-
-  async function failure(file: string, changes: Partial<StartRequest> = {}): Promise<StartFailure> {
-    const listener = { output: () => assert.fail('output'), ended: () => assert.fail('ended') }
-    const error: unknown = await starter.start(script('', { file, ...changes }), listener).then(
-      () => assert.fail('started'),
-      (error: unknown) => error,
-    )
-    assert.ok(error instanceof StartFailure, String(error))
-    assert.ok(error.message.includes(`(${error.code})`), error.message)
-    return error
-  }
-
-  async function assertFails(code: string, text: string, file: string, changes: Partial<StartRequest> = {}) {
-    const error = await failure(file, changes)
-    assert.deepEqual([error.code, error.message], [code, `${text} (${code})`])
-  }
-
-  it('tells a file that does not exist', async () => {
-    const file = join(dir, 'nothing')
-    await assertFails('ENOENT', `${file} does not exist`, file)
-  })
-
-  it('tells a working directory that does not exist', async () => {
-    const cwd = join(dir, 'no-folder')
-    await assertFails('ENOENT', `working directory ${cwd} does not exist`, '/bin/sh', { cwd })
-  })
-
-  it('tells an interpreter that does not exist', async () => {
-    const file = program('lost', '#! /nowhere/ruby -w\nputs 1\n')
-    await assertFails('ENOENT', `interpreter /nowhere/ruby of ${file} does not exist`, file)
-  })
-
-  it('tells an interpreter line that ends as on Windows', async () => {
-    const file = program('windows', '#!/bin/sh\r\necho x\r\n')
-    const { message } = await failure(file)
-    assert.match(message, /interpreter "\/bin\/sh\\r" of .*windows does not exist/)
-    assert.match(message, /carriage return/)
-  })
-
-  it('tells a native program whose loader does not exist', async () => {
-    const file = program('foreign', withLoader('/nowhere/ld-musl.so'))
-    await assertFails('ENOENT', `${file} needs a dynamic loader that does not exist`, file)
-  })
-
-  it('tells a file that may not be executed', async () => {
-    const file = program('plain', '#!/bin/sh\n', 0o644)
-    await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file)
-  })
-
-  it('tells a folder', async () => {
-    const file = join(dir, 'folder')
-    mkdirSync(file)
-    const { code, message } = await failure(file)
-    assert.equal(code, 'EACCES')
-    assert.ok(message.includes(file))
-  })
-
-  it('tells an interpreter that may not be executed', async () => {
-    const interpreter = program('interpreter', '', 0o644)
-    const file = program('script', `#!${interpreter}\n`)
-    await assertFails('EACCES', `interpreter ${interpreter} of ${file} may not be executed`, file)
-  })
-
-  it('tells a file that only another user may execute', { skip: !isRoot }, async () => {
-    const file = program('private', '#!/bin/sh\n', 0o700)
-    await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file, { runAs: nobody })
-  })
-
-  for (const [what, contents] of [
-    ['text without #!', 'echo hello\n'],
-    ['an empty file', ''],
-    ['bytes', Buffer.from([0xca, 0xfe, 0xba, 0xbe])],
-  ] as const) {
-    it(`tells ${what} from a program, and does not hand it to a shell`, async () => {
-      const file = program(`not-a-program ${what}`, contents)
-      await assertFails('ENOEXEC', `${file} is neither a native program nor a script that begins with #!`, file)
-      // Nor the second time.
-      assert.equal((await failure(file)).code, 'ENOEXEC')
+    before(() => {
+      dir = makeTempDir('flux-start-failure-')
+      chmodSync(dir, 0o755)
+      starter = platform.createStarter(setup(dir))
     })
-  }
+    after(() => starter.close())
 
-  it('tells a program for another kind of machine', { skip: isEmulated() }, async () => {
-    const file = program('sparc', withMachine(2))
-    const { code, message } = await failure(file)
-    assert.equal(code, 'ENOEXEC')
-    assert.ok(message.includes(file) && message.includes('another kind of machine'), message)
-  })
+    function program(name: string, contents: string | Buffer, mode = 0o755): string {
+      const file = join(dir, name)
+      writeFileSync(file, contents)
+      chmodSync(file, mode)
+      return file
+    }
 
-  it('tells arguments that are too long, and how long they are', async () => {
-    const { code, message } = await failure('/bin/sh', { args: ['x'.repeat(200_000)], env: { A: 'y'.repeat(1_000) } })
-    assert.equal(code, 'E2BIG')
-    assert.match(message, /arguments and environment are too long: 2010\d\d bytes/)
-  })
+    async function failure(file: string, changes: Partial<StartRequest> = {}): Promise<StartFailure> {
+      const listener = { output: () => assert.fail('output'), ended: () => assert.fail('ended') }
+      const error: unknown = await starter.start(script('', { file, ...changes }), listener).then(
+        () => assert.fail('started'),
+        (error: unknown) => error,
+      )
+      assert.ok(error instanceof StartFailure, String(error))
+      assert.ok(error.message.includes(`(${error.code})`), error.message)
+      return error
+    }
 
-  it('tells an environment that is too long', async () => {
-    assert.equal((await failure('/bin/sh', { env: { A: 'y'.repeat(200_000) } })).code, 'E2BIG')
-  })
+    async function assertFails(code: string, text: string, file: string, changes: Partial<StartRequest> = {}) {
+      const error = await failure(file, changes)
+      assert.deepEqual([error.code, error.message], [code, `${text} (${code})`])
+    }
 
-  it('takes arguments of a megabyte', async () => {
-    const args = Array.from({ length: 16 }, () => 'x'.repeat(64_000))
-    const { output } = await run(starter, script('', { args: ['-c', 'echo $#', 'sh', ...args] }))
-    assert.equal(output.toString(), '16\n')
+    it('tells a file that does not exist', async () => {
+      const file = join(dir, 'nothing')
+      await assertFails('ENOENT', `${file} does not exist`, file)
+    })
+
+    it('tells a working directory that does not exist', async () => {
+      const cwd = join(dir, 'no-folder')
+      await assertFails('ENOENT', `working directory ${cwd} does not exist`, '/bin/sh', { cwd })
+    })
+
+    it('tells an interpreter that does not exist', async () => {
+      const file = program('lost', '#! /nowhere/ruby -w\nputs 1\n')
+      await assertFails('ENOENT', `interpreter /nowhere/ruby of ${file} does not exist`, file)
+    })
+
+    it('tells an interpreter line that ends as on Windows', async () => {
+      const file = program('windows', '#!/bin/sh\r\necho x\r\n')
+      const { message } = await failure(file)
+      assert.match(message, /interpreter "\/bin\/sh\\r" of .*windows does not exist/)
+      assert.match(message, /carriage return/)
+    })
+
+    it('tells a native program whose loader does not exist', async () => {
+      const file = program('foreign', withLoader('/nowhere/ld-musl.so'))
+      await assertFails('ENOENT', `${file} needs a dynamic loader that does not exist`, file)
+    })
+
+    it('tells a file that may not be executed', async () => {
+      const file = program('plain', '#!/bin/sh\n', 0o644)
+      await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file)
+    })
+
+    it('tells a folder', async () => {
+      const file = join(dir, 'folder')
+      mkdirSync(file)
+      const { code, message } = await failure(file)
+      assert.equal(code, 'EACCES')
+      assert.ok(message.includes(file))
+    })
+
+    it('tells an interpreter that may not be executed', async () => {
+      const interpreter = program('interpreter', '', 0o644)
+      const file = program('script', `#!${interpreter}\n`)
+      await assertFails('EACCES', `interpreter ${interpreter} of ${file} may not be executed`, file)
+    })
+
+    it('tells a file that only another user may execute', { skip: !isRoot }, async () => {
+      const file = program('private', '#!/bin/sh\n', 0o700)
+      await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file, { runAs: nobody })
+    })
+
+    for (const [what, contents] of [
+      ['text without #!', 'echo hello\n'],
+      ['an empty file', ''],
+      ['bytes', Buffer.from([0xca, 0xfe, 0xba, 0xbe])],
+    ] as const) {
+      it(`tells ${what} from a program, and does not hand it to a shell`, async () => {
+        const file = program(`not-a-program ${what}`, contents)
+        await assertFails('ENOEXEC', `${file} is neither a native program nor a script that begins with #!`, file)
+        // Nor the second time.
+        assert.equal((await failure(file)).code, 'ENOEXEC')
+      })
+    }
+
+    it('tells a program for another kind of machine', { skip: isEmulated() }, async () => {
+      const file = program('sparc', withMachine(2))
+      const { code, message } = await failure(file)
+      assert.equal(code, 'ENOEXEC')
+      assert.ok(message.includes(file) && message.includes('another kind of machine'), message)
+    })
+
+    it('tells arguments that are too long, and how long they are', async () => {
+      const { code, message } = await failure('/bin/sh', { args: ['x'.repeat(200_000)], env: { A: 'y'.repeat(1_000) } })
+      assert.equal(code, 'E2BIG')
+      assert.match(message, /arguments and environment are too long: 2010\d\d bytes/)
+    })
+
+    it('tells an environment that is too long', async () => {
+      assert.equal((await failure('/bin/sh', { env: { A: 'y'.repeat(200_000) } })).code, 'E2BIG')
+    })
+
+    it('takes arguments of a megabyte', async () => {
+      const args = Array.from({ length: 16 }, () => 'x'.repeat(64_000))
+      const { output } = await run(starter, script('', { args: ['-c', 'echo $#', 'sh', ...args] }))
+      assert.equal(output.toString(), '16\n')
+    })
   })
-})
+}
 
 /** The ELF header and one program header that asks for this loader. */
 function withLoader(loader: string): Buffer {

@@ -169,7 +169,7 @@ describe('LiveOutput', () => {
     assert.deepEqual(await end, { kind: 'exited', code: 0 })
     output.finish()
     store.delayMs = 0
-    starter.close()
+    await starter.close()
     assert.ok(most < MiB, `${most} bytes waited for the store`)
     assert.equal(await queue.flush(10_000), true)
     assertSame(await stored(id), Buffer.alloc(8 * MiB))

@@ -142,3 +142,5 @@ struct ended_event {
 
 /* How long a killed process may take to die: longer, and it hangs in the kernel. */
 #define KILL_LIMIT_MS 4000
+
+#endif

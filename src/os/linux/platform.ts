@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
+import { LauncherStarter } from './launcher.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
@@ -11,8 +12,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 export const linux: Platform = {
   createStarter(setup) {
-    if (setup.kind === 'launcher') throw new Error('no launcher')
-    return new ChildProcessStarter(setup.scratchDir)
+    return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },
   killGroup,
   processBirth,

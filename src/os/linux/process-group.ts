@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processStat } from './process-stat.js'
 
@@ -18,6 +18,22 @@ export async function groupDead(pid: number): Promise<void> {
     if (wait >= 8 && !hasLivingMember(pid)) return
     await sleep(wait)
     killGroup(pid)
+  }
+}
+
+/**
+ * Kills what descends from these leaders wherever it has gone, as long as it has not disowned them: each process they
+ * started through the launcher carries its leader's pid as a resource limit that has no effect (child.c). From any thread.
+ */
+export function killTagged(leaders: ReadonlySet<number>): void {
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    try {
+      const [, tag] = /^Max file locks +(\d+) /m.exec(readFileSync(`/proc/${entry}/limits`, 'latin1')) ?? []
+      if (tag !== undefined && leaders.has(Number(tag))) process.kill(Number(entry), 'SIGKILL')
+    } catch {
+      // It has ended, or is somebody else's.
+    }
   }
 }
 

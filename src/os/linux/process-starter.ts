@@ -33,8 +33,9 @@ export class ChildProcessStarter implements ProcessStarter {
   }
 
   async start(request: StartRequest, listener: ProcessListener): Promise<RunningProcess> {
-    const { child, pid, pipe } = await this.spawn(request).catch(async (error: unknown) => {
-      throw await explainFailure(error, request)
+    const { child, pid, pipe } = await this.spawn(request).catch(async (error: NodeJS.ErrnoException) => {
+      if (error instanceof StartFailure) throw error
+      throw await explainFailure({ code: error.code ?? 'UNKNOWN', message: error.message }, request)
     })
     this.running.add(pid)
     const reader = this.read(pipe, listener)
@@ -59,7 +60,7 @@ export class ChildProcessStarter implements ProcessStarter {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const pid of this.running) killGroup(pid)
     this.fifos.close()
   }

@@ -1,6 +1,7 @@
 import { constants, existsSync } from 'node:fs'
 import { access, open, readdir } from 'node:fs/promises'
 import { StartFailure, type StartRequest } from '../platform.js'
+import type { StartStep } from './launcher-events.js'
 
 /** Longer first lines are cut by the kernel as well (BINPRM_BUF_SIZE). */
 const HEAD_BYTES = 256
@@ -23,25 +24,31 @@ export async function checkExecutable(file: string): Promise<void> {
   if (checked.has(file)) return
   const head = await readHead(file)
   if (head === undefined) return
-  if (head.subarray(0, 4).equals(ELF)) {
-    if (await isForeign(head)) {
-      throw new StartFailure('ENOEXEC', `${file} is a native program for another kind of machine (ENOEXEC)`)
-    }
-  } else if (head.toString('latin1', 0, 2) !== '#!') {
-    throw new StartFailure('ENOEXEC', `${file} is neither a native program nor a script that begins with #! (ENOEXEC)`)
-  }
+  const problem = await formatProblem(file, head)
+  if (problem) throw new StartFailure('ENOEXEC', `${problem} (ENOEXEC)`)
   if (checked.size >= CHECKED_MAX) checked.clear()
   checked.add(file)
 }
 
-/** What a person needs to know of a failed start: which file, and what is wrong with it. */
-export async function explainFailure(error: unknown, request: StartRequest): Promise<StartFailure> {
-  if (error instanceof StartFailure) return error
-  const code = (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
-  return new StartFailure(code, `${await reason(code, request, error)} (${code})`)
+/** What the system has said to a start. */
+export interface SystemFailure {
+  /** The errno's name. */
+  readonly code: string
+  /** What was being done, where that is known. */
+  readonly step?: StartStep
+  readonly message: string
 }
 
-async function reason(code: string, { file, cwd, args, env }: StartRequest, error: unknown): Promise<string> {
+/** What a person needs to know of a failed start: which file, and what is wrong with it. */
+export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
+  const { code } = failure
+  return new StartFailure(code, `${await reason(failure, request)} (${code})`)
+}
+
+async function reason({ code, step, message }: SystemFailure, request: StartRequest): Promise<string> {
+  const { file, cwd, args, env } = request
+  if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
+  if (step !== undefined && step !== 'chdir' && step !== 'exec') return `cannot start ${file}: ${message}`
   switch (code) {
     case 'ENOENT': {
       if (!existsSync(file)) return `${file} does not exist`
@@ -67,9 +74,21 @@ async function reason(code: string, { file, cwd, args, env }: StartRequest, erro
         .reduce((sum, length) => sum + length, 0)
       return `arguments and environment are too long: ${bytes} bytes`
     }
+    case 'ENOEXEC':
+      return (await formatProblem(file, await readHead(file))) ?? `${file} is a native program that is damaged`
     default:
-      return `cannot start ${file}: ${(error as Error).message}`
+      return `cannot start ${file}: ${message}`
   }
+}
+
+/** Why the kernel does not run such a file, as far as its beginning tells. */
+async function formatProblem(file: string, head: Buffer | undefined): Promise<string | undefined> {
+  if (!head?.subarray(0, 4).equals(ELF)) {
+    return head?.toString('latin1', 0, 2) === '#!'
+      ? undefined
+      : `${file} is neither a native program nor a script that begins with #!`
+  }
+  return (await isForeign(head)) ? `${file} is a native program for another kind of machine` : undefined
 }
 
 async function interpreterOf(file: string): Promise<string | undefined> {

@@ -44,7 +44,7 @@ export class ChildProcessStarter implements ProcessStarter {
     }
   }
 
-  close(): void {
+  async close(): Promise<void> {
     for (const pid of this.running) killGroup(pid)
   }
 }

@@ -1,0 +1,337 @@
+#define _GNU_SOURCE
+#include "cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Empty cgroups kept for later executions: a new one costs a third of a start. */
+#define SPARE_MAX 256
+/*
+ * What may still be charged to a cgroup that is to be reused. Files in a tmpfs stay charged to it when their writer has
+ * ended, and would count against the next execution.
+ */
+#define CHARGE_MAX (1u << 20)
+#define ANCESTORS_MAX 32
+
+struct cgroup {
+	int folder;
+	int events;
+	int cpu_stat;
+	int memory_events;
+	int memory_peak;
+	uint32_t number;
+	bool peak_resets;
+	bool killed;
+	/* Limits as they are set. */
+	uint64_t memory_max;
+	uint32_t cpu_millicores;
+	uint32_t pids_max;
+	/* Counters when it was taken. */
+	uint64_t cpu_us;
+	uint64_t peak;
+	uint64_t ooms;
+	uint64_t oom_kills;
+	struct cgroup *next;
+};
+
+static int base = -1;
+static uint32_t made;
+static struct cgroup *spare;
+static unsigned spares;
+/* How often each cgroup from the base up has met its own limit, as far as it has been seen. */
+static uint64_t ancestor_ooms[ANCESTORS_MAX];
+
+static bool write_file(int folder, const char *name, const char *text)
+{
+	int fd = openat(folder, name, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t written = write(fd, text, strlen(text));
+	int error = errno;
+	close(fd);
+	errno = error;
+	return written >= 0;
+}
+
+/* The number behind a word at the beginning of a line; 0 where there is none. */
+static uint64_t counter(int fd, const char *word)
+{
+	char text[1024];
+	ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	size_t size = strlen(word);
+	for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+		if (*line == '\n')
+			line++;
+		if (strncmp(line, word, size) == 0 && line[size] == ' ')
+			return strtoull(line + size + 1, NULL, 10);
+	}
+	return 0;
+}
+
+static uint64_t number_in(int fd)
+{
+	char text[32];
+	ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+/* Whether a cgroup from the base up has met its own limit since this was asked last; the node's root has none. */
+static bool limit_above_met(void)
+{
+	char path[3 * ANCESTORS_MAX + sizeof "memory.events.local"] = "";
+	bool met = false;
+	for (int level = 0; level < ANCESTORS_MAX; level++) {
+		char name[sizeof path];
+		snprintf(name, sizeof name, "%smemory.events.local", path);
+		int fd = openat(base, name, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			break;
+		uint64_t ooms = counter(fd, "oom");
+		close(fd);
+		met = met || ooms > ancestor_ooms[level];
+		ancestor_ooms[level] = ooms;
+		strcat(path, "../");
+	}
+	return met;
+}
+
+bool cgroups_open(const char *path)
+{
+	base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0)
+		return false;
+	if (faccessat(base, "cgroup.procs", F_OK, 0) != 0) {
+		close(base);
+		base = -1;
+		errno = ENOTSUP;
+		return false;
+	}
+	limit_above_met();
+	return true;
+}
+
+bool cgroups_used(void)
+{
+	return base >= 0;
+}
+
+static void destroy(struct cgroup *group)
+{
+	char name[16];
+	snprintf(name, sizeof name, "%" PRIu32, group->number);
+	/* One that still holds a process that hangs in the kernel stays; the agent's next start tries again. */
+	unlinkat(base, name, AT_REMOVEDIR);
+	close(group->folder);
+	close(group->events);
+	if (group->cpu_stat >= 0)
+		close(group->cpu_stat);
+	if (group->memory_events >= 0)
+		close(group->memory_events);
+	if (group->memory_peak >= 0)
+		close(group->memory_peak);
+	free(group);
+}
+
+static struct cgroup *make(void)
+{
+	struct cgroup *group = calloc(1, sizeof *group);
+	if (group == NULL)
+		return NULL;
+	char name[16];
+	group->number = made++;
+	snprintf(name, sizeof name, "%" PRIu32, group->number);
+	if (mkdirat(base, name, 0755) != 0) {
+		free(group);
+		return NULL;
+	}
+	group->folder = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	group->events = openat(group->folder, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	group->cpu_stat = openat(group->folder, "cpu.stat", O_RDONLY | O_CLOEXEC);
+	group->memory_events = openat(group->folder, "memory.events.local", O_RDONLY | O_CLOEXEC);
+	group->memory_peak = openat(group->folder, "memory.peak", O_RDWR | O_CLOEXEC);
+	group->peak_resets = group->memory_peak >= 0;
+	if (group->memory_peak < 0)
+		group->memory_peak = openat(group->folder, "memory.peak", O_RDONLY | O_CLOEXEC);
+	if (group->folder < 0 || group->events < 0) {
+		int error = errno;
+		destroy(group);
+		errno = error;
+		return NULL;
+	}
+	/* A function of which one process is missing is of no use, and its leader's end tells of it. */
+	if (group->memory_events >= 0)
+		write_file(group->folder, "memory.oom.group", "1");
+	return group;
+}
+
+static bool set_limits(struct cgroup *group, const struct start_request *limits)
+{
+	char text[64];
+	if (limits->memory_max != group->memory_max) {
+		bool limited = limits->memory_max != 0;
+		snprintf(text, sizeof text, limited ? "%" PRIu64 : "max", limits->memory_max);
+		if (!write_file(group->folder, "memory.max", text))
+			return false;
+		/* There is no such file where the kernel does not account swap. */
+		write_file(group->folder, "memory.swap.max", limited ? "0" : "max");
+		group->memory_max = limits->memory_max;
+	}
+	if (limits->cpu_millicores != group->cpu_millicores) {
+		/* A quota is at least 1 ms: a small one needs the longest period, 1 s. */
+		uint32_t period = limits->cpu_millicores < 10 ? 1000000 : 100000;
+		uint64_t quota = (uint64_t)limits->cpu_millicores * (period / 1000);
+		if (limits->cpu_millicores == 0)
+			snprintf(text, sizeof text, "max");
+		else
+			snprintf(text, sizeof text, "%" PRIu64 " %" PRIu32, quota, period);
+		if (!write_file(group->folder, "cpu.max", text))
+			return false;
+		group->cpu_millicores = limits->cpu_millicores;
+	}
+	if (limits->pids_max != group->pids_max) {
+		snprintf(text, sizeof text, limits->pids_max != 0 ? "%" PRIu32 : "max", limits->pids_max);
+		if (!write_file(group->folder, "pids.max", text))
+			return false;
+		group->pids_max = limits->pids_max;
+	}
+	return true;
+}
+
+struct cgroup *cgroup_take(const struct start_request *limits)
+{
+	struct cgroup *group = spare;
+	if (group != NULL) {
+		spare = group->next;
+		spares--;
+	} else {
+		group = make();
+		if (group == NULL)
+			return NULL;
+	}
+	if (!set_limits(group, limits)) {
+		int error = errno;
+		destroy(group);
+		errno = error;
+		return NULL;
+	}
+	/* Before Linux 6.12 a peak cannot be reset. */
+	group->peak_resets = group->peak_resets && write(group->memory_peak, "reset", 5) == 5;
+	return group;
+}
+
+int cgroup_folder(const struct cgroup *group)
+{
+	return group->folder;
+}
+
+bool cgroup_populated(const struct cgroup *group)
+{
+	return counter(group->events, "populated") != 0;
+}
+
+static void kill_each(int folder)
+{
+	int fd = openat(folder, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	FILE *pids = fdopen(fd, "r");
+	if (pids == NULL) {
+		close(fd);
+		return;
+	}
+	int pid;
+	while (fscanf(pids, "%d", &pid) == 1)
+		if (pid > 0)
+			kill(pid, SIGKILL);
+	fclose(pids);
+}
+
+void cgroup_kill(struct cgroup *group)
+{
+	group->killed = true;
+	/* Before Linux 5.14 there is no such file; whoever waits for the cgroup to be empty asks again. */
+	if (!write_file(group->folder, "cgroup.kill", "1"))
+		kill_each(group->folder);
+}
+
+void cgroup_measure(struct cgroup *group, struct ended_event *event)
+{
+	uint64_t cpu_us = counter(group->cpu_stat, "usage_usec");
+	event->cgroup_cpu_us = cpu_us - group->cpu_us;
+	group->cpu_us = cpu_us;
+	if (group->memory_events < 0)
+		return;
+
+	uint64_t peak = number_in(group->memory_peak);
+	event->cgroup_memory_peak = group->peak_resets || peak > group->peak ? peak : 0;
+	group->peak = peak;
+	uint64_t ooms = counter(group->memory_events, "oom");
+	uint64_t oom_kills = counter(group->memory_events, "oom_kill");
+	/* The whole group dies of it, its leader included: what else ended the leader was there first. */
+	if (oom_kills > group->oom_kills && event->signal == SIGKILL) {
+		if (ooms > group->ooms)
+			event->oom = OOM_OWN_LIMIT;
+		else
+			event->oom = limit_above_met() ? OOM_LIMIT_ABOVE : OOM_NODE;
+	}
+	group->ooms = ooms;
+	group->oom_kills = oom_kills;
+}
+
+static bool reusable(const struct cgroup *group)
+{
+	/*
+	 * Linux 6.14, and older ones it was ported back to, count the kills of a cgroup, and mistake a process that is born
+	 * into one for an older one that forks, unless its parent's cgroup has been killed as often ("fix race between fork
+	 * and cgroup.kill").
+	 */
+	if (group->killed || spares >= SPARE_MAX || cgroup_populated(group))
+		return false;
+	if (group->memory_events < 0)
+		return true;
+	int fd = openat(group->folder, "memory.current", O_RDONLY | O_CLOEXEC);
+	uint64_t charged = number_in(fd);
+	if (fd >= 0)
+		close(fd);
+	return charged <= CHARGE_MAX;
+}
+
+void cgroup_release(struct cgroup *group)
+{
+	if (!reusable(group)) {
+		destroy(group);
+		return;
+	}
+	group->next = spare;
+	spare = group;
+	spares++;
+}
+
+void cgroups_kill_all(void)
+{
+	if (base >= 0)
+		write_file(base, "cgroup.kill", "1");
+}
+
+void cgroups_close(void)
+{
+	while (spare != NULL) {
+		struct cgroup *group = spare;
+		spare = group->next;
+		destroy(group);
+	}
+	spares = 0;
+}

@@ -1,0 +1,39 @@
+/* Cgroups of executions: made below one folder, reused, measured. */
+#ifndef CGROUP_H
+#define CGROUP_H
+
+#include "launcher.h"
+
+struct cgroup;
+
+/* Takes a folder of a cgroup2 file system into use; false, with errno, where it is not one. */
+bool cgroups_open(const char *path);
+
+/* Whether cgroups are in use. */
+bool cgroups_used(void);
+
+/* An empty cgroup with these limits; NULL with errno. */
+struct cgroup *cgroup_take(const struct start_request *limits);
+
+/* The folder's descriptor, for CLONE_INTO_CGROUP. */
+int cgroup_folder(const struct cgroup *group);
+
+/* Whether a process in it lives; zombies do not count. */
+bool cgroup_populated(const struct cgroup *group);
+
+/* SIGKILL to everything in it, also to what is being forked. */
+void cgroup_kill(struct cgroup *group);
+
+/* Puts what was used since it was taken, and who ran out of memory, into the event. */
+void cgroup_measure(struct cgroup *group, struct ended_event *event);
+
+/* To be reused, or removed. */
+void cgroup_release(struct cgroup *group);
+
+/* SIGKILL to everything in all of them. */
+void cgroups_kill_all(void);
+
+/* Removes all that is empty. */
+void cgroups_close(void);
+
+#endif

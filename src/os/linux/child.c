@@ -1,0 +1,286 @@
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * A resource limit that has had no effect since Linux 2.4 (getrlimit(2)), and that every descendant inherits. Set to the
+ * leader's pid it tells whose a process is that has left its group and lost its parent; one that lowers it belongs to
+ * nobody, which saves it from nothing.
+ */
+#define TAG RLIMIT_LOCKS
+
+#define WATCH_NS 200000000
+
+static int null_device;
+static bool has_clone3;
+
+/*
+ * A child that is being started has the runner's user already, and may be stopped by whatever else that user runs; the
+ * launcher waits for it (vfork(2)) and would stand still. So another thread watches: `starts` is odd during a start.
+ */
+static atomic_uint starts;
+static atomic_int starting;
+
+static void *watch(void *unused)
+{
+	(void)unused;
+	for (unsigned seen = 0;;) {
+		const struct timespec interval = { 0, WATCH_NS };
+		nanosleep(&interval, NULL);
+		unsigned now = atomic_load(&starts);
+		if (now % 2 == 1 && now == seen) {
+			char path[32], state = '?';
+			pid_t pid = atomic_load(&starting);
+			snprintf(path, sizeof path, "/proc/%d/stat", pid);
+			FILE *file = pid > 0 ? fopen(path, "re") : NULL;
+			if (file != NULL) {
+				/* The name is the program's before the exec, so this one's own: it holds no ")". */
+				if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+					state = '?';
+				fclose(file);
+			}
+			if ((state == 'T' || state == 't') && atomic_load(&starts) == now)
+				kill(pid, SIGKILL);
+		}
+		seen = now;
+	}
+	return NULL;
+}
+
+bool child_prepare(void)
+{
+	null_device = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_device < 0)
+		return false;
+#if defined __x86_64__ || defined __aarch64__
+	has_clone3 = syscall(SYS_clone3, NULL, 0) != 0 && errno == EINVAL;
+#endif
+	pthread_t thread;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 65536);
+	errno = pthread_create(&thread, &attributes, watch, NULL);
+	pthread_attr_destroy(&attributes);
+	return errno == 0;
+}
+
+bool child_has_clone3(void)
+{
+	return has_clone3;
+}
+
+static bool join_cgroup(int folder)
+{
+	int fd = openat(folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool joined = write(fd, "0", 1) == 1;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return joined;
+}
+
+static bool set_oom_score(int score)
+{
+	char text[16];
+	int length = snprintf(text, sizeof text, "%d", score);
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool set = write(fd, text, (size_t)length) == length;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return set;
+}
+
+static bool set_limit(int resource, uint64_t soft, uint64_t hard)
+{
+	struct rlimit own, limit;
+	if (getrlimit(resource, &own) != 0)
+		return false;
+	limit.rlim_max = hard < own.rlim_max ? hard : own.rlim_max;
+	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+	return setrlimit(resource, &limit) == 0;
+}
+
+/* System calls, since the C library's functions would have all its threads change their user. */
+static bool set_user(struct child *child)
+{
+	const struct start_request *request = child->request;
+	child->step = STEP_GROUPS;
+	if (syscall(SYS_setgroups, (size_t)request->groups, child->groups) != 0)
+		return false;
+	child->step = STEP_GID;
+	if (syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0)
+		return false;
+	child->step = STEP_UID;
+	return syscall(SYS_setresuid, request->uid, request->uid, request->uid) == 0;
+}
+
+static bool prepare(struct child *child, bool born_in_cgroup)
+{
+	const struct start_request *request = child->request;
+	child->step = STEP_SESSION;
+	if (setsid() < 0)
+		return false;
+	child->step = STEP_CGROUP;
+	if (child->cgroup >= 0 && !born_in_cgroup && !join_cgroup(child->cgroup))
+		return false;
+	child->step = STEP_PIPE;
+	if (dup2(null_device, 0) < 0 || dup2(child->output, 1) < 0 || dup2(child->output, 2) < 0)
+		return false;
+	child->step = STEP_OOM_SCORE;
+	if (request->flags & START_OOM_SCORE && !set_oom_score(request->oom_score_adj))
+		return false;
+	child->step = STEP_RLIMIT;
+	for (uint32_t i = 0; i < request->rlimits; i++) {
+		const uint64_t *limit = child->rlimits[i];
+		if (!set_limit((int)limit[0], limit[1], limit[2]))
+			return false;
+	}
+	if (child->tagged && !set_limit(TAG, (uint64_t)getpid(), (uint64_t)getpid()))
+		return false;
+	umask(request->umask);
+	if (request->flags & START_AS_USER && !set_user(child))
+		return false;
+	child->step = STEP_NO_NEW_PRIVS;
+	if (request->flags & START_NO_NEW_PRIVS && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return false;
+	/* Should the launcher itself be killed; a change of the user would have undone it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	child->step = STEP_FOLDER;
+	return chdir(child->folder) == 0;
+}
+
+/*
+ * The child's part. It shares the launcher's memory until the exec, on the stack below the caller's frame, while the
+ * launcher stands still.
+ */
+static _Noreturn __attribute__((noinline)) void become(struct child *child, bool born_in_cgroup)
+{
+	atomic_store(&starting, (int)getpid());
+	if (prepare(child, born_in_cgroup)) {
+		child->step = STEP_EXEC;
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		execve(child->file, child->argv, child->envp);
+	}
+	child->error = errno;
+	_exit(127);
+}
+
+#if defined __x86_64__ || defined __aarch64__
+/*
+ * clone3(2), with the child on the same stack: the C library has no function for that. The call must not stand in a
+ * function of its own, from which the child would return, over the frame that the launcher needs when it goes on.
+ */
+static __attribute__((noinline)) long clone_into(struct child *child, struct clone_args *args)
+{
+#ifdef __x86_64__
+	long result;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "0"((long)SYS_clone3), "D"(args), "S"(sizeof *args)
+			 : "rcx", "r11", "memory");
+#else
+	register long number __asm__("x8") = SYS_clone3;
+	register long result __asm__("x0") = (long)args;
+	register long size __asm__("x1") = sizeof *args;
+	__asm__ volatile("svc #0" : "+r"(result) : "r"(number), "r"(size) : "memory");
+#endif
+	if (result == 0)
+		become(child, true);
+	return result;
+}
+
+static pid_t start_by_clone3(struct child *child, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	if (child->cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)child->cgroup;
+	}
+	long pid = clone_into(child, &args);
+	if (pid >= 0)
+		return (pid_t)pid;
+	errno = (int)-pid;
+	return -1;
+}
+#else
+static pid_t start_by_clone3(struct child *child, int *pidfd)
+{
+	(void)child, (void)pidfd;
+	errno = ENOSYS;
+	return -1;
+}
+#endif
+
+static pid_t start_by_vfork(struct child *child, int *pidfd)
+{
+	pid_t pid = vfork();
+	if (pid == 0)
+		become(child, false);
+	*pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	return pid;
+}
+
+pid_t child_start(struct child *child, int *pidfd)
+{
+	child->error = 0;
+	child->step = STEP_CLONE;
+	*pidfd = -1;
+	atomic_store(&starting, 0);
+	atomic_fetch_add(&starts, 1);
+	pid_t pid = has_clone3 ? start_by_clone3(child, pidfd) : -1;
+	/* Killed at birth: see reusable() in cgroup.c. */
+	bool stillborn = pid > 0 && atomic_load(&starting) == 0;
+	if (stillborn) {
+		close(*pidfd);
+		waitpid(pid, NULL, 0);
+	}
+	/* An older kernel, which does not know all of these flags, or a filter that lets nobody use them. */
+	bool refused = pid < 0 && (!has_clone3 || errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM);
+	if (refused || stillborn) {
+		has_clone3 = false;
+		pid = start_by_vfork(child, pidfd);
+	}
+	atomic_fetch_add(&starts, 1);
+	if (pid < 0) {
+		child->error = errno;
+		return -1;
+	}
+	if (child->error == 0)
+		return pid;
+	if (*pidfd >= 0)
+		close(*pidfd);
+	waitpid(pid, NULL, 0);
+	return -1;
+}
+
+pid_t child_leader_of(pid_t pid)
+{
+	struct rlimit tag;
+	return prlimit(pid, TAG, NULL, &tag) == 0 ? (pid_t)tag.rlim_cur : 0;
+}

@@ -1,0 +1,558 @@
+#define _GNU_SOURCE
+#include "execution.h"
+
+#include "cgroup.h"
+#include "child.h"
+#include "stream.h"
+#include "table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_MAX 65536
+/* The most a pipe can hold, so the most that is read from one whose writer could not be killed (pipe(7)). */
+#define PIPE_MAX (1u << 20)
+#define OUTPUTS_AT_ONCE 64
+/* How long a killed process usually takes to die, at most. */
+#define DYING_CHECK_MS 2
+/* Zombies that nobody waits for are looked for this often: the kernel goes through all children each time. */
+#define REAP_MS 50
+
+enum state {
+	QUEUED,
+	RUNNING,
+	/* The leader is dead and reaped, the others have been killed. */
+	DYING,
+};
+
+struct execution {
+	struct link by_id;
+	struct link by_pid;
+	enum state state;
+	/* What to start, while it is queued. */
+	struct child *launch;
+	pid_t pid;
+	int pidfd;
+	/* The end that is read from. */
+	int output;
+	bool output_polled;
+	bool output_ended;
+	uint64_t sent;
+	uint64_t allowed;
+	struct cgroup *cgroup;
+	struct ended_event end;
+	/* While it is dying. */
+	bool seen_alive;
+	int64_t deadline;
+	struct execution *next;
+	struct execution *previous;
+};
+
+struct list {
+	struct execution *first;
+	struct execution *last;
+};
+
+static int control;
+static int outputs;
+static struct table ids;
+static struct table pids;
+static struct list queue;
+static struct list dying;
+/* Running ones that only SIGCHLD tells about. */
+static unsigned without_pidfd;
+static int64_t next_check = INT64_MAX;
+static int64_t next_reap = INT64_MAX;
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void append(struct list *list, struct execution *execution)
+{
+	execution->next = NULL;
+	execution->previous = list->last;
+	*(list->last != NULL ? &list->last->next : &list->first) = execution;
+	list->last = execution;
+}
+
+static void take_out(struct list *list, struct execution *execution)
+{
+	*(execution->previous != NULL ? &execution->previous->next : &list->first) = execution->next;
+	*(execution->next != NULL ? &execution->next->previous : &list->last) = execution->previous;
+}
+
+static struct execution *of_id(struct link *link)
+{
+	return link == NULL ? NULL : (struct execution *)((char *)link - offsetof(struct execution, by_id));
+}
+
+static struct execution *of_pid(struct link *link)
+{
+	return link == NULL ? NULL : (struct execution *)((char *)link - offsetof(struct execution, by_pid));
+}
+
+bool executions_open(int control_epoll)
+{
+	control = control_epoll;
+	outputs = epoll_create1(EPOLL_CLOEXEC);
+	return outputs >= 0 && child_prepare();
+}
+
+int executions_outputs(void)
+{
+	return outputs;
+}
+
+size_t executions_count(void)
+{
+	return ids.count;
+}
+
+struct execution *execution_find(uint64_t id)
+{
+	return of_id(table_find(&ids, id));
+}
+
+/* ---- start ---- */
+
+static void tell_failure(uint64_t id, enum step step, int error)
+{
+	const uint32_t failure[2] = { step, (uint32_t)error };
+	event_put(FRAME_FAILED, id, failure, sizeof failure);
+}
+
+/* The strings of a START, or false: as many as it says, the last one up to the last byte. */
+static bool take_strings(char *at, const char *end, char **strings, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char *nul = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;
+		if (nul == NULL)
+			return false;
+		strings[i] = at;
+		at = nul + 1;
+	}
+	return at == end;
+}
+
+/* One block of memory: the child, the payload, the pointers to its strings. NULL with EINVAL: it is none. */
+static struct child *parse_start(const unsigned char *payload, size_t length)
+{
+	struct start_request request;
+	errno = EINVAL;
+	if (length < sizeof request)
+		return NULL;
+	memcpy(&request, payload, sizeof request);
+	uint64_t fixed = sizeof request + 24 * (uint64_t)request.rlimits + 4 * (uint64_t)request.groups;
+	uint64_t strings = 2 + (uint64_t)request.argc + request.envc;
+	if (fixed + strings > length || request.argc < 1)
+		return NULL;
+
+	size_t padded = (length + 15) / 16 * 16;
+	/* Two more, for the NULL behind argv and environment, and the file and folder stand in front. */
+	struct child *child = malloc(sizeof *child + padded + (strings + 2) * sizeof(char *));
+	if (child == NULL)
+		return NULL;
+	unsigned char *copy = (unsigned char *)(child + 1);
+	memcpy(copy, payload, length);
+	char **pointers = (char **)(copy + padded);
+	if (!take_strings((char *)copy + fixed, (char *)copy + length, pointers, strings)) {
+		free(child);
+		errno = EINVAL;
+		return NULL;
+	}
+	/* The environment moves up by one, for argv's NULL. */
+	char **environment = pointers + 2 + request.argc + 1;
+	memmove(environment, environment - 1, request.envc * sizeof(char *));
+	environment[-1] = NULL;
+	environment[request.envc] = NULL;
+	*child = (struct child){
+		.request = (struct start_request *)copy,
+		.rlimits = (const uint64_t(*)[3])(copy + sizeof request),
+		.groups = (uint32_t *)(copy + sizeof request + 24 * (size_t)request.rlimits),
+		.file = pointers[0],
+		.folder = pointers[1],
+		.argv = pointers + 2,
+		.envp = environment,
+		.cgroup = -1,
+		.tagged = !cgroups_used(),
+	};
+	return child;
+}
+
+bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
+{
+	struct child *launch = parse_start(payload, length);
+	if (launch == NULL) {
+		tell_failure(id, STEP_REQUEST, errno);
+		return true;
+	}
+	struct execution *execution = calloc(1, sizeof *execution);
+	if (execution == NULL)
+		return false;
+	execution->launch = launch;
+	execution->allowed = launch->request->credit;
+	execution->pidfd = execution->output = -1;
+	table_add(&ids, &execution->by_id, id);
+	append(&queue, execution);
+	return true;
+}
+
+bool executions_queued(void)
+{
+	return queue.first != NULL;
+}
+
+static void forget(struct execution *execution)
+{
+	table_remove(&ids, &execution->by_id);
+	if (execution->output >= 0)
+		close(execution->output);
+	if (execution->cgroup != NULL)
+		cgroup_release(execution->cgroup);
+	free(execution->launch);
+	free(execution);
+}
+
+static void fail(struct execution *execution, enum step step, int error)
+{
+	take_out(&queue, execution);
+	tell_failure(execution->by_id.key, step, error);
+	forget(execution);
+}
+
+/* A pipe for stdout and stderr. The runner must be able to open it by its name, /dev/stdout. */
+static bool open_output(struct execution *execution)
+{
+	const struct start_request *request = execution->launch->request;
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return false;
+	execution->output = ends[0];
+	execution->launch->output = ends[1];
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 &&
+	       (!(request->flags & START_AS_USER) || fchown(ends[1], request->uid, request->gid) == 0);
+}
+
+static void poll_output(struct execution *execution, bool wanted)
+{
+	if (execution->output_polled == wanted)
+		return;
+	struct epoll_event event = { EPOLLIN, { .ptr = execution } };
+	epoll_ctl(outputs, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, execution->output, &event);
+	execution->output_polled = wanted;
+}
+
+void executions_start_next(void)
+{
+	struct execution *execution = queue.first;
+	struct child *launch = execution->launch;
+	launch->output = -1;
+	bool piped = open_output(execution);
+	int error = errno;
+	enum step step = STEP_PIPE;
+	pid_t pid = -1;
+	if (piped) {
+		const struct start_request *request = launch->request;
+		bool limited = request->memory_max != 0 || request->cpu_millicores != 0 || request->pids_max != 0;
+		step = STEP_CGROUP;
+		error = ENOTSUP;
+		if (cgroups_used()) {
+			execution->cgroup = cgroup_take(request);
+			error = errno;
+		}
+		if (execution->cgroup != NULL || (!cgroups_used() && !limited)) {
+			launch->cgroup = execution->cgroup != NULL ? cgroup_folder(execution->cgroup) : -1;
+			pid = child_start(launch, &execution->pidfd);
+			step = launch->step;
+			error = launch->error;
+		}
+	}
+	if (launch->output >= 0)
+		close(launch->output);
+	if (pid < 0) {
+		fail(execution, step, error);
+		return;
+	}
+
+	take_out(&queue, execution);
+	free(launch);
+	execution->launch = NULL;
+	execution->state = RUNNING;
+	execution->pid = pid;
+	table_add(&pids, &execution->by_pid, (uint64_t)pid);
+	struct epoll_event event = { EPOLLIN, { .ptr = execution } };
+	if (execution->pidfd >= 0 && epoll_ctl(control, EPOLL_CTL_ADD, execution->pidfd, &event) != 0) {
+		close(execution->pidfd);
+		execution->pidfd = -1;
+	}
+	if (execution->pidfd < 0)
+		without_pidfd++;
+	poll_output(execution, execution->allowed > 0);
+	const uint32_t started[2] = { (uint32_t)pid, 0 };
+	event_put(FRAME_STARTED, execution->by_id.key, started, sizeof started);
+}
+
+/* ---- output ---- */
+
+static bool read_output(struct execution *execution, uint64_t max)
+{
+	size_t size = max < READ_MAX ? (size_t)max : READ_MAX;
+	ssize_t length = output_put(execution->by_id.key, execution->output, execution->sent, size);
+	if (length > 0)
+		execution->sent += (uint64_t)length;
+	else if (length == 0 || (errno != EAGAIN && errno != EINTR))
+		execution->output_ended = true;
+	return length > 0;
+}
+
+void executions_read(void)
+{
+	struct epoll_event events[OUTPUTS_AT_ONCE];
+	int count = epoll_wait(outputs, events, OUTPUTS_AT_ONCE, 0);
+	for (int i = 0; i < count; i++) {
+		struct execution *execution = events[i].data.ptr;
+		read_output(execution, execution->allowed - execution->sent);
+		if (execution->output_ended || execution->sent >= execution->allowed)
+			poll_output(execution, false);
+	}
+}
+
+void execution_credit(struct execution *execution, uint64_t bytes)
+{
+	uint64_t allowed = execution->allowed + bytes;
+	execution->allowed = allowed < bytes ? UINT64_MAX : allowed;
+	if (execution->state == RUNNING && !execution->output_ended)
+		poll_output(execution, execution->allowed > execution->sent);
+}
+
+/* ---- end ---- */
+
+static void kill_everything_of(struct execution *execution)
+{
+	/* The leader is not reaped yet, so that its number is nobody else's. */
+	kill(-execution->pid, SIGKILL);
+	if (execution->cgroup != NULL)
+		cgroup_kill(execution->cgroup);
+}
+
+void execution_kill(struct execution *execution)
+{
+	if (execution->state == QUEUED)
+		fail(execution, STEP_CANCELLED, ECANCELED);
+	else if (execution->state == RUNNING)
+		kill_everything_of(execution);
+}
+
+static void finish(struct execution *execution)
+{
+	uint64_t limit = execution->sent + PIPE_MAX;
+	while (!execution->output_ended && execution->sent < limit && read_output(execution, limit - execution->sent))
+		continue;
+	poll_output(execution, false);
+	if (execution->cgroup != NULL)
+		cgroup_measure(execution->cgroup, &execution->end);
+	event_put(FRAME_ENDED, execution->by_id.key, &execution->end, sizeof execution->end);
+	table_remove(&pids, &execution->by_pid);
+	forget(execution);
+}
+
+static uint64_t microseconds(struct timeval time)
+{
+	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
+}
+
+static void reap_leader(struct execution *execution)
+{
+	if (execution->pidfd >= 0) {
+		/* Before the close: a child that is just being started may hold the descriptor, and its registration, open. */
+		epoll_ctl(control, EPOLL_CTL_DEL, execution->pidfd, NULL);
+		close(execution->pidfd);
+		execution->pidfd = -1;
+	} else {
+		without_pidfd--;
+	}
+	int status = 0;
+	struct rusage usage;
+	memset(&usage, 0, sizeof usage);
+	wait4(execution->pid, &status, 0, &usage);
+	execution->end = (struct ended_event){
+		.exit_code = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0,
+		.signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0,
+		.user_us = microseconds(usage.ru_utime),
+		.system_us = microseconds(usage.ru_stime),
+		.max_rss_kb = (uint64_t)usage.ru_maxrss,
+	};
+}
+
+void execution_leader_ended(struct execution *execution)
+{
+	bool alone = execution->cgroup != NULL && !cgroup_populated(execution->cgroup);
+	if (!alone)
+		kill_everything_of(execution);
+	reap_leader(execution);
+	if (alone) {
+		finish(execution);
+		return;
+	}
+	execution->state = DYING;
+	execution->deadline = now_ms() + KILL_LIMIT_MS;
+	append(&dying, execution);
+	next_check = 0;
+}
+
+static void reap(void)
+{
+	next_reap = INT64_MAX;
+	for (;;) {
+		siginfo_t ended = { .si_pid = 0 };
+		if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
+			return;
+		struct execution *execution = of_pid(table_find(&pids, (uint64_t)ended.si_pid));
+		if (execution != NULL && execution->state == RUNNING)
+			execution_leader_ended(execution);
+		else
+			waitpid(ended.si_pid, NULL, WNOHANG);
+	}
+}
+
+void executions_child_ended(void)
+{
+	if (dying.first != NULL)
+		next_check = 0;
+	if (without_pidfd > 0)
+		reap();
+	else if (next_reap == INT64_MAX)
+		next_reap = now_ms() + REAP_MS;
+}
+
+/* Kills an inherited process unless it belongs to a running execution. */
+static void judge_child(pid_t pid)
+{
+	struct execution *leader = of_pid(table_find(&pids, (uint64_t)pid));
+	if (leader != NULL && leader->state == RUNNING)
+		return;
+	struct execution *owner = of_pid(table_find(&pids, (uint64_t)child_leader_of(pid)));
+	if (owner != NULL && owner->state == RUNNING)
+		return;
+	kill(pid, SIGKILL);
+	if (owner != NULL)
+		owner->seen_alive = true;
+}
+
+/*
+ * Without cgroups: what has lost its parent is the launcher's child, as PR_SET_CHILD_SUBREAPER has it, so that in the end
+ * everything an execution leaves behind comes by here.
+ */
+static void judge_children(void)
+{
+	reap();
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	FILE *children = fopen(path, "re");
+	if (children == NULL)
+		return;
+	for (struct execution *execution = dying.first; execution != NULL; execution = execution->next)
+		execution->seen_alive = false;
+	int pid;
+	while (fscanf(children, "%d", &pid) == 1)
+		judge_child(pid);
+	fclose(children);
+}
+
+/* Whether a dying execution has a process that lives; what has been forked since the last kill is killed again. */
+static bool lives_on(struct execution *execution)
+{
+	if (execution->cgroup == NULL)
+		return execution->seen_alive;
+	if (!cgroup_populated(execution->cgroup))
+		return false;
+	cgroup_kill(execution->cgroup);
+	return true;
+}
+
+static void check_dying(int64_t now)
+{
+	if (!cgroups_used())
+		judge_children();
+	for (struct execution *execution = dying.first, *next; execution != NULL; execution = next) {
+		next = execution->next;
+		bool late = now >= execution->deadline;
+		if (lives_on(execution) && !late)
+			continue;
+		execution->end.survivors = late;
+		take_out(&dying, execution);
+		finish(execution);
+	}
+	next_check = dying.first == NULL ? INT64_MAX : now + DYING_CHECK_MS;
+}
+
+int executions_tend(void)
+{
+	int64_t now = dying.first == NULL && next_reap == INT64_MAX ? 0 : now_ms();
+	if (dying.first != NULL && now >= next_check)
+		check_dying(now);
+	if (now >= next_reap)
+		reap();
+	if (queue.first != NULL)
+		return 0;
+	int64_t due = next_check < next_reap ? next_check : next_reap;
+	if (due == INT64_MAX)
+		return -1;
+	return due <= now ? 0 : (int)(due - now);
+}
+
+static void kill_link(struct link *link)
+{
+	struct execution *execution = of_pid(link);
+	if (execution->state == RUNNING)
+		kill_everything_of(execution);
+}
+
+void executions_kill_all(void)
+{
+	while (queue.first != NULL)
+		fail(queue.first, STEP_CANCELLED, ECANCELED);
+	cgroups_kill_all();
+	table_each(&pids, kill_link);
+}
+
+/* ---- list ---- */
+
+struct listed {
+	uint64_t id;
+	uint64_t offset;
+	uint32_t pid;
+	uint32_t zero;
+};
+
+static struct listed *list_at;
+
+static void list_link(struct link *link)
+{
+	const struct execution *execution = of_pid(link);
+	*list_at++ = (struct listed){ execution->by_id.key, execution->sent, (uint32_t)execution->pid, 0 };
+}
+
+void executions_list(uint64_t id)
+{
+	struct listed *list = calloc(pids.count + 1, sizeof *list);
+	if (list == NULL)
+		return;
+	list_at = list;
+	table_each(&pids, list_link);
+	event_put(FRAME_LISTED, id, list, pids.count * sizeof *list);
+	free(list);
+}

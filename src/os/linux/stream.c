@@ -1,0 +1,143 @@
+#define _GNU_SOURCE
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define USUAL_SIZE 262144
+
+/* Bytes from `start` to `end` are in use. */
+struct buffer {
+	unsigned char *bytes;
+	size_t start;
+	size_t end;
+	size_t size;
+};
+
+static struct buffer requests;
+static struct buffer events;
+
+void streams_open(void)
+{
+	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
+	fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
+}
+
+static void resize(struct buffer *buffer, size_t size)
+{
+	buffer->bytes = realloc(buffer->bytes, size);
+	if (buffer->bytes == NULL) {
+		fputs("flux-agent launcher: out of memory\n", stderr);
+		abort();
+	}
+	buffer->size = size;
+}
+
+/* Makes room for so many bytes at the end; moves what is there only when that frees at least half. */
+static void reserve(struct buffer *buffer, size_t room)
+{
+	size_t used = buffer->end - buffer->start;
+	if (used == 0) {
+		buffer->start = buffer->end = 0;
+		if (buffer->size > USUAL_SIZE && room <= USUAL_SIZE)
+			resize(buffer, USUAL_SIZE);
+	}
+	if (buffer->size - buffer->end >= room)
+		return;
+	if (buffer->start >= buffer->size / 2) {
+		memmove(buffer->bytes, buffer->bytes + buffer->start, used);
+		buffer->start = 0;
+		buffer->end = used;
+	}
+	size_t size = buffer->size == 0 ? USUAL_SIZE : buffer->size;
+	while (size - buffer->end < room)
+		size *= 2;
+	if (size != buffer->size)
+		resize(buffer, size);
+}
+
+/* Hands on the whole frames; answers how long the next one is, 0 where that is not known yet. */
+static enum stream_state take_frames(bool (*handle)(const struct frame *, const unsigned char *), size_t *next)
+{
+	for (;;) {
+		size_t used = requests.end - requests.start;
+		struct frame frame;
+		*next = sizeof frame;
+		if (used < sizeof frame)
+			return STREAM_OPEN;
+		memcpy(&frame, requests.bytes + requests.start, sizeof frame);
+		if (frame.length > PAYLOAD_MAX)
+			return STREAM_BROKEN;
+		*next = sizeof frame + frame.length;
+		if (used < *next)
+			return STREAM_OPEN;
+		const unsigned char *payload = requests.bytes + requests.start + sizeof frame;
+		requests.start += *next;
+		if (!handle(&frame, payload))
+			return STREAM_BROKEN;
+	}
+}
+
+enum stream_state requests_read(bool (*handle)(const struct frame *, const unsigned char *))
+{
+	static size_t next = sizeof(struct frame);
+	size_t used = requests.end - requests.start;
+	reserve(&requests, next - used > 65536 ? next - used : 65536);
+	ssize_t length = read(0, requests.bytes + requests.end, requests.size - requests.end);
+	if (length == 0)
+		return STREAM_CLOSED;
+	if (length < 0)
+		return errno == EAGAIN || errno == EINTR ? STREAM_OPEN : STREAM_CLOSED;
+	requests.end += (size_t)length;
+	return take_frames(handle, &next);
+}
+
+void event_put(enum frame_type type, uint64_t id, const void *payload, size_t length)
+{
+	struct frame frame = { (uint32_t)length, type, id };
+	reserve(&events, sizeof frame + length);
+	memcpy(events.bytes + events.end, &frame, sizeof frame);
+	if (length > 0)
+		memcpy(events.bytes + events.end + sizeof frame, payload, length);
+	events.end += sizeof frame + length;
+}
+
+ssize_t output_put(uint64_t id, int pipe, uint64_t offset, size_t max)
+{
+	size_t head = sizeof(struct frame) + sizeof offset;
+	reserve(&events, head + max);
+	unsigned char *at = events.bytes + events.end;
+	ssize_t length = read(pipe, at + head, max);
+	if (length <= 0)
+		return length;
+	struct frame frame = { (uint32_t)(sizeof offset + (size_t)length), FRAME_OUTPUT, id };
+	memcpy(at, &frame, sizeof frame);
+	memcpy(at + sizeof frame, &offset, sizeof offset);
+	events.end += head + (size_t)length;
+	return length;
+}
+
+size_t events_waiting(void)
+{
+	return events.end - events.start;
+}
+
+void events_drop(void)
+{
+	events.start = events.end;
+}
+
+enum stream_state events_flush(void)
+{
+	while (events_waiting() > 0) {
+		ssize_t length = write(1, events.bytes + events.start, events_waiting());
+		if (length < 0)
+			return errno == EAGAIN || errno == EINTR ? STREAM_OPEN : STREAM_CLOSED;
+		events.start += (size_t)length;
+	}
+	return STREAM_OPEN;
+}
