@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative, resolve, sep } from 'node:path'
+import { dirname, join, relative, resolve, sep } from 'node:path'
 
 const root = resolve(import.meta.dirname, '..')
 const inCi = process.env.CI === 'true'
@@ -74,6 +74,7 @@ function compileLauncher() {
     return
   }
   console.log(`compiling ${LAUNCHER}`)
+  mkdirSync(dirname(LAUNCHER), { recursive: true })
   // Static, so that one binary serves every node; not every system has its C library that way.
   if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
   writeFileSync(stamp, state)

@@ -13,6 +13,8 @@ export function exitCodeOf(error: string): number {
   if (code !== undefined) return Number(code)
   if (error.startsWith('execution cancelled')) return INTERRUPTED
   if (error.startsWith('execution timed out')) return 124
+  // The kernel kills by SIGKILL.
+  if (error.startsWith('out of memory')) return 137
   const [signal] = /\bSIG[A-Z0-9]+\b/.exec(error) ?? []
   const number = Object.entries(constants.signals).find(([name]) => name === signal)?.[1]
   return number === undefined ? NOT_RUN : 128 + number

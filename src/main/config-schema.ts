@@ -73,6 +73,7 @@ function readStore(text: string): StoreSetting | undefined {
   return hostname !== '' && /^(?:\/\d*)?$/.test(pathname) ? { kind: 'redis', address } : undefined
 }
 
+const flag = key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()])
 const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
 const folder = matching(/^[^\0]+$/, 'the path of a folder')
 const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
@@ -85,7 +86,7 @@ const network = z.object({ node_private_ip: ip.optional(), node_public_ip: ip.op
 const tls = z
   .object(
     {
-      enabled: key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()]).default(true),
+      enabled: flag.default(true),
       ca_cert: pemFile.optional(),
       cert_file: pemFile.optional(),
       key_file: pemFile.optional(),
@@ -140,6 +141,9 @@ export const settingsSchema = z.object(
     state_dir: folder.default(process.platform === 'win32' ? './data' : '/var/lib/flux-agent'),
     archive: archive.prefault({}),
     workers: whole(1, 64).default(() => Math.min(64, availableParallelism())),
+    isolation: oneOf(['best_effort', 'required']).default('best_effort'),
+    no_new_privileges: flag.default(true),
+    max_processes: whole(0, 4_194_304).default(4096),
     log_level: oneOf(LOG_LEVELS).default('info'),
   },
   SECTION,

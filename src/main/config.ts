@@ -36,7 +36,17 @@ export interface AgentConfig {
   readonly archive: ArchiveLimits
   /** Worker threads that supervise processes. */
   readonly workers: number
+  readonly isolation: IsolationConfig
   readonly logLevel: LogLevel
+}
+
+export interface IsolationConfig {
+  /** Functions with limits that this node cannot keep are refused, rather than run without. */
+  readonly required: boolean
+  /** No program gives a function more rights than its user has, setuid or not (prctl(2)). */
+  readonly noNewPrivileges: boolean
+  /** Processes and threads of one execution; 0: no limit. */
+  readonly maxProcesses: number
 }
 
 export interface TlsConfig {
@@ -125,6 +135,11 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
     workers: settings.workers,
+    isolation: {
+      required: settings.isolation === 'required',
+      noNewPrivileges: settings.no_new_privileges,
+      maxProcesses: settings.max_processes,
+    },
     logLevel: settings.log_level,
   }
 }

@@ -147,6 +147,7 @@ export class Executions {
       args,
       env: { ...settings.env, FLUX_EXECUTION_ID: id, ...this.nodeEnvironment() },
       timeoutSeconds: settings.timeoutSeconds,
+      limits: { memoryMb: settings.memoryMb, cpuMillicores: settings.cpuMillicores },
       hold,
       port,
     }

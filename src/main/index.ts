@@ -16,6 +16,7 @@ import type { AgentConfig } from './config.js'
 import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
 import { Functions } from './functions.js'
+import { limitProblem, unkeptLimits } from './limits.js'
 import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
@@ -52,9 +53,16 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const appsDir = config.appsDir ?? join(runAs?.home ?? config.stateDir, 'apps')
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
-  rmSync(join(config.stateDir, RUN_DIR), { recursive: true, force: true })
+  const scratchDir = join(config.stateDir, RUN_DIR)
+  rmSync(scratchDir, { recursive: true, force: true })
   // Before anything is started, since wrong files end the start.
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
+
+  const { required, ...confinement } = config.isolation
+  const isolation = await platform.isolate({ stateDir: config.stateDir, scratchDir, ...confinement })
+  const limits = { required, unkept: isolation.unkept }
+  if (isolation.problem) log.warn(`functions are started by child_process: ${isolation.problem}`)
+  for (const line of unkeptLimits(isolation.unkept)) log.warn(line)
 
   const store = openStore(config.store)
   const replay = async (queues: readonly string[]) => {
@@ -76,6 +84,11 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
   for (const settings of recovered) {
+    const problem = limitProblem(limits, settings)
+    if (problem) {
+      log.warn(problem)
+      continue
+    }
     functions.register(settings)
     admission.limit(settings.name, settings.maxConcurrency)
   }
@@ -94,6 +107,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
       store: config.store,
       stateDir: config.stateDir,
       ...(runAs && { runAs }),
+      starter: isolation.starter,
       maxOutputBytes: config.maxOutputBytes,
       backlogBytes: Math.ceil(config.backlogBytes / config.workers),
       logLevel: config.logLevel,
@@ -112,7 +126,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   }))
   const sampler = new NodeSampler()
   const { agentId, maxTasks } = config
-  const services = { agentId, maxTasks, store, functions, admission, executions, pool, deployer, sampler }
+  const services = { agentId, maxTasks, store, functions, admission, limits, executions, pool, deployer, sampler }
   const server = createServer(services, new Handlers(allowedCallers(config.tls), log))
   const port = await listen(server, config.host, config.port, tls.credentials).catch((error: Error) => {
     throw new StartRefused(cannotListen(config, error))
@@ -141,6 +155,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     addresses.close()
     tls.close()
     await pool.close()
+    platform.release(isolation)
     await writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
     await deployer.destroy()
     await store.close()

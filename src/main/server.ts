@@ -13,6 +13,7 @@ import type { AdmissionControl } from './admission.js'
 import type { Deployer } from './deployer.js'
 import type { Executions } from './executions.js'
 import type { Functions } from './functions.js'
+import type { LimitPolicy } from './limits.js'
 import type { NodeSampler } from './node-status.js'
 import type { SupervisorPool } from './pool.js'
 import { cancelExecution } from './rpc/cancel-execution.js'
@@ -42,6 +43,7 @@ export interface Services {
   readonly store: Store
   readonly functions: Functions
   readonly admission: AdmissionControl
+  readonly limits: LimitPolicy
   readonly executions: Executions
   readonly pool: SupervisorPool
   readonly deployer: Deployer

@@ -118,8 +118,20 @@ export type CgroupController = 'memory' | 'cpu' | 'pids'
 /** How executions are kept apart and limited on this machine. */
 export interface Isolation {
   readonly starter: StarterSetup
+  /** Why processes are not started by the launcher, where there could be one. */
+  readonly problem?: string
   /** Why a limit is not kept here; absent where it is. */
   readonly unkept: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
+}
+
+export interface IsolationOptions {
+  /** Tells this agent from others on the machine; must exist. */
+  readonly stateDir: string
+  /** A folder for the starters' files. */
+  readonly scratchDir: string
+  readonly noNewPrivileges: boolean
+  /** Processes and threads of one execution. 0: no limit. */
+  readonly maxProcesses: number
 }
 
 /** What a process has used since it was started. */
@@ -132,6 +144,15 @@ export interface ProcessUse {
 
 /** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
 export interface Platform {
+  /**
+   * Finds out how processes can be started and limited here and prepares for it: moves the agent into a cgroup of its
+   * own, kills and removes what a crashed one has left. Main thread, once, before the first worker.
+   */
+  isolate(options: IsolationOptions): Promise<Isolation>
+  /** What `isolate` would come to; changes nothing. `cgroups`: where they would be. */
+  inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string }
+  /** Removes what `isolate` has made, once the workers have ended. */
+  release(isolation: Isolation): void
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */

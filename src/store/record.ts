@@ -24,6 +24,12 @@ export interface ExecutionRecord {
   readonly exit_code?: number
   /** Present when a signal ended the process, as in `SIGSEGV`. */
   readonly signal?: string
+  /** User and system time of all its processes, whole milliseconds; absent where the system does not tell. */
+  readonly cpu_ms?: number
+  /** The most memory its processes held at once, KiB; absent where the system does not tell. */
+  readonly max_rss_kb?: number
+  /** Present, and true, when the kernel killed it for memory. */
+  readonly oom_killed?: boolean
 }
 
 /** How long a record stays after its execution ended, and how long one lives without its lease being renewed. */

@@ -60,7 +60,7 @@ export async function execute(task: ExecuteTask): Promise<void> {
 
     const result = await runProcess(task, output, ending)
     output.finish()
-    record = endedRecord(record, result, ending.cause, task.timeoutSeconds, output.length)
+    record = endedRecord(record, result, ending.cause, task, output.length)
     const stored = task.async ? storeEnd(record) : Promise.resolve()
     await tellOutcome(task, record, ending, output)
     await Promise.all([stored, readers.end(record)])
@@ -98,6 +98,7 @@ async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Pr
     cwd: dirname(file),
     env: { ...baseEnvironment, ...task.env },
     ...(setup.runAs && { runAs: setup.runAs }),
+    limits: task.limits,
     signal: unwanted.signal,
   }
   let ended: (end: ProcessEnd) => void = () => {}

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { RunAs } from '../os/platform.js'
+import type { Limits, RunAs, StarterSetup } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { ExecutionRecord } from '../store/record.js'
 
@@ -8,7 +8,7 @@ import type { ExecutionRecord } from '../store/record.js'
 /** Where, in the state folder, each thread keeps the writes that wait for the store. */
 export const WRITES_DIR = 'writes'
 
-/** Where, in the state folder, the threads keep what only the running agent needs. */
+/** Where, in the state folder, the process starters keep what only the running agent needs. */
 export const RUN_DIR = 'run'
 
 /** Given to each worker thread once, as its workerData. */
@@ -18,6 +18,7 @@ export interface WorkerSetup {
   /** Where this agent keeps files that outlive a restart but not the node: the write-ahead of the store, FIFOs. */
   readonly stateDir: string
   readonly runAs?: RunAs
+  readonly starter: StarterSetup
   /** Kept output of one execution, bytes. */
   readonly maxOutputBytes: number
   /** Unstored writes one worker may hold before it refuses new async executions, bytes. */
@@ -56,6 +57,7 @@ export interface ExecuteTask {
   readonly env: Readonly<Record<string, string>>
   /** 0: none. */
   readonly timeoutSeconds: number
+  readonly limits: Limits
   /** Wait for `go` before the process is started: every slot is taken. */
   readonly hold: boolean
   readonly port: MessagePort

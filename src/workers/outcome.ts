@@ -1,24 +1,31 @@
-import type { ProcessEnd } from '../os/platform.js'
+import type { Limits, OutOfMemory, ProcessEnd } from '../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../store/record.js'
 import type { EndCause } from './messages.js'
 
 /** What became of the process. */
-export type ProcessResult = { readonly durationMs: number } & (
-  | ProcessEnd
-  | { readonly kind: 'not started'; readonly error: string }
-  /** The execution was ended while it waited for its slot. */
-  | { readonly kind: 'never started' }
-)
+export type ProcessResult = Pick<ProcessEnd, 'use' | 'outOfMemory'> & { readonly durationMs: number } & (
+    | ProcessEnd
+    | { readonly kind: 'not started'; readonly error: string }
+    /** The execution was ended while it waited for its slot. */
+    | { readonly kind: 'never started' }
+  )
+
+/** What an execution was held to. */
+export interface Bounds {
+  readonly timeoutSeconds: number
+  readonly limits: Limits
+}
 
 /** The final record: the cause that won decides status and error, and without one the way the process ended. */
 export function endedRecord(
   running: ExecutionRecord,
   result: ProcessResult,
   cause: EndCause | undefined,
-  timeoutSeconds: number,
+  bounds: Bounds,
   outputBytes: number,
 ): ExecutionRecord {
-  const [status, error] = cause ? causeVerdict(cause, timeoutSeconds) : resultVerdict(result)
+  const [status, error] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
+  const { use, outOfMemory } = result
   const durationMs = Math.round(result.durationMs)
   return {
     ...running,
@@ -29,6 +36,8 @@ export function endedRecord(
     output_bytes: outputBytes,
     ...(result.kind === 'exited' && { exit_code: result.code }),
     ...(result.kind === 'killed' && { signal: result.signal }),
+    ...(use && { cpu_ms: use.cpuMs, max_rss_kb: use.maxRssKb }),
+    ...(outOfMemory && { oom_killed: true }),
   }
 }
 
@@ -44,16 +53,30 @@ function causeVerdict(cause: EndCause, timeoutSeconds: number): [ExecutionStatus
   }
 }
 
-function resultVerdict(result: ProcessResult): [ExecutionStatus, string] {
+function resultVerdict(result: ProcessResult, { memoryMb }: Limits): [ExecutionStatus, string] {
   switch (result.kind) {
     case 'exited':
       return result.code === 0 ? ['success', ''] : ['failed', `exit code ${result.code}`]
     case 'killed':
-      return ['failed', `killed by ${result.signal}`]
+      return [
+        'failed',
+        result.outOfMemory ? outOfMemoryError(result.outOfMemory, memoryMb) : `killed by ${result.signal}`,
+      ]
     case 'lost':
     case 'not started':
       return ['failed', result.error]
     case 'never started':
       return ['cancelled', 'execution cancelled']
+  }
+}
+
+function outOfMemoryError(who: OutOfMemory, memoryMb: number): string {
+  switch (who) {
+    case 'own limit':
+      return `out of memory: exceeded ${memoryMb} MB`
+    case 'limit above':
+      return "out of memory: killed by a limit on a cgroup above, not by the function's own"
+    case 'node':
+      return "out of memory: killed because the node ran out, not by the function's own limit"
   }
 }

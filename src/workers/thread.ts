@@ -5,14 +5,14 @@ import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { WriteQueue } from '../store/write-queue.js'
-import { type FromThread, RUN_DIR, type ThreadHello, type ToThread, type WorkerSetup, WRITES_DIR } from './messages.js'
+import { type FromThread, type ThreadHello, type ToThread, type WorkerSetup, WRITES_DIR } from './messages.js'
 
 /** What all executions of one worker thread share. */
 
 export const setup = workerData as WorkerSetup
 export const log = createLog(setup.logLevel, { worker: threadId })
 export const store = openStore(setup.store)
-export const starter = platform.createStarter({ kind: 'child_process', scratchDir: join(setup.stateDir, RUN_DIR) })
+export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 export const queue = new WriteQueue({
   store,

@@ -9,6 +9,7 @@ const CASES: readonly [error: string, code: number, silent: boolean][] = [
   ['execution timed out after 5s', 124, false],
   ['execution cancelled', 130, false],
   ['killed by SIGKILL', 137, false],
+  ['out of memory: exceeded 64 MB', 137, false],
   ['killed by SIGSEGV', 139, false],
   ['function not found', 125, false],
   ['function f at capacity', 125, false],

@@ -6,6 +6,7 @@ import { before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { makeTempDir } from '../support/agent.js'
 
+const isLinux = process.platform === 'linux'
 const SETUP = fileURLToPath(new URL('../../../scripts/setup.mjs', import.meta.url))
 
 /** Stands in for the compiler: copies each source to dist/, and fails where one says so. */
@@ -37,6 +38,8 @@ before(() => {
     'proto/a.proto': '',
     'src/a.ts': 'export const a = 1\n',
     'src/b.ts': 'export const b = 1\n',
+    'src/os/linux/launcher.h': '#define CODE 0\n',
+    'src/os/linux/launcher.c': '#include "launcher.h"\nint main(void) { return CODE; }\n',
     'test/good.test.ts': "import { test } from 'node:test'\ntest('good', () => {})\n",
     'test/bad.test.ts': "import { test } from 'node:test'\ntest('bad', () => { throw new Error('as meant') })\n",
   }
@@ -55,11 +58,15 @@ beforeEach(() => {
 })
 
 function setup(...args: string[]) {
+  return setupWith({}, ...args)
+}
+
+function setupWith(variables: NodeJS.ProcessEnv, ...args: string[]) {
   // The runner would report to this one, not to its own output.
   const { NODE_TEST_CONTEXT: _context, CI: _ci, ...env } = process.env
   const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], {
     cwd: project,
-    env,
+    env: { ...env, ...variables },
     encoding: 'utf8',
   })
   return {
@@ -75,7 +82,7 @@ test('the first build installs, generates and compiles; the second does nothing'
   assert.equal(first.status, 0, first.stderr)
   assert.deepEqual(
     first.lines.map((line) => line.split(' ')[0]),
-    ['installing', 'generating', 'compiling'],
+    ['installing', 'generating', 'compiling', ...(isLinux ? ['compiling'] : [])],
   )
   assert.ok(existsSync(join(project, 'dist/src/a.js')))
   const second = setup('build')
@@ -91,6 +98,32 @@ test('a change does again only what depends on it', () => {
   assert.deepEqual(setup('build').lines, ['generating the types of proto/*.proto'])
   rmSync(join(project, 'node_modules'), { recursive: true })
   assert.deepEqual(setup('build').lines, ['installing the packages of package-lock.json'])
+})
+
+test('the launcher is compiled when its sources change', { skip: !isLinux }, () => {
+  const launcher = join(project, 'dist/src/os/linux/launcher')
+  assert.equal(setup('build').status, 0)
+  assert.equal(spawnSync(launcher).status, 0)
+  writeFileSync(join(project, 'src/os/linux/launcher.h'), '#define CODE 7\n')
+  assert.deepEqual(setup('build').lines, ['compiling dist/src/os/linux/launcher'])
+  assert.equal(spawnSync(launcher).status, 7)
+  writeFileSync(join(project, 'src/a.ts'), 'export const a = 2\n')
+  assert.deepEqual(setup('build').lines, ['compiling 4 files to dist/'])
+  assert.equal(spawnSync(launcher).status, 7)
+})
+
+test('a warning of the C compiler is an error', { skip: !isLinux }, () => {
+  writeFileSync(join(project, 'src/os/linux/launcher.c'), 'int main(int unused) { return 0; }\n')
+  const { status, stderr } = setup('build')
+  assert.notEqual(status, 0)
+  assert.match(stderr, /unused/)
+})
+
+test('without a C compiler the rest is built, and one line says what is missing', { skip: !isLinux }, () => {
+  const { status, stdout } = setupWith({ CC: '/nowhere/cc' }, 'build')
+  assert.equal(status, 0)
+  assert.match(stdout, /^no C compiler \(\/nowhere\/cc\): the launcher is not built.*$/m)
+  assert.ok(existsSync(join(project, 'dist/src/a.js')))
 })
 
 test('what came from a deleted source is removed', () => {

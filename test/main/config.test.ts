@@ -66,6 +66,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     stateDir: '/var/lib/flux-agent',
     archive: { maxEntries: 100000, maxBytes: 4294967296, maxRatio: 200 },
     workers: Math.min(64, availableParallelism()),
+    isolation: { required: false, noNewPrivileges: true, maxProcesses: 4096 },
     logLevel: 'info',
   })
 })

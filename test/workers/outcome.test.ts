@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { OutOfMemory } from '../../src/os/platform.js'
 import type { EndCause } from '../../src/workers/messages.js'
 import { endedRecord, type ProcessResult } from '../../src/workers/outcome.js'
 import { running } from '../store/records.js'
@@ -7,8 +8,10 @@ import { running } from '../store/records.js'
 const exited = (code: number): ProcessResult => ({ kind: 'exited', code, durationMs: 12.6 })
 const killed: ProcessResult = { kind: 'killed', signal: 'SIGKILL', durationMs: 12.6 }
 
+const BOUNDS = { timeoutSeconds: 3, limits: { memoryMb: 64, cpuMillicores: 0 } }
+
 function verdict(result: ProcessResult, cause?: EndCause) {
-  const { status, error } = endedRecord(running('x'), result, cause, 3, 0)
+  const { status, error } = endedRecord(running('x'), result, cause, BOUNDS, 0)
   return [status, error]
 }
 
@@ -33,7 +36,7 @@ describe('endedRecord', () => {
   })
 
   it('ends the record that was begun and keeps what that said', () => {
-    const { status_at, ...record } = endedRecord(running('x'), exited(7), undefined, 0, 99)
+    const { status_at, ...record } = endedRecord(running('x'), exited(7), undefined, BOUNDS, 99)
     assert.deepEqual(record, {
       ...running('x'),
       status: 'failed',
@@ -46,14 +49,41 @@ describe('endedRecord', () => {
   })
 
   it('leaves out a duration of 0, an empty error and what did not happen', () => {
-    const record = endedRecord(running('x'), { kind: 'exited', code: 0, durationMs: 0.2 }, undefined, 0, 0)
+    const record = endedRecord(running('x'), { kind: 'exited', code: 0, durationMs: 0.2 }, undefined, BOUNDS, 0)
     assert.deepEqual(
       ['duration_ms', 'error', 'signal'].filter((key) => key in record),
       [],
     )
   })
 
+  it('tells who ran out of memory, and says nothing of memory where nobody did', () => {
+    const verdictOf = (outOfMemory: OutOfMemory) => verdict({ ...killed, outOfMemory })
+    assert.deepEqual(verdictOf('own limit'), ['failed', 'out of memory: exceeded 64 MB'])
+    assert.match(String(verdictOf('limit above')[1]), /^out of memory: killed by a limit on a cgroup above/)
+    assert.match(String(verdictOf('node')[1]), /^out of memory: killed because the node ran out/)
+    assert.deepEqual(verdict(killed), ['failed', 'killed by SIGKILL'])
+    assert.deepEqual(verdict(exited(137)), ['failed', 'exit code 137'])
+    assert.deepEqual(verdict({ ...killed, outOfMemory: 'own limit' }, 'cancelled'), [
+      'cancelled',
+      'execution cancelled',
+    ])
+    assert.equal(endedRecord(running('x'), { ...killed, outOfMemory: 'node' }, undefined, BOUNDS, 0).oom_killed, true)
+    assert.equal('oom_killed' in endedRecord(running('x'), killed, undefined, BOUNDS, 0), false)
+  })
+
+  it('tells what was used, where that is known', () => {
+    const use = { cpuMs: 12, maxRssKb: 3_400 }
+    const { cpu_ms, max_rss_kb } = endedRecord(running('x'), { ...exited(0), use }, undefined, BOUNDS, 0)
+    assert.deepEqual([cpu_ms, max_rss_kb], [12, 3_400])
+    assert.equal('cpu_ms' in endedRecord(running('x'), exited(0), undefined, BOUNDS, 0), false)
+  })
+
+  it('tells an execution that was lost with what supervised it', () => {
+    const lost: ProcessResult = { kind: 'lost', error: 'the launcher has died (SIGKILL)', durationMs: 1 }
+    assert.deepEqual(verdict(lost), ['failed', 'the launcher has died (SIGKILL)'])
+  })
+
   it('tells the signal', () => {
-    assert.equal(endedRecord(running('x'), killed, 'cancelled', 0, 0).signal, 'SIGKILL')
+    assert.equal(endedRecord(running('x'), killed, 'cancelled', BOUNDS, 0).signal, 'SIGKILL')
   })
 })

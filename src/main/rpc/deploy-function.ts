@@ -1,6 +1,7 @@
 import type { DeploymentAck } from '../../generated/flux/DeploymentAck.js'
 import type { DeploymentPackage__Output } from '../../generated/flux/DeploymentPackage.js'
 import type { Deployer } from '../deployer.js'
+import { limitProblem } from '../limits.js'
 import { validateFunction } from '../validation.js'
 import { type Registry, register } from './register-function.js'
 
@@ -18,6 +19,8 @@ export async function deployFunction(
   if (brought && brought.value.name !== name) {
     return refused(`function_name ${JSON.stringify(name)} and config.name ${JSON.stringify(brought.value.name)} differ`)
   }
+  const unmet = brought && limitProblem(registry.limits, brought.value)
+  if (unmet) return refused(unmet)
   const settings = brought?.value ?? registry.functions.settings(name)
   if (!settings) return refused('function not registered')
 

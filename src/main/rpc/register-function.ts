@@ -4,6 +4,7 @@ import type { FunctionSettings } from '../../store/function.js'
 import { type Store, StoreUnavailable } from '../../store/store.js'
 import type { AdmissionControl } from '../admission.js'
 import type { Functions } from '../functions.js'
+import { type LimitPolicy, limitProblem } from '../limits.js'
 import { validateFunction } from '../validation.js'
 
 /** What a registration changes. */
@@ -11,13 +12,14 @@ export interface Registry {
   readonly store: Store
   readonly functions: Functions
   readonly admission: AdmissionControl
+  readonly limits: LimitPolicy
 }
 
 /** An ack means that the settings are stored; they count for the executions that come. */
 export async function registerFunction(registry: Registry, config: FunctionConfig__Output): Promise<FunctionAck> {
   const checked = validateFunction(config)
   if (!checked.ok) return { success: false, message: checked.message }
-  const problem = await register(registry, checked.value)
+  const problem = limitProblem(registry.limits, checked.value) ?? (await register(registry, checked.value))
   return problem ? { success: false, message: problem } : { success: true, message: 'function registered' }
 }
 

@@ -298,7 +298,7 @@ static bool reusable(const struct cgroup *group)
 	 * into one for an older one that forks, unless its parent's cgroup has been killed as often ("fix race between fork
 	 * and cgroup.kill").
 	 */
-	if (group->killed || spares >= SPARE_MAX || cgroup_populated(group))
+	if (group->killed || spares >= SPARE_MAX)
 		return false;
 	if (group->memory_events < 0)
 		return true;

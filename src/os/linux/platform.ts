@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
+import { inspectIsolation, isolate, release } from './isolation.js'
 import { LauncherStarter } from './launcher.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
@@ -11,6 +12,9 @@ import { procUsage } from './usage.js'
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 export const linux: Platform = {
+  isolate,
+  inspectIsolation,
+  release,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },

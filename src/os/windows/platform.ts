@@ -3,7 +3,13 @@ import { pidUsage } from '../pidusage.js'
 import type { Platform } from '../platform.js'
 import { ChildProcessStarter, killGroup } from './process-starter.js'
 
+const NO_LIMITS = 'Windows has no limits that the agent could set'
+const UNKEPT = { memory: NO_LIMITS, cpu: NO_LIMITS, processes: NO_LIMITS }
+
 export const windows: Platform = {
+  isolate: async ({ scratchDir }) => ({ starter: { kind: 'child_process', scratchDir }, unkept: UNKEPT }),
+  inspectIsolation: () => ({ unkept: UNKEPT }),
+  release: () => {},
   createStarter: () => new ChildProcessStarter(),
   killGroup,
   processBirth(pid) {

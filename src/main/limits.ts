@@ -1,0 +1,35 @@
+import type { Isolation } from '../os/platform.js'
+import type { FunctionSettings } from '../store/function.js'
+
+/** What happens to functions with limits that this node cannot keep. */
+export interface LimitPolicy {
+  /** Whether they are refused, rather than run without. */
+  readonly required: boolean
+  readonly unkept: Isolation['unkept']
+}
+
+/** Why a function cannot be taken on, for the sake of its limits; undefined where it can. */
+export function limitProblem({ required, unkept }: LimitPolicy, settings: FunctionSettings): string | undefined {
+  if (!required) return undefined
+  const { name, memoryMb, cpuMillicores } = settings
+  const asked = [
+    { key: 'memory_mb', value: memoryMb, reason: unkept.memory },
+    { key: 'cpu_millicores', value: cpuMillicores, reason: unkept.cpu },
+  ]
+  const missed = asked.find(({ value, reason }) => value > 0 && reason !== undefined)
+  return (
+    missed &&
+    `function ${name} not registered: ${missed.key} ${missed.value} cannot be kept on this node (${missed.reason}), ` +
+      `and its configuration says isolation: required; allowed: ${missed.key} 0, or isolation: best_effort`
+  )
+}
+
+/** What the log says at the start of limits that are not kept: a line for each reason. */
+export function unkeptLimits({ memory, cpu, processes }: Isolation['unkept']): string[] {
+  const byReason = new Map<string, string[]>()
+  const limits = { memory_mb: memory, cpu_millicores: cpu, max_processes: processes }
+  for (const [key, reason] of Object.entries(limits)) {
+    if (reason) byReason.set(reason, [...(byReason.get(reason) ?? []), key])
+  }
+  return [...byReason].map(([reason, keys]) => `not kept on this node: ${keys.join(', ')} (${reason})`)
+}

@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { CgroupController, CgroupParent } from '../platform.js'
+import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
+
+const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
+const USUAL_MOUNT = '/sys/fs/cgroup'
+/** The agent's own leaf: a cgroup that lets others be limited below it may hold no process itself (cgroups(7)). */
+const LEAF = 'agent'
+const EXECUTIONS = 'executions'
+/** Where the agent may not use its own cgroup; the control plane knows this name. */
+const SHARED = 'flux'
+
+/** Where cgroups of executions can be made. */
+export type CgroupPlace =
+  /** Below the agent's own cgroup, in which it is alone. */
+  | { readonly kind: 'own'; readonly dir: string }
+  /** Below the root of the hierarchy, beside those of other agents. */
+  | { readonly kind: 'shared'; readonly dir: string }
+  | { readonly kind: 'none'; readonly reason: string }
+
+/** Looks for the place and changes nothing. */
+export function findCgroupPlace(): CgroupPlace {
+  const mounts = cgroupMounts()
+  if (mounts.length === 0) return { kind: 'none', reason: 'no cgroup2 file system is mounted' }
+  for (const mount of mounts) {
+    const own = ownCgroup(mount)
+    if (own && isWritable(own)) return { kind: 'own', dir: own }
+    if (isWritable(mount.dir)) return { kind: 'shared', dir: mount.dir }
+  }
+  const [{ dir }] = mounts as [Mount]
+  return { kind: 'none', reason: `${dir} cannot be written: run the agent as root, or give its unit Delegate=yes` }
+}
+
+/** What could be limited there. */
+export function availableControllers({ dir }: { readonly dir: string }): CgroupController[] {
+  const names = readOr(join(dir, 'cgroup.controllers'), '').trim().split(' ')
+  return CONTROLLERS.filter((controller) => names.includes(controller))
+}
+
+/**
+ * Makes a folder for the cgroups of this agent's executions, which `stateDir` tells from other agents', and kills and
+ * removes what a crash has left in it. Moves the agent into a leaf where that is needed. Main thread, before the first
+ * launcher. Throws the system's error.
+ */
+export async function openCgroups(
+  place: CgroupPlace & { readonly dir: string },
+  stateDir: string,
+): Promise<CgroupParent> {
+  const path = place.kind === 'own' ? [EXECUTIONS] : [SHARED, nameOf(stateDir)]
+  if (place.kind === 'own') moveIntoLeaf(place.dir)
+  let { dir } = place
+  let controllers = enableControllers(dir, availableControllers(place))
+  for (const name of path) {
+    dir = join(dir, name)
+    mkdirSync(dir, { recursive: true })
+    controllers = enableControllers(dir, controllers)
+  }
+  for (const left of childrenOf(dir)) {
+    killCgroup(join(dir, left))
+    await emptied(join(dir, left))
+    removeTree(join(dir, left))
+  }
+  return { dir, controllers }
+}
+
+/** Removes the folder, which must be empty of processes. */
+export function closeCgroups({ dir }: CgroupParent): void {
+  removeTree(dir)
+  if (basename(dirname(dir)) !== SHARED) return
+  try {
+    rmdirSync(dirname(dir))
+  } catch {
+    // Another agent uses it.
+  }
+}
+
+interface Mount {
+  readonly dir: string
+  /** The cgroup that is mounted there. */
+  readonly root: string
+}
+
+/** The usual one first (proc(5), /proc/PID/mountinfo). */
+function cgroupMounts(): Mount[] {
+  const lines = readOr('/proc/self/mountinfo', '').split('\n')
+  const mounts = lines.filter((line) => line.includes(' - cgroup2 ')).map((line) => line.split(' '))
+  return mounts
+    .flatMap(([, , , root, dir]) => (root && dir ? [{ root, dir }] : []))
+    .sort((a, b) => Number(b.dir === USUAL_MOUNT) - Number(a.dir === USUAL_MOUNT))
+}
+
+/** The agent's own cgroup, where it is alone in it and it is not the root of the hierarchy. */
+function ownCgroup({ dir, root }: Mount): string | undefined {
+  const [, path] = /^0::(.*)$/m.exec(readOr('/proc/self/cgroup', '')) ?? []
+  if (path === undefined || !`${path}/`.startsWith(root === '/' ? '/' : `${root}/`)) return undefined
+  const current = join(dir, root === '/' ? path : path.slice(root.length))
+  // The leaf of an agent that has become this one, or has started it.
+  if (basename(current) === LEAF && existsSync(join(dirname(current), EXECUTIONS))) return dirname(current)
+  if (!existsSync(join(current, 'cgroup.type'))) return undefined
+  return readOr(join(current, 'cgroup.procs'), '').trim() === String(process.pid) ? current : undefined
+}
+
+function moveIntoLeaf(own: string): void {
+  mkdirSync(join(own, LEAF), { recursive: true })
+  writeFileSync(join(own, LEAF, 'cgroup.procs'), String(process.pid))
+}
+
+/** The same for every start of one agent, and no other agent's. */
+function nameOf(stateDir: string): string {
+  return createHash('sha256').update(realpathSync(stateDir)).digest('hex').slice(0, 12)
+}
+
+function isWritable(dir: string): boolean {
+  try {
+    accessSync(dir, constants.W_OK)
+    accessSync(join(dir, 'cgroup.procs'), constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function readOr(file: string, otherwise: string): string {
+  try {
+    return readFileSync(file, 'latin1')
+  } catch {
+    return otherwise
+  }
+}
