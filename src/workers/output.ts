@@ -95,7 +95,7 @@ export class Output {
       open.used += bytes.copy(open.buffer, open.used)
     } else {
       this.seal()
-      this.open = { offset: this.length, buffer: bytes, used: bytes.length }
+      this.open = { offset: this.length, buffer: ofItsOwn(bytes), used: bytes.length }
       this.opened()
     }
     this.wake()
@@ -118,6 +118,14 @@ export class Output {
     }
     return low
   }
+}
+
+/** A small part of what was read would keep all of that in memory, for as long as the execution runs. */
+function ofItsOwn(bytes: Buffer): Buffer {
+  if (bytes.length >= bytes.buffer.byteLength / 2) return bytes
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
 }
 
 /** All of an output, in memory of its own, which may be transferred. */

@@ -85,6 +85,15 @@ describe('Output', () => {
     assertSame(Buffer.concat(sealedBlocks.map((block) => block.bytes)), bytes)
   })
 
+  it('does not keep a large read in memory for a small part of it', async () => {
+    const output = new Output(MAX)
+    const read = Buffer.alloc(65_536, 'x')
+    output.push(read.subarray(100, 110))
+    const kept = await output.read(0)
+    assert.equal(kept.toString(), 'xxxxxxxxxx')
+    assert.ok(kept.buffer.byteLength < 100, `${kept.buffer.byteLength} bytes are kept for 10`)
+  })
+
   it('answers empty at the end and beyond it', async () => {
     const output = new Output(MAX)
     output.push(Buffer.from('abc'))
