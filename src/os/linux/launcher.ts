@@ -60,16 +60,28 @@ export class LauncherStarter implements ProcessStarter {
       const id = ++this.lastId
       const frame = startFrame(id, request, this.confinement, CREDIT_BYTES)
       if (!frame) return this.explain('exec', 'E2BIG', request, reject)
+      const launcher = this.living(reject)
+      if (!launcher) return
       const abort = () => this.kill(id)
       request.signal?.addEventListener('abort', abort)
       this.tracked.set(id, { kind: 'starting', request, listener, resolve, reject, abort })
-      this.launcher ??= this.launch()
-      this.launcher.send(frame)
+      launcher.send(frame)
     })
   }
 
   async close(): Promise<void> {
     await this.launcher?.close()
+  }
+
+  /** The launcher, a new one where it has died. */
+  private living(reject: (failure: StartFailure) => void): LauncherProcess | undefined {
+    try {
+      this.launcher ??= this.launch()
+    } catch (error) {
+      const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException
+      reject(new StartFailure(code, `no new launcher can be started: ${message} (${code})`))
+    }
+    return this.launcher
   }
 
   private launch(): LauncherProcess {
