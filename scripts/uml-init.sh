@@ -1,0 +1,39 @@
+#!/bin/busybox sh
+# The first process of the guest kernel of uml.mjs. Its root is the host's, read-only; GUEST_DIR is a folder on the host.
+# busybox, because the host may have no insmod.
+set -e
+trap 'busybox poweroff -f' EXIT
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+busybox mount -t proc proc /proc
+# The console would end lines by CR LF.
+busybox stty -onlcr
+busybox hostname -F /etc/hostname
+busybox ip link set lo up
+busybox insmod "/usr/lib/uml/modules/$(busybox uname -r)/kernel/fs/overlayfs/overlay.ko"
+
+# /mnt stays outside of the new root: the guest's only way to write to the host is not seen there.
+busybox mount -t tmpfs tmpfs /mnt
+cd /mnt
+busybox mkdir upper work root host
+busybox mount -t hostfs -o "$GUEST_DIR" host host
+busybox mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+
+cd root
+busybox mount -t proc proc proc
+busybox mount -t sysfs sysfs sys
+busybox mount -t cgroup2 cgroup2 sys/fs/cgroup
+echo '+memory +cpu +pids' >sys/fs/cgroup/cgroup.subtree_control
+busybox mount -t tmpfs -o mode=755 tmpfs run
+busybox mount -t devtmpfs devtmpfs dev
+busybox ln -s /proc/self/fd dev/fd
+for link in 0:stdin 1:stdout 2:stderr; do busybox ln -s "/proc/self/fd/${link%:*}" "dev/${link#*:}"; done
+busybox mkdir dev/pts dev/shm
+busybox mount -t devpts -o mode=620,ptmxmode=666 devpts dev/pts
+busybox mount -t tmpfs -o mode=1777 tmpfs dev/shm
+
+result=0
+busybox chroot . /bin/sh "$GUEST_DIR/command" </dev/null || result=$?
+echo "$result" >/mnt/host/result
+# Not even that the kernel is halted.
+echo 0 >/proc/sys/kernel/printk
