@@ -87,10 +87,13 @@ function test(args) {
   const all = files('dist/test', '.test.js')
   const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
   if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
-  needRedis()
-  let code = runTests(process.execPath, chosen, options)
+  if (!has('redis-server')) console.log('redis-server is not installed: the tests that need it are skipped')
+  const inGuest = chosen.filter((file) => file.startsWith(join('dist', 'test', 'kernel')))
+  const ordinary = chosen.filter((file) => !inGuest.includes(file))
+  let code = runTests(process.execPath, ordinary, options)
+  code = runInGuest(inGuest, options) || code
   // Thousands of executions once are enough.
-  const endToEnd = chosen.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
+  const endToEnd = ordinary.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
   if (inCi && endToEnd.length > 0) {
     console.log(`end-to-end tests once more, on Node ${NODE_26}`)
     code = runTests(installNode26(), endToEnd, options) || code
@@ -99,13 +102,20 @@ function test(args) {
 }
 
 function runTests(node, testFiles, options) {
-  const code = runAtOnce(
-    2,
-    node,
-    testFiles.filter((file) => !measures(file)),
-    options,
-  )
-  return runAtOnce(1, node, testFiles.filter(measures), options) || code
+  const others = testFiles.filter((file) => !measures(file))
+  const code = runAtOnce(2, [node], others, options)
+  return runAtOnce(1, [node], testFiles.filter(measures), options) || code
+}
+
+/** One boot for all of them. */
+function runInGuest(testFiles, options) {
+  if (testFiles.length === 0) return 0
+  if (has('linux.uml', 'user-mode-linux') && has('busybox')) {
+    // The guest has a limit, too, which names no test.
+    return runAtOnce(1, [process.execPath, 'scripts/uml.mjs'], testFiles, ['--test-timeout=300000', ...options])
+  }
+  console.log(`skipped, because linux.uml or busybox is not installed: ${testFiles.join(' ')}`)
+  return 0
 }
 
 // Latencies under load, and thousands of executions: they want the machine for themselves.
@@ -113,24 +123,25 @@ function measures(file) {
   return /e2e.(load|soak)\.test/.test(file)
 }
 
-function runAtOnce(concurrency, node, testFiles, options) {
+function runAtOnce(concurrency, [program, ...first], testFiles, options) {
   if (testFiles.length === 0) return 0
   const flags = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
   // An answer that never comes is a failure, too.
   flags.push('--test-timeout=900000', ...options)
-  return spawnSync(node, [...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
+  return spawnSync(program, [...first, ...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
 }
 
-function needRedis() {
-  if (spawnSync('redis-server', ['--version']).status === 0) return
-  const installed = isRoot && process.platform === 'linux' && existsSync('/usr/bin/apt-get') && installRedis()
-  if (installed) return
-  if (inCi) fail('redis-server is missing and could not be installed')
-  console.log('redis-server is not installed: the tests that need it are skipped')
+/** Whether a program is there; as root on Debian it is installed where it is not. */
+function has(program, debianPackage = program) {
+  const isThere = (name) => spawnSync(name, ['--version']).error === undefined
+  if (isThere(program)) return true
+  if (isRoot && isThere('apt-get') && installByApt(debianPackage)) return true
+  if (inCi) fail(`${program} is missing and could not be installed`)
+  return false
 }
 
-function installRedis() {
-  console.log('installing redis-server')
+function installByApt(debianPackage) {
+  console.log(`installing ${debianPackage}`)
   // The documented way to keep Debian's packages from starting their services.
   const policy = '/usr/sbin/policy-rc.d'
   const ours = !existsSync(policy)
@@ -141,7 +152,7 @@ function installRedis() {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     }).status === 0
   try {
-    const install = () => apt('install', '-y', '--no-install-recommends', 'redis-server')
+    const install = () => apt('install', '-y', '--no-install-recommends', debianPackage)
     return install() || (apt('update') && install())
   } finally {
     if (ours) rmSync(policy)

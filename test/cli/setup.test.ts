@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { makeTempDir } from '../support/agent.js'
 
 const isLinux = process.platform === 'linux'
-const SETUP = fileURLToPath(new URL('../../../scripts/setup.mjs', import.meta.url))
+const noGuest = ['linux.uml', 'busybox'].some((program) => spawnSync(program, ['--version']).error)
+const SCRIPTS = fileURLToPath(new URL('../../../scripts', import.meta.url))
 
 /** Stands in for the compiler: copies each source to dist/, and fails where one says so. */
 const TSC = `
@@ -47,7 +48,7 @@ before(() => {
     mkdirSync(dirname(join(template, path)), { recursive: true })
     writeFileSync(join(template, path), content)
   }
-  cpSync(SETUP, join(template, 'scripts', 'setup.mjs'))
+  cpSync(SCRIPTS, join(template, 'scripts'), { recursive: true })
   const flags = ['--package-lock-only', '--offline', '--no-audit', '--no-fund']
   execFileSync('npm', ['install', ...flags], { cwd: template, stdio: 'pipe' })
 })
@@ -163,4 +164,26 @@ test('a filter that chooses nothing fails', () => {
   const { status, stderr } = setup('test', 'nowhere')
   assert.equal(status, 1)
   assert.equal(stderr, "no test file's path has nowhere in it\n")
+})
+
+test('what is in test/kernel runs in a guest kernel, which writes nothing here', { skip: noGuest }, () => {
+  mkdirSync(join(project, 'test/kernel'))
+  const inside = "if (process.env.FLUX_KERNEL !== 'uml') throw new Error('outside')"
+  const written = "fs.writeFileSync('written', '')"
+  writeFileSync(join(project, 'test/kernel/inside.test.ts'), `import fs from 'node:fs'\n${inside}\n${written}\n`)
+  writeFileSync(join(project, 'test/kernel/wrong.test.ts'), "throw new Error('as meant')\n")
+  const { status, stdout, stderr } = setup('test', 'kernel')
+  assert.equal(status, 1, stderr)
+  assert.match(stdout, /✔ .*inside\.test\.js/)
+  assert.match(stdout, /✖ .*wrong\.test\.js/)
+  assert.ok(!existsSync(join(project, 'written')))
+})
+
+test('without that kernel one line names what is skipped', { skip: !isLinux }, () => {
+  mkdirSync(join(project, 'test/kernel'))
+  writeFileSync(join(project, 'test/kernel/a.test.ts'), "throw new Error('not to be run')\n")
+  setup('build')
+  const { status, stdout } = setupWith({ PATH: '/nowhere' }, 'test', 'kernel')
+  assert.equal(status, 0)
+  assert.match(stdout, /^skipped, .* not installed: dist\/test\/kernel\/a\.test\.js$/m)
 })
