@@ -25,6 +25,8 @@ export interface TestAgentOptions {
   readonly env?: NodeJS.ProcessEnv
   /** The folder of an earlier agent, to start again on its state. */
   readonly dir?: string
+  /** A command that becomes the agent: what it executes in its own place is given as arguments. */
+  readonly through?: readonly [string, ...string[]]
 }
 
 /** A real agent in a process of its own. It and its folder are gone at the latest when the test process is. */
@@ -58,7 +60,9 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(config, null, 2))
-  const agent = spawn(process.execPath, ['--enable-source-maps', CLI, 'start', '--config', configFile], {
+  const start = [process.execPath, '--enable-source-maps', CLI, 'start', '--config', configFile] as const
+  const [program, ...args] = [...(options.through ?? []), ...start] as [string, ...string[]]
+  const agent = spawn(program, args, {
     cwd: dir,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -38,6 +38,7 @@ struct cgroup {
 	uint64_t peak;
 	uint64_t ooms;
 	uint64_t oom_kills;
+	uint64_t ooms_above;
 	struct cgroup *next;
 };
 
@@ -45,8 +46,9 @@ static int base = -1;
 static uint32_t made;
 static struct cgroup *spare;
 static unsigned spares;
-/* How often each cgroup from the base up has met its own limit, as far as it has been seen. */
+/* How often each cgroup from the base up has met its own limit, and all of them together, as far as it has been seen. */
 static uint64_t ancestor_ooms[ANCESTORS_MAX];
+static uint64_t ooms_above;
 
 static bool write_file(int folder, const char *name, const char *text)
 {
@@ -88,11 +90,10 @@ static uint64_t number_in(int fd)
 	return strtoull(text, NULL, 10);
 }
 
-/* Whether a cgroup from the base up has met its own limit since this was asked last; the node's root has none. */
-static bool limit_above_met(void)
+/* Looks how often cgroups from the base up have met their own limits; the node's root has none. */
+static void see_ooms_above(void)
 {
 	char path[3 * ANCESTORS_MAX + sizeof "memory.events.local"] = "";
-	bool met = false;
 	for (int level = 0; level < ANCESTORS_MAX; level++) {
 		char name[sizeof path];
 		snprintf(name, sizeof name, "%smemory.events.local", path);
@@ -101,11 +102,10 @@ static bool limit_above_met(void)
 			break;
 		uint64_t ooms = counter(fd, "oom");
 		close(fd);
-		met = met || ooms > ancestor_ooms[level];
+		ooms_above += ooms - ancestor_ooms[level];
 		ancestor_ooms[level] = ooms;
 		strcat(path, "../");
 	}
-	return met;
 }
 
 bool cgroups_open(const char *path)
@@ -119,7 +119,7 @@ bool cgroups_open(const char *path)
 		errno = ENOTSUP;
 		return false;
 	}
-	limit_above_met();
+	see_ooms_above();
 	return true;
 }
 
@@ -227,6 +227,7 @@ struct cgroup *cgroup_take(const struct start_request *limits)
 		errno = error;
 		return NULL;
 	}
+	group->ooms_above = ooms_above;
 	/* Before Linux 6.12 a peak cannot be reset. */
 	group->peak_resets = group->peak_resets && write(group->memory_peak, "reset", 5) == 5;
 	return group;
@@ -282,10 +283,10 @@ void cgroup_measure(struct cgroup *group, struct ended_event *event)
 	uint64_t oom_kills = counter(group->memory_events, "oom_kill");
 	/* The whole group dies of it, its leader included: what else ended the leader was there first. */
 	if (oom_kills > group->oom_kills && event->signal == SIGKILL) {
-		if (ooms > group->ooms)
-			event->oom = OOM_OWN_LIMIT;
-		else
-			event->oom = limit_above_met() ? OOM_LIMIT_ABOVE : OOM_NODE;
+		see_ooms_above();
+		/* Since it was taken, not since the last look: that may have been for another one, killed at the same time. */
+		bool above = ooms_above > group->ooms_above;
+		event->oom = ooms > group->ooms ? OOM_OWN_LIMIT : above ? OOM_LIMIT_ABOVE : OOM_NODE;
 	}
 	group->ooms = ooms;
 	group->oom_kills = oom_kills;
