@@ -8,6 +8,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 busybox mount -t proc proc /proc
 # The console would end lines by CR LF.
 busybox stty -onlcr
+# systemd's default; the kernel's own is too low for thousands of executions.
+ulimit -Hn 524288
 busybox hostname -F /etc/hostname
 busybox ip link set lo up
 busybox insmod "/usr/lib/uml/modules/$(busybox uname -r)/kernel/fs/overlayfs/overlay.ko"
