@@ -11,6 +11,7 @@ import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
 import { RUN_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
+import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
 import type { AgentConfig } from './config.js'
 import { Deployer } from './deployer.js'
@@ -22,7 +23,9 @@ import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
 import { Handlers } from './rpc/handler.js'
+import { exposedSecrets } from './secrets.js'
 import { createServer, listen, shutdown } from './server.js'
+import { StartRefused } from './start-refused.js'
 import { serverCredentials } from './tls.js'
 
 const STORE_RETRY_MS = 500
@@ -30,12 +33,6 @@ const STORE_NEWS_MS = 5_000
 const PURGE_MS = 60_000
 /** How long a stop waits for the store to take the last records before they are kept on disk for the next start. */
 const SETTLE_LIMIT_MS = 3_000
-
-/** The agent does not start with this configuration on this machine; the message says what mends it. */
-export class StartRefused extends Error {
-  override readonly name = 'StartRefused'
-  readonly code = 'START_REFUSED'
-}
 
 export interface RunningAgent {
   /** The one it listens on. */
@@ -50,12 +47,13 @@ export interface RunningAgent {
 /** Starts the agent; resolves once it serves. Waits for its store for as long as that takes. */
 export async function startAgent(config: AgentConfig, log: Log): Promise<RunningAgent> {
   const runAs = resolveRunAs(config, log)
-  const appsDir = config.appsDir ?? join(runAs?.home ?? config.stateDir, 'apps')
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
   const scratchDir = join(config.stateDir, RUN_DIR)
   rmSync(scratchDir, { recursive: true, force: true })
   // Before anything is started, since wrong files end the start.
+  const appsDir = openAppsFolder(config, runAs, log)
+  for (const { path, mend } of exposedSecrets(config, runAs)) log.warn(`functions can read ${path}: ${mend}`)
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
 
   const { required, ...confinement } = config.isolation

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { onExit } from './on-exit.js'
 
 /** Why tests that need a user of their own are skipped; undefined where one can be made. */
@@ -24,7 +25,9 @@ export function createUser(): SystemUser {
   run('useradd', '--system', '--create-home', '--home-dir', home, '--shell', '/usr/sbin/nologin', name)
   let there = true
   const remove = () => {
-    if (there) run('userdel', '--remove', name)
+    if (there) run('userdel', name)
+    // An agent has made it root's, and userdel removes no folder of another's.
+    rmSync(home, { recursive: true, force: true })
     there = false
   }
   onExit(remove)

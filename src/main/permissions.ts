@@ -1,0 +1,49 @@
+import { existsSync, lstatSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { RunAs } from '../os/platform.js'
+
+const ALL = 0o7
+const WRITE = 0o2
+const ENTER = 0o1
+const STICKY = 0o1000
+
+/** What a user may do to a file or folder by its mode: bits of read (4), write (2) and execute or enter (1). */
+export function rightsOf(user: RunAs, { uid, gid, mode }: Stats): number {
+  // An owner gives itself whatever it has not.
+  if (user.uid === 0 || user.uid === uid) return ALL
+  if (user.gid === gid || user.groups.includes(gid)) return (mode >> 3) & ALL
+  return mode & ALL
+}
+
+/** Whether a user may rename and remove what others have in this folder. */
+export function mayReplaceIn(user: RunAs, folder: Stats): boolean {
+  if (user.uid === folder.uid) return true
+  return (rightsOf(user, folder) & WRITE) !== 0 && (folder.mode & STICKY) === 0
+}
+
+/** Whether a user may enter every folder above; false where there is no such path, or where this process may not look. */
+export function mayReach(user: RunAs, path: string): boolean {
+  try {
+    return foldersAbove(realpathSync(path)).every((folder) => (rightsOf(user, statSync(folder)) & ENTER) !== 0)
+  } catch {
+    return false
+  }
+}
+
+/** The existing folders above a path: those it names and, where links lead elsewhere, those it leads to. */
+export function ancestors(path: string): string[] {
+  const named = foldersAbove(path).filter((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory())
+  return [...new Set([...named, ...foldersAbove(realPath(path))])]
+}
+
+/** Where a path leads, as far as it exists. */
+export function realPath(path: string): string {
+  const parent = dirname(resolve(path))
+  if (existsSync(path)) return realpathSync(path)
+  return parent === resolve(path) ? parent : join(realPath(parent), basename(path))
+}
+
+function foldersAbove(path: string): string[] {
+  const parent = dirname(resolve(path))
+  return parent === resolve(path) ? [] : [parent, ...foldersAbove(parent)]
+}
