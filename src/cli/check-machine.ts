@@ -1,6 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
+import { appsFolder, appsProblem, hole, replaceable } from '../main/apps-folder.js'
 import type { AgentConfig } from '../main/config.js'
 import { platform } from '../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
@@ -30,11 +31,17 @@ export function checkUser({ runAs }: AgentConfig): Finding {
   return fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')
 }
 
-/** Whether the agent can write where it keeps its state and the functions' code. */
-export function checkFolders({ stateDir, appsDir, runAs }: AgentConfig): Promise<Finding[]> {
-  const home = runAs.kind === 'user' ? platform.findUser(runAs.name)?.home : undefined
-  const folders = { state: stateDir, apps: appsDir ?? join(home ?? stateDir, 'apps') }
-  return Promise.all(Object.entries(folders).map(([subject, path]) => checkFolder(subject, path)))
+/** Whether the agent can write where it keeps its state and the functions' code, and functions cannot. */
+export async function checkFolders(config: AgentConfig): Promise<Finding[]> {
+  const runner = config.runAs.kind === 'user' ? platform.findUser(config.runAs.name) : undefined
+  const apps = appsFolder(config, runner)
+  const state = await checkFolder('state', config.stateDir)
+  if (!runner || !platform.canSwitchUser()) return [state, await checkFolder('apps', apps)]
+  const problem = appsProblem(apps, runner)
+  if (problem) return [state, fail('apps', problem.message, problem.mend)]
+  // The start makes the home safe.
+  const holes = replaceable(apps, runner).filter((folder) => folder !== runner.home)
+  return [state, await checkFolder('apps', apps), ...holes.map((folder) => warn('apps', hole(apps, folder, runner)))]
 }
 
 async function checkFolder(subject: string, path: string): Promise<Finding> {

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { type LoadedConfig, loadConfig } from '../main/config.js'
 import { checkCertificates } from './check-certificates.js'
+import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
+import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 import { writeJson, writeOut } from './stdout.js'
@@ -42,7 +44,9 @@ async function examine(file: string | undefined): Promise<Finding[]> {
     ...warnings.map((warning) => warn('config', warning)),
     checkUser(config),
     ...(await checkFolders(config)),
+    ...checkIsolation(config),
     ...checkCertificates(config),
+    ...checkSecrets(config),
     await checkStore(config),
     await checkPort(config),
   ]

@@ -32,8 +32,8 @@ export function mayReach(user: RunAs, path: string): boolean {
 
 /** The existing folders above a path: those it names and, where links lead elsewhere, those it leads to. */
 export function ancestors(path: string): string[] {
-  const named = foldersAbove(path).filter((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory())
-  return [...new Set([...named, ...foldersAbove(realPath(path))])]
+  const folders = new Set([...foldersAbove(path), ...foldersAbove(realPath(path))])
+  return [...folders].filter((folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory())
 }
 
 /** Where a path leads, as far as it exists. */

@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
-import type { Finding } from '../../src/cli/finding.js'
 import { makeTempDir, startTestAgent } from '../support/agent.js'
 import {
   type Certificates,
@@ -13,6 +12,7 @@ import {
   writeAgentFiles,
 } from '../support/certificates.js'
 import { runCli } from '../support/cli.js'
+import { examine } from './examine.js'
 
 const DAY = 86_400_000
 let certificates: Certificates
@@ -20,33 +20,6 @@ let certificates: Certificates
 before(async () => {
   certificates = await makeCertificates()
 })
-
-interface Examination {
-  readonly code: number | null
-  readonly findings: readonly Finding[]
-  find(subject: string): Finding | undefined
-}
-
-/** What doctor says of a configuration that is right but for these keys. */
-async function examine(
-  keys: Record<string, unknown> = {},
-  dir = makeTempDir('flux-agent-doctor-'),
-): Promise<Examination> {
-  const config = {
-    agent_id: 'a',
-    host: '127.0.0.1',
-    port: 0,
-    redis_addr: 'embedded',
-    run_as: 'self',
-    state_dir: join(dir, 'state'),
-    ...keys,
-  }
-  const file = join(dir, 'agent.yaml')
-  writeFileSync(file, JSON.stringify(config))
-  const { code, stdout } = await runCli(['doctor', '--json', '--config', file])
-  const findings: Finding[] = JSON.parse(stdout.toString())
-  return { code, findings, find: (subject) => findings.find((finding) => finding.subject === subject) }
-}
 
 function tlsKeys(authority: Parameters<typeof writeAgentFiles>[1], identity: Parameters<typeof writeAgentFiles>[2]) {
   const { caCert, certFile, keyFile } = writeAgentFiles(makeTempDir('flux-agent-doctor-'), authority, identity)
