@@ -39,8 +39,7 @@ export async function checkFolders(config: AgentConfig): Promise<Finding[]> {
   if (!runner || !platform.canSwitchUser()) return [state, await checkFolder('apps', apps)]
   const problem = appsProblem(apps, runner)
   if (problem) return [state, fail('apps', problem.message, problem.mend)]
-  // The start makes the home safe.
-  const holes = replaceable(apps, runner).filter((folder) => folder !== runner.home)
+  const holes = replaceable(apps, runner)
   return [state, await checkFolder('apps', apps), ...holes.map((folder) => warn('apps', hole(apps, folder, runner)))]
 }
 

@@ -75,9 +75,12 @@ export function appsProblem(apps: string, runAs: RunAs): AppsProblem | undefined
   }
 }
 
-/** The existing folders above `apps` in which the runner may put something else in its place. */
+/** The existing folders above `apps` in which the runner may put something else in its place, but for a closed home. */
 export function replaceable(apps: string, runAs: RunAs): string[] {
-  return ancestors(apps).filter((folder) => mayReplaceIn(runAs, statSync(folder)))
+  return ancestors(apps).filter((folder) => {
+    const closed = isHome(folder, runAs) && isHome(dirname(apps), runAs)
+    return !closed && mayReplaceIn(runAs, statSync(folder))
+  })
 }
 
 /** What the log and doctor say of such a folder. */
