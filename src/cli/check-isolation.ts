@@ -13,17 +13,14 @@ export function checkIsolation({ isolation }: AgentConfig): Finding[] {
 
   if (cgroups) findings.push(ok('cgroups', `executions get theirs below ${cgroups}`))
 
-  const { processes, ...others } = unkept
-  // Nobody misses the limit that was switched off.
-  const missed = isolation.maxProcesses > 0 && processes !== undefined ? { ...others, processes } : others
   const kept = [
     ...(unkept.memory ? [] : ['memory_mb']),
     ...(unkept.cpu ? [] : ['cpu_millicores']),
-    ...(processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
+    ...(unkept.processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
   ]
   if (kept.length > 0) findings.push(ok('limits', `kept on this node: ${kept.join(', ')}`))
   const mend = problem ? 'see launcher' : mendOf(cgroups)
-  findings.push(...unkeptLimits(missed).map((line) => wrong('limits', line, mend)))
+  findings.push(...unkeptLimits(unkept, isolation.maxProcesses).map((line) => wrong('limits', line, mend)))
   return findings
 }
 

@@ -60,7 +60,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const isolation = await platform.isolate({ stateDir: config.stateDir, scratchDir, ...confinement })
   const limits = { required, unkept: isolation.unkept }
   if (isolation.problem) log.warn(`functions are started by child_process: ${isolation.problem}`)
-  for (const line of unkeptLimits(isolation.unkept)) log.warn(line)
+  for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
 
   const store = openStore(config.store)
   const replay = async (queues: readonly string[]) => {

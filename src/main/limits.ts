@@ -24,10 +24,10 @@ export function limitProblem({ required, unkept }: LimitPolicy, settings: Functi
   )
 }
 
-/** What the log says at the start of limits that are not kept: a line for each reason. */
-export function unkeptLimits({ memory, cpu, processes }: Isolation['unkept']): string[] {
+/** Which limits are not kept and why: a line for each reason. A limit that is switched off is not missed. */
+export function unkeptLimits({ memory, cpu, processes }: Isolation['unkept'], maxProcesses: number): string[] {
   const byReason = new Map<string, string[]>()
-  const limits = { memory_mb: memory, cpu_millicores: cpu, max_processes: processes }
+  const limits = { memory_mb: memory, cpu_millicores: cpu, max_processes: maxProcesses > 0 ? processes : undefined }
   for (const [key, reason] of Object.entries(limits)) {
     if (reason) byReason.set(reason, [...(byReason.get(reason) ?? []), key])
   }

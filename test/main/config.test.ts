@@ -156,6 +156,15 @@ const WRONG: readonly [text: string, line: string][] = [
   ['workers: 0', ': workers: "0" is not allowed; allowed: a whole number from 1 to 64'],
   ['workers: 65', ': workers: "65" is not allowed; allowed: a whole number from 1 to 64'],
   ['log_level: loud', ': log_level: "loud" is not allowed; allowed: one of trace, debug, info, warn, error'],
+  ['isolation: strict', ': isolation: "strict" is not allowed; allowed: one of best_effort, required'],
+  ['isolation: true', ': isolation: "true" is not allowed; allowed: one of best_effort, required'],
+  ['no_new_privileges: "yes"', ': no_new_privileges: "yes" is not allowed; allowed: true or false'],
+  ['max_processes: -1', ': max_processes: "-1" is not allowed; allowed: a whole number from 0 to 4194304'],
+  ['max_processes: 4194305', ': max_processes: "4194305" is not allowed; allowed: a whole number from 0 to 4194304'],
+  [
+    'max_processes: unlimited',
+    ': max_processes: "unlimited" is not allowed; allowed: a whole number from 0 to 4194304',
+  ],
   ['archive: {max_ratio: 0}', ': archive.max_ratio: "0" is not allowed; allowed: a whole number from 1 to 1000000'],
   [
     'max_output_bytes: 131071',
@@ -249,6 +258,15 @@ test('sizes are bytes or carry a unit', () => {
   assert.equal(config.maxOutputBytes, 262_144)
   assert.equal(config.backlogBytes, 2 ** 31)
   assert.equal(config.archive.maxBytes, 2 ** 23)
+})
+
+test('isolation is as strict as it is written', () => {
+  const text = 'isolation: required\nno_new_privileges: false\nmax_processes: 0'
+  const strict = { required: true, noNewPrivileges: false, maxProcesses: 0 }
+  assert.deepEqual(load(`${LOOPBACK}${text}`).config.isolation, strict)
+  const defaults = { required: false, noNewPrivileges: true, maxProcesses: 4096 }
+  assert.deepEqual(load(`${LOOPBACK}isolation: best_effort`).config.isolation, defaults)
+  assert.equal(load(`${LOOPBACK}max_processes: 4194304`).config.isolation.maxProcesses, 4_194_304)
 })
 
 test('relative folders are resolved against the file', () => {

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { CgroupController, CgroupParent, Isolation, IsolationOptions } from '../platform.js'
-import { availableControllers, type CgroupPlace, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
+import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
+import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 
 /** Where the build puts the program. */
 const LAUNCHER = fileURLToPath(new URL('./launcher', import.meta.url))
@@ -17,9 +17,15 @@ export async function isolate({ scratchDir, stateDir, ...options }: IsolationOpt
     return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }
   }
   const launcher = { kind: 'launcher', program: LAUNCHER, ...options } as const
-  const opened = await open(stateDir)
-  if (typeof opened === 'string') return { starter: launcher, unkept: allUnkept(opened) }
-  return { starter: { ...launcher, cgroups: opened }, unkept: unkeptBelow(opened.dir, opened.controllers) }
+  const place = findCgroupPlace()
+  if (place.kind === 'none') return { starter: launcher, unkept: allUnkept(place.reason) }
+  try {
+    const cgroups = await openCgroups(place, stateDir)
+    return { starter: { ...launcher, cgroups }, unkept: unkeptBelow(place, cgroups.controllers) }
+  } catch (error) {
+    const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
+    return { starter: launcher, unkept: allUnkept(reason) }
+  }
 }
 
 /** See Platform.inspectIsolation. */
@@ -28,7 +34,7 @@ export function inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgro
   if (problem) return { problem, unkept: allUnkept(problem) }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { unkept: allUnkept(place.reason) }
-  return { cgroups: place.dir, unkept: unkeptBelow(place.dir, availableControllers(place)) }
+  return { cgroups: place.dir, unkept: unkeptBelow(place, availableControllers(place)) }
 }
 
 /** See Platform.release. */
@@ -47,26 +53,19 @@ function launcherProblem(): string | undefined {
   return version === PROTOCOL_VERSION ? undefined : `the launcher is of another version (${version}): build again`
 }
 
-/** The folder, or why there is none. */
-async function open(stateDir: string): Promise<CgroupParent | string> {
-  const place: CgroupPlace = findCgroupPlace()
-  if (place.kind === 'none') return place.reason
-  try {
-    return await openCgroups(place, stateDir)
-  } catch (error) {
-    return `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
-  }
-}
-
 function allUnkept(reason: string): Isolation['unkept'] {
   return { memory: reason, cpu: reason, processes: reason }
 }
 
-function unkeptBelow(dir: string, controllers: readonly CgroupController[]): Isolation['unkept'] {
-  const missing = (controller: CgroupController) => `no ${controller} controller of cgroup v2 in ${dir}`
+function unkeptBelow(place: { readonly dir: string }, kept: readonly CgroupController[]): Isolation['unkept'] {
+  const available = availableControllers(place)
+  const missing = (controller: CgroupController) =>
+    available.includes(controller)
+      ? `the ${controller} controller of cgroup v2 cannot be enabled below ${place.dir}`
+      : `no ${controller} controller of cgroup v2 in ${place.dir}`
   return {
-    ...(!controllers.includes('memory') && { memory: missing('memory') }),
-    ...(!controllers.includes('cpu') && { cpu: missing('cpu') }),
-    ...(!controllers.includes('pids') && { processes: missing('pids') }),
+    ...(!kept.includes('memory') && { memory: missing('memory') }),
+    ...(!kept.includes('cpu') && { cpu: missing('cpu') }),
+    ...(!kept.includes('pids') && { processes: missing('pids') }),
   }
 }
