@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { platform } from '../../src/os/index.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { makeCertificates, writeAgentFiles } from '../support/certificates.js'
@@ -14,6 +15,7 @@ import { isRunning } from '../support/processes.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 import { buildZip, PROGRAM } from '../support/zip.js'
 
+const { cgroups } = noLauncher === undefined ? platform.inspectIsolation() : {}
 const DENIED = /Permission denied|Operation not permitted/
 
 describe('a hostile function', { skip: noUsers }, () => {
@@ -113,6 +115,24 @@ describe('a hostile function', { skip: noUsers }, () => {
     const lines = output.toString().trim().split('\n')
     assert.equal(lines.length, 3 * agents.length)
     for (const line of lines) assert.match(line, DENIED)
+  })
+
+  it('leaves nothing behind', { skip: noLauncher }, async () => {
+    const lines = `
+      prlimit --locks=0:0 setsid sleep 600 & echo $!
+      sh -c 'setsid sleep 600 & echo $!'
+      sleep 0.3`
+    const pids = (await run(lines)).trim().split('\n').map(Number)
+    assert.equal(pids.length, 2)
+    assert.deepEqual(pids.filter(isRunning), [])
+  })
+
+  it('cannot leave its cgroup, nor make one', { skip: cgroups ? noLauncher : 'needs cgroups' }, async () => {
+    const own = `${cgroups}$(sed -n 's/^0:://p' /proc/self/cgroup)`
+    for (const folder of [cgroups, own, `${own}/..`]) {
+      await denied(`echo $$ > ${folder}/cgroup.procs`)
+      await denied(`mkdir ${folder}/more`)
+    }
   })
 
   it('has no descriptor but its three', { skip: noProbe ?? noLauncher }, async () => {
