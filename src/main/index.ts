@@ -59,7 +59,12 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const { required, ...confinement } = config.isolation
   const isolation = await platform.isolate({ stateDir: config.stateDir, scratchDir, ...confinement })
   const limits = { required, unkept: isolation.unkept }
-  if (isolation.problem) log.warn(`functions are started by child_process: ${isolation.problem}`)
+  if (isolation.problem) {
+    log.warn(
+      'functions are started by child_process, so that no_new_privileges is not kept, and a process that leaves its ' +
+        `group outlives its execution: ${isolation.problem}`,
+    )
+  }
   for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
 
   const store = openStore(config.store)

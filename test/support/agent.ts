@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
 import { openConnection } from '../../src/cli/connect.js'
 import type { AgentServiceClient, OperationsClient } from '../../src/proto.js'
+import { removeCgroupsAtExit } from './cgroup-leftovers.js'
 import { onExit } from './on-exit.js'
 
 /** The compiled `flux-agent` command. */
@@ -70,6 +71,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   onExit(() => agent.kill('SIGKILL'))
   const log = readLog(agent)
   const port = await servingPort(agent, log)
+  removeCgroupsAtExit(config.state_dir)
   letTestEnd(agent)
   const connection = openConnection(`127.0.0.1:${port}`, options.credentials ?? credentials.createInsecure())
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {

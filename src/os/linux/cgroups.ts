@@ -57,11 +57,10 @@ export async function openCgroups(
   place: CgroupPlace & { readonly dir: string },
   stateDir: string,
 ): Promise<CgroupParent> {
-  const path = place.kind === 'own' ? [EXECUTIONS] : [SHARED, nameOf(stateDir)]
   if (place.kind === 'own') moveIntoLeaf(place.dir)
   let { dir } = place
   let controllers = enableControllers(dir, availableControllers(place))
-  for (const name of path) {
+  for (const name of folderNames(place, stateDir)) {
     dir = join(dir, name)
     mkdirSync(dir, { recursive: true })
     controllers = enableControllers(dir, controllers)
@@ -72,6 +71,11 @@ export async function openCgroups(
     removeTree(join(dir, left))
   }
   return { dir, controllers }
+}
+
+/** Where `openCgroups` makes the folder of the agent with this state folder, which must exist. */
+export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stateDir: string): string {
+  return join(place.dir, ...folderNames(place, stateDir))
 }
 
 /** Removes the folder, which must be empty of processes. */
@@ -114,6 +118,10 @@ function ownCgroup({ dir, root }: Mount): string | undefined {
 function moveIntoLeaf(own: string): void {
   mkdirSync(join(own, LEAF), { recursive: true })
   writeFileSync(join(own, LEAF, 'cgroup.procs'), String(process.pid))
+}
+
+function folderNames({ kind }: CgroupPlace, stateDir: string): string[] {
+  return kind === 'own' ? [EXECUTIONS] : [SHARED, nameOf(stateDir)]
 }
 
 /** The same for every start of one agent, and no other agent's. */
