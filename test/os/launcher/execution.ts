@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { eventually } from '../../support/eventually.js'
+import type { End, Event } from './frames.js'
+import { withinSeconds } from './within.js'
+
+const LIMIT_SECONDS = 30
+
+export interface Failure {
+  readonly step: string
+  readonly errno: number
+}
+
+/** One START and what has been told of it. */
+export class Execution {
+  private state: 'asked' | 'running' | 'ended' | 'failed' = 'asked'
+  private readonly chunks: Buffer[] = []
+  private length = 0
+  private broken: Error | undefined
+  private startedPid: number | undefined
+  private end: End | undefined
+  private failure: Failure | undefined
+  private wake: (() => void)[] = []
+
+  constructor(
+    launcher: { readonly exited: Promise<unknown>; readonly stderr: string },
+    readonly id: bigint,
+    private allowed: bigint,
+  ) {
+    void launcher.exited.then(() => this.break(new Error(`the launcher is gone: ${launcher.stderr}`)))
+  }
+
+  get over(): boolean {
+    return this.state === 'ended' || this.state === 'failed'
+  }
+
+  /** Its leader's pid, once STARTED has come. */
+  get started(): Promise<number> {
+    return this.until('STARTED', () => {
+      assert.equal(this.failure, undefined, JSON.stringify(this.failure))
+      return this.startedPid
+    })
+  }
+
+  get ended(): Promise<End> {
+    return this.until('ENDED', () => {
+      assert.equal(this.failure, undefined, JSON.stringify(this.failure))
+      return this.end
+    })
+  }
+
+  get failed(): Promise<Failure> {
+    return this.until('FAILED', () => {
+      assert.notEqual(this.state, 'ended')
+      return this.failure
+    })
+  }
+
+  /** Whichever comes. */
+  get done(): Promise<End | Failure> {
+    return this.until('ENDED or FAILED', () => this.end ?? this.failure)
+  }
+
+  /** The first of its life, whichever comes. */
+  get answered(): Promise<number | Failure> {
+    return this.until('STARTED or FAILED', () => this.startedPid ?? this.failure)
+  }
+
+  get outputLength(): number {
+    return this.length
+  }
+
+  /** Bytes that CREDIT has allowed. */
+  allow(bytes: bigint): void {
+    this.allowed += bytes
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.chunks)
+  }
+
+  output(): string {
+    return this.bytes().toString()
+  }
+
+  /** All of its output, once it has ended; it must have exited with 0. */
+  async result(): Promise<string> {
+    const { exitCode, signal } = await this.ended
+    assert.deepEqual({ exitCode, signal }, { exitCode: 0, signal: 0 }, this.output())
+    return this.output()
+  }
+
+  /** The whole first line of its output, which is numbers. */
+  async numbers(): Promise<number[]> {
+    const line = await eventually('a line', () => /^([\d ]+)\n/.exec(this.output())?.[1], LIMIT_SECONDS)
+    return line.trim().split(' ').map(Number)
+  }
+
+  break(error: Error): void {
+    this.broken ??= error
+    this.wakeAll()
+  }
+
+  hear(event: Exclude<Event, { type: 'ready' | 'listed' }>): void {
+    const { state } = this
+    assert.equal(state, event.type === 'started' || event.type === 'failed' ? 'asked' : 'running', event.type)
+    switch (event.type) {
+      case 'started':
+        this.state = 'running'
+        this.startedPid = event.pid
+        break
+      case 'failed':
+        this.state = 'failed'
+        this.failure = { step: event.step, errno: event.errno }
+        break
+      case 'output':
+        assert.equal(event.offset, this.length, 'offsets are contiguous')
+        // Its own: one chunk of the stream is much larger.
+        this.chunks.push(Buffer.from(event.bytes))
+        this.length += event.bytes.length
+        break
+      case 'ended': {
+        const { type: _, id: __, ...end } = event
+        this.state = 'ended'
+        this.end = end
+      }
+    }
+    this.wakeAll()
+  }
+
+  /** Whether more has come than has been allowed, which only the end may bring. */
+  get overdrawn(): boolean {
+    return BigInt(this.length) > this.allowed
+  }
+
+  private until<T>(what: string, probe: () => T | undefined): Promise<T> {
+    const told = async () => {
+      for (;;) {
+        const answer = probe()
+        if (answer !== undefined) return answer
+        if (this.broken) throw this.broken
+        await new Promise<void>((resolve) => this.wake.push(resolve))
+      }
+    }
+    return withinSeconds(`${what} of ${this.id}`, LIMIT_SECONDS, told())
+  }
+
+  private wakeAll(): void {
+    const { wake } = this
+    this.wake = []
+    for (const resolve of wake) resolve()
+  }
+}

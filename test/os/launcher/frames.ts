@@ -1,0 +1,178 @@
+/** The frames of launcher.h, written from it alone: what the agent's own encoder and parser are not trusted to check. */
+
+export const Type = { start: 1, kill: 2, credit: 3, list: 4 } as const
+
+export const STEPS = [
+  '',
+  'REQUEST',
+  'CANCELLED',
+  'PIPE',
+  'CGROUP',
+  'CLONE',
+  'SESSION',
+  'OOM_SCORE',
+  'RLIMIT',
+  'GROUPS',
+  'GID',
+  'UID',
+  'NO_NEW_PRIVS',
+  'FOLDER',
+  'EXEC',
+] as const
+
+export const Feature = { clone3: 1, cgroup: 2 } as const
+export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4 } as const
+export const NO_LIMIT = 2n ** 64n - 1n
+
+type Long = number | bigint
+
+/** A START, of which only the file must be given. */
+export interface Start {
+  readonly file: string
+  readonly folder?: string
+  /** With the program's own name; by default that alone. */
+  readonly argv?: readonly string[]
+  readonly env?: readonly string[]
+  readonly credit?: Long
+  readonly memoryMax?: Long
+  readonly cpuMillicores?: number
+  readonly pidsMax?: number
+  /** Beside those that the other fields imply. */
+  readonly flags?: number
+  readonly user?: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] }
+  readonly umask?: number
+  readonly oomScore?: number
+  /** Resource, soft and hard limit. */
+  readonly rlimits?: readonly (readonly [Long, Long, Long])[]
+}
+
+export type Event =
+  | { readonly type: 'ready'; readonly id: bigint; readonly version: number; readonly features: number }
+  | { readonly type: 'started'; readonly id: bigint; readonly pid: number }
+  | { readonly type: 'output'; readonly id: bigint; readonly offset: number; readonly bytes: Buffer }
+  | ({ readonly type: 'ended'; readonly id: bigint } & End)
+  | { readonly type: 'failed'; readonly id: bigint; readonly step: string; readonly errno: number }
+  | { readonly type: 'listed'; readonly id: bigint; readonly running: readonly Listed[] }
+
+export interface End {
+  readonly exitCode: number
+  readonly signal: number
+  readonly userUs: number
+  readonly systemUs: number
+  readonly maxRssKb: number
+  readonly cgroupCpuUs: number
+  readonly cgroupMemoryPeak: number
+  readonly oom: number
+  readonly survivors: number
+}
+
+export interface Listed {
+  readonly id: bigint
+  readonly offset: number
+  readonly pid: number
+}
+
+export function frame(type: number, id: Long, payload: Buffer = Buffer.alloc(0)): Buffer {
+  return Buffer.concat([words(payload.length, type), longs(id), payload])
+}
+
+/** The fixed part, the rlimits, the groups, the strings. */
+export function startPayload(start: Start): Buffer {
+  const { file, argv = [file], env = [], user, rlimits = [] } = start
+  const groups = user?.groups ?? []
+  const flags = (start.flags ?? 0) | (user ? Flag.asUser : 0) | (start.oomScore === undefined ? 0 : Flag.oomScore)
+  return Buffer.concat([
+    longs(start.credit ?? NO_LIMIT, start.memoryMax ?? 0),
+    words(start.cpuMillicores ?? 0, start.pidsMax ?? 0, flags, user?.uid ?? 0, user?.gid ?? 0),
+    words(start.umask ?? 0o022, start.oomScore ?? 0, rlimits.length, groups.length, argv.length, env.length, 0),
+    longs(...rlimits.flat()),
+    words(...groups),
+    Buffer.from([file, start.folder ?? '/', ...argv, ...env].map((string) => `${string}\0`).join('')),
+  ])
+}
+
+export const startFrame = (id: Long, start: Start) => frame(Type.start, id, startPayload(start))
+export const killFrame = (id: Long) => frame(Type.kill, id)
+export const creditFrame = (id: Long, bytes: Long) => frame(Type.credit, id, longs(bytes))
+export const listFrame = (id: Long) => frame(Type.list, id)
+
+/** The whole frames at the beginning, and how many bytes they are. Throws where one breaks the protocol. */
+export function parseEvents(stream: Buffer): { readonly events: Event[]; readonly length: number } {
+  const events: Event[] = []
+  let at = 0
+  while (stream.length - at >= 16) {
+    const end = at + 16 + stream.readUInt32LE(at)
+    if (end > stream.length) break
+    events.push(parse(stream.readUInt32LE(at + 4), stream.readBigUInt64LE(at + 8), stream.subarray(at + 16, end)))
+    at = end
+  }
+  return { events, length: at }
+}
+
+function parse(type: number, id: bigint, payload: Buffer): Event {
+  const word = (at: number) => payload.readUInt32LE(at)
+  const long = (at: number) => Number(payload.readBigUInt64LE(at))
+  const expect = (length: boolean, zero = 0) => {
+    if (!length || zero !== 0) throw new Error(`an event of type ${type} with the payload ${payload.toString('hex')}`)
+  }
+  switch (type) {
+    case 16:
+      expect(payload.length === 8)
+      return { type: 'ready', id, version: word(0), features: word(4) }
+    case 17:
+      expect(payload.length === 8, word(4))
+      return { type: 'started', id, pid: word(0) }
+    case 18:
+      expect(payload.length > 8)
+      return { type: 'output', id, offset: long(0), bytes: payload.subarray(8) }
+    case 19:
+      expect(payload.length === 56)
+      return { type: 'ended', id, ...parseEnd(word, long) }
+    case 20:
+      expect(payload.length === 8)
+      return { type: 'failed', id, step: STEPS[word(0)] ?? `step ${word(0)}`, errno: word(4) }
+    case 21:
+      expect(payload.length % 24 === 0)
+      return { type: 'listed', id, running: parseListed(payload) }
+    default:
+      throw new Error(`an event of the unknown type ${type}`)
+  }
+}
+
+function parseEnd(word: (at: number) => number, long: (at: number) => number): End {
+  return {
+    exitCode: word(0),
+    signal: word(4),
+    userUs: long(8),
+    systemUs: long(16),
+    maxRssKb: long(24),
+    cgroupCpuUs: long(32),
+    cgroupMemoryPeak: long(40),
+    oom: word(48),
+    survivors: word(52),
+  }
+}
+
+function parseListed(payload: Buffer): Listed[] {
+  return Array.from({ length: payload.length / 24 }, (_, i) => ({
+    id: payload.readBigUInt64LE(24 * i),
+    offset: Number(payload.readBigUInt64LE(24 * i + 8)),
+    pid: payload.readUInt32LE(24 * i + 16),
+  }))
+}
+
+export function words(...values: number[]): Buffer {
+  const buffer = Buffer.alloc(4 * values.length)
+  values.forEach((value, i) => {
+    buffer.writeUInt32LE(value >>> 0, 4 * i)
+  })
+  return buffer
+}
+
+export function longs(...values: Long[]): Buffer {
+  const buffer = Buffer.alloc(8 * values.length)
+  values.forEach((value, i) => {
+    buffer.writeBigUInt64LE(BigInt(value), 8 * i)
+  })
+  return buffer
+}

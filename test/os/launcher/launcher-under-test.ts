@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { eventually } from '../../support/eventually.js'
+import { onExit } from '../../support/on-exit.js'
+import { type ProcessEntry, processesWith } from '../../support/proc.js'
+import { SANITIZER_STATUS } from './builds.js'
+import { Execution } from './execution.js'
+import {
+  creditFrame,
+  type Event,
+  killFrame,
+  type Listed,
+  listFrame,
+  parseEvents,
+  type Start,
+  startFrame,
+} from './frames.js'
+import { withinSeconds } from './within.js'
+
+/** In the environment of what the launchers of this process start, unless the test gives another. */
+const MARK = ['LAUNCHER_TEST', randomBytes(8).toString('hex')] as const
+export const MARK_ENTRY = MARK.join('=')
+
+export interface LaunchOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** Descriptors of this process that it inherits, from 3 on. */
+  readonly inherit?: readonly number[]
+  readonly uid?: number
+  readonly gid?: number
+  /** Its stdout is not read from the beginning. */
+  readonly unread?: boolean
+  /** What it has said on stderr may be this. */
+  readonly says?: RegExp
+}
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/** A launcher and what it has told, each event held against the protocol as it comes. */
+export class Launcher {
+  readonly exited: Promise<Exit>
+  /** Every event, with the offset in place of the bytes of an OUTPUT. */
+  readonly events: Event[] = []
+  readonly ready: Promise<Event & { type: 'ready' }>
+  private readonly child: ChildProcess
+  private readonly executions = new Map<bigint, Execution>()
+  private readonly lists = new Map<bigint, (running: readonly Listed[]) => void>()
+  private tellReady: (event: Event & { type: 'ready' }) => void = () => {}
+  private unparsed: Buffer = Buffer.alloc(0)
+  private said = ''
+  private left: Exit | undefined
+  private isRead = false
+  private broken: Error | undefined
+  private lastId = 0n
+
+  constructor(
+    command: readonly [string, ...string[]],
+    private readonly options: LaunchOptions = {},
+  ) {
+    const [program, ...args] = command
+    const { env = {}, inherit = [], uid, gid } = options
+    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', ...inherit]
+    this.child = spawn(program, args, {
+      cwd: '/',
+      env,
+      detached: true,
+      stdio,
+      ...(uid !== undefined && { uid }),
+      ...(gid !== undefined && { gid }),
+    })
+    this.ready = new Promise((resolve) => {
+      this.tellReady = resolve
+    })
+    this.stdin.on('error', () => {})
+    this.child.stderr?.on('data', (text) => {
+      this.said += text
+    })
+    if (!options.unread) this.read()
+    this.exited = once(this.child, 'close').then(([code, signal]) => {
+      this.left = { code, signal }
+      return this.left
+    })
+    onExit(() => this.child.kill('SIGKILL'))
+  }
+
+  get pid(): number {
+    assert.ok(this.child.pid)
+    return this.child.pid
+  }
+
+  get stdin(): Socket {
+    return this.child.stdin as Socket
+  }
+
+  get stdout(): Socket {
+    return this.child.stdout as Socket
+  }
+
+  /** What it has said on stderr. */
+  get stderr(): string {
+    return this.said
+  }
+
+  read(): void {
+    if (this.isRead) this.stdout.resume()
+    else this.stdout.on('data', (chunk: Buffer) => this.take(chunk))
+    this.isRead = true
+  }
+
+  send(...frames: Buffer[]): void {
+    this.stdin.write(Buffer.concat(frames))
+  }
+
+  /** The frame is not sent: what it is about is expected all the same. */
+  expect(credit: bigint | number, id = ++this.lastId): Execution {
+    const before = this.executions.get(id)
+    assert.ok(!before || before.over, `the id ${id} is in use`)
+    const execution = new Execution(this, id, BigInt(credit))
+    if (this.broken) execution.break(this.broken)
+    this.executions.set(id, execution)
+    return execution
+  }
+
+  start(start: Start, id?: bigint): Execution {
+    const execution = this.expect(start.credit ?? 2n ** 64n - 1n, id)
+    this.send(startFrame(execution.id, { env: DEFAULT_ENV, ...start }))
+    return execution
+  }
+
+  /** A shell script, with its other arguments. */
+  script(lines: string, changes: Partial<Start> = {}, ...args: string[]): Execution {
+    return this.start({ file: '/bin/sh', argv: ['sh', '-c', lines, 'sh', ...args], ...changes })
+  }
+
+  kill(...executions: Execution[]): void {
+    this.send(...executions.map(({ id }) => killFrame(id)))
+  }
+
+  credit(execution: Execution, bytes: number | bigint): void {
+    execution.allow(BigInt(bytes))
+    this.send(creditFrame(execution.id, bytes))
+  }
+
+  /** All requests sent before have been dealt with, too, but for starts that wait. */
+  list(): Promise<readonly Listed[]> {
+    const id = ++this.lastId
+    const listed = new Promise<readonly Listed[]>((resolve, reject) => {
+      this.lists.set(id, resolve)
+      void this.exited.then(() => reject(new Error(`the launcher is gone: ${this.said}`)))
+    })
+    this.send(listFrame(id))
+    return listed
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal)
+  }
+
+  /** How it has ended. */
+  get exit(): Exit | undefined {
+    return this.left
+  }
+
+  /**
+   * Ends it as the protocol says, unless the test has seen to its end. Either way nothing may be left behind, and nothing
+   * said on stderr that is not expected, as a sanitizer's report.
+   */
+  async close(): Promise<void> {
+    try {
+      const endedBefore = this.left !== undefined
+      this.stdin.end()
+      this.read()
+      const exit = await withinSeconds('the launcher leaves', 20, this.exited)
+      assert.match(this.said, this.options.says ?? /^$/)
+      if (!endedBefore) assert.deepEqual(exit, { code: 0, signal: null })
+      assert.notEqual(exit.code, SANITIZER_STATUS)
+      assert.equal(this.broken, undefined, this.broken?.message)
+      if (!this.stdout.destroyed || !endedBefore) assert.equal(this.unparsed.length, 0, 'the last event is whole')
+      await eventually('nothing of what it has started is left', () => left().length === 0)
+    } finally {
+      await this.destroy()
+    }
+  }
+
+  /** Whatever it has come to. */
+  async destroy(): Promise<void> {
+    this.child.kill('SIGKILL')
+    this.stdin.destroy()
+    this.stdout.destroy()
+    await this.exited
+    for (const { pid } of left()) process.kill(pid, 'SIGKILL')
+  }
+
+  private take(chunk: Buffer): void {
+    if (this.broken) return
+    try {
+      const stream = Buffer.concat([this.unparsed, chunk])
+      const { events, length } = parseEvents(stream)
+      this.unparsed = stream.subarray(length)
+      for (const event of events) this.hear(event)
+    } catch (error) {
+      this.broken = error as Error
+      for (const execution of this.executions.values()) execution.break(this.broken)
+    }
+  }
+
+  private hear(event: Event): void {
+    assert.equal(event.type === 'ready', this.events.length === 0, 'READY comes first and once')
+    this.events.push(event.type === 'output' ? { ...event, bytes: Buffer.alloc(0) } : event)
+    if (event.type === 'ready') {
+      this.tellReady(event)
+    } else if (event.type === 'listed') {
+      const answer = this.lists.get(event.id)
+      assert.ok(answer, `nobody has asked for list ${event.id}`)
+      this.lists.delete(event.id)
+      answer(event.running)
+    } else {
+      const execution = this.executions.get(event.id)
+      assert.ok(execution, `${event.type} of the unknown execution ${event.id}`)
+      execution.hear(event)
+    }
+  }
+}
+
+const DEFAULT_ENV = ['PATH=/usr/bin:/bin', MARK_ENTRY]
+
+/** What launchers of this process have started and what still runs. */
+export function left(): ProcessEntry[] {
+  return processesWith(...MARK).filter(({ state }) => state !== 'Z' && state !== 'X')
+}
