@@ -48,7 +48,7 @@ static void reserve(struct buffer *buffer, size_t room)
 	}
 	if (buffer->size - buffer->end >= room)
 		return;
-	if (buffer->start >= buffer->size / 2) {
+	if (buffer->start > 0 && buffer->start >= buffer->size / 2) {
 		memmove(buffer->bytes, buffer->bytes + buffer->start, used);
 		buffer->start = 0;
 		buffer->end = used;
