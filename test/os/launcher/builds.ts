@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const SOURCES = fileURLToPath(new URL('../../../../src/os/linux/', import.meta.url))
 const HELPERS = fileURLToPath(new URL('../../../../test/os/launcher/', import.meta.url))
 const OUTPUT = fileURLToPath(new URL('./built/', import.meta.url))
 const COMPILER = process.env['CC'] ?? 'cc'
-const SANITIZE = ['-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+const SANITIZE = ['-std=c11', '-pthread', '-g', '-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
 
 /** Why C cannot be compiled here. */
 export const noCompiler =
@@ -24,32 +24,52 @@ export const SANITIZED_ENV = { ASAN_OPTIONS: `exitcode=${SANITIZER_STATUS}:detec
 
 /** The launcher with the address and undefined behaviour sanitizers. */
 export function sanitizedLauncher(): string {
-  const sources = readdirSync(SOURCES).filter((name) => name.endsWith('.c'))
-  const headers = readdirSync(SOURCES).filter((name) => name.endsWith('.h'))
-  const flags = ['-std=c11', ...SANITIZE, '-pthread']
-  return compile('launcher', flags, inFolder(SOURCES, sources), inFolder(SOURCES, headers))
+  const sources = filesOf(SOURCES, '.c')
+  return built('launcher', [...sources, ...filesOf(SOURCES, '.h')], (program) => {
+    // A child of vfork(2) leaves its frames poisoned on the stack that it shares with the launcher.
+    const child = `${program}.child.o`
+    compile([...SANITIZE, ...noPoisonedStack(), '-c', '-o', child, join(SOURCES, 'child.c')])
+    compile([...SANITIZE, '-o', program, child, ...sources.filter((file) => basename(file) !== 'child.c')])
+    rmSync(child)
+  })
 }
 
 /** A program of this folder. */
 export function helper(name: string): string {
-  return compile(name, ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror'], [join(HELPERS, `${name}.c`)])
+  const source = join(HELPERS, `${name}.c`)
+  return built(name, [source], (program) => {
+    compile(['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source])
+  })
 }
 
-/** Compiles what has not been compiled before. Test files do this at once. */
-function compile(name: string, flags: string[], sources: string[], others: string[] = []): string {
-  const hash = createHash('sha256').update(JSON.stringify([COMPILER, flags]))
-  for (const file of [...sources, ...others]) hash.update(readFileSync(file)).update('\0')
+/** Makes what has not been made from these sources before. Test files do this at once. */
+function built(name: string, sources: string[], make: (program: string) => void): string {
+  const hash = createHash('sha256')
+    .update(`${COMPILER}\0`)
+    .update(readFileSync(fileURLToPath(import.meta.url)))
+  for (const file of sources) hash.update(readFileSync(file)).update('\0')
   // The name is what /proc shows of it.
   const program = join(OUTPUT, hash.digest('hex').slice(0, 16), name)
   if (existsSync(program)) return program
   mkdirSync(dirname(program), { recursive: true })
   const unfinished = `${program}.${process.pid}`
-  const { status, stderr } = spawnSync(COMPILER, [...flags, '-o', unfinished, ...sources], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${COMPILER} cannot compile ${name}: ${stderr}`)
+  make(unfinished)
   renameSync(unfinished, program)
   return program
 }
 
-function inFolder(folder: string, names: string[]): string[] {
-  return names.map((name) => join(folder, name))
+function compile(args: string[]): void {
+  const { status, stderr } = spawnSync(COMPILER, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${COMPILER} ${args.join(' ')}: ${stderr}`)
+}
+
+function noPoisonedStack(): string[] {
+  const isClang = /clang/.test(spawnSync(COMPILER, ['--version']).stdout.toString())
+  return isClang ? ['-mllvm', '-asan-stack=0'] : ['--param', 'asan-stack=0']
+}
+
+function filesOf(folder: string, suffix: string): string[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => join(folder, name))
 }

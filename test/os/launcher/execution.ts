@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { eventually } from '../../support/eventually.js'
 import type { End, Event } from './frames.js'
 import { withinSeconds } from './within.js'
 
@@ -89,10 +88,16 @@ export class Execution {
     return this.output()
   }
 
-  /** The whole first line of its output, which is numbers. */
+  /** The first line of its output, which is numbers. */
   async numbers(): Promise<number[]> {
-    const line = await eventually('a line', () => /^([\d ]+)\n/.exec(this.output())?.[1], LIMIT_SECONDS)
+    const [line = ''] = (await this.outputUntil('\n')).split('\n')
     return line.trim().split(' ').map(Number)
+  }
+
+  /** What it has written, once `text` is in it. */
+  outputUntil(text: string): Promise<string> {
+    const find = () => (this.output().includes(text) ? this.output() : undefined)
+    return this.until(`output with ${JSON.stringify(text)}`, find)
   }
 
   break(error: Error): void {

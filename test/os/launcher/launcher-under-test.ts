@@ -3,20 +3,24 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../support/eventually.js'
 import { onExit } from '../../support/on-exit.js'
-import { type ProcessEntry, processesWith } from '../../support/proc.js'
+import { childrenOf, cpuTicks, openDescriptors, type ProcessEntry, processesWith } from '../../support/proc.js'
 import { SANITIZER_STATUS } from './builds.js'
 import { Execution } from './execution.js'
 import {
   creditFrame,
   type Event,
+  frame,
   killFrame,
   type Listed,
   listFrame,
+  NO_LIMIT,
   parseEvents,
   type Start,
   startFrame,
+  Type,
 } from './frames.js'
 import { withinSeconds } from './within.js'
 
@@ -127,8 +131,15 @@ export class Launcher {
   }
 
   start(start: Start, id?: bigint): Execution {
-    const execution = this.expect(start.credit ?? 2n ** 64n - 1n, id)
+    const execution = this.expect(start.credit ?? NO_LIMIT, id)
     this.send(startFrame(execution.id, { env: DEFAULT_ENV, ...start }))
+    return execution
+  }
+
+  /** A START with this payload. */
+  expectStart(payload: Buffer): Execution {
+    const execution = this.expect(NO_LIMIT)
+    this.send(frame(Type.start, execution.id, payload))
     return execution
   }
 
@@ -159,6 +170,20 @@ export class Launcher {
 
   signal(signal: NodeJS.Signals): void {
     process.kill(this.pid, signal)
+  }
+
+  /** Resolves once it uses hardly any processor time. */
+  async idles(): Promise<void> {
+    await eventually('the launcher is idle', async () => {
+      const before = cpuTicks(this.pid)
+      await sleep(500)
+      return cpuTicks(this.pid) - before <= 1
+    })
+  }
+
+  /** Its descriptors and children, zombies included. */
+  holdings(): { readonly descriptors: number; readonly children: number } {
+    return { descriptors: openDescriptors(this.pid).length, children: childrenOf(this.pid).length }
   }
 
   /** How it has ended. */
