@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
@@ -120,6 +121,13 @@ static bool set_limit(int resource, uint64_t soft, uint64_t hard)
 	return setrlimit(resource, &limit) == 0;
 }
 
+/* For the kernel this id means to keep the present one, which is root's. */
+static bool is_id(uint32_t id)
+{
+	errno = EINVAL;
+	return id != UINT32_MAX;
+}
+
 /* System calls, since the C library's functions would have all its threads change their user. */
 static bool set_user(struct child *child)
 {
@@ -128,10 +136,10 @@ static bool set_user(struct child *child)
 	if (syscall(SYS_setgroups, (size_t)request->groups, child->groups) != 0)
 		return false;
 	child->step = STEP_GID;
-	if (syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0)
+	if (!is_id(request->gid) || syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0)
 		return false;
 	child->step = STEP_UID;
-	return syscall(SYS_setresuid, request->uid, request->uid, request->uid) == 0;
+	return is_id(request->uid) && syscall(SYS_setresuid, request->uid, request->uid, request->uid) == 0;
 }
 
 static bool prepare(struct child *child, bool born_in_cgroup)
@@ -152,6 +160,10 @@ static bool prepare(struct child *child, bool born_in_cgroup)
 	child->step = STEP_RLIMIT;
 	for (uint32_t i = 0; i < request->rlimits; i++) {
 		const uint64_t *limit = child->rlimits[i];
+		if (limit[0] > INT_MAX) {
+			errno = EINVAL;
+			return false;
+		}
 		if (!set_limit((int)limit[0], limit[1], limit[2]))
 			return false;
 	}
@@ -165,6 +177,9 @@ static bool prepare(struct child *child, bool born_in_cgroup)
 		return false;
 	/* Should the launcher itself be killed; a change of the user would have undone it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Or has been, before this could tell. */
+	if (getppid() != child->launcher)
+		_exit(127);
 	child->step = STEP_FOLDER;
 	return chdir(child->folder) == 0;
 }
@@ -250,6 +265,7 @@ pid_t child_start(struct child *child, int *pidfd)
 {
 	child->error = 0;
 	child->step = STEP_CLONE;
+	child->launcher = getpid();
 	*pidfd = -1;
 	atomic_store(&starting, 0);
 	atomic_fetch_add(&starts, 1);

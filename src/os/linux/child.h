@@ -19,6 +19,8 @@ struct child {
 	int cgroup;
 	/* To be recognised by, where there is no cgroup: see TAG in child.c. */
 	bool tagged;
+	/* Whose child it is: set by child_start. */
+	pid_t launcher;
 	/* Where it failed, once child_start has answered -1, and why. */
 	enum step step;
 	int error;

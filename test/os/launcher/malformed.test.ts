@@ -27,10 +27,14 @@ const CASES: [string, Buffer][] = [
   ['nothing but NULs, too many', Buffer.concat([GOOD.subarray(0, FIXED + 24), Buffer.alloc(1_000)])],
   ['no argument', withCount(AT.argc, 0)],
   ...Object.entries(AT).flatMap(([name, at]) =>
-    [GOOD.readUInt32LE(at) + 1, 1_000, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32 - 4, 0xaaaaaaab].map(
-      (count): [string, Buffer] => [`${count} ${name}`, withCount(at, count)],
-    ),
+    [1_000, 1_001, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32 - 4, 0xaaaaaaab].map((count): [string, Buffer] => [
+      `${count} ${name}`,
+      withCount(at, count),
+    ]),
   ),
+  ['one argument too many', withCount(AT.argc, 3)],
+  ['one variable too many', withCount(AT.envc, 3)],
+  ['one limit too many', withCount(AT.rlimits, 2)],
   ['counts whose sizes add up to little more than 2^32', countsOf(178_956_971, 0, 1, 1)],
   ['counts whose sum wraps around', countsOf(0, 0, 2 ** 32 - 1, 3)],
   ...Array.from({ length: GOOD.length }, (_, i): [string, Buffer] => [`the first ${i} bytes`, GOOD.subarray(0, i)]),

@@ -82,11 +82,11 @@ describeEach(
       assert.deepEqual(await executing.failed, { step: 'EXEC', errno: EACCES })
     })
 
-    it('tells that only root may take on another user', {
+    it('tells that only root may take on another user, which begins with its pipe', {
       skip: needsRoot || (cgroups && 'needs delegation'),
     }, async () => {
       const asOther = { file: '/bin/true', user: { uid: 1, gid: 1 } }
-      assert.deepEqual(await failure(asOther, NOBODY), { step: 'GROUPS', errno: EPERM })
+      assert.deepEqual(await failure(asOther, NOBODY), { step: 'PIPE', errno: EPERM })
     })
 
     it('tells which of groups, group and user is refused', { skip: needsRoot }, async () => {
@@ -95,6 +95,7 @@ describeEach(
       assert.deepEqual(await tooMany, { step: 'GROUPS', errno: EINVAL })
       const without = (capability: string) => ['setpriv', `--bounding-set=-${capability}`, `--inh-caps=-${capability}`]
       const user = { file: '/bin/true', user: NOBODY }
+      assert.deepEqual(await failure(user, {}, without('setgid')), { step: 'GROUPS', errno: EPERM })
       assert.deepEqual(await failure(user, {}, without('setuid')), { step: 'UID', errno: EPERM })
     })
 
@@ -129,8 +130,9 @@ describeEach(
         assert.equal(errno, EMFILE)
       }
       if (!cgroups) assert.ok(failures.some(({ step }) => step === 'PIPE'))
-      // What was begun for them is gone.
-      assert.equal(cgroupsOf(launcher).length, cgroups ? 40 - failures.length : 0)
+      // What was begun for them is gone, but for a cgroup for the next one.
+      const cgroupsLeft = cgroupsOf(launcher).length - (cgroups ? 40 - failures.length : 0)
+      assert.ok(cgroupsLeft === 0 || (cgroups && cgroupsLeft === 1), `${cgroupsLeft} cgroups`)
       const running = sleeps.filter((_, i) => typeof answers[i] === 'number')
       launcher.kill(...running)
       await Promise.all(running.map(({ ended }) => ended))
@@ -141,7 +143,7 @@ describeEach(
       const launcher = launch()
       const first = launcher.script('exec sleep 60', { user: NOBODY })
       await first.started
-      const second = launcher.start({ file: '/bin/true', user: NOBODY, rlimits: [[NPROC, 1, 1]] })
+      const second = launcher.start({ file: '/bin/true', user: NOBODY, rlimits: [[NPROC, 0, 0]] })
       assert.deepEqual(await second.failed, { step: 'EXEC', errno: EAGAIN })
       launcher.kill(first)
       await first.ended
@@ -151,7 +153,7 @@ describeEach(
       skip: needsRoot || (cgroups && 'needs delegation'),
     }, async () => {
       // Of two, its own second thread is one.
-      const launcher = launch(NOBODY, ['/bin/sh', '-c', 'ulimit -u 2; exec "$@"', 'sh'])
+      const launcher = launch(NOBODY, ['prlimit', '--nproc=2:2'])
       assert.deepEqual(await launcher.start({ file: '/bin/true' }).failed, { step: 'CLONE', errno: EAGAIN })
       assert.deepEqual(await launcher.start({ file: '/bin/true' }).failed, { step: 'CLONE', errno: EAGAIN })
     })
