@@ -24,13 +24,18 @@
 #define OUTPUTS_AT_ONCE 64
 /* How long a killed process usually takes to die, at most. */
 #define DYING_CHECK_MS 2
+/*
+ * Without cgroups: how long an end waits for processes that belong to nobody, since it may be this execution that has
+ * disowned them. One that hangs in the kernel must not hold up all others for longer.
+ */
+#define STRANGERS_MS 200
 /* Zombies that nobody waits for are looked for this often: the kernel goes through all children each time. */
 #define REAP_MS 50
 
 enum state {
 	QUEUED,
 	RUNNING,
-	/* The leader is dead and reaped, the others have been killed. */
+	/* The leader is dead, the others have been killed. */
 	DYING,
 };
 
@@ -51,8 +56,10 @@ struct execution {
 	struct cgroup *cgroup;
 	struct ended_event end;
 	/* While it is dying. */
+	bool leader_reaped;
 	bool seen_alive;
 	int64_t deadline;
+	int64_t strangers_deadline;
 	struct execution *next;
 	struct execution *previous;
 };
@@ -72,6 +79,7 @@ static struct list dying;
 static unsigned without_pidfd;
 static int64_t next_check = INT64_MAX;
 static int64_t next_reap = INT64_MAX;
+static bool strangers;
 
 static int64_t now_ms(void)
 {
@@ -374,20 +382,27 @@ static uint64_t microseconds(struct timeval time)
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
+static void unwatch_leader(struct execution *execution)
+{
+	if (execution->pidfd < 0) {
+		without_pidfd--;
+		return;
+	}
+	/* Before the close: a child that is just being started may hold the descriptor, and its registration, open. */
+	epoll_ctl(control, EPOLL_CTL_DEL, execution->pidfd, NULL);
+	close(execution->pidfd);
+	execution->pidfd = -1;
+}
+
+/* One that is traced cannot be reaped before its tracer has let it go, which may be never (ptrace(2)). */
 static void reap_leader(struct execution *execution)
 {
-	if (execution->pidfd >= 0) {
-		/* Before the close: a child that is just being started may hold the descriptor, and its registration, open. */
-		epoll_ctl(control, EPOLL_CTL_DEL, execution->pidfd, NULL);
-		close(execution->pidfd);
-		execution->pidfd = -1;
-	} else {
-		without_pidfd--;
-	}
 	int status = 0;
 	struct rusage usage;
 	memset(&usage, 0, sizeof usage);
-	wait4(execution->pid, &status, 0, &usage);
+	if (wait4(execution->pid, &status, WNOHANG, &usage) != execution->pid)
+		return;
+	execution->leader_reaped = true;
 	execution->end = (struct ended_event){
 		.exit_code = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 0,
 		.signal = WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0,
@@ -402,8 +417,11 @@ void execution_leader_ended(struct execution *execution)
 	bool alone = execution->cgroup != NULL && !cgroup_populated(execution->cgroup);
 	if (!alone)
 		kill_everything_of(execution);
+	unwatch_leader(execution);
+	/* As long as nothing else is known of it. */
+	execution->end = (struct ended_event){ .signal = SIGKILL };
 	reap_leader(execution);
-	if (alone) {
+	if (alone && execution->leader_reaped) {
 		finish(execution);
 		return;
 	}
@@ -423,6 +441,8 @@ static void reap(void)
 		struct execution *execution = of_pid(table_find(&pids, (uint64_t)ended.si_pid));
 		if (execution != NULL && execution->state == RUNNING)
 			execution_leader_ended(execution);
+		else if (execution != NULL && !execution->leader_reaped)
+			reap_leader(execution);
 		else
 			waitpid(ended.si_pid, NULL, WNOHANG);
 	}
@@ -450,6 +470,8 @@ static void judge_child(pid_t pid)
 	kill(pid, SIGKILL);
 	if (owner != NULL)
 		owner->seen_alive = true;
+	else
+		strangers = true;
 }
 
 /*
@@ -466,6 +488,7 @@ static void judge_children(void)
 		return;
 	for (struct execution *execution = dying.first; execution != NULL; execution = execution->next)
 		execution->seen_alive = false;
+	strangers = false;
 	int pid;
 	while (fscanf(children, "%d", &pid) == 1)
 		judge_child(pid);
@@ -473,12 +496,18 @@ static void judge_children(void)
 }
 
 /* Whether a dying execution has a process that lives; what has been forked since the last kill is killed again. */
-static bool lives_on(struct execution *execution)
+static bool lives_on(struct execution *execution, int64_t now)
 {
-	if (execution->cgroup == NULL)
-		return execution->seen_alive;
+	if (!execution->leader_reaped)
+		reap_leader(execution);
+	if (execution->cgroup == NULL) {
+		if (execution->strangers_deadline == 0)
+			execution->strangers_deadline = now + STRANGERS_MS;
+		bool waits = strangers && now < execution->strangers_deadline;
+		return waits || execution->seen_alive || !execution->leader_reaped;
+	}
 	if (!cgroup_populated(execution->cgroup))
-		return false;
+		return !execution->leader_reaped;
 	cgroup_kill(execution->cgroup);
 	return true;
 }
@@ -489,10 +518,10 @@ static void check_dying(int64_t now)
 		judge_children();
 	for (struct execution *execution = dying.first, *next; execution != NULL; execution = next) {
 		next = execution->next;
-		bool late = now >= execution->deadline;
-		if (lives_on(execution) && !late)
+		bool lives = lives_on(execution, now);
+		if (lives && now < execution->deadline)
 			continue;
-		execution->end.survivors = late;
+		execution->end.survivors = lives;
 		take_out(&dying, execution);
 		finish(execution);
 	}

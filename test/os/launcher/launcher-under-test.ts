@@ -186,6 +186,11 @@ export class Launcher {
     return { descriptors: openDescriptors(this.pid).length, children: childrenOf(this.pid).length }
   }
 
+  /** Whether such a child of it lives. */
+  hasChild(pid: number): boolean {
+    return childrenOf(this.pid).some((child) => child.pid === pid && child.state !== 'Z' && child.state !== 'X')
+  }
+
   /** How it has ended. */
   get exit(): Exit | undefined {
     return this.left
