@@ -1,0 +1,11 @@
+import type { Report } from './report.js'
+
+/** One figure, or several that are measured together. */
+export interface Bench {
+  /** What it is asked for by, and the name of its results. */
+  readonly name: string
+  /** What is measured, in a line. */
+  readonly about: string
+  /** Throws where what it measures went wrong: a figure of that would be worth nothing. */
+  run(report: Report): Promise<void>
+}

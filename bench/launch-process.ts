@@ -1,0 +1,16 @@
+import { StartPool } from './start-pool.js'
+import type { StartTask } from './start-worker.js'
+
+// One pool in a process of its own: what a start costs depends on the memory of the whole process.
+//   launch-process HEAP_MB
+
+const pool = await StartPool.open(Number(process.argv[2]))
+process.on('message', async (task: Omit<StartTask, 'inFlight'> | 'close') => {
+  if (task !== 'close') {
+    process.send?.(await pool.measure(task).catch((error: Error) => error.message))
+    return
+  }
+  await pool.close()
+  process.disconnect()
+})
+process.send?.('ready')

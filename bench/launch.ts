@@ -1,0 +1,90 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { StarterSetup } from '../src/os/platform.js'
+import { onExit } from '../test/support/on-exit.js'
+import type { Bench } from './bench.js'
+import { measureFloor } from './floor.js'
+import { median } from './statistics.js'
+
+const PROCESS = fileURLToPath(new URL('./launch-process.js', import.meta.url))
+const ROUNDS = 9
+const ROUND_MS = 1000
+const HEAPS_MB = [0, 300]
+const KINDS = ['launcher', 'child_process'] as const
+
+/** One way of starting, at one size of the process that starts. */
+interface Way {
+  readonly kind: StarterSetup['kind']
+  readonly heapMb: number
+  readonly process: ChildProcess
+  readonly rates: number[]
+  readonly ratios: number[]
+}
+
+export const launch: Bench = {
+  name: 'launch',
+  about: '/bin/true by the worker threads, with the launcher and with child_process, beside the floor',
+
+  async run(report) {
+    const processes = await Promise.all(HEAPS_MB.map(openProcess))
+    const ways = HEAPS_MB.flatMap((heapMb, i) =>
+      KINDS.map((kind): Way => ({ kind, heapMb, process: processes[i] as ChildProcess, rates: [], ratios: [] })),
+    )
+    const columns = ways.map(({ kind, heapMb }) => ({ title: `${kind}, ${heapMb} MB` }))
+    const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }, ...columns])
+    const floors: number[] = []
+    // The first one warms up: code is compiled, spare cgroups and named pipes are made.
+    for (let round = 0; round <= ROUNDS; round++) {
+      const floor = await measureFloor(ROUND_MS)
+      const rates: number[] = []
+      for (const way of ways) rates.push(await measure(way))
+      if (round === 0) continue
+      floors.push(floor)
+      rates.forEach((rate, i) => {
+        ways[i]?.rates.push(rate)
+        ways[i]?.ratios.push(rate / floor)
+      })
+      rounds.row(round, floor, ...rates)
+    }
+    for (const process of processes) process.send('close')
+    await Promise.all(processes.map((process) => once(process, 'exit')))
+
+    const summary = report.table('medians, and ratios to the floor of the same round', [
+      { title: 'way', width: 13 },
+      { title: 'MB a thread' },
+      { title: 'per second' },
+      { title: 'ratio', digits: 3 },
+      { title: 'min', digits: 3 },
+      { title: 'max', digits: 3 },
+    ])
+    summary.row('floor', undefined, median(floors), 1)
+    for (const { kind, heapMb, rates, ratios } of ways)
+      summary.row(kind, heapMb, median(rates), median(ratios), Math.min(...ratios), Math.max(...ratios))
+  },
+}
+
+async function openProcess(heapMb: number): Promise<ChildProcess> {
+  const process = fork(PROCESS, [String(heapMb)])
+  onExit(() => process.kill('SIGKILL'))
+  await answerOf(process)
+  return process
+}
+
+async function measure({ process, kind }: Way): Promise<number> {
+  process.send({ kind, durationMs: ROUND_MS })
+  const answer = await answerOf(process)
+  if (typeof answer !== 'number') throw new Error(String(answer))
+  return answer
+}
+
+function answerOf(process: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const died = (code: number | null) => reject(new Error(`the process that starts ended with exit code ${code}`))
+    process.once('exit', died)
+    process.once('message', (answer) => {
+      process.off('exit', died)
+      resolve(answer)
+    })
+  })
+}
