@@ -22,7 +22,8 @@ export function enableControllers(dir: string, controllers: readonly CgroupContr
 /** SIGKILL to every process in a cgroup and below it; those of one that is gone already are dead. */
 export function killCgroup(dir: string): void {
   try {
-    writeFileSync(join(dir, 'cgroup.kill'), '1')
+    // With the usual flags a file that is missing would be made, which is EACCES there.
+    writeFileSync(join(dir, 'cgroup.kill'), '1', { flag: 'r+' })
   } catch (error) {
     // Before Linux 5.14 there is no such file.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') killEach(dir)
@@ -70,11 +71,22 @@ function isPopulated(dir: string): boolean {
 
 function killEach(dir: string): void {
   for (const child of childrenOf(dir)) killEach(join(dir, child))
-  try {
-    for (const pid of readFileSync(join(dir, 'cgroup.procs'), 'latin1').match(/\d+/g) ?? []) {
-      process.kill(Number(pid), 'SIGKILL')
+  for (const pid of processesOf(dir)) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has died.
     }
+  }
+}
+
+/** Those right in a cgroup that this process can name. */
+function processesOf(dir: string): number[] {
+  try {
+    const pids = readFileSync(join(dir, 'cgroup.procs'), 'latin1').match(/\d+/g) ?? []
+    // 0 is one in another PID namespace; as a target of kill(2) it would be the agent's own group.
+    return pids.map(Number).filter((pid) => pid > 0)
   } catch {
-    // It has died, or the cgroup is gone.
+    return []
   }
 }
