@@ -65,11 +65,7 @@ export async function openCgroups(
     mkdirSync(dir, { recursive: true })
     controllers = enableControllers(dir, controllers)
   }
-  for (const left of childrenOf(dir)) {
-    killCgroup(join(dir, left))
-    await emptied(join(dir, left))
-    removeTree(join(dir, left))
-  }
+  await removeLeftovers(dir)
   return { dir, controllers }
 }
 
@@ -81,12 +77,19 @@ export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stat
 /** Removes the folder, which must be empty of processes. */
 export function closeCgroups({ dir }: CgroupParent): void {
   removeTree(dir)
-  if (basename(dirname(dir)) !== SHARED) return
   try {
     rmdirSync(dirname(dir))
   } catch {
     // Another agent uses it.
   }
+}
+
+/** All of them at once, so that some which do not die hold the start up no longer than one. */
+async function removeLeftovers(dir: string): Promise<void> {
+  const left = childrenOf(dir).map((name) => join(dir, name))
+  for (const cgroup of left) killCgroup(cgroup)
+  await Promise.all(left.map(emptied))
+  for (const cgroup of left) removeTree(cgroup)
 }
 
 interface Mount {
@@ -121,7 +124,8 @@ function moveIntoLeaf(own: string): void {
 }
 
 function folderNames({ kind }: CgroupPlace, stateDir: string): string[] {
-  return kind === 'own' ? [EXECUTIONS] : [SHARED, nameOf(stateDir)]
+  // Another agent may have been started in the same leaf, so that the name is needed in both places.
+  return [kind === 'own' ? EXECUTIONS : SHARED, nameOf(stateDir)]
 }
 
 /** The same for every start of one agent, and no other agent's. */
