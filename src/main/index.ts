@@ -66,6 +66,8 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     )
   }
   for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
+  const cgroups = isolation.starter.kind === 'launcher' ? isolation.starter.cgroups : undefined
+  if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
 
   const store = openStore(config.store)
   const replay = async (queues: readonly string[]) => {
