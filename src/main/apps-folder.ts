@@ -43,11 +43,14 @@ export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log
   if (!runAs || isAgent(runAs)) return apps
   const inHome = isHome(dirname(apps), runAs)
   try {
-    if (inHome) closeHome(runAs, log)
-    const problem = appsProblem(apps, runAs)
-    if (problem) throw refusal(config, `${problem.message}; ${problem.mend}`)
-    mkdirSync(apps, { recursive: true })
-    grantFolder(realPath(apps), accessFor(runAs))
+    // Where the runner may put something else in the home's own place, closing it would be in vain.
+    if (inHome && !ancestors(runAs.home).some((folder) => mayReplaceIn(runAs, statSync(folder)))) closeHome(runAs, log)
+    refuseProblem(config, apps, runAs)
+    if (inHome) makeFolder(apps)
+    else mkdirSync(apps, { recursive: true })
+    // What was not there may have been made by a function in the meantime.
+    refuseProblem(config, apps, runAs)
+    grantFolder(inHome ? apps : realPath(apps), accessFor(runAs))
   } catch (error) {
     if (error instanceof StartRefused) throw error
     throw refusal(config, `${apps} cannot be kept from functions: ${(error as Error).message}; give another apps_dir`)
@@ -130,6 +133,11 @@ function isHome(folder: string, { home }: RunAs): boolean {
 /** Then nothing keeps functions from anything. */
 function isAgent({ uid }: RunAs): boolean {
   return uid === process.geteuid?.()
+}
+
+function refuseProblem(config: AppsConfig, apps: string, runAs: RunAs): void {
+  const problem = appsProblem(apps, runAs)
+  if (problem) throw refusal(config, `${problem.message}; ${problem.mend}`)
 }
 
 function refusal({ file }: AppsConfig, message: string): StartRefused {

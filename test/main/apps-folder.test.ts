@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -13,11 +14,13 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import pino from 'pino'
 import { openAppsFolder } from '../../src/main/apps-folder.js'
 import { platform } from '../../src/os/index.js'
 import type { RunAs } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
+import { eventually } from '../support/eventually.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 
 describe('the apps folder', { skip: noUsers }, () => {
@@ -160,6 +163,48 @@ describe('the apps folder', { skip: noUsers }, () => {
   it('elsewhere is not warned of where only the agent may write, or whoever owns a file', () => {
     const folder = makeTempDir('flux-apps-')
     assert.deepEqual(open(join(folder, 'apps')), [])
+  })
+
+  it('is never what a function puts in its place while the agent starts', async (t) => {
+    const target = makeTempDir('flux-apps-')
+    chmodSync(target, 0o755)
+    open()
+    const own = ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups']
+    const attack = `while :; do ln -s ${target} apps; rm apps; mkdir apps; rmdir apps; done 2>/dev/null`
+    const attacker = spawn('setpriv', [...own, 'sh', '-c', attack], { cwd: home, detached: true, stdio: 'ignore' })
+    t.after(() => process.kill(-(attacker.pid as number), 'SIGKILL'))
+    rmdirSync(apps)
+    await eventually('the attacker is at work', () => lstatSync(apps, { throwIfNoEntry: false })?.isSymbolicLink())
+    let refused = 0
+    for (let round = 0; round < 300; round++) {
+      try {
+        rmdirSync(apps)
+      } catch {
+        // It is the attacker's link, or there is none.
+      }
+      try {
+        open()
+        assert.deepEqual(rightsTo(apps), [0, user.gid, '750'])
+      } catch (error) {
+        assert.equal((error as { code: string }).code, 'START_REFUSED')
+        refused++
+      }
+      assert.deepEqual(rightsTo(target), [0, 0, '755'])
+      await nextTurn()
+    }
+    t.diagnostic(`${refused} of 300 starts refused`)
+  })
+
+  it('is warned of where the runner may replace its home, which is left alone then', () => {
+    const parent = join(makeTempDir('flux-apps-'), 'parent')
+    mkdirSync(join(parent, 'home'), { recursive: true })
+    for (const folder of [parent, join(parent, 'home')]) chownSync(folder, user.uid, user.gid)
+    const lines = open(undefined, { ...runAs, home: join(parent, 'home') })
+    assert.deepEqual(
+      lines.map((line) => line.match(/as they may write ([^:]*):/)?.[1]),
+      [parent],
+    )
+    assert.equal(statSync(join(parent, 'home')).uid, user.uid)
   })
 
   it('cannot be the home, nor hold it', () => {
