@@ -14,7 +14,7 @@ import type { Log } from '../log.js'
 import type { RunAs } from '../os/platform.js'
 import { accessFor, grantFolder } from '../workers/archive/access.js'
 import type { AgentConfig } from './config.js'
-import { ancestors, mayReplaceIn, realPath } from './permissions.js'
+import { ancestors, mayEnter, mayReplaceIn, realPath } from './permissions.js'
 import { StartRefused } from './start-refused.js'
 
 /** In a folder with the sticky bit whoever may write makes files, and renames or removes only what is its own. */
@@ -103,7 +103,7 @@ function closeHome(runAs: RunAs, log: Log): void {
     const found = fstatSync(fd)
     const agent = process.geteuid?.() ?? 0
     // Some users of the system have a home such as /usr/sbin, which is safe and not to be touched.
-    if (!made && found.uid === agent && !mayReplaceIn(runAs, found)) return
+    if (!made && found.uid === agent && !mayReplaceIn(runAs, found) && mayEnter(runAs, found)) return
     fchownSync(fd, agent, gid)
     fchmodSync(fd, HOME_MODE)
   } finally {

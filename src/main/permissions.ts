@@ -21,10 +21,14 @@ export function mayReplaceIn(user: RunAs, folder: Stats): boolean {
   return (rightsOf(user, folder) & WRITE) !== 0 && (folder.mode & STICKY) === 0
 }
 
+export function mayEnter(user: RunAs, folder: Stats): boolean {
+  return (rightsOf(user, folder) & ENTER) !== 0
+}
+
 /** Whether a user may enter every folder above; false where there is no such path, or where this process may not look. */
 export function mayReach(user: RunAs, path: string): boolean {
   try {
-    return foldersAbove(realpathSync(path)).every((folder) => (rightsOf(user, statSync(folder)) & ENTER) !== 0)
+    return foldersAbove(realpathSync(path)).every((folder) => mayEnter(user, statSync(folder)))
   } catch {
     return false
   }

@@ -135,6 +135,13 @@ describe('the apps folder', { skip: noUsers }, () => {
     assert.deepEqual(rightsTo(apps), [0, user.gid, '750'])
   })
 
+  it('is reached by a runner whose group has changed since', () => {
+    open()
+    chownSync(home, 0, user.gid + 1)
+    assert.match(open()[0] ?? '', /belongs to the agent from now on/)
+    assert.deepEqual(rightsTo(home), [0, user.gid, '1770'])
+  })
+
   it('elsewhere is warned of where the runner may put another in its place', () => {
     const own = join(home, 'own')
     mkdirSync(join(own, 'deep'), { recursive: true })
@@ -172,7 +179,11 @@ describe('the apps folder', { skip: noUsers }, () => {
     const own = ['--reuid', String(user.uid), '--regid', String(user.gid), '--clear-groups']
     const attack = `while :; do ln -s ${target} apps; rm apps; mkdir apps; rmdir apps; done 2>/dev/null`
     const attacker = spawn('setpriv', [...own, 'sh', '-c', attack], { cwd: home, detached: true, stdio: 'ignore' })
-    t.after(() => process.kill(-(attacker.pid as number), 'SIGKILL'))
+    t.after(async () => {
+      process.kill(-(attacker.pid as number), 'SIGKILL')
+      // No user can be deleted while a process is its own.
+      await eventually('the attacker is dead', () => spawnSync('pgrep', ['-u', String(user.uid)]).status === 1)
+    })
     rmdirSync(apps)
     await eventually('the attacker is at work', () => lstatSync(apps, { throwIfNoEntry: false })?.isSymbolicLink())
     let refused = 0
