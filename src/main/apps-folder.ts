@@ -34,7 +34,7 @@ export function appsFolder({ appsDir, stateDir }: Omit<AppsConfig, 'file'>, runA
 }
 
 /**
- * Makes the apps folder readable by functions and changeable by the agent alone, and answers its path. Its usual place,
+ * Makes the apps folder readable by functions and changeable by the agent alone, and answers where it is. Its usual place,
  * the runner's home, is taken from the runner for that: whoever owns a folder may put another `apps` into it, and the
  * agent, which is root, would write there. Main thread, start-up only. Throws StartRefused.
  */
@@ -50,13 +50,14 @@ export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log
     else mkdirSync(apps, { recursive: true })
     // What was not there may have been made by a function in the meantime.
     refuseProblem(config, apps, runAs)
-    grantFolder(inHome ? apps : realPath(apps), accessFor(runAs))
+    const place = inHome ? apps : realPath(apps)
+    grantFolder(place, accessFor(runAs))
+    for (const folder of replaceable(apps, runAs)) log.warn(hole(apps, folder, runAs))
+    return place
   } catch (error) {
     if (error instanceof StartRefused) throw error
     throw refusal(config, `${apps} cannot be kept from functions: ${(error as Error).message}; give another apps_dir`)
   }
-  for (const folder of replaceable(apps, runAs)) log.warn(hole(apps, folder, runAs))
-  return apps
 }
 
 /** Why a start as root would be refused for the sake of the apps folder; undefined where it would not. Changes nothing. */

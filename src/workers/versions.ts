@@ -4,6 +4,7 @@ import { mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promi
 import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grantFolder } from './archive/access.js'
+import { ArchiveRefused } from './archive/refused.js'
 import type { CodeVersion } from './messages.js'
 
 /**
@@ -64,6 +65,7 @@ export async function createVersion(
   const versions = versionsDir(appsDir, functionName)
   const created = await mkdir(appsDir, { recursive: true })
   if (created !== undefined) grantFolder(appsDir, access)
+  else if (access.gid !== undefined) refuseForeign(appsDir)
   await mkdir(versions, { recursive: true })
   grantFolder(dirname(versions), access)
   grantFolder(versions, access)
@@ -71,6 +73,14 @@ export async function createVersion(
   await mkdir(dir)
   grantFolder(dir, access)
   return { dir, digest }
+}
+
+/** Where somebody removes the apps folder while the agent runs, a function may put a folder of its own, or a link, there. */
+function refuseForeign(appsDir: string): void {
+  const found = lstatSync(appsDir)
+  if (found.isDirectory() && found.uid === process.geteuid?.()) return
+  const problem = `${appsDir} is not the folder that the agent has made: start the agent again, which says what mends it`
+  throw new ArchiveRefused('SYSTEM_ERROR', problem)
 }
 
 /** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
@@ -58,6 +58,20 @@ test('a disk that is full, by small files and by a large one', { skip: !isRoot }
     spawnSync('umount', [apps.appsDir])
   }
   return undefined
+})
+
+test("an apps folder that is not the agent's any more", { skip: !isRoot }, async (t) => {
+  const apps = await makeApps(t)
+  const outside = join(apps.root, 'outside')
+  const expected = new RegExp(`^${apps.appsDir} is not the folder that the agent has made: start the agent again`)
+  await symlink(outside, apps.appsDir)
+  assert.match(await apps.refused(good, { runAs: NOBODY }), expected)
+  await rm(apps.appsDir)
+  await mkdir(apps.appsDir)
+  await chown(apps.appsDir, NOBODY.uid, NOBODY.gid)
+  assert.match(await apps.refused(good, { runAs: NOBODY }), expected)
+  assert.deepEqual(await snapshot(outside), { secret: 'untouched' })
+  assert.deepEqual(await snapshot(apps.appsDir), {})
 })
 
 test('a folder the agent may not write to', { skip: !isRoot }, async (t) => {
