@@ -70,3 +70,24 @@ export function executionsOf(agent: Pick<TestAgent, 'pid'>): string {
 export function hold(mebibytes: number): string {
   return `perl -e '$held = "x" x ($ARGV[0] << 20)' ${mebibytes}`
 }
+
+/** Every process in a cgroup and below it. */
+export function pidsBelow(dir: string): number[] {
+  return [dir, ...groupsBelow(dir)].flatMap((group) => {
+    try {
+      return (readGroup(group, 'cgroup.procs').match(/\d+/g) ?? []).map(Number)
+    } catch {
+      // It is gone meanwhile.
+      return []
+    }
+  })
+}
+
+/** Its words, with a blank between them; empty where it has ended. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').join(' ').trim()
+  } catch {
+    return ''
+  }
+}
