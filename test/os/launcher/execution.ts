@@ -91,6 +91,7 @@ export class Execution {
   /** The first line of its output, which is numbers. */
   async numbers(): Promise<number[]> {
     const [line = ''] = (await this.outputUntil('\n')).split('\n')
+    assert.match(line, /^[\d ]+$/)
     return line.trim().split(' ').map(Number)
   }
 

@@ -85,8 +85,8 @@ export function startPayload(start: Start): Buffer {
     longs(start.credit ?? NO_LIMIT, start.memoryMax ?? 0),
     words(start.cpuMillicores ?? 0, start.pidsMax ?? 0, flags, user?.uid ?? 0, user?.gid ?? 0),
     words(start.umask ?? 0o022, start.oomScore ?? 0, rlimits.length, groups.length, argv.length, env.length, 0),
-    longs(...rlimits.flat()),
-    words(...groups),
+    encodeLongs(rlimits.flat()),
+    encodeWords(groups),
     Buffer.from([file, start.folder ?? '/', ...argv, ...env].map((string) => `${string}\0`).join('')),
   ])
 }
@@ -161,7 +161,10 @@ function parseListed(payload: Buffer): Listed[] {
   }))
 }
 
-export function words(...values: number[]): Buffer {
+export const words = (...values: number[]) => encodeWords(values)
+export const longs = (...values: Long[]) => encodeLongs(values)
+
+function encodeWords(values: readonly number[]): Buffer {
   const buffer = Buffer.alloc(4 * values.length)
   values.forEach((value, i) => {
     buffer.writeUInt32LE(value >>> 0, 4 * i)
@@ -169,7 +172,7 @@ export function words(...values: number[]): Buffer {
   return buffer
 }
 
-export function longs(...values: Long[]): Buffer {
+function encodeLongs(values: readonly Long[]): Buffer {
   const buffer = Buffer.alloc(8 * values.length)
   values.forEach((value, i) => {
     buffer.writeBigUInt64LE(BigInt(value), 8 * i)
