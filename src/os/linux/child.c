@@ -26,6 +26,9 @@
 #define TAG RLIMIT_LOCKS
 
 #define WATCH_NS 200000000
+/* So often, and for a second, once one had to be killed: whoever stops one does so with the next. */
+#define ALERT_NS 2000000
+#define ALERT_TURNS 500
 
 static int null_device;
 static bool has_clone3;
@@ -40,8 +43,11 @@ static atomic_int starting;
 static void *watch(void *unused)
 {
 	(void)unused;
+	unsigned alert = 0;
 	for (unsigned seen = 0;;) {
-		const struct timespec interval = { 0, WATCH_NS };
+		const struct timespec interval = { 0, alert > 0 ? ALERT_NS : WATCH_NS };
+		if (alert > 0)
+			alert--;
 		nanosleep(&interval, NULL);
 		unsigned now = atomic_load(&starts);
 		if (now % 2 == 1 && now == seen) {
@@ -55,8 +61,10 @@ static void *watch(void *unused)
 					state = '?';
 				fclose(file);
 			}
-			if ((state == 'T' || state == 't') && atomic_load(&starts) == now)
+			if ((state == 'T' || state == 't') && atomic_load(&starts) == now) {
 				kill(pid, SIGKILL);
+				alert = ALERT_TURNS;
+			}
 		}
 		seen = now;
 	}
