@@ -51,7 +51,7 @@ export type ProcessEnd = { readonly use?: ResourceUse; readonly outOfMemory?: Ou
 
 /** What a started process tells. Called on the thread that started it, never before `start` has returned. */
 export interface ProcessListener {
-  /** stdout and stderr, in the order written. The buffer is the listener's to keep. */
+  /** stdout and stderr, in the order written. The buffer is overwritten after the call. */
   output(chunk: Buffer): void
   /** Once, after the last output: the leader has ended, its group is dead, what was already written has been read. */
   ended(end: ProcessEnd): void
@@ -91,11 +91,12 @@ export interface ProcessStarter {
 export type StarterSetup =
   | {
       readonly kind: 'child_process'
-      /** A folder for this starter's files. */
+      /** A folder for the starters' files. */
       readonly scratchDir: string
     }
   | {
       readonly kind: 'launcher'
+      readonly scratchDir: string
       /** Absolute path of the program. */
       readonly program: string
       /** Where the cgroups of executions go; absent: there are none. */

@@ -41,6 +41,7 @@ export class Output {
     return last ? last.offset + last.length : 0
   }
 
+  /** Copies what it keeps. */
   push(chunk: Buffer): void {
     this.keep(this.cap.push(chunk))
   }
@@ -95,7 +96,7 @@ export class Output {
       open.used += bytes.copy(open.buffer, open.used)
     } else {
       this.seal()
-      this.open = { offset: this.length, buffer: ofItsOwn(bytes), used: bytes.length }
+      this.open = { offset: this.length, buffer: copyOf(bytes), used: bytes.length }
       this.opened()
     }
     this.wake()
@@ -120,9 +121,8 @@ export class Output {
   }
 }
 
-/** A small part of what was read would keep all of that in memory, for as long as the execution runs. */
-function ofItsOwn(bytes: Buffer): Buffer {
-  if (bytes.length >= bytes.buffer.byteLength / 2) return bytes
+/** In memory of its own, which neither a later read changes nor a small piece shares with others. */
+function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy

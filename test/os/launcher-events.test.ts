@@ -93,7 +93,10 @@ async function parse(stream: Buffer, cuts: readonly number[]): Promise<string[]>
   })
   let from = 0
   for (const to of [...cuts, stream.length]) {
-    if (to > from) parser.push(Buffer.from(stream.subarray(from, to)))
+    const piece = Buffer.from(stream.subarray(from, to))
+    if (to > from) parser.push(piece)
+    // As the next read would.
+    piece.fill('?')
     from = Math.max(from, to)
     if (from % 2 === 0) await new Promise(setImmediate)
   }

@@ -25,7 +25,7 @@ export async function start(starter: ProcessStarter, request: StartRequest): Pro
   const end = new Promise<ProcessEnd>((resolve) => {
     tell = resolve
   })
-  const process = await starter.start(request, { output: (chunk) => chunks.push(chunk), ended: tell })
+  const process = await starter.start(request, { output: (chunk) => chunks.push(Buffer.from(chunk)), ended: tell })
   const output = () => Buffer.concat(chunks)
   return {
     process,

@@ -37,16 +37,23 @@ export const STARTERS: readonly StarterCase[] = [
     skip: noLauncher,
     kind: 'launcher',
     killsEscapees: true,
-    setup: () => ({ kind: 'launcher', program: LAUNCHER, noNewPrivileges: true, maxProcesses: 0 }),
+    setup: (dir) => ({
+      kind: 'launcher',
+      program: LAUNCHER,
+      scratchDir: join(dir, 'run'),
+      noNewPrivileges: true,
+      maxProcesses: 0,
+    }),
   },
   {
     name: 'the launcher with cgroups',
     skip: noCgroups,
     kind: 'launcher',
     killsEscapees: true,
-    setup: () => ({
+    setup: (dir) => ({
       kind: 'launcher',
       program: LAUNCHER,
+      scratchDir: join(dir, 'run'),
       cgroups: { dir: cgroupFolder(), controllers: [] },
       noNewPrivileges: true,
       maxProcesses: 0,

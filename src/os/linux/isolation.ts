@@ -16,7 +16,7 @@ export async function isolate({ scratchDir, stateDir, ...options }: IsolationOpt
   if (problem) {
     return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }
   }
-  const launcher = { kind: 'launcher', program: LAUNCHER, ...options } as const
+  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...options } as const
   const place = findCgroupPlace()
   if (place.kind === 'none') return { starter: launcher, unkept: allUnkept(place.reason) }
   try {

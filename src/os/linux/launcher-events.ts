@@ -38,7 +38,7 @@ export type StartStep = (typeof STEPS)[number]
 export interface LauncherEvents {
   /** What is behind it is told in a later microtask, when whoever waited for the start knows of it. */
   started(id: number, pid: number): void
-  /** A part of the chunk that was read; one frame may come in several. */
+  /** A part of the chunk that was read, which is the reader's again after the call; one frame may come in several. */
   output(id: number, bytes: Buffer): void
   ended(id: number, end: ProcessEnd): void
   /** `code`: the errno's name. */
@@ -55,7 +55,10 @@ type Next =
       readonly left: number
     }
 
-/** Parses events in the pieces they arrive in; copies only what a piece cuts in two, and of outputs not even that. */
+/**
+ * Parses events in the pieces they arrive in, which may be overwritten after each push; copies only what a piece cuts in
+ * two and what waits behind a start.
+ */
 export class EventParser {
   private chunks: Buffer[] = []
   /** How far the first chunk has been read. */
@@ -70,6 +73,11 @@ export class EventParser {
   push(chunk: Buffer): void {
     this.chunks.push(chunk)
     if (!this.yielded) this.parse()
+    const last = this.chunks.pop()
+    if (!last) return
+    const read = this.chunks.length === 0 ? this.at : 0
+    this.at -= read
+    this.chunks.push(Buffer.from(last.subarray(read)))
   }
 
   private parse(): void {
@@ -128,7 +136,7 @@ export class EventParser {
       const part = chunk.subarray(this.at, this.at + length - this.cutBytes)
       this.advance(chunk, part.length)
       if (part.length === length) return part
-      this.cut.push(part)
+      this.cut.push(Buffer.from(part))
       this.cutBytes += part.length
       if (this.cutBytes < length) continue
       const whole = Buffer.concat(this.cut)

@@ -1,13 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
-import type { Socket } from 'node:net'
+import { closeSync, constants, mkdirSync, openSync, unlinkSync } from 'node:fs'
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
-import type { CgroupParent } from '../platform.js'
+import type { CgroupParent, StarterSetup } from '../platform.js'
 import { emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
 import { EventParser, type LauncherEvents } from './launcher-events.js'
 import { groupDead, killGroup, killTagged } from './process-group.js'
+
+const READ_BYTES = 65_536
 
 let made = 0
 
@@ -21,29 +23,29 @@ export class LauncherProcess {
   private closing = false
 
   constructor(
-    program: string,
-    cgroups: CgroupParent | undefined,
+    { program, cgroups, scratchDir }: StarterSetup & { readonly kind: 'launcher' },
     events: LauncherEvents,
     /** It has died unasked; all that it told before has been heard. */
     died: (how: string) => void,
   ) {
     this.cgroup = cgroups && makeCgroup(cgroups)
+    const pipe = makePipe(scratchDir)
     this.child = spawn(program, this.cgroup ? [this.cgroup] : [], {
       cwd: '/',
       env: {},
       detached: true,
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', pipe.writeFd, 'inherit'],
     })
+    closeSync(pipe.writeFd)
     this.requests = this.child.stdin as Socket
     // It is told of by the process's end.
     this.requests.on('error', () => {})
-    const parser = new EventParser(events)
-    this.child.stdout?.on('data', (chunk: Buffer) => parser.push(chunk))
+    const reader = readInto(Buffer.allocUnsafeSlow(READ_BYTES), pipe.readFd, new EventParser(events))
     let failure = ''
     this.child.once('error', (error) => {
       failure = error.message
     })
-    this.left = once(this.child, 'close').catch(() => {})
+    this.left = Promise.allSettled([once(this.child, 'close'), once(reader, 'close')])
     void this.left.then(() => {
       const { exitCode, signalCode } = this.child
       if (!this.closing) died(failure || (signalCode ?? `exit code ${exitCode}`))
@@ -85,6 +87,39 @@ export class LauncherProcess {
     if (this.requests.writable)
       this.requests.write(waiting.length === 1 ? (waiting[0] as Buffer) : Buffer.concat(waiting))
   }
+}
+
+/** A pipe without a name. Node makes none that it does not read itself: see `readInto`. */
+function makePipe(dir: string): { readFd: number; writeFd: number } {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const path = join(dir, `events-${process.pid}-${threadId}-${made++}`)
+  execFileSync('mkfifo', ['-m', '0600', path])
+  try {
+    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    return { readFd, writeFd: openSync(path, constants.O_WRONLY) }
+  } finally {
+    unlinkSync(path)
+  }
+}
+
+/**
+ * Reads into one buffer, again and again. With a new one a read, as streams have it, a function that floods its output has
+ * the garbage collector stop this thread for milliseconds, ten times a second, and every cancel waits for that.
+ */
+function readInto(buffer: Buffer, fd: number, parser: EventParser): Socket {
+  const callback = (bytes: number): boolean => {
+    parser.push(buffer.subarray(0, bytes))
+    return true
+  }
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+    fd,
+    readable: true,
+    writable: false,
+    onread: { buffer, callback },
+  }
+  const socket = new Socket(options)
+  socket.on('error', () => socket.destroy())
+  return socket
 }
 
 function makeCgroup({ dir, controllers }: CgroupParent): string {

@@ -85,14 +85,13 @@ export class LauncherStarter implements ProcessStarter {
   }
 
   private launch(): LauncherProcess {
-    const { program, cgroups } = this.setup
     const events: LauncherEvents = {
       started: (id, pid) => this.started(id, pid),
       output: (id, bytes) => this.output(id, bytes),
       ended: (id, end) => this.ended(id, end),
       failed: (id, step, code) => this.failed(id, step, code),
     }
-    const launcher = new LauncherProcess(program, cgroups, events, (how) => {
+    const launcher = new LauncherProcess(this.setup, events, (how) => {
       if (this.launcher === launcher) this.launcher = undefined
       this.lost(how, launcher)
     })

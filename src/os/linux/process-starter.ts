@@ -25,7 +25,7 @@ export class ChildProcessStarter implements ProcessStarter {
   private readonly fifos: Fifos
   private readonly running = new Set<number>()
   private turns: Promise<unknown> = Promise.resolve()
-  /** One for all reads of this thread: each chunk is copied out before the next read. */
+  /** One for all reads of this thread: each chunk is done with before the next read. */
   private readonly readBuffer = Buffer.allocUnsafeSlow(65_536)
 
   constructor(scratchDir: string) {
@@ -87,8 +87,8 @@ export class ChildProcessStarter implements ProcessStarter {
   }
 
   private read(pipe: Pipe, listener: ProcessListener): Socket {
-    const callback = (bytes: number, buffer: Uint8Array): boolean => {
-      listener.output(Buffer.from(buffer.subarray(0, bytes)))
+    const callback = (bytes: number): boolean => {
+      listener.output(this.readBuffer.subarray(0, bytes))
       return true
     }
     const options: SocketConstructorOpts & { onread: OnReadOpts } = {
@@ -108,7 +108,7 @@ export class ChildProcessStarter implements ProcessStarter {
       for (let left = PIPE_MAX; left > 0; ) {
         const bytes = readSync(pipe.readFd, this.readBuffer)
         if (bytes === 0) return
-        listener.output(Buffer.from(this.readBuffer.subarray(0, bytes)))
+        listener.output(this.readBuffer.subarray(0, bytes))
         left -= bytes
       }
     } catch {

@@ -25,6 +25,8 @@ void streams_open(void)
 {
 	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
 	fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
+	/* Where it is a pipe: several outputs fit in before the reader has to come by. Where it is not, this does nothing. */
+	fcntl(1, F_SETPIPE_SZ, USUAL_SIZE);
 }
 
 static void resize(struct buffer *buffer, size_t size)
