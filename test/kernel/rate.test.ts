@@ -9,7 +9,7 @@ import { makeTempDir } from '../support/agent.js'
 import { notInGuest } from './guest.js'
 
 const ROUNDS = 3
-const RUNS = 60
+const RUNS = 40
 const AT_ONCE = 8
 const NONE: Limits = { memoryMb: 0, cpuMillicores: 0 }
 
