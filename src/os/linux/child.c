@@ -306,5 +306,18 @@ pid_t child_start(struct child *child, int *pidfd)
 pid_t child_leader_of(pid_t pid)
 {
 	struct rlimit tag;
-	return prlimit(pid, TAG, NULL, &tag) == 0 ? (pid_t)tag.rlim_cur : 0;
+	if (prlimit(pid, TAG, NULL, &tag) == 0)
+		return (pid_t)tag.rlim_cur;
+	/* Of another user, where this one's root has no CAP_SYS_RESOURCE, as in most containers. */
+	char line[128];
+	snprintf(line, sizeof line, "/proc/%d/limits", pid);
+	FILE *limits = fopen(line, "re");
+	if (limits == NULL)
+		return 0;
+	pid_t leader = 0;
+	while (fgets(line, sizeof line, limits) != NULL)
+		if (sscanf(line, "Max file locks %d", &leader) == 1)
+			break;
+	fclose(limits);
+	return leader;
 }

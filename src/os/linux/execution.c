@@ -461,10 +461,9 @@ void executions_child_ended(void)
 /* Kills an inherited process unless it belongs to a running execution. */
 static void judge_child(pid_t pid)
 {
-	struct execution *leader = of_pid(table_find(&pids, (uint64_t)pid));
-	if (leader != NULL && leader->state == RUNNING)
-		return;
-	struct execution *owner = of_pid(table_find(&pids, (uint64_t)child_leader_of(pid)));
+	struct execution *owner = of_pid(table_find(&pids, (uint64_t)pid));
+	if (owner == NULL)
+		owner = of_pid(table_find(&pids, (uint64_t)child_leader_of(pid)));
 	if (owner != NULL && owner->state == RUNNING)
 		return;
 	kill(pid, SIGKILL);

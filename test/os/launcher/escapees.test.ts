@@ -4,7 +4,7 @@ import { eventually } from '../../support/eventually.js'
 import { isRunning } from '../../support/processes.js'
 import { awaitGate, Gate } from '../../support/scripts.js'
 import { left } from './launcher-under-test.js'
-import { describeEach } from './variants.js'
+import { describeEach, isRoot, NOBODY, needsRoot } from './variants.js'
 
 const REGROUPED = 'setpgrp; $| = 1; print "$$\\n"; exec qw(sleep 60)'
 
@@ -18,6 +18,12 @@ const ESCAPES = [
   ['a grandchild whose parent has left the group', 'setsid sh -c "sleep 60 & echo \\$! $$; wait" &'],
   ['an orphan that is stopped', 'sh -c "setsid sh -c \'echo \\$\\$ $$; kill -STOP \\$\\$\' &"'],
   ['orphans that ignore signals', 'sh -c "trap \\"\\" HUP TERM; setsid sleep 60 & echo \\$! $$"'],
+] as const
+
+const WITHOUT = ['setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource']
+const USERS = [
+  ["the launcher's own user", {}, false],
+  ['another user', { user: NOBODY }, needsRoot],
 ] as const
 
 /** Each of its processes starts the next one and ends. */
@@ -51,19 +57,19 @@ describeEach(
       })
     }
 
-    it('lives on while its execution does, however many others end', async () => {
-      const launcher = launch()
-      const executions = ESCAPES.map(([, lines]) => launcher.script(`${lines}\nsleep 60`))
-      const pids = await Promise.all(executions.map(async (execution) => (await execution.numbers())[0] ?? 0))
-      for (let i = 0; i < 20; i++) await launcher.script('setsid sleep 60 & exit').result()
-      for (const [i, pid] of pids.entries()) assert.ok(isRunning(pid), ESCAPES[i]?.[0])
-      launcher.kill(...executions)
-      await Promise.all(executions.map(({ ended }) => ended))
-      assert.deepEqual(
-        left().map(({ command }) => command),
-        [],
-      )
-    })
+    for (const [whose, changes, reason] of USERS) {
+      it(`lives on while its execution does, however many others end, as ${whose}`, { skip: reason }, async () => {
+        // Most containers' root is without, too.
+        const launcher = launch({}, isRoot ? WITHOUT : [])
+        const executions = ESCAPES.map(([, lines]) => launcher.script(`${lines}\nsleep 60`, changes))
+        const pids = await Promise.all(executions.map(async (execution) => (await execution.numbers())[0] ?? 0))
+        for (let i = 0; i < 20; i++) await launcher.script('setsid sleep 60 & exit').result()
+        for (const [i, pid] of pids.entries()) assert.ok(isRunning(pid), ESCAPES[i]?.[0])
+        launcher.kill(...executions)
+        await Promise.all(executions.map(({ ended }) => ended))
+        assert.deepEqual(running(), [])
+      })
+    }
 
     it('dies though it runs from one process to the next', async () => {
       const launcher = launch()
