@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { creditFrame, frame, killFrame, listFrame, longs, type Start, startFrame, Type, words } from './frames.js'
-import { left } from './launcher-under-test.js'
+import { left } from './marks.js'
 import { describeEach } from './variants.js'
 
 const GARBAGE = /^flux-agent launcher: what came on standard input is not a request; everything is killed\n$/

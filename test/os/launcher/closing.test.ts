@@ -3,7 +3,8 @@ import { it } from 'node:test'
 import { eventually } from '../../support/eventually.js'
 import { isRunning } from '../../support/processes.js'
 import { NO_LIMIT, startFrame } from './frames.js'
-import { type Launcher, left } from './launcher-under-test.js'
+import type { Launcher } from './launcher-under-test.js'
+import { left } from './marks.js'
 import { cgroupsOf, describeEach } from './variants.js'
 
 const ESCAPES = ['sleep 60 & ', '(setsid sleep 60 &)', '(setsid sh -c "sleep 60 & sleep 60" &)', 'trap "" TERM HUP;']

@@ -3,7 +3,7 @@ import { it } from 'node:test'
 import { eventually } from '../../support/eventually.js'
 import { isRunning } from '../../support/processes.js'
 import { awaitGate, Gate } from '../../support/scripts.js'
-import { left } from './launcher-under-test.js'
+import { left } from './marks.js'
 import { describeEach, isRoot, NOBODY, needsRoot } from './variants.js'
 
 const REGROUPED = 'setpgrp; $| = 1; print "$$\\n"; exec qw(sleep 60)'

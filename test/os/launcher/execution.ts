@@ -97,7 +97,11 @@ export class Execution {
 
   /** What it has written, once `text` is in it. */
   outputUntil(text: string): Promise<string> {
-    const find = () => (this.output().includes(text) ? this.output() : undefined)
+    const find = () => {
+      if (this.output().includes(text)) return this.output()
+      assert.equal(this.over, false, `it is over: ${JSON.stringify(this.end ?? this.failure)} ${this.output()}`)
+      return undefined
+    }
     return this.until(`output with ${JSON.stringify(text)}`, find)
   }
 

@@ -1,5 +1,5 @@
 import { creditFrame, frame, killFrame, listFrame, type Start, startFrame, startPayload, Type } from './frames.js'
-import { MARK_ENTRY } from './launcher-under-test.js'
+import { MARK_ENTRY } from './marks.js'
 import { isRoot, NOBODY } from './variants.js'
 
 /** What a fuzzed start may run; nothing else is on its PATH, and a mutated name is that of no file. */

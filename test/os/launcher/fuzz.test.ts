@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto'
 import { it } from 'node:test'
 import { SANITIZER_STATUS } from './builds.js'
 import { FuzzSource } from './fuzz-source.js'
-import { left } from './launcher-under-test.js'
+import { left } from './marks.js'
 import { describeEach, inCi, SANITIZED } from './variants.js'
 import { withinSeconds } from './within.js'
 

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../support/eventually.js'
 import { onExit } from '../../support/on-exit.js'
-import { childrenOf, cpuTicks, openDescriptors, type ProcessEntry, processesWith } from '../../support/proc.js'
+import { childrenOf, cpuTicks, openDescriptors } from '../../support/proc.js'
 import { SANITIZER_STATUS } from './builds.js'
 import { Execution } from './execution.js'
 import {
@@ -23,11 +22,8 @@ import {
   startFrame,
   Type,
 } from './frames.js'
+import { DEFAULT_ENV, left } from './marks.js'
 import { withinSeconds } from './within.js'
-
-/** In the environment of what the launchers of this process start, unless the test gives another. */
-const MARK = ['LAUNCHER_TEST', randomBytes(8).toString('hex')] as const
-export const MARK_ENTRY = MARK.join('=')
 
 export interface LaunchOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -37,6 +33,8 @@ export interface LaunchOptions {
   readonly gid?: number
   /** Its stdout is not read from the beginning. */
   readonly unread?: boolean
+  /** Those of what it could not kill. */
+  readonly leavesCgroups?: boolean
   /** What it has said on stderr may be this. */
   readonly says?: RegExp
 }
@@ -67,7 +65,7 @@ export class Launcher {
 
   constructor(
     command: readonly [string, ...string[]],
-    private readonly options: LaunchOptions = {},
+    readonly options: LaunchOptions = {},
   ) {
     const [program, ...args] = command
     const { env = {}, inherit = [], uid, gid } = options
@@ -286,13 +284,6 @@ export class Launcher {
   }
 }
 
-const DEFAULT_ENV = ['PATH=/usr/bin:/bin', MARK_ENTRY]
-
 function statusOf(pid: number): string {
   return readFileSync(`/proc/${pid}/status`, 'latin1')
-}
-
-/** What launchers of this process have started and what still runs. */
-export function left(): ProcessEntry[] {
-  return processesWith(...MARK).filter(({ state }) => state !== 'Z' && state !== 'X')
 }
