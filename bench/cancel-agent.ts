@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { FollowOutputResponse__Output } from '../src/generated/flux/operations/FollowOutputResponse.js'
 import { startTestAgent, type TestAgent } from '../test/support/agent.js'
 import { Calls } from '../test/support/calls.js'
@@ -83,10 +82,9 @@ export class CancelAgent {
         if (end >= 0) return output.slice(0, end)
       }
     } finally {
-      // It goes on beside this, as an error that nobody needs.
+      // Told as an error, to nobody.
       stream.on('error', () => {})
       stream.cancel()
-      await sleep(0)
     }
     throw new Error(`an execution has ended early, after ${JSON.stringify(output)}`)
   }

@@ -5,6 +5,8 @@ import type { StarterSetup } from '../src/os/platform.js'
 import { onExit } from '../test/support/on-exit.js'
 import type { Bench } from './bench.js'
 import { measureFloor } from './floor.js'
+import { processorMs, withReapedMs } from './processor-time.js'
+import type { StartRate } from './start-worker.js'
 import { median } from './statistics.js'
 
 const PROCESS = fileURLToPath(new URL('./launch-process.js', import.meta.url))
@@ -20,6 +22,14 @@ interface Way {
   readonly process: ChildProcess
   readonly rates: number[]
   readonly ratios: number[]
+  /** Of the processor time a start takes: the floor's divided by this one's. */
+  readonly costRatios: number[]
+}
+
+/** Starts per second, and processor time of one start in milliseconds. */
+interface Measured {
+  readonly rate: number
+  readonly cost: number
 }
 
 export const launch: Bench = {
@@ -29,23 +39,26 @@ export const launch: Bench = {
   async run(report) {
     const processes = await Promise.all(HEAPS_MB.map(openProcess))
     const ways = HEAPS_MB.flatMap((heapMb, i) =>
-      KINDS.map((kind): Way => ({ kind, heapMb, process: processes[i] as ChildProcess, rates: [], ratios: [] })),
+      KINDS.map(
+        (kind): Way => ({ kind, heapMb, process: processes[i] as ChildProcess, rates: [], ratios: [], costRatios: [] }),
+      ),
     )
     const columns = ways.map(({ kind, heapMb }) => ({ title: `${kind}, ${heapMb} MB` }))
     const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }, ...columns])
     const floors: number[] = []
     // The first one warms up: code is compiled, spare cgroups and named pipes are made.
     for (let round = 0; round <= ROUNDS; round++) {
-      const floor = await measureFloor(ROUND_MS)
-      const rates: number[] = []
-      for (const way of ways) rates.push(await measure(way))
+      const floor = await measureFloorCost()
+      const measured: Measured[] = []
+      for (const way of ways) measured.push(await measure(way))
       if (round === 0) continue
-      floors.push(floor)
-      rates.forEach((rate, i) => {
+      floors.push(floor.rate)
+      measured.forEach(({ rate, cost }, i) => {
         ways[i]?.rates.push(rate)
-        ways[i]?.ratios.push(rate / floor)
+        ways[i]?.ratios.push(rate / floor.rate)
+        ways[i]?.costRatios.push(floor.cost / cost)
       })
-      rounds.row(round, floor, ...rates)
+      rounds.row(round, floor.rate, ...measured.map(({ rate }) => rate))
     }
     for (const process of processes) process.send('close')
     await Promise.all(processes.map((process) => once(process, 'exit')))
@@ -57,10 +70,13 @@ export const launch: Bench = {
       { title: 'ratio', digits: 3 },
       { title: 'min', digits: 3 },
       { title: 'max', digits: 3 },
+      { title: 'by processor time', digits: 3 },
     ])
-    summary.row('floor', undefined, median(floors), 1)
-    for (const { kind, heapMb, rates, ratios } of ways)
-      summary.row(kind, heapMb, median(rates), median(ratios), Math.min(...ratios), Math.max(...ratios))
+    summary.row('floor', undefined, median(floors), 1, 1, 1, 1)
+    for (const { kind, heapMb, rates, ratios, costRatios } of ways) {
+      const range = [Math.min(...ratios), Math.max(...ratios)]
+      summary.row(kind, heapMb, median(rates), median(ratios), ...range, median(costRatios))
+    }
   },
 }
 
@@ -71,11 +87,20 @@ async function openProcess(heapMb: number): Promise<ChildProcess> {
   return process
 }
 
-async function measure({ process, kind }: Way): Promise<number> {
+async function measureFloorCost(): Promise<Measured> {
+  const before = withReapedMs(process.pid)
+  const rate = await measureFloor(ROUND_MS)
+  return { rate, cost: (withReapedMs(process.pid) - before) / ((rate * ROUND_MS) / 1000) }
+}
+
+async function measure({ process, kind }: Way): Promise<Measured> {
+  const pid = process.pid as number
+  const before = processorMs(pid)
   process.send({ kind, durationMs: ROUND_MS })
   const answer = await answerOf(process)
-  if (typeof answer !== 'number') throw new Error(String(answer))
-  return answer
+  if (typeof answer === 'string') throw new Error(answer)
+  const { starts, perSecond } = answer as StartRate
+  return { rate: perSecond, cost: (processorMs(pid) - before) / starts }
 }
 
 function answerOf(process: ChildProcess): Promise<unknown> {

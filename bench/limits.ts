@@ -18,8 +18,10 @@ export const limits: Bench = {
         report.skip(`memory limits are not kept here: ${memory}`)
         return
       }
-      const measure = (memoryMb: number) =>
-        pool.measure({ kind: 'launcher', durationMs: ROUND_MS, limits: { memoryMb, cpuMillicores: 0 } })
+      const measure = async (memoryMb: number) => {
+        const limits = { memoryMb, cpuMillicores: 0 }
+        return (await pool.measure({ kind: 'launcher', durationMs: ROUND_MS, limits })).perSecond
+      }
       const title = `starts per second, without a limit and with ${MEMORY_MB} MB`
       const rounds = report.table(title, [
         { title: 'round' },

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
@@ -28,12 +28,18 @@ interface KeptTable {
 /** What a bench tells: at once on the terminal, at the end with all digits as JSON. */
 export class Report {
   private readonly tables: KeptTable[] = []
-  private readonly notes: string[] = []
   private readonly begun = new Date()
   private readonly loadBefore = loadavg()
   private skipped: string | undefined
 
-  constructor(private readonly name: string) {}
+  private readonly file: string
+
+  constructor(private readonly name: string) {
+    mkdirSync(RESULTS, { recursive: true })
+    this.file = `${RESULTS}${name}.json`
+    // Of a bench that fails nothing is left that looks like its results.
+    rmSync(this.file, { force: true })
+  }
 
   table(title: string, columns: readonly Column[]): Table {
     const kept: KeptTable = { title, columns: columns.map((column) => column.title), rows: [] }
@@ -56,11 +62,6 @@ export class Report {
     }
   }
 
-  note(text: string): void {
-    this.notes.push(text)
-    console.log(`  ${text}`)
-  }
-
   /** It cannot be measured here. */
   skip(why: string): void {
     this.skipped = why
@@ -69,9 +70,7 @@ export class Report {
 
   /** Answers the file's path. */
   write(): string {
-    mkdirSync(RESULTS, { recursive: true })
-    const file = `${RESULTS}${this.name}.json`
-    const { name, begun, skipped, notes, tables } = this
+    const { name, file, begun, skipped, tables } = this
     const machine = {
       node: process.version,
       kernel: release(),
@@ -87,7 +86,6 @@ export class Report {
       seconds: (Date.now() - begun.getTime()) / 1000,
       machine,
       ...(skipped && { skipped }),
-      notes,
       tables: tables.map(({ title, columns, rows }) => ({
         title,
         rows: rows.map((cells) => Object.fromEntries(cells.map((cell, i) => [columns[i] as string, cell]))),

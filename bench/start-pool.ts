@@ -7,7 +7,7 @@ import { platform } from '../src/os/index.js'
 import type { Isolation } from '../src/os/platform.js'
 import { makeTempDir } from '../test/support/agent.js'
 import { holdMemory } from './held-memory.js'
-import type { StartAnswer, StartTask, StartWorkerSetup } from './start-worker.js'
+import type { StartAnswer, StartRate, StartTask, StartWorkerSetup } from './start-worker.js'
 
 const WORKER = new URL('./start-worker.js', import.meta.url)
 /** In all threads together. */
@@ -46,8 +46,8 @@ export class StartPool {
     return new StartPool(isolation, workers)
   }
 
-  /** Starts per second of all threads together. Rejects where one start did not end as it should. */
-  async measure(task: Omit<StartTask, 'inFlight'>): Promise<number> {
+  /** Of all threads together. Rejects where one start did not end as it should. */
+  async measure(task: Omit<StartTask, 'inFlight'>): Promise<StartRate> {
     const inFlight = Math.max(1, Math.round(IN_FLIGHT / this.workers.length))
     const answers = await Promise.all(
       this.workers.map((worker) => {
@@ -55,10 +55,15 @@ export class StartPool {
         return answerOf(worker)
       }),
     )
-    return answers.reduce((sum, answer) => {
-      if (answer.kind === 'rate') return sum + answer.startsPerSecond
-      throw new Error(answer.kind === 'failed' ? answer.error : `a thread answers "${answer.kind}"`)
-    }, 0)
+    let starts = 0
+    let perSecond = 0
+    for (const answer of answers) {
+      if (answer.kind !== 'rate')
+        throw new Error(answer.kind === 'failed' ? answer.error : `a thread answers "${answer.kind}"`)
+      starts += answer.starts
+      perSecond += answer.perSecond
+    }
+    return { starts, perSecond }
   }
 
   async close(): Promise<void> {

@@ -18,9 +18,14 @@ export interface StartTask {
   readonly limits?: Limits
 }
 
+export interface StartRate {
+  readonly starts: number
+  readonly perSecond: number
+}
+
 export type StartAnswer =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'rate'; readonly startsPerSecond: number }
+  | ({ readonly kind: 'rate' } & StartRate)
   | { readonly kind: 'failed'; readonly error: string }
   | { readonly kind: 'closed' }
 
@@ -56,7 +61,7 @@ async function measure({ kind, durationMs, inFlight, limits }: StartTask): Promi
     }
   }
   await Promise.all(Array.from({ length: inFlight }, keepStarting))
-  return { kind: 'rate', startsPerSecond: (starts / (performance.now() - begun)) * 1000 }
+  return { kind: 'rate', starts, perSecond: (starts / (performance.now() - begun)) * 1000 }
 }
 
 async function startOne(starter: ProcessStarter, limits: Limits | undefined): Promise<void> {
