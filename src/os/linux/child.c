@@ -29,44 +29,70 @@
 /* So often, and for a second, once one had to be killed: whoever stops one does so with the next. */
 #define ALERT_NS 2000000
 #define ALERT_TURNS 500
+/* A start takes milliseconds. */
+#define START_LIMIT_S 3
 
 static int null_device;
 static bool has_clone3;
 
 /*
- * A child that is being started has the runner's user already, and may be stopped by whatever else that user runs; the
- * launcher waits for it (vfork(2)) and would stand still. So another thread watches: `starts` is odd during a start.
+ * A child that is being started has the runner's user already. It may be stopped by whatever else that user runs, or wait
+ * for a file that this has a lease on (fcntl(2)) or provides by a file system of its own; the launcher waits for the child
+ * (vfork(2)) and would stand still. So another thread watches: `starts` is odd during a start.
  */
 static atomic_uint starts;
 static atomic_int starting;
+/* The start whose child has been killed for it, and what that comes to. */
+static atomic_uint killed;
+static atomic_int killed_error;
+
+static bool is_stopped(pid_t pid)
+{
+	char path[32], state = '?';
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	/* The name is the program's before the exec, so this one's own: it holds no ")". */
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	fclose(file);
+	return state == 'T' || state == 't';
+}
+
+static time_t seconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
 
 static void *watch(void *unused)
 {
 	(void)unused;
 	unsigned alert = 0;
+	time_t since = 0;
 	for (unsigned seen = 0;;) {
 		const struct timespec interval = { 0, alert > 0 ? ALERT_NS : WATCH_NS };
 		if (alert > 0)
 			alert--;
 		nanosleep(&interval, NULL);
 		unsigned now = atomic_load(&starts);
-		if (now % 2 == 1 && now == seen) {
-			char path[32], state = '?';
-			pid_t pid = atomic_load(&starting);
-			snprintf(path, sizeof path, "/proc/%d/stat", pid);
-			FILE *file = pid > 0 ? fopen(path, "re") : NULL;
-			if (file != NULL) {
-				/* The name is the program's before the exec, so this one's own: it holds no ")". */
-				if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-					state = '?';
-				fclose(file);
-			}
-			if ((state == 'T' || state == 't') && atomic_load(&starts) == now) {
-				kill(pid, SIGKILL);
-				alert = ALERT_TURNS;
-			}
+		pid_t pid = atomic_load(&starting);
+		if (now != seen) {
+			seen = now;
+			since = seconds();
+			continue;
 		}
-		seen = now;
+		if (now % 2 == 0 || pid <= 0)
+			continue;
+		bool late = seconds() - since > START_LIMIT_S;
+		if ((late || is_stopped(pid)) && atomic_load(&starts) == now) {
+			atomic_store(&killed_error, late ? ETIMEDOUT : EINTR);
+			atomic_store(&killed, now);
+			kill(pid, SIGKILL);
+			alert = ALERT_TURNS;
+		}
 	}
 	return NULL;
 }
@@ -290,10 +316,16 @@ pid_t child_start(struct child *child, int *pidfd)
 		has_clone3 = false;
 		pid = start_by_vfork(child, pidfd);
 	}
-	atomic_fetch_add(&starts, 1);
+	int error = errno;
+	unsigned start = atomic_fetch_add(&starts, 1);
 	if (pid < 0) {
-		child->error = errno;
+		child->error = error;
 		return -1;
+	}
+	/* Its program has not been executed: a clone that ends tells no more than that the child has. */
+	if (child->error == 0 && atomic_load(&killed) == start) {
+		child->step = STEP_EXEC;
+		child->error = atomic_load(&killed_error);
 	}
 	if (child->error == 0)
 		return pid;

@@ -38,7 +38,7 @@ export function sanitizedLauncher(): string {
 export function helper(name: string): string {
   const source = join(HELPERS, `${name}.c`)
   return built(name, [source], (program) => {
-    compile(['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source])
+    compile(['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source])
   })
 }
 

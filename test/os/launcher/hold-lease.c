@@ -1,0 +1,23 @@
+/*
+ * hold-lease FILE
+ * Has whoever opens the file wait for /proc/sys/fs/lease-break-time, 45 s as a rule: it must be the user's own.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	signal(SIGIO, SIG_IGN);
+	int fd = argc == 2 ? open(argv[1], O_RDWR) : -1;
+	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
+		perror("hold-lease");
+		return 1;
+	}
+	puts("held");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
