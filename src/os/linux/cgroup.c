@@ -177,6 +177,19 @@ static struct cgroup *make(void)
 	return group;
 }
 
+static bool write_cpu_max(const struct cgroup *group, uint32_t millicores)
+{
+	char text[64];
+	/* A quota is at least 1 ms: a small one needs the longest period, 1 s. */
+	uint32_t period = millicores < 10 ? 1000000 : 100000;
+	uint64_t quota = (uint64_t)millicores * (period / 1000);
+	if (millicores == 0)
+		snprintf(text, sizeof text, "max");
+	else
+		snprintf(text, sizeof text, "%" PRIu64 " %" PRIu32, quota, period);
+	return write_file(group->folder, "cpu.max", text);
+}
+
 static bool set_limits(struct cgroup *group, const struct start_request *limits)
 {
 	char text[64];
@@ -189,18 +202,12 @@ static bool set_limits(struct cgroup *group, const struct start_request *limits)
 		write_file(group->folder, "memory.swap.max", limited ? "0" : "max");
 		group->memory_max = limits->memory_max;
 	}
-	if (limits->cpu_millicores != group->cpu_millicores) {
-		/* A quota is at least 1 ms: a small one needs the longest period, 1 s. */
-		uint32_t period = limits->cpu_millicores < 10 ? 1000000 : 100000;
-		uint64_t quota = (uint64_t)limits->cpu_millicores * (period / 1000);
-		if (limits->cpu_millicores == 0)
-			snprintf(text, sizeof text, "max");
-		else
-			snprintf(text, sizeof text, "%" PRIu64 " %" PRIu32, quota, period);
-		if (!write_file(group->folder, "cpu.max", text))
-			return false;
-		group->cpu_millicores = limits->cpu_millicores;
-	}
+	/* Whether it can be set is known before the start; see cgroup_limit_cpu. */
+	if (limits->cpu_millicores != group->cpu_millicores && !write_cpu_max(group, limits->cpu_millicores))
+		return false;
+	group->cpu_millicores = limits->cpu_millicores;
+	if (group->cpu_millicores != 0 && !write_cpu_max(group, 0))
+		return false;
 	if (limits->pids_max != group->pids_max) {
 		snprintf(text, sizeof text, limits->pids_max != 0 ? "%" PRIu32 : "max", limits->pids_max);
 		if (!write_file(group->folder, "pids.max", text))
@@ -233,6 +240,12 @@ struct cgroup *cgroup_take(const struct start_request *limits)
 	return group;
 }
 
+void cgroup_limit_cpu(const struct cgroup *group)
+{
+	if (group->cpu_millicores != 0)
+		write_cpu_max(group, group->cpu_millicores);
+}
+
 int cgroup_folder(const struct cgroup *group)
 {
 	return group->folder;
@@ -262,6 +275,9 @@ static void kill_each(int folder)
 
 void cgroup_kill(struct cgroup *group)
 {
+	/* Dying takes time of the processor, too, and a small quota would have it take seconds. */
+	if (!group->killed && group->cpu_millicores != 0)
+		write_cpu_max(group, 0);
 	group->killed = true;
 	/* Before Linux 5.14 there is no such file; whoever waits for the cgroup to be empty asks again. */
 	if (!write_file(group->folder, "cgroup.kill", "1"))

@@ -12,8 +12,14 @@ bool cgroups_open(const char *path);
 /* Whether cgroups are in use. */
 bool cgroups_used(void);
 
-/* An empty cgroup with these limits; NULL with errno. */
+/* An empty cgroup with these limits, that of the processor yet to be applied; NULL with errno. */
 struct cgroup *cgroup_take(const struct start_request *limits);
+
+/*
+ * Once the program has been executed: until then the launcher waits for the child, and would wait with it for the next
+ * period of a small quota.
+ */
+void cgroup_limit_cpu(const struct cgroup *group);
 
 /* The folder's descriptor, for CLONE_INTO_CGROUP. */
 int cgroup_folder(const struct cgroup *group);

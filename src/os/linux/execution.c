@@ -290,6 +290,8 @@ void executions_start_next(void)
 	}
 	if (launch->output >= 0)
 		close(launch->output);
+	if (pid >= 0 && execution->cgroup != NULL)
+		cgroup_limit_cpu(execution->cgroup);
 	if (pid < 0) {
 		fail(execution, step, error);
 		return;

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { dirname } from 'node:path'
+import { it, type TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { enableControllers } from '../../../src/os/linux/cgroup-files.js'
+import type { Launcher } from './launcher-under-test.js'
+import { cgroupOf, cgroupsOf, describeEach, VARIANTS } from './variants.js'
+
+/** 1 ms in a second. */
+const TINY = { cpuMillicores: 1 }
+/** Less than the time of one exec at such a quota. */
+const PROMPT_MS = 2_500
+/** Whose copying takes longer than such a quota lasts. */
+const ARGV = ['true', ...Array.from({ length: 11 }, () => 'x'.repeat(120_000))]
+const BUSY = 'i=0; while [ $i -lt 8 ]; do (while :; do :; done) & i=$((i+1)); done; echo on; wait'
+
+describeEach(
+  'a tiny quota of the processor',
+  ({ launch }) => {
+    it('does not hold up the start, nor what comes after it', async (test) => {
+      const launcher = launch()
+      if (!canLimit(test, launcher)) return
+      const other = launcher.script('exec sleep 600')
+      await other.started
+      const begun = performance.now()
+      const starts = Array.from({ length: 10 }, () => launcher.start({ file: '/bin/true', argv: ARGV, ...TINY }))
+      launcher.kill(other)
+      await Promise.all([other.ended, ...starts.map(({ started }) => started)])
+      assertPrompt(begun)
+      launcher.kill(...starts)
+      await Promise.all(starts.map(({ ended }) => ended))
+    })
+
+    it('is kept, also in a cgroup that has had it before', async (test) => {
+      const launcher = launch()
+      if (!canLimit(test, launcher)) return
+      const quota = { cpuMillicores: 200 }
+      const argv = ['timeout', '2', 'sh', '-c', 'while :; do :; done']
+      for (const changes of [quota, quota, {}, quota]) {
+        const { cgroupCpuUs } = await launcher.start({ file: '/usr/bin/timeout', argv, ...changes }).ended
+        const limited = 'cpuMillicores' in changes
+        assert.equal(cgroupCpuUs < 1_200_000, limited, `${cgroupCpuUs} µs, ${JSON.stringify(changes)}`)
+      }
+      // Nothing had to be killed, so that there has been one all the time.
+      assert.equal(cgroupsOf(launcher).length, 1)
+    })
+
+    it('does not hold up the end of what is killed', async (test) => {
+      const launcher = launch()
+      if (!canLimit(test, launcher)) return
+      const busy = Array.from({ length: 5 }, () => launcher.script(BUSY, TINY))
+      await Promise.all(busy.map(({ started }) => started))
+      await sleep(1_500)
+      const begun = performance.now()
+      launcher.kill(...busy)
+      for (const { survivors } of await Promise.all(busy.map(({ ended }) => ended))) assert.equal(survivors, 0)
+      assertPrompt(begun)
+    })
+  },
+  { variants: VARIANTS.filter(({ cgroups }) => cgroups) },
+)
+
+function canLimit(test: TestContext, launcher: Launcher): boolean {
+  const dir = cgroupOf(launcher)
+  const above = [dirname(dirname(dir)), dirname(dir), dir]
+  if (above.every((folder) => enableControllers(folder, ['cpu']).length === 1)) return true
+  test.skip('the cgroup2 mount has no cpu controller')
+  return false
+}
+
+function assertPrompt(begun: number): void {
+  const milliseconds = performance.now() - begun
+  assert.ok(milliseconds < PROMPT_MS, `${milliseconds} ms`)
+}
