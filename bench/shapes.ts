@@ -3,6 +3,8 @@ export interface Shape {
   readonly name: string
   readonly script: string
   readonly processes: number
+  /** Prints on after that, without end. */
+  readonly endless?: true
 }
 
 export const PLAIN: Shape = { name: 'plain', script: 'echo $$ ready; exec sleep 1000', processes: 1 }
@@ -24,7 +26,12 @@ export const SHAPES: readonly Shape[] = [
     script: "(setsid sh -c 'echo $$ $0 ready; exec sleep 1000' $$ &); exec sleep 1000",
     processes: 2,
   },
-  { name: 'floods output', script: 'echo $$ ready; exec yes "one line of output, over and over"', processes: 1 },
+  {
+    name: 'floods output',
+    script: 'echo $$ ready; exec yes "one line of output, over and over"',
+    processes: 1,
+    endless: true,
+  },
 ]
 
 /** What an agent's function is called that runs one of them; a name has no spaces. */

@@ -47,12 +47,19 @@ export function serverCredentials(
 }
 
 /**
+ * Whoever hangs up resets a stream, and by default a connection is closed, with all calls on it, where more than 33 a
+ * second are (a guard against strangers, CVE-2023-44487). The callers here are known, and one of them speaks for
+ * thousands. Node before 24 does not know these options.
+ */
+const HANG_UPS = { streamResetBurst: 100_000, streamResetRate: 10_000 }
+
+/**
  * grpc-js has certificate providers for this, but they publish identity and authority one after the other, and a
  * missing or half-renewed file makes its own provider reset every new connection.
  */
 class MutualTlsCredentials extends ServerCredentials {
   constructor(context: SecureContextOptions) {
-    super({ requestCert: true, rejectUnauthorized: true }, context)
+    super({ requestCert: true, rejectUnauthorized: true, ...HANG_UPS }, context)
   }
 
   use(context: SecureContextOptions): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -53,6 +54,22 @@ describe('an agent with TLS', () => {
     clients.close()
     return found
   }
+
+  const oldNode = Number(process.versions.node.split('.')[0]) < 24 && 'this Node closes a connection for that'
+  it('keeps the connection however many callers hang up', { skip: oldNode }, async () => {
+    await calls.script('long', 'echo started; exec sleep 600')
+    const id = await calls.start('long')
+    const clients = clientsTo(agent.port, asFlux)
+    for (let hungUp = 0; hungUp < 3_000; hungUp++) {
+      const stream = clients.operations.followOutput({ execution_id: id })
+      stream.on('error', () => {})
+      await once(stream, 'data')
+      stream.cancel()
+    }
+    assert.equal((await statusOfEach(clients))['HealthCheck'], 'OK')
+    clients.close()
+    await calls.cancel(id)
+  })
 
   it('lets Flux call everything', async () => {
     assert.deepEqual(await statuses(asFlux), { ...everywhere('OK'), FollowOutput: 'NOT_FOUND' })
