@@ -3,6 +3,7 @@
 
 #include "cgroup.h"
 #include "child.h"
+#include "request.h"
 #include "stream.h"
 #include "table.h"
 
@@ -142,67 +143,9 @@ static void tell_failure(uint64_t id, enum step step, int error)
 	event_put(FRAME_FAILED, id, failure, sizeof failure);
 }
 
-/* The strings of a START, or false: as many as it says, the last one up to the last byte. */
-static bool take_strings(char *at, const char *end, char **strings, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		char *nul = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;
-		if (nul == NULL)
-			return false;
-		strings[i] = at;
-		at = nul + 1;
-	}
-	return at == end;
-}
-
-/* One block of memory: the child, the payload, the pointers to its strings. NULL with EINVAL: it is none. */
-static struct child *parse_start(const unsigned char *payload, size_t length)
-{
-	struct start_request request;
-	errno = EINVAL;
-	if (length < sizeof request)
-		return NULL;
-	memcpy(&request, payload, sizeof request);
-	uint64_t fixed = sizeof request + 24 * (uint64_t)request.rlimits + 4 * (uint64_t)request.groups;
-	uint64_t strings = 2 + (uint64_t)request.argc + request.envc;
-	if (fixed + strings > length || request.argc < 1)
-		return NULL;
-
-	size_t padded = (length + 15) / 16 * 16;
-	/* Two more, for the NULL behind argv and environment, and the file and folder stand in front. */
-	struct child *child = malloc(sizeof *child + padded + (strings + 2) * sizeof(char *));
-	if (child == NULL)
-		return NULL;
-	unsigned char *copy = (unsigned char *)(child + 1);
-	memcpy(copy, payload, length);
-	char **pointers = (char **)(copy + padded);
-	if (!take_strings((char *)copy + fixed, (char *)copy + length, pointers, strings)) {
-		free(child);
-		errno = EINVAL;
-		return NULL;
-	}
-	/* The environment moves up by one, for argv's NULL. */
-	char **environment = pointers + 2 + request.argc + 1;
-	memmove(environment, environment - 1, request.envc * sizeof(char *));
-	environment[-1] = NULL;
-	environment[request.envc] = NULL;
-	*child = (struct child){
-		.request = (struct start_request *)copy,
-		.rlimits = (const uint64_t(*)[3])(copy + sizeof request),
-		.groups = (uint32_t *)(copy + sizeof request + 24 * (size_t)request.rlimits),
-		.file = pointers[0],
-		.folder = pointers[1],
-		.argv = pointers + 2,
-		.envp = environment,
-		.cgroup = -1,
-		.tagged = !cgroups_used(),
-	};
-	return child;
-}
-
 bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
 {
-	struct child *launch = parse_start(payload, length);
+	struct child *launch = request_parse(payload, length);
 	if (launch == NULL) {
 		tell_failure(id, STEP_REQUEST, errno);
 		return true;
@@ -210,6 +153,7 @@ bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
 	struct execution *execution = calloc(1, sizeof *execution);
 	if (execution == NULL)
 		return false;
+	launch->tagged = !cgroups_used();
 	execution->launch = launch;
 	execution->allowed = launch->request->credit;
 	execution->pidfd = execution->output = -1;
