@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { childrenOf as childrenOfCgroup } from '../../src/os/linux/cgroup-files.js'
+import { cgroupFolder, findCgroupPlace } from '../../src/os/linux/cgroups.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
@@ -17,6 +19,8 @@ const WARM_UP = LONG ? 3_000 : 1_000
 const EXECUTIONS = LONG ? 20_000 : 3_000
 /** How far the memory held at two equal moments lies apart without any leak; one of 1 KiB an execution is more. */
 const FLAT_MIB = LONG ? 16 : 8
+/** What cgroup.c keeps of one worker. */
+const SPARE_CGROUPS = 256
 
 describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: process.platform !== 'linux' }, () => {
   const marker = randomUUID()
@@ -35,6 +39,12 @@ describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: proce
     warm = { descriptors: descriptorCounts(agent.pid), memoryMiB: await heldMemoryMiB(memory) }
   })
   after(() => agent.stop())
+
+  /** Where this agent's cgroups are; undefined where there can be none. */
+  const cgroups = () => {
+    const place = findCgroupPlace()
+    return place.kind === 'shared' ? cgroupFolder(place, join(agent.dir, 'state')) : undefined
+  }
 
   const idle = () => eventually('no task is active', async () => (await calls.status()).active_tasks === 0)
 
@@ -72,6 +82,15 @@ describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: proce
     assert.deepEqual(listeningPorts(agent.pid), [agent.port])
   })
 
+  it('leave no more cgroups than are kept to be reused', { skip: !cgroups() && 'cgroups cannot be made here' }, () => {
+    const workers = childrenOfCgroup(cgroups() as string)
+    assert.equal(workers.length, availableParallelism())
+    for (const worker of workers) {
+      const left = childrenOfCgroup(join(cgroups() as string, worker))
+      assert.ok(left.length <= SPARE_CGROUPS, `${left.length} cgroups are left`)
+    }
+  })
+
   it('leave the memory flat', async (t) => {
     const memoryMiB = await heldMemoryMiB(memory)
     const [before, after] = [warm.memoryMiB, memoryMiB].map((mib) => mib.toFixed(1))
@@ -87,6 +106,7 @@ describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: proce
 
   it('leave no file behind once the agent has stopped', async () => {
     assert.equal(await agent.stop(), 0)
+    assert.equal(existsSync(cgroups() ?? '/nowhere'), false)
     const left = ['run', 'writes'].flatMap((folder) => filesIn(join(agent.dir, 'state', folder)))
     assert.deepEqual(left, [])
   })
