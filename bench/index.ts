@@ -4,10 +4,11 @@ import { floor } from './floor.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
 import { Report } from './report.js'
+import { throughput } from './throughput.js'
 
 // npm run bench [-- NAME…]
 
-const BENCHES: readonly Bench[] = [floor, launch, cancel, limits]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits]
 
 const names = process.argv.slice(2)
 const unknown = names.filter((name) => !BENCHES.some((bench) => bench.name === name))
