@@ -1,8 +1,9 @@
 // Installs, builds and tests, each only as far as something has changed. Runs before anything is installed.
 //   node scripts/setup.mjs build
 //   node scripts/setup.mjs test [part of a test file's path …] [--option of node --test …]
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 
@@ -16,7 +17,7 @@ process.chdir(root)
 
 const [task, ...rest] = process.argv.slice(2)
 if (task === 'build') build()
-else if (task === 'test') test(rest)
+else if (task === 'test') await test(rest)
 else fail('usage: node scripts/setup.mjs build | test [FILTER…]')
 
 function build() {
@@ -80,7 +81,7 @@ function compileLauncher() {
   writeFileSync(stamp, state)
 }
 
-function test(args) {
+async function test(args) {
   build()
   const filters = args.filter((arg) => !arg.startsWith('-'))
   const options = args.filter((arg) => arg.startsWith('-'))
@@ -91,7 +92,7 @@ function test(args) {
   const inGuest = chosen.filter((file) => file.startsWith(join('dist', 'test', 'kernel')))
   const ordinary = chosen.filter((file) => !inGuest.includes(file))
   let code = runTests(process.execPath, ordinary, options)
-  code = runInGuest(inGuest, options) || code
+  code = (await runInGuests(inGuest, options)) || code
   // Thousands of executions once are enough.
   const endToEnd = ordinary.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
   if (inCi && endToEnd.length > 0) {
@@ -103,19 +104,32 @@ function test(args) {
 
 function runTests(node, testFiles, options) {
   const others = testFiles.filter((file) => !measures(file))
-  const code = runAtOnce(2, [node], others, options)
-  return runAtOnce(1, [node], testFiles.filter(measures), options) || code
+  const code = runAtOnce(2, node, others, options)
+  return runAtOnce(1, node, testFiles.filter(measures), options) || code
 }
 
-/** One boot for all of them. */
-function runInGuest(testFiles, options) {
+/** A guest has one processor, so there are two, each with a half of the files. */
+async function runInGuests(testFiles, options) {
   if (testFiles.length === 0) return 0
   if (has('linux.uml', 'user-mode-linux') && has('busybox')) {
-    // The guest has a limit, too, which names no test.
-    return runAtOnce(1, [process.execPath, 'scripts/uml.mjs'], testFiles, ['--test-timeout=300000', ...options])
+    const halves = [0, 1].map((half) => testFiles.filter((_, i) => i % 2 === half)).filter(({ length }) => length > 0)
+    const codes = await Promise.all(halves.map((half) => runInGuest(half, options)))
+    return codes.find((code) => code !== 0) ?? 0
   }
   console.log(`skipped, because linux.uml or busybox is not installed: ${testFiles.join(' ')}`)
   return 0
+}
+
+/** Shows what was printed when it has ended, and answers its exit code. */
+async function runInGuest(testFiles, options) {
+  // The guest has a limit, too, which names no test.
+  const flags = [...testFlags(1), '--test-timeout=300000', ...options]
+  const guest = spawn(process.execPath, ['scripts/uml.mjs', ...flags, ...testFiles], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [printed, [code]] = await Promise.all([guest.stdout.setEncoding('utf8').toArray(), once(guest, 'close')])
+  process.stdout.write(printed.join(''))
+  return code ?? 1
 }
 
 // Latencies under load, and thousands of executions: they want the machine for themselves.
@@ -123,12 +137,15 @@ function measures(file) {
   return /e2e.(load|soak)\.test/.test(file)
 }
 
-function runAtOnce(concurrency, [program, ...first], testFiles, options) {
+function runAtOnce(concurrency, node, testFiles, options) {
   if (testFiles.length === 0) return 0
-  const flags = ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
   // An answer that never comes is a failure, too.
-  flags.push('--test-timeout=900000', ...options)
-  return spawnSync(program, [...first, ...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
+  const flags = [...testFlags(concurrency), '--test-timeout=900000', ...options]
+  return spawnSync(node, [...flags, ...testFiles], { stdio: 'inherit' }).status ?? 1
+}
+
+function testFlags(concurrency) {
+  return ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
 }
 
 /** Whether a program is there; as root on Debian it is installed where it is not. */
