@@ -1,18 +1,12 @@
 import { execFile } from 'node:child_process'
-import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync, unlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { openNamedPipe, type Pipe } from './pipe.js'
 
 const BATCH = 64
 const LOW = 16
 const run = promisify(execFile)
-
-/** Both ends of a pipe whose name is gone already. */
-export interface Pipe {
-  /** Non-blocking. */
-  readonly readFd: number
-  readonly writeFd: number
-}
 
 /**
  * Real pipes for functions' output. Node gives a child socket pairs, one a descriptor: then the order between stdout and
@@ -34,16 +28,7 @@ export class Fifos {
     // A failed refill is the failure of whoever has to wait for it.
     more?.catch(() => {})
     while (this.stock.length === 0) await this.refill()
-    const path = this.stock.pop() as string
-    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    try {
-      return { readFd, writeFd: openSync(path, constants.O_WRONLY) }
-    } catch (error) {
-      closeSync(readFd)
-      throw error
-    } finally {
-      unlinkSync(path)
-    }
+    return openNamedPipe(this.stock.pop() as string)
   }
 
   close(): void {

@@ -1,11 +1,10 @@
 import { constants } from 'node:os'
 import type { OutOfMemory, ProcessEnd } from '../platform.js'
+import { getUint64, HEADER_BYTES } from './launcher-frame.js'
 
 /** What a launcher tells its worker thread, in the frames that launcher.h defines. */
 
-const HEADER_BYTES = 16
 const OFFSET_BYTES = 8
-const LOW = 2 ** 32
 
 const STARTED = 17
 const OUTPUT = 18
@@ -153,10 +152,6 @@ export class EventParser {
     this.chunks.shift()
     this.at = 0
   }
-}
-
-function getUint64(buffer: Buffer, at: number): number {
-  return buffer.readUInt32LE(at) + buffer.readUInt32LE(at + 4) * LOW
 }
 
 const OUT_OF_MEMORY: readonly (OutOfMemory | undefined)[] = [undefined, 'own limit', 'limit above', 'node']

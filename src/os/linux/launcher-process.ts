@@ -1,12 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdirSync, openSync, unlinkSync } from 'node:fs'
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
+import { closeSync, mkdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { threadId } from 'node:worker_threads'
 import type { CgroupParent, StarterSetup } from '../platform.js'
 import { emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
 import { EventParser, type LauncherEvents } from './launcher-events.js'
+import { openNamedPipe, type Pipe, readInto } from './pipe.js'
 import { groupDead, killGroup, killTagged } from './process-group.js'
 
 const READ_BYTES = 65_536
@@ -40,7 +41,8 @@ export class LauncherProcess {
     this.requests = this.child.stdin as Socket
     // It is told of by the process's end.
     this.requests.on('error', () => {})
-    const reader = readInto(Buffer.allocUnsafeSlow(READ_BYTES), pipe.readFd, new EventParser(events))
+    const parser = new EventParser(events)
+    const reader = readInto(Buffer.allocUnsafeSlow(READ_BYTES), pipe.readFd, (chunk) => parser.push(chunk))
     let failure = ''
     this.child.once('error', (error) => {
       failure = error.message
@@ -89,37 +91,11 @@ export class LauncherProcess {
   }
 }
 
-/** A pipe without a name. Node makes none that it does not read itself: see `readInto`. */
-function makePipe(dir: string): { readFd: number; writeFd: number } {
+function makePipe(dir: string): Pipe {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const path = join(dir, `events-${process.pid}-${threadId}-${made++}`)
   execFileSync('mkfifo', ['-m', '0600', path])
-  try {
-    const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    return { readFd, writeFd: openSync(path, constants.O_WRONLY) }
-  } finally {
-    unlinkSync(path)
-  }
-}
-
-/**
- * Reads into one buffer, again and again. With a new one a read, as streams have it, a function that floods its output has
- * the garbage collector stop this thread for milliseconds, ten times a second, and every cancel waits for that.
- */
-function readInto(buffer: Buffer, fd: number, parser: EventParser): Socket {
-  const callback = (bytes: number): boolean => {
-    parser.push(buffer.subarray(0, bytes))
-    return true
-  }
-  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
-    fd,
-    readable: true,
-    writable: false,
-    onread: { buffer, callback },
-  }
-  const socket = new Socket(options)
-  socket.on('error', () => socket.destroy())
-  return socket
+  return openNamedPipe(path)
 }
 
 function makeCgroup({ dir, controllers }: CgroupParent): string {

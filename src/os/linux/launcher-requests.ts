@@ -1,12 +1,11 @@
 import type { RunAs, StartRequest } from '../platform.js'
+import { HEADER_BYTES, putUint64 } from './launcher-frame.js'
 
 /** What a worker thread asks of its launcher, in the frames that launcher.h defines. */
 
 const PAYLOAD_MAX = 8 * 1024 * 1024
-const HEADER_BYTES = 16
 const FIXED_BYTES = 64
 const RLIMIT_BYTES = 24
-const LOW = 2 ** 32
 
 const START = 1
 const KILL = 2
@@ -95,10 +94,4 @@ function header(frame: Buffer, length: number, type: number, id: number): number
   frame.writeUInt32LE(length, 0)
   frame.writeUInt32LE(type, 4)
   return putUint64(frame, id, 8)
-}
-
-/** Whole numbers up to 2^53, which is enough for ids and bytes and saves the BigInts. */
-function putUint64(buffer: Buffer, value: number, at: number): number {
-  buffer.writeUInt32LE(value % LOW, at)
-  return buffer.writeUInt32LE(Math.floor(value / LOW), at + 4)
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, readSync } from 'node:fs'
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
@@ -13,7 +12,8 @@ import {
   StartFailure,
   type StartRequest,
 } from '../platform.js'
-import { Fifos, type Pipe } from './fifos.js'
+import { Fifos } from './fifos.js'
+import { type Pipe, readInto } from './pipe.js'
 import { groupDead, killGroup } from './process-group.js'
 import { checkExecutable, explainFailure } from './start-failure.js'
 
@@ -38,7 +38,7 @@ export class ChildProcessStarter implements ProcessStarter {
       throw await explainFailure({ code: error.code ?? 'UNKNOWN', message: error.message }, request)
     })
     this.running.add(pid)
-    const reader = this.read(pipe, listener)
+    const reader = readInto(this.readBuffer, pipe.readFd, (chunk) => listener.output(chunk))
     child.once('exit', (code, signal) => {
       // Before anything else, while the group's number cannot have been given to anybody new.
       const leftover = killGroup(pid)
@@ -84,22 +84,6 @@ export class ChildProcessStarter implements ProcessStarter {
   private turn(): Promise<unknown> {
     this.turns = this.turns.then(() => nextTurn())
     return this.turns
-  }
-
-  private read(pipe: Pipe, listener: ProcessListener): Socket {
-    const callback = (bytes: number): boolean => {
-      listener.output(this.readBuffer.subarray(0, bytes))
-      return true
-    }
-    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
-      fd: pipe.readFd,
-      readable: true,
-      writable: false,
-      onread: { buffer: this.readBuffer, callback },
-    }
-    const socket = new Socket(options)
-    socket.on('error', () => socket.destroy())
-    return socket
   }
 
   /** Reads what is in the pipe now; an escaped process that holds the other end open is not waited for. */
