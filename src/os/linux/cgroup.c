@@ -62,16 +62,20 @@ static bool write_file(int folder, const char *name, const char *text)
 	return written >= 0;
 }
 
+/* What a file holds now, as a string; empty where there is none. */
+static const char *read_text(int fd, char *text, size_t size)
+{
+	ssize_t length = fd < 0 ? -1 : pread(fd, text, size - 1, 0);
+	text[length > 0 ? length : 0] = '\0';
+	return text;
+}
+
 /* The number behind a word at the beginning of a line; 0 where there is none. */
 static uint64_t counter(int fd, const char *word)
 {
 	char text[1024];
-	ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
-	if (length <= 0)
-		return 0;
-	text[length] = '\0';
 	size_t size = strlen(word);
-	for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+	for (const char *line = read_text(fd, text, sizeof text); line != NULL; line = strchr(line, '\n')) {
 		if (*line == '\n')
 			line++;
 		if (strncmp(line, word, size) == 0 && line[size] == ' ')
@@ -83,11 +87,7 @@ static uint64_t counter(int fd, const char *word)
 static uint64_t number_in(int fd)
 {
 	char text[32];
-	ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
-	if (length <= 0)
-		return 0;
-	text[length] = '\0';
-	return strtoull(text, NULL, 10);
+	return strtoull(read_text(fd, text, sizeof text), NULL, 10);
 }
 
 /* Looks how often cgroups from the base up have met their own limits; the node's root has none. */

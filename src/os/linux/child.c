@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "child.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -60,18 +62,11 @@ static bool is_stopped(pid_t pid)
 	return state == 'T' || state == 't';
 }
 
-static time_t seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 static void *watch(void *unused)
 {
 	(void)unused;
 	unsigned alert = 0;
-	time_t since = 0;
+	int64_t since = 0;
 	for (unsigned seen = 0;;) {
 		const struct timespec interval = { 0, alert > 0 ? ALERT_NS : WATCH_NS };
 		if (alert > 0)
@@ -81,12 +76,12 @@ static void *watch(void *unused)
 		pid_t pid = atomic_load(&starting);
 		if (now != seen) {
 			seen = now;
-			since = seconds();
+			since = now_ms() / 1000;
 			continue;
 		}
 		if (now % 2 == 0 || pid <= 0)
 			continue;
-		bool late = seconds() - since > START_LIMIT_S;
+		bool late = now_ms() / 1000 - since > START_LIMIT_S;
 		if ((late || is_stopped(pid)) && atomic_load(&starts) == now) {
 			atomic_store(&killed_error, late ? ETIMEDOUT : EINTR);
 			atomic_store(&killed, now);

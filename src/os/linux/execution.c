@@ -3,6 +3,7 @@
 
 #include "cgroup.h"
 #include "child.h"
+#include "clock.h"
 #include "request.h"
 #include "stream.h"
 #include "table.h"
@@ -16,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READ_MAX 65536
@@ -81,13 +81,6 @@ static unsigned without_pidfd;
 static int64_t next_check = INT64_MAX;
 static int64_t next_reap = INT64_MAX;
 static bool strangers;
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void append(struct list *list, struct execution *execution)
 {

@@ -3,6 +3,7 @@
 
 #include "cgroup.h"
 #include "child.h"
+#include "clock.h"
 #include "execution.h"
 #include "stream.h"
 
@@ -17,7 +18,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
@@ -171,13 +171,6 @@ static void handle_events(struct epoll_event *events, int count)
 		executions_read();
 }
 
-static int64_t seconds(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 static int serve(void)
 {
 	int64_t last_moment = INT64_MAX;
@@ -188,8 +181,8 @@ static int serve(void)
 		if (leaving) {
 			/* Whoever does not die of it, or does not read, is not waited for longer. */
 			if (last_moment == INT64_MAX)
-				last_moment = seconds() + 1 + KILL_LIMIT_MS / 1000;
-			else if (seconds() > last_moment)
+				last_moment = now_ms() / 1000 + 1 + KILL_LIMIT_MS / 1000;
+			else if (now_ms() / 1000 > last_moment)
 				break;
 			if (wait < 0)
 				wait = 100;
