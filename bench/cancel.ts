@@ -1,8 +1,9 @@
-import { build, type Histogram } from 'hdr-histogram-js'
+import type { Histogram } from 'hdr-histogram-js'
 import type { Bench } from './bench.js'
 import { CancelAgent, type Cancelled, type Victim } from './cancel-agent.js'
 import type { Report, Table } from './report.js'
 import { PLAIN, SHAPES, type Shape } from './shapes.js'
+import { histogram, microseconds } from './statistics.js'
 
 const SAMPLES = 400
 const SAMPLES_OF_OTHERS = 150
@@ -110,14 +111,6 @@ function tell(table: Table, name: string, { dead, answered, pings, survivors, ea
   const at = (histogram: Histogram, percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
   const both = [dead, answered].flatMap((of) => [at(of, 50), at(of, 99), of.maxValue / 1000])
   table.row(name, answered.totalCount, ...both, at(pings, 50), at(pings, 99), survivors, early)
-}
-
-function histogram(): Histogram {
-  return build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
-}
-
-function microseconds(milliseconds: number): number {
-  return Math.max(1, Math.round(milliseconds * 1000))
 }
 
 function sum(ends: readonly Cancelled[]): number {

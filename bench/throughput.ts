@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { build, type Histogram } from 'hdr-histogram-js'
+import type { Histogram } from 'hdr-histogram-js'
 import { startTestAgent, type TestAgent } from '../test/support/agent.js'
 import { Calls } from '../test/support/calls.js'
 import { childrenOf, cpuTicks } from '../test/support/proc.js'
@@ -7,7 +7,7 @@ import { buildZip, PROGRAM } from '../test/support/zip.js'
 import type { Bench } from './bench.js'
 import { measureFloor } from './floor.js'
 import type { Report } from './report.js'
-import { median } from './statistics.js'
+import { histogram, median, microseconds } from './statistics.js'
 
 const ROUNDS = 5
 const ROUND_MS = 2000
@@ -115,7 +115,7 @@ async function measure(
         throw new Error(`an execution answers ${answer.output.length} bytes and "${answer.error}"`)
       }
       const now = performance.now()
-      latencies.recordValue(Math.max(1, Math.round((now - from) * 1000)))
+      latencies.recordValue(microseconds(now - from))
       from = now
     }
   }
@@ -134,8 +134,4 @@ async function measure(
 /** Of the agent with all its threads, and of its launchers; not of the functions. */
 function agentTicks(agent: TestAgent): number {
   return [agent.pid, ...childrenOf(agent.pid).map(({ pid }) => pid)].reduce((sum, pid) => sum + cpuTicks(pid), 0)
-}
-
-function histogram(): Histogram {
-  return build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
 }
