@@ -9,7 +9,7 @@ import { openStore } from '../store/open.js'
 import { type Store, StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
-import { RUN_DIR, WRITES_DIR } from '../workers/messages.js'
+import { WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
@@ -28,6 +28,8 @@ import { createServer, listen, shutdown } from './server.js'
 import { StartRefused } from './start-refused.js'
 import { serverCredentials } from './tls.js'
 
+/** Where, in the state folder, the process starters keep what only the running agent needs. */
+const RUN_DIR = 'run'
 const STORE_RETRY_MS = 500
 const STORE_NEWS_MS = 5_000
 const PURGE_MS = 60_000

@@ -8,9 +8,6 @@ import type { ExecutionRecord } from '../store/record.js'
 /** Where, in the state folder, each thread keeps the writes that wait for the store. */
 export const WRITES_DIR = 'writes'
 
-/** Where, in the state folder, the process starters keep what only the running agent needs. */
-export const RUN_DIR = 'run'
-
 /** Given to each worker thread once, as its workerData. */
 export interface WorkerSetup {
   readonly agentId: string

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { platform } from '../../src/os/index.js'
 import type { ProcessStarter } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
 import { eventually } from '../support/eventually.js'
-import { childrenOf } from '../support/proc.js'
+import { launchersOf } from '../support/launchers.js'
 import { isRunning } from '../support/processes.js'
 import { run, script, start } from './processes.js'
 import { STARTERS } from './starters.js'
@@ -17,7 +16,7 @@ const ESCAPES = [
   ['a grandchild whose parent has left the group', "setsid sh -c 'sleep 60 & echo $!; wait' & sleep 60"],
 ] as const
 
-for (const { name, skip, kind, setup } of STARTERS.filter(({ kind }) => kind === 'launcher')) {
+for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'launcher')) {
   describe(`${name}`, { skip }, () => {
     let starter: ProcessStarter
 
@@ -27,11 +26,9 @@ for (const { name, skip, kind, setup } of STARTERS.filter(({ kind }) => kind ===
     afterEach(() => starter.close())
 
     const launcherPid = () => {
-      const launchers = childrenOf(process.pid).filter(
-        ({ pid }) => readFileSync(`/proc/${pid}/comm`, 'utf8') === `${kind}\n`,
-      )
+      const launchers = launchersOf(process.pid)
       assert.equal(launchers.length, 1)
-      return launchers[0]?.pid as number
+      return launchers[0] as number
     }
 
     for (const [what, lines] of ESCAPES) {

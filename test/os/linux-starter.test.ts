@@ -8,8 +8,9 @@ import { platform } from '../../src/os/index.js'
 import type { ProcessEnd, ProcessStarter } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
 import { eventually } from '../support/eventually.js'
+import { childrenOf } from '../support/proc.js'
 import { isRunning } from '../support/processes.js'
-import { run, script, start, statOf } from './processes.js'
+import { run, script, start } from './processes.js'
 import { STARTERS } from './starters.js'
 
 const O_CLOEXEC = 0o2000000
@@ -266,17 +267,5 @@ function openDescriptors(): number {
 /** Children of this process or of its launcher. */
 function functionsLeft(): number {
   const children = childrenOf(process.pid)
-  const isLauncher = (pid: string) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'launcher\n'
-  return children.flatMap((pid) => (isLauncher(pid) ? childrenOf(Number(pid)) : [pid])).length
-}
-
-function childrenOf(parent: number): string[] {
-  const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))
-  return pids.filter((pid) => {
-    try {
-      return statOf(pid)[1] === `${parent}`
-    } catch {
-      return false
-    }
-  })
+  return children.flatMap((child) => (child.command === 'launcher' ? childrenOf(child.pid) : [child])).length
 }
