@@ -37,29 +37,26 @@ export const STARTERS: readonly StarterCase[] = [
     skip: noLauncher,
     kind: 'launcher',
     killsEscapees: true,
-    setup: (dir) => ({
-      kind: 'launcher',
-      program: LAUNCHER,
-      scratchDir: join(dir, 'run'),
-      noNewPrivileges: true,
-      maxProcesses: 0,
-    }),
+    setup: launcherSetup,
   },
   {
     name: 'the launcher with cgroups',
     skip: noCgroups,
     kind: 'launcher',
     killsEscapees: true,
-    setup: (dir) => ({
-      kind: 'launcher',
-      program: LAUNCHER,
-      scratchDir: join(dir, 'run'),
-      cgroups: { dir: cgroupFolder(), controllers: [] },
-      noNewPrivileges: true,
-      maxProcesses: 0,
-    }),
+    setup: (dir) => ({ ...launcherSetup(dir), cgroups: { dir: cgroupFolder(), controllers: [] } }),
   },
 ]
+
+function launcherSetup(dir: string): StarterSetup & { readonly kind: 'launcher' } {
+  return {
+    kind: 'launcher',
+    program: LAUNCHER,
+    scratchDir: join(dir, 'run'),
+    noNewPrivileges: true,
+    maxProcesses: 0,
+  }
+}
 
 let folder: string | undefined
 
