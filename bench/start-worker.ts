@@ -71,12 +71,13 @@ async function startOne(starter: ProcessStarter, limits: Limits | undefined): Pr
     ended = resolve
   })
   const listener = {
+    started: () => {},
     output: (chunk: Buffer) => {
       outputBytes += chunk.length
     },
     ended,
   }
-  await starter.start({ file: FILE, args: [], cwd: '/', env, ...(limits && { limits }) }, listener)
+  starter.start({ file: FILE, args: [], cwd: '/', env, ...(limits && { limits }) }, listener)
   const how = await end
   if (how.kind !== 'exited' || how.code !== 0 || outputBytes !== 0)
     throw new Error(`${FILE} ended otherwise than it does: ${JSON.stringify(how)}, ${outputBytes} bytes of output`)

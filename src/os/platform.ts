@@ -25,8 +25,6 @@ export interface StartRequest {
   readonly runAs?: RunAs
   /** Those of them that this machine keeps; the others are left aside. */
   readonly limits?: Limits
-  /** Once aborted, a process that is not there yet is not started any more: `start` rejects. */
-  readonly signal?: AbortSignal
 }
 
 /** Who had run out of memory when the kernel killed for it: the execution's own limit, a cgroup above it, the machine. */
@@ -40,26 +38,44 @@ export interface ResourceUse {
   readonly maxRssKb: number
 }
 
-/** How a process ended by itself or was ended. */
-export type ProcessEnd = { readonly use?: ResourceUse; readonly outOfMemory?: OutOfMemory } & (
-  | { readonly kind: 'exited'; readonly code: number }
+/** How a process ended by itself or was ended, or why there was none. */
+export type ProcessEnd =
+  | (ProcessFacts & { readonly kind: 'exited'; readonly code: number })
   /** `signal` by its name, as in `SIGKILL`; realtime signals as `SIGRTMIN+3`. */
-  | { readonly kind: 'killed'; readonly signal: string }
+  | (ProcessFacts & { readonly kind: 'killed'; readonly signal: string })
   /** What supervised it has died, and everything was killed with it: how it would have ended is not known. */
   | { readonly kind: 'lost'; readonly error: string }
-)
+  | StartFailure
+  /** It was killed before it had been started. */
+  | { readonly kind: 'never started' }
 
-/** What a started process tells. Called on the thread that started it, never before `start` has returned. */
+/** What is known of a process that has ended. */
+export interface ProcessFacts {
+  readonly use?: ResourceUse
+  readonly outOfMemory?: OutOfMemory
+}
+
+/** It could not be started, and nothing of it runs. */
+export interface StartFailure {
+  readonly kind: 'not started'
+  /** The errno's name, as in `ENOENT`, or LAUNCHER_DIED. */
+  readonly code: string
+  /** Names the file and what is wrong with it. */
+  readonly error: string
+}
+
+/** What becomes of a process. Called on the thread that started it, never before `start` has returned. */
 export interface ProcessListener {
+  /** It runs; not called where it does not come to that. */
+  started(pid: number): void
   /** stdout and stderr, in the order written. The buffer is overwritten after the call. */
   output(chunk: Buffer): void
   /** Once, after the last output: the leader has ended, its group is dead, what was already written has been read. */
   ended(end: ProcessEnd): void
 }
 
-/** A process that runs, with everything in its group. */
-export interface RunningProcess {
-  readonly pid: number
+/** A process from its start on, with everything in its group. */
+export interface SupervisedProcess {
   /** Ends the whole group by SIGKILL, at once; `ended` follows. Harmless when it has ended already. */
   kill(): void
   /** Stops and restarts reading the output, but for what is on its way; the process blocks once its pipe is full. */
@@ -67,22 +83,10 @@ export interface RunningProcess {
   resume(): void
 }
 
-/** Why a process could not be started. `message` names the file and what is wrong with it. */
-export class StartFailure extends Error {
-  override readonly name = 'StartFailure'
-  constructor(
-    /** The errno's name, as in `ENOENT`. */
-    readonly code: string,
-    message: string,
-  ) {
-    super(message)
-  }
-}
-
 /** Starts processes in groups of their own. One a worker thread. */
 export interface ProcessStarter {
-  /** Rejects with StartFailure; nothing runs then. */
-  start(request: StartRequest, listener: ProcessListener): Promise<RunningProcess>
+  /** Always answers; a start that fails is told as the process's end. */
+  start(request: StartRequest, listener: ProcessListener): SupervisedProcess
   /** Ends everything it still runs, which is told as usual, and lets go of its files. */
   close(): Promise<void>
 }

@@ -1,12 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import {
-  type ProcessEnd,
-  type ProcessListener,
-  type RunningProcess,
-  StartFailure,
-  type StartRequest,
-} from '../os/platform.js'
+import type { ProcessEnd, StartRequest } from '../os/platform.js'
 import type { ExecutionRecord } from '../store/record.js'
 import { Ending } from './ending.js'
 import { LiveOutput } from './live-output.js'
@@ -90,8 +84,6 @@ function slotGiven(port: MessagePort, ending: Ending): Promise<void> {
 async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Promise<ProcessResult> {
   if (ending.cause) return { kind: 'never started', durationMs: 0 }
   const file = join(task.versionDir, task.handler)
-  const unwanted = new AbortController()
-  ending.whenCaused(() => unwanted.abort())
   const request: StartRequest = {
     file,
     args: task.args,
@@ -99,37 +91,27 @@ async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Pr
     env: { ...baseEnvironment, ...task.env },
     ...(setup.runAs && { runAs: setup.runAs }),
     limits: task.limits,
-    signal: unwanted.signal,
-  }
-  let ended: (end: ProcessEnd) => void = () => {}
-  const end = new Promise<ProcessEnd>((resolve) => {
-    ended = resolve
-  })
-  const listener: ProcessListener = {
-    output: (chunk) => output.push(chunk),
-    ended: (how) => {
-      ending.close()
-      ended(how)
-    },
   }
   const begun = performance.now()
-  let process: RunningProcess
-  try {
-    process = await starter.start(request, listener)
-  } catch (error) {
-    ending.close()
-    if (!(error instanceof StartFailure)) throw error
-    if (ending.cause) return { kind: 'never started', durationMs: 0 }
-    return { kind: 'not started', error: error.message, durationMs: 0 }
-  }
-  tell(task.port, { kind: 'started', pid: process.pid })
-  if (output instanceof LiveOutput) output.throttle(process)
-  ending.whenCaused(() => process.kill())
-  const timer =
-    task.timeoutSeconds > 0 ? setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000) : undefined
-  const how = await end
+  let timer: NodeJS.Timeout | undefined
+  const end = await new Promise<ProcessEnd>((resolve) => {
+    const process = starter.start(request, {
+      started: (pid) => {
+        tell(task.port, { kind: 'started', pid })
+        if (task.timeoutSeconds > 0) timer = setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000)
+      },
+      output: (chunk) => output.push(chunk),
+      ended: (how) => {
+        ending.close()
+        resolve(how)
+      },
+    })
+    if (output instanceof LiveOutput) output.throttle(process)
+    ending.whenCaused(() => process.kill())
+  })
   clearTimeout(timer)
-  return { ...how, durationMs: performance.now() - begun }
+  const ran = end.kind !== 'not started' && end.kind !== 'never started'
+  return { ...end, durationMs: ran ? performance.now() - begun : 0 }
 }
 
 function storeEnd(record: ExecutionRecord): Promise<void> {

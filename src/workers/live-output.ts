@@ -1,4 +1,4 @@
-import type { RunningProcess } from '../os/platform.js'
+import type { SupervisedProcess } from '../os/platform.js'
 import type { Store } from '../store/store.js'
 import type { WriteQueue } from '../store/write-queue.js'
 import { type Block, Output } from './output.js'
@@ -14,7 +14,7 @@ let retained = 0
 /** Output that goes to the store as it comes: in blocks, each written once, at its offset. */
 export class LiveOutput extends Output {
   private timer: NodeJS.Timeout | undefined
-  private source: RunningProcess | undefined
+  private source: SupervisedProcess | undefined
   private holding = false
   /** Bytes that wait for the store. */
   private pending = 0
@@ -30,7 +30,7 @@ export class LiveOutput extends Output {
   }
 
   /** The process that is made to wait where the store or the disk does not keep up. */
-  throttle(source: RunningProcess): void {
+  throttle(source: SupervisedProcess): void {
     this.source = source
   }
 
@@ -72,7 +72,7 @@ export class LiveOutput extends Output {
     return true
   }
 
-  private async hold(source: RunningProcess): Promise<void> {
+  private async hold(source: SupervisedProcess): Promise<void> {
     this.holding = true
     source.pause()
     while (this.queue.mustWait(this.pending)) await this.queue.relief()

@@ -1,14 +1,9 @@
-import type { Limits, OutOfMemory, ProcessEnd } from '../os/platform.js'
+import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts } from '../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../store/record.js'
 import type { EndCause } from './messages.js'
 
-/** What became of the process. */
-export type ProcessResult = Pick<ProcessEnd, 'use' | 'outOfMemory'> & { readonly durationMs: number } & (
-    | ProcessEnd
-    | { readonly kind: 'not started'; readonly error: string }
-    /** The execution was ended while it waited for its slot. */
-    | { readonly kind: 'never started' }
-  )
+/** What became of the process. `durationMs`: from the request to start it on; 0 where it did not run. */
+export type ProcessResult = ProcessEnd & { readonly durationMs: number }
 
 /** What an execution was held to. */
 export interface Bounds {
@@ -25,7 +20,7 @@ export function endedRecord(
   outputBytes: number,
 ): ExecutionRecord {
   const [status, error] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
-  const { use, outOfMemory } = result
+  const { use, outOfMemory }: ProcessFacts = result.kind === 'exited' || result.kind === 'killed' ? result : {}
   const durationMs = Math.round(result.durationMs)
   return {
     ...running,

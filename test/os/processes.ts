@@ -1,16 +1,20 @@
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import type { ProcessEnd, ProcessStarter, RunningProcess, StartRequest } from '../../src/os/platform.js'
+import type { ProcessEnd, ProcessStarter, StartRequest, SupervisedProcess } from '../../src/os/platform.js'
 
 export interface Ended {
+  /** 0 where it never ran. */
   readonly pid: number
   readonly output: Buffer
   readonly end: ProcessEnd
 }
 
-/** A started process with what it has told so far. */
+/** A process from its request on, with what it has told so far. */
 export interface Watched {
-  readonly process: RunningProcess
+  readonly process: SupervisedProcess
   output(): string
+  /** Its pid once it runs; stays pending where it does not come to that. */
+  readonly started: Promise<number>
   readonly ended: Promise<Ended>
 }
 
@@ -19,24 +23,40 @@ export function script(lines: string, changes: Partial<StartRequest> = {}): Star
   return { file: '/bin/sh', args: ['-c', lines], cwd: '/', env: { PATH: '/usr/bin:/bin' }, ...changes }
 }
 
-export async function start(starter: ProcessStarter, request: StartRequest): Promise<Watched> {
+export function request(starter: ProcessStarter, request: StartRequest): Watched {
   const chunks: Buffer[] = []
-  let tell: (end: ProcessEnd) => void = () => {}
-  const end = new Promise<ProcessEnd>((resolve) => {
-    tell = resolve
-  })
-  const process = await starter.start(request, { output: (chunk) => chunks.push(Buffer.from(chunk)), ended: tell })
   const output = () => Buffer.concat(chunks)
-  return {
-    process,
-    output: () => output().toString(),
-    ended: end.then((end) => ({ pid: process.pid, output: output(), end })),
-  }
+  let pid = 0
+  let run: (pid: number) => void = () => {}
+  let end: (ended: Ended) => void = () => {}
+  const started = new Promise<number>((resolve) => {
+    run = resolve
+  })
+  const ended = new Promise<Ended>((resolve) => {
+    end = resolve
+  })
+  const process = starter.start(request, {
+    started: (its) => {
+      pid = its
+      run(its)
+    },
+    output: (chunk) => chunks.push(Buffer.from(chunk)),
+    ended: (how) => end({ pid, output: output(), end: how }),
+  })
+  return { process, output: () => output().toString(), started, ended }
+}
+
+/** Resolves once it runs. */
+export async function start(starter: ProcessStarter, what: StartRequest): Promise<Watched & { readonly pid: number }> {
+  const watched = request(starter, what)
+  const pid = await Promise.race([watched.started, watched.ended.then(({ end }) => end)])
+  assert.ok(typeof pid === 'number', `not started: ${JSON.stringify(pid)}`)
+  return { ...watched, pid }
 }
 
 /** Runs to the end. */
-export async function run(starter: ProcessStarter, request: StartRequest): Promise<Ended> {
-  return (await start(starter, request)).ended
+export function run(starter: ProcessStarter, what: StartRequest): Promise<Ended> {
+  return request(starter, what).ended
 }
 
 /** Fields of /proc/PID/stat from the state on. */

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { platform } from '../../src/os/index.js'
-import { type ProcessStarter, StartFailure, type StartRequest } from '../../src/os/platform.js'
+import type { ProcessStarter, StartFailure, StartRequest } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
 import { run, script } from './processes.js'
 import { STARTERS } from './starters.js'
@@ -31,19 +31,16 @@ for (const { name, skip, setup } of STARTERS) {
     }
 
     async function failure(file: string, changes: Partial<StartRequest> = {}): Promise<StartFailure> {
-      const listener = { output: () => assert.fail('output'), ended: () => assert.fail('ended') }
-      const error: unknown = await starter.start(script('', { file, ...changes }), listener).then(
-        () => assert.fail('started'),
-        (error: unknown) => error,
-      )
-      assert.ok(error instanceof StartFailure, String(error))
-      assert.ok(error.message.includes(`(${error.code})`), error.message)
-      return error
+      const { end, output } = await run(starter, script('', { file, ...changes }))
+      assert.equal(output.length, 0)
+      assert.ok(end.kind === 'not started', JSON.stringify(end))
+      assert.ok(end.error.includes(`(${end.code})`), end.error)
+      return end
     }
 
     async function assertFails(code: string, text: string, file: string, changes: Partial<StartRequest> = {}) {
       const error = await failure(file, changes)
-      assert.deepEqual([error.code, error.message], [code, `${text} (${code})`])
+      assert.deepEqual([error.code, error.error], [code, `${text} (${code})`])
     }
 
     it('tells a file that does not exist', async () => {
@@ -63,9 +60,9 @@ for (const { name, skip, setup } of STARTERS) {
 
     it('tells an interpreter line that ends as on Windows', async () => {
       const file = program('windows', '#!/bin/sh\r\necho x\r\n')
-      const { message } = await failure(file)
-      assert.match(message, /interpreter "\/bin\/sh\\r" of .*windows does not exist/)
-      assert.match(message, /carriage return/)
+      const { error } = await failure(file)
+      assert.match(error, /interpreter "\/bin\/sh\\r" of .*windows does not exist/)
+      assert.match(error, /carriage return/)
     })
 
     it('tells a native program whose loader does not exist', async () => {
@@ -81,9 +78,9 @@ for (const { name, skip, setup } of STARTERS) {
     it('tells a folder', async () => {
       const file = join(dir, 'folder')
       mkdirSync(file)
-      const { code, message } = await failure(file)
+      const { code, error } = await failure(file)
       assert.equal(code, 'EACCES')
-      assert.ok(message.includes(file))
+      assert.ok(error.includes(file))
     })
 
     it('tells an interpreter that may not be executed', async () => {
@@ -112,15 +109,15 @@ for (const { name, skip, setup } of STARTERS) {
 
     it('tells a program for another kind of machine', { skip: isEmulated() }, async () => {
       const file = program('sparc', withMachine(2))
-      const { code, message } = await failure(file)
+      const { code, error } = await failure(file)
       assert.equal(code, 'ENOEXEC')
-      assert.ok(message.includes(file) && message.includes('another kind of machine'), message)
+      assert.ok(error.includes(file) && error.includes('another kind of machine'), error)
     })
 
     it('tells arguments that are too long, and how long they are', async () => {
-      const { code, message } = await failure('/bin/sh', { args: ['x'.repeat(200_000)], env: { A: 'y'.repeat(1_000) } })
+      const { code, error } = await failure('/bin/sh', { args: ['x'.repeat(200_000)], env: { A: 'y'.repeat(1_000) } })
       assert.equal(code, 'E2BIG')
-      assert.match(message, /arguments and environment are too long: 2010\d\d bytes/)
+      assert.match(error, /arguments and environment are too long: 2010\d\d bytes/)
     })
 
     it('tells an environment that is too long', async () => {

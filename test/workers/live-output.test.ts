@@ -158,7 +158,8 @@ describe('LiveOutput', () => {
       cwd: '/',
       env: { PATH: '/usr/bin:/bin' },
     }
-    const process = await starter.start(request, {
+    const process = starter.start(request, {
+      started: () => {},
       output: (chunk) => {
         output.push(chunk)
         most = Math.max(most, queue.bytes)

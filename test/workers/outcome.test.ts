@@ -5,7 +5,7 @@ import type { EndCause } from '../../src/workers/messages.js'
 import { endedRecord, type ProcessResult } from '../../src/workers/outcome.js'
 import { running } from '../store/records.js'
 
-const exited = (code: number): ProcessResult => ({ kind: 'exited', code, durationMs: 12.6 })
+const exited = (code: number) => ({ kind: 'exited', code, durationMs: 12.6 }) as const
 const killed: ProcessResult = { kind: 'killed', signal: 'SIGKILL', durationMs: 12.6 }
 
 const BOUNDS = { timeoutSeconds: 3, limits: { memoryMb: 64, cpuMillicores: 0 } }
@@ -32,7 +32,10 @@ describe('endedRecord', () => {
   })
 
   it('tells why a process was not started', () => {
-    assert.deepEqual(verdict({ kind: 'not started', error: 'no such file', durationMs: 0 }), ['failed', 'no such file'])
+    assert.deepEqual(verdict({ kind: 'not started', code: 'ENOENT', error: 'no such file', durationMs: 0 }), [
+      'failed',
+      'no such file',
+    ])
   })
 
   it('ends the record that was begun and keeps what that said', () => {

@@ -5,6 +5,7 @@ import { getUint64, HEADER_BYTES } from './launcher-frame.js'
 /** What a launcher tells its worker thread, in the frames that launcher.h defines. */
 
 const OFFSET_BYTES = 8
+const NOTHING = Buffer.alloc(0)
 
 const STARTED = 17
 const OUTPUT = 18
@@ -35,7 +36,6 @@ export type StartStep = (typeof STEPS)[number]
 
 /** Called in the order of the frames. */
 export interface LauncherEvents {
-  /** What is behind it is told in a later microtask, when whoever waited for the start knows of it. */
   started(id: number, pid: number): void
   /** A part of the chunk that was read, which is the reader's again after the call; one frame may come in several. */
   output(id: number, bytes: Buffer): void
@@ -56,32 +56,22 @@ type Next =
 
 /**
  * Parses events in the pieces they arrive in, which may be overwritten after each push; copies only what a piece cuts in
- * two and what waits behind a start.
+ * two.
  */
 export class EventParser {
-  private chunks: Buffer[] = []
-  /** How far the first chunk has been read. */
+  private chunk: Buffer = NOTHING
+  /** How far the chunk has been read. */
   private at = 0
   private next: Next = { kind: 'header' }
-  private cut: Buffer[] = []
-  private cutBytes = 0
-  private yielded = false
+  /** The beginning of what the last chunk has cut in two. */
+  private cut: Buffer = NOTHING
 
   constructor(private readonly events: LauncherEvents) {}
 
   push(chunk: Buffer): void {
-    this.chunks.push(chunk)
-    if (!this.yielded) this.parse()
-    const last = this.chunks.pop()
-    if (!last) return
-    const read = this.chunks.length === 0 ? this.at : 0
-    this.at -= read
-    this.chunks.push(Buffer.from(last.subarray(read)))
-  }
-
-  private parse(): void {
-    this.yielded = false
-    while (this.chunks.length > 0 && !this.yielded) this.step(this.next)
+    this.chunk = chunk
+    this.at = 0
+    while (this.at < chunk.length) this.step(this.next)
   }
 
   private step(next: Next): void {
@@ -105,9 +95,8 @@ export class EventParser {
   }
 
   private readOutput(id: number, left: number): void {
-    const [chunk] = this.chunks as [Buffer]
-    const bytes = chunk.subarray(this.at, this.at + left)
-    this.advance(chunk, bytes.length)
+    const bytes = this.chunk.subarray(this.at, this.at + left)
+    this.at += bytes.length
     this.next =
       bytes.length === left ? { kind: 'header' } : { kind: 'output', type: OUTPUT, id, left: left - bytes.length }
     this.events.output(id, bytes)
@@ -116,9 +105,7 @@ export class EventParser {
   private tell(type: number, id: number, payload: Buffer): void {
     switch (type) {
       case STARTED:
-        this.yielded = true
         this.events.started(id, payload.readUInt32LE(0))
-        queueMicrotask(() => this.parse())
         break
       case ENDED:
         this.events.ended(id, readEnd(payload))
@@ -131,26 +118,12 @@ export class EventParser {
 
   /** The next bytes, so many; undefined where they are not all there yet. */
   private take(length: number): Buffer | undefined {
-    for (let chunk = this.chunks[0]; chunk; chunk = this.chunks[0]) {
-      const part = chunk.subarray(this.at, this.at + length - this.cutBytes)
-      this.advance(chunk, part.length)
-      if (part.length === length) return part
-      this.cut.push(Buffer.from(part))
-      this.cutBytes += part.length
-      if (this.cutBytes < length) continue
-      const whole = Buffer.concat(this.cut)
-      this.cut = []
-      this.cutBytes = 0
-      return whole
-    }
-    return undefined
-  }
-
-  private advance(chunk: Buffer, bytes: number): void {
-    this.at += bytes
-    if (this.at < chunk.length) return
-    this.chunks.shift()
-    this.at = 0
+    const part = this.chunk.subarray(this.at, this.at + length - this.cut.length)
+    this.at += part.length
+    const bytes = this.cut.length === 0 ? part : Buffer.concat([this.cut, part])
+    const whole = bytes.length === length
+    this.cut = whole ? NOTHING : Buffer.from(bytes)
+    return whole ? bytes : undefined
   }
 }
 

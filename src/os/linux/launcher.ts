@@ -1,34 +1,26 @@
-import {
-  type ProcessEnd,
-  type ProcessListener,
-  type ProcessStarter,
-  type RunningProcess,
-  type StarterSetup,
-  StartFailure,
-  type StartRequest,
+import type {
+  ProcessEnd,
+  ProcessListener,
+  ProcessStarter,
+  StarterSetup,
+  StartRequest,
+  SupervisedProcess,
 } from '../platform.js'
 import type { LauncherEvents, StartStep } from './launcher-events.js'
 import { LauncherProcess } from './launcher-process.js'
 import { type Confinement, creditFrame, killFrame, startFrame } from './launcher-requests.js'
-import { explainFailure } from './start-failure.js'
+import { explainFailure, startFailure } from './start-failure.js'
 
 /** Output of one execution that may be under way at once, bytes; half of it is given back together. */
 const CREDIT_BYTES = 262_144
 
 /** An execution between its request and its end. */
-type Tracked =
-  | {
-      readonly kind: 'starting'
-      readonly request: StartRequest
-      readonly listener: ProcessListener
-      readonly resolve: (process: RunningProcess) => void
-      readonly reject: (failure: StartFailure) => void
-      readonly abort: () => void
-    }
-  | { readonly kind: 'running'; readonly listener: ProcessListener; readonly pid: number; readonly flow: Flow }
-
-/** How much of its output has been taken in since the launcher was last told. */
-interface Flow {
+interface Tracked {
+  readonly request: StartRequest
+  readonly listener: ProcessListener
+  /** The leader's, once it runs. */
+  pid: number | undefined
+  /** Output taken in since the launcher was last told, bytes. */
   taken: number
   paused: boolean
 }
@@ -54,32 +46,37 @@ export class LauncherStarter implements ProcessStarter {
     this.launcher = this.launch()
   }
 
-  start(request: StartRequest, listener: ProcessListener): Promise<RunningProcess> {
-    return new Promise((resolve, reject) => {
-      if (request.signal?.aborted) return reject(unwanted(request))
-      const id = ++this.lastId
-      const frame = startFrame(id, request, this.confinement, CREDIT_BYTES)
-      if (!frame) return this.explain('exec', 'E2BIG', request, reject)
-      const launcher = this.living(reject)
-      if (!launcher) return
-      const abort = () => this.kill(id)
-      request.signal?.addEventListener('abort', abort)
-      this.tracked.set(id, { kind: 'starting', request, listener, resolve, reject, abort })
-      launcher.send(frame)
-    })
+  start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
+    const id = ++this.lastId
+    const tracked: Tracked = { request, listener, pid: undefined, taken: 0, paused: false }
+    this.tracked.set(id, tracked)
+    const frame = startFrame(id, request, this.confinement, CREDIT_BYTES)
+    if (!frame) this.failed(id, 'exec', 'E2BIG')
+    else this.living(id)?.send(frame)
+    return {
+      kill: () => this.kill(id),
+      pause: () => {
+        tracked.paused = true
+      },
+      resume: () => {
+        tracked.paused = false
+        this.giveCredit(id, tracked)
+      },
+    }
   }
 
   async close(): Promise<void> {
     await this.launcher?.close()
   }
 
-  /** The launcher, a new one where it has died. */
-  private living(reject: (failure: StartFailure) => void): LauncherProcess | undefined {
+  /** The launcher, a new one where it has died; without one the execution ends. */
+  private living(id: number): LauncherProcess | undefined {
     try {
       this.launcher ??= this.launch()
     } catch (error) {
       const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException
-      reject(new StartFailure(code, `no new launcher can be started: ${message} (${code})`))
+      const failure = startFailure(code, `no new launcher can be started: ${message} (${code})`)
+      queueMicrotask(() => this.ended(id, failure))
     }
     return this.launcher
   }
@@ -103,69 +100,55 @@ export class LauncherStarter implements ProcessStarter {
   }
 
   private started(id: number, pid: number): void {
-    const starting = this.tracked.get(id)
-    if (starting?.kind !== 'starting') return
-    starting.request.signal?.removeEventListener('abort', starting.abort)
-    const flow: Flow = { taken: 0, paused: false }
-    this.tracked.set(id, { kind: 'running', listener: starting.listener, pid, flow })
-    starting.resolve({
-      pid,
-      kill: () => this.kill(id),
-      pause: () => {
-        flow.paused = true
-      },
-      resume: () => {
-        flow.paused = false
-        this.giveCredit(id, flow)
-      },
-    })
+    const tracked = this.tracked.get(id)
+    if (!tracked) return
+    tracked.pid = pid
+    tracked.listener.started(pid)
   }
 
   private output(id: number, bytes: Buffer): void {
-    const running = this.tracked.get(id)
-    if (running?.kind !== 'running') return
-    running.flow.taken += bytes.length
-    running.listener.output(bytes)
-    this.giveCredit(id, running.flow)
+    const tracked = this.tracked.get(id)
+    if (!tracked) return
+    tracked.taken += bytes.length
+    tracked.listener.output(bytes)
+    this.giveCredit(id, tracked)
   }
 
-  private giveCredit(id: number, flow: Flow): void {
-    if (flow.paused || flow.taken < CREDIT_BYTES / 2) return
-    if (this.tracked.has(id)) this.launcher?.send(creditFrame(id, flow.taken))
-    flow.taken = 0
+  private giveCredit(id: number, tracked: Tracked): void {
+    if (tracked.paused || tracked.taken < CREDIT_BYTES / 2) return
+    if (this.tracked.has(id)) this.launcher?.send(creditFrame(id, tracked.taken))
+    tracked.taken = 0
   }
 
   private ended(id: number, end: ProcessEnd): void {
-    const running = this.tracked.get(id)
+    const tracked = this.tracked.get(id)
     this.tracked.delete(id)
-    running?.listener.ended(end)
+    tracked?.listener.ended(end)
   }
 
   private failed(id: number, step: StartStep, code: string): void {
-    const starting = this.tracked.get(id)
+    if (step === 'cancelled') {
+      this.ended(id, { kind: 'never started' })
+      return
+    }
+    const tracked = this.tracked.get(id)
     this.tracked.delete(id)
-    if (starting?.kind !== 'starting') return
-    if (step === 'cancelled') starting.reject(unwanted(starting.request))
-    else this.explain(step, code, starting.request, starting.reject)
-  }
-
-  private explain(step: StartStep, code: string, request: StartRequest, reject: (failure: StartFailure) => void): void {
-    void explainFailure({ step, code, message: `${step} failed` }, request).then(reject, reject)
+    if (!tracked) return
+    const { request, listener } = tracked
+    void explainFailure({ step, code, message: `${step} failed` }, request).then((end) => listener.ended(end))
   }
 
   /** The launcher has died, which nobody asked for. What it ran ends once it is gone. */
   private lost(how: string, launcher: LauncherProcess): void {
+    const error = `the launcher has died (${how}), and everything it ran was killed`
     const lost = [...this.tracked.values()]
     this.tracked.clear()
-    const error = `the launcher has died (${how}), and everything it ran was killed`
-    for (const one of lost) if (one.kind === 'starting') one.reject(new StartFailure('LAUNCHER_DIED', error))
-    const running = lost.filter((one) => one.kind === 'running')
-    void launcher.killRemains(running.map(({ pid }) => pid)).then(() => {
+    for (const { pid, listener } of lost) {
+      if (pid === undefined) listener.ended(startFailure('LAUNCHER_DIED', error))
+    }
+    const running = lost.filter(({ pid }) => pid !== undefined)
+    void launcher.killRemains(running.map(({ pid }) => pid as number)).then(() => {
       for (const { listener } of running) listener.ended({ kind: 'lost', error })
     })
   }
-}
-
-function unwanted({ file }: StartRequest): StartFailure {
-  return new StartFailure('ABORTED', `${file} was not started any more`)
 }

@@ -1,6 +1,6 @@
 import { constants, existsSync } from 'node:fs'
 import { access, open, readdir } from 'node:fs/promises'
-import { StartFailure, type StartRequest } from '../platform.js'
+import type { StartFailure, StartRequest } from '../platform.js'
 import type { StartStep } from './launcher-events.js'
 
 /** Longer first lines are cut by the kernel as well (BINPRM_BUF_SIZE). */
@@ -17,17 +17,22 @@ const checked = new Set<string>()
 const CHECKED_MAX = 10_000
 
 /**
- * Refuses what the kernel would refuse with ENOEXEC: libuv starts programs by execvp(3), which hands such a file to
+ * Finds what the kernel would refuse with ENOEXEC: libuv starts programs by execvp(3), which hands such a file to
  * /bin/sh instead. A file that cannot be read is left to the start itself to complain about.
  */
-export async function checkExecutable(file: string): Promise<void> {
-  if (checked.has(file)) return
+export async function formatFailure(file: string): Promise<StartFailure | undefined> {
+  if (checked.has(file)) return undefined
   const head = await readHead(file)
-  if (head === undefined) return
+  if (head === undefined) return undefined
   const problem = await formatProblem(file, head)
-  if (problem) throw new StartFailure('ENOEXEC', `${problem} (ENOEXEC)`)
+  if (problem) return startFailure('ENOEXEC', `${problem} (ENOEXEC)`)
   if (checked.size >= CHECKED_MAX) checked.clear()
   checked.add(file)
+  return undefined
+}
+
+export function startFailure(code: string, error: string): StartFailure {
+  return { kind: 'not started', code, error }
 }
 
 /** What the system has said to a start. */
@@ -42,7 +47,7 @@ export interface SystemFailure {
 /** What a person needs to know of a failed start: which file, and what is wrong with it. */
 export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
   const { code } = failure
-  return new StartFailure(code, `${await reason(failure, request)} (${code})`)
+  return startFailure(code, `${await reason(failure, request)} (${code})`)
 }
 
 async function reason({ code, step, message }: SystemFailure, request: StartRequest): Promise<string> {
