@@ -1,5 +1,5 @@
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import type { EndCause, FromExecution, FromStore, Outcome, OutputPart, ToExecution } from '../workers/messages.js'
+import type { SupervisedTask, TaskListener } from './supervising-thread.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly error: string }
 
@@ -12,7 +12,7 @@ export interface Follower {
 }
 
 /** The main thread's end of an execution that a worker supervises. */
-export class Execution {
+export class Execution implements TaskListener {
   readonly startedAt = new Date()
   /** The leader's, once it runs. */
   pid: number | undefined
@@ -33,7 +33,8 @@ export class Execution {
 
   private readonly answers = new Map<number, (message: FromExecution | undefined) => void>()
   private requests = 0
-  private open = true
+  /** Until nothing more is heard of it. */
+  private task: SupervisedTask | undefined
   private accept: (acceptance: Acceptance) => void = () => {}
   private settle: (outcome: Outcome) => void = () => {}
   private finish: () => void = () => {}
@@ -42,7 +43,6 @@ export class Execution {
     readonly id: string,
     readonly functionName: string,
     readonly async: boolean,
-    private readonly port: MessagePort,
     hold: boolean,
   ) {
     this.queued = hold
@@ -55,8 +55,11 @@ export class Execution {
     this.over = new Promise((resolve) => {
       this.finish = resolve
     })
-    port.on('message', (message: FromExecution) => this.hear(message))
-    port.on('close', () => this.close())
+  }
+
+  /** From now on this task supervises it. */
+  supervisedBy(task: SupervisedTask): void {
+    this.task = task
   }
 
   /** A slot is free. */
@@ -100,20 +103,12 @@ export class Execution {
     }
   }
 
-  /**
-   * The thread that supervised it is dead: takes in what it still said, and ends as told unless it had ended. Answers the
-   * pid of the leader, where that runs on.
-   */
-  abandon(outcome: () => Outcome): number | undefined {
-    for (let last = receiveMessageOnPort(this.port); last; last = receiveMessageOnPort(this.port))
-      this.hear(last.message)
-    const { pid } = this
+  /** The thread that supervised it is dead: ends as told, unless it has ended already. */
+  abandon(outcome: () => Outcome): void {
     if (!this.isOver) this.hear({ kind: 'ended', outcome: outcome() })
-    this.port.close()
-    return pid
   }
 
-  private hear(message: FromExecution): void {
+  hear(message: FromExecution): void {
     switch (message.kind) {
       case 'accepted':
         this.accept(message)
@@ -140,13 +135,18 @@ export class Execution {
     }
   }
 
+  gone(): void {
+    this.task = undefined
+    for (const request of [...this.answers.keys()]) this.answer(request, undefined)
+  }
+
   private conclude(): void {
     this.isOver = true
     this.finish()
   }
 
   private ask(request: number, question: ToExecution): Promise<FromExecution | undefined> {
-    if (!this.open) return Promise.resolve(undefined)
+    if (!this.task) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       this.answers.set(request, resolve)
       this.tell(question)
@@ -159,11 +159,6 @@ export class Execution {
   }
 
   private tell(message: ToExecution): void {
-    this.port.postMessage(message)
-  }
-
-  private close(): void {
-    this.open = false
-    for (const request of [...this.answers.keys()]) this.answer(request, undefined)
+    this.task?.tell(message)
   }
 }

@@ -1,4 +1,3 @@
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { platform } from '../os/index.js'
 import type { ExecutionRecord } from '../store/record.js'
 import type { WriteQueue } from '../store/write-queue.js'
@@ -7,6 +6,7 @@ import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { FunctionLease, Functions } from './functions.js'
 import type { SupervisorPool } from './pool.js'
+import type { SupervisedTask } from './supervising-thread.js'
 
 export interface ExecutionRequest {
   readonly id: string
@@ -63,20 +63,25 @@ export class Executions {
     }
     if (admission.kind === 'admitted') slot = admission.slot
     const hold = admission.kind === 'queued'
-    const { port1, port2 } = new MessageChannel()
-    const execution = new Execution(id, name, request.async, port1, hold)
-    this.live.set(id, execution)
+    const execution = new Execution(id, name, request.async, hold)
     const giveBack = () => {
       if (admission.kind === 'queued') admission.ticket.leave()
       slot?.release()
       lease.release()
     }
+    const task = this.pool.execute(this.task(request, lease, hold), execution)
+    if (!task) {
+      giveBack()
+      return refused('every worker thread is being replaced: try again')
+    }
+    execution.supervisedBy(task)
+    this.live.set(id, execution)
     void execution.over.then(() => {
       giveBack()
       // Nothing of a sync execution is kept, so neither is its id.
       if (!request.async) this.live.delete(id)
     })
-    const supervised = this.supervise(execution, this.task(request, lease, hold, port2))
+    const supervised = this.supervise(execution, task)
     this.supervised.add(supervised)
     void supervised.then(() => this.supervised.delete(supervised))
     return { kind: 'started', execution }
@@ -114,14 +119,14 @@ export class Executions {
     await Promise.all(this.supervised)
   }
 
-  private async supervise(execution: Execution, task: ExecuteTask): Promise<void> {
+  private async supervise(execution: Execution, task: SupervisedTask): Promise<void> {
     try {
-      await this.pool.execute(task)
+      await task.settled
     } catch (error) {
       // A thread that was closed has kept for the next start what was not stored yet.
       if (this.stopping && execution.isOver) return
-      const pid = execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
-      if (pid !== undefined) platform.killGroup(pid)
+      if (execution.pid !== undefined) platform.killGroup(execution.pid)
+      execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The thread may have taken the end of the record with it.
       const record = execution.outcome?.record
       if (execution.async && record) await this.store(record)
@@ -130,12 +135,7 @@ export class Executions {
     }
   }
 
-  private task(
-    request: ExecutionRequest,
-    { settings, version }: FunctionLease,
-    hold: boolean,
-    port: MessagePort,
-  ): ExecuteTask {
+  private task(request: ExecutionRequest, { settings, version }: FunctionLease, hold: boolean): ExecuteTask {
     const { id, idGiven, async, functionName, args } = request
     return {
       id,
@@ -149,7 +149,6 @@ export class Executions {
       timeoutSeconds: settings.timeoutSeconds,
       limits: { memoryMb: settings.memoryMb, cpuMillicores: settings.cpuMillicores },
       hold,
-      port,
     }
   }
 

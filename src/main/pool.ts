@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { MessagePort } from 'node:worker_threads'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import type {
   ExecuteTask,
@@ -8,20 +8,24 @@ import type {
   ReadOutputTask,
   ReadRecordTask,
   ThreadHello,
-  ToThread,
   WorkerSetup,
 } from '../workers/messages.js'
+import { type SupervisedTask, SupervisingThread, type TaskListener } from './supervising-thread.js'
 
 const SUPERVISOR = new URL('../workers/index.js', import.meta.url).href
-/** More executions than a node can hold: admission is what limits them. */
+/** More reads than callers wait for at once. */
 const UNLIMITED = 1_000_000
 const START_LIMIT_MS = 15_000
 const CLOSE_LIMIT_MS = 5_000
 
-/** The threads that supervise processes. The event loop of each serves many executions. Main thread only. */
+/**
+ * The threads that supervise processes; the event loop of each serves many executions. Piscina keeps their number, and
+ * has them read from the store. Executions go over a link to each: a task of Piscina's, with a port of its own for what
+ * is said meanwhile, costs this thread more than all the rest it does for a short execution. Main thread only.
+ */
 export class SupervisorPool {
   private readonly pool: Piscina
-  private readonly threads = new Set<MessagePort>()
+  private readonly threads = new Set<SupervisingThread>()
   private closing = false
 
   constructor(
@@ -56,9 +60,11 @@ export class SupervisorPool {
     })
   }
 
-  /** Rejects when the thread dies under it. */
-  execute(task: ExecuteTask): Promise<void> {
-    return this.pool.run(task, { name: 'execute', transferList: [task.port] })
+  /** On the thread that has the fewest; undefined in the moment where all have died and no new one is ready. */
+  execute(task: ExecuteTask, listener: TaskListener): SupervisedTask | undefined {
+    let idlest: SupervisingThread | undefined
+    for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
+    return idlest?.execute(task, listener)
   }
 
   readRecord(task: ReadRecordTask): Promise<FromStore<Uint8Array>> {
@@ -72,22 +78,19 @@ export class SupervisorPool {
   /** Has every thread keep its unstored writes, then ends them. Call when no execution is left. */
   async close(): Promise<void> {
     this.closing = true
-    const signal = AbortSignal.timeout(CLOSE_LIMIT_MS)
-    await Promise.all(
-      [...this.threads].map(async (port) => {
-        port.postMessage({ kind: 'close' } satisfies ToThread)
-        await once(port, 'message', { signal }).catch(() => {})
-      }),
-    )
+    const threads = [...this.threads]
+    for (const thread of threads) thread.close()
+    const gone = Promise.all(threads.map((thread) => thread.gone))
+    await Promise.race([gone, sleep(CLOSE_LIMIT_MS, undefined, { ref: false })])
     await this.pool.destroy()
   }
 
-  private welcome({ port, queueId }: ThreadHello): void {
-    this.threads.add(port)
-    port.on('close', () => {
-      this.threads.delete(port)
-      if (!this.closing) this.threadDied(queueId)
+  private welcome(hello: ThreadHello): void {
+    const thread = new SupervisingThread(hello)
+    this.threads.add(thread)
+    void thread.gone.then(() => {
+      this.threads.delete(thread)
+      if (!this.closing) this.threadDied(hello.queueId)
     })
-    port.unref()
   }
 }

@@ -1,10 +1,10 @@
 import { dirname, join } from 'node:path'
-import type { MessagePort } from 'node:worker_threads'
 import type { ProcessEnd, StartRequest } from '../os/platform.js'
 import type { ExecutionRecord } from '../store/record.js'
 import { Ending } from './ending.js'
+import type { TaskLink } from './link.js'
 import { LiveOutput } from './live-output.js'
-import type { ExecuteTask, FromExecution, ToExecution } from './messages.js'
+import type { ExecuteTask, ToExecution } from './messages.js'
 import { endedRecord, type ProcessResult } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
@@ -16,10 +16,9 @@ const TRANSFER_MIN_BYTES = 65_536
 
 /**
  * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
- * stored, and whoever followed its output has all of it. What happens on the way is told through the task's port.
+ * stored, and whoever followed its output has all of it. What happens on the way is told over the link.
  */
-export async function execute(task: ExecuteTask): Promise<void> {
-  const { port } = task
+export async function execute(task: ExecuteTask, link: TaskLink): Promise<void> {
   const output = task.async
     ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store)
     : new Output(setup.maxOutputBytes)
@@ -31,37 +30,54 @@ export async function execute(task: ExecuteTask): Promise<void> {
     started_at: new Date().toISOString(),
   }
   const ending = new Ending()
-  const readers = new Readers(port, output, () => record)
-  const slot = task.hold ? slotGiven(port, ending) : undefined
-  port.on('message', (message: ToExecution) => {
-    if (message.kind === 'end') ending.end(message.cause)
-    else if (message.kind === 'snapshot') void readers.snapshot(message.request)
-    else if (message.kind === 'read') void readers.read(message.request, message.offset)
-    else if (message.kind === 'unfollow') readers.leave(message.request)
-  })
+  const slot = new Slot(task.hold)
+  ending.whenCaused(() => slot.give())
+  const readers = new Readers(
+    (message, transfer) => link.tell(message, transfer),
+    output,
+    () => record,
+  )
+  link.hear = (message: ToExecution) => {
+    switch (message.kind) {
+      case 'go':
+        slot.give()
+        break
+      case 'end':
+        ending.end(message.cause)
+        break
+      case 'snapshot':
+        void readers.snapshot(message.request)
+        break
+      case 'read':
+        void readers.read(message.request, message.offset)
+        break
+      case 'unfollow':
+        readers.leave(message.request)
+        break
+    }
+  }
 
   try {
     const reservation = await reserve(task, record)
     if (reservation.kind === 'refused') {
-      tell(port, reservation)
+      link.tell(reservation)
       return
     }
     if (task.async) {
       recorded.add(task.id)
-      tell(port, { kind: 'accepted' })
+      link.tell({ kind: 'accepted' })
     }
-    await slot
+    await slot.given
 
-    const result = await runProcess(task, output, ending)
+    const result = await runProcess(task, link, output, ending)
     output.finish()
     record = endedRecord(record, result, ending.cause, task, output.length)
     const stored = task.async ? storeEnd(record) : Promise.resolve()
-    await tellOutcome(task, record, ending, output)
+    await tellOutcome(task, link, record, ending, output)
     await Promise.all([stored, readers.end(record)])
   } finally {
     recorded.delete(task.id)
     if (output instanceof LiveOutput) output.release()
-    port.close()
   }
 }
 
@@ -70,18 +86,21 @@ function reserve(task: ExecuteTask, record: ExecutionRecord): Promise<Reservatio
   return task.idGiven ? checkId(task.id) : { kind: 'reserved' }
 }
 
-/** Resolves with a free slot, or at once when the execution is ended while it waits. */
-function slotGiven(port: MessagePort, ending: Ending): Promise<void> {
-  return new Promise((resolve) => {
-    port.on('message', (message: ToExecution) => {
-      if (message.kind === 'go') resolve()
+/** A place to run in, which may have to be waited for. */
+class Slot {
+  give: () => void = () => {}
+  readonly given: Promise<void> | undefined
+
+  constructor(hold: boolean) {
+    if (!hold) return
+    this.given = new Promise((resolve) => {
+      this.give = resolve
     })
-    ending.whenCaused(resolve)
-  })
+  }
 }
 
 /** Starts the process and supervises it to its end. Never rejects for anything that a function can bring about. */
-async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Promise<ProcessResult> {
+async function runProcess(task: ExecuteTask, link: TaskLink, output: Output, ending: Ending): Promise<ProcessResult> {
   if (ending.cause) return { kind: 'never started', durationMs: 0 }
   const file = join(task.versionDir, task.handler)
   const request: StartRequest = {
@@ -97,7 +116,7 @@ async function runProcess(task: ExecuteTask, output: Output, ending: Ending): Pr
   const end = await new Promise<ProcessEnd>((resolve) => {
     const process = starter.start(request, {
       started: (pid) => {
-        tell(task.port, { kind: 'started', pid })
+        link.tell({ kind: 'started', pid })
         if (task.timeoutSeconds > 0) timer = setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000)
       },
       output: (chunk) => output.push(chunk),
@@ -118,13 +137,15 @@ function storeEnd(record: ExecutionRecord): Promise<void> {
   return new Promise((resolve) => queue.push({ kind: 'end', record }, () => resolve()))
 }
 
-async function tellOutcome(task: ExecuteTask, record: ExecutionRecord, ending: Ending, output: Output): Promise<void> {
+async function tellOutcome(
+  task: ExecuteTask,
+  link: TaskLink,
+  record: ExecutionRecord,
+  ending: Ending,
+  output: Output,
+): Promise<void> {
   const bytes = task.async ? new Uint8Array() : await wholeOutput(output)
   const transfer = bytes.length >= TRANSFER_MIN_BYTES ? [bytes.buffer as ArrayBuffer] : []
   const outcome = { record, output: bytes, ...(ending.cause && { cause: ending.cause }) }
-  task.port.postMessage({ kind: 'ended', outcome } satisfies FromExecution, transfer)
-}
-
-function tell(port: MessagePort, message: FromExecution): void {
-  port.postMessage(message)
+  link.tell({ kind: 'ended', outcome }, transfer)
 }

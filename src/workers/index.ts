@@ -1,3 +1,5 @@
-/** What the pool of supervising workers can be asked to do, by name. */
-export { execute } from './execute.js'
+// Executions come over the link.
+import './link.js'
+
+/** What else the pool of supervising threads can be asked to do, by name. */
 export { readOutput, readRecord } from './read-ended.js'

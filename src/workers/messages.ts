@@ -26,17 +26,27 @@ export interface WorkerSetup {
 /** What a supervising thread says when it is ready: how to talk to it. */
 export interface ThreadHello {
   readonly kind: 'hello'
+  /** Carries ToThread one way and FromThread the other, several in one message. */
   readonly port: MessagePort
   /** Names the folder of the writes that it had not stored, should it die. */
   readonly queueId: string
 }
 
-/** Main thread to a supervising thread. */
+/** Main thread to a supervising thread. `number` stands for the execution between the two, and is never used again. */
 export type ToThread =
+  | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
+  | { readonly kind: 'tell'; readonly number: number; readonly message: ToExecution }
   /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
-  { readonly kind: 'close' }
+  | { readonly kind: 'close' }
 
-export type FromThread = { readonly kind: 'closed' }
+/** A supervising thread to the main thread. */
+export type FromThread =
+  | { readonly kind: 'tell'; readonly number: number; readonly message: FromExecution }
+  /** Nothing of it is left to do; nothing more will be said of it, nor heard. */
+  | { readonly kind: 'settled'; readonly number: number }
+  /** The same, by a fault of this program. */
+  | { readonly kind: 'failed'; readonly number: number; readonly error: string }
+  | { readonly kind: 'closed' }
 
 /** One execution's whole life. */
 export interface ExecuteTask {
@@ -57,13 +67,12 @@ export interface ExecuteTask {
   readonly limits: Limits
   /** Wait for `go` before the process is started: every slot is taken. */
   readonly hold: boolean
-  readonly port: MessagePort
 }
 
 /** Why an execution ends other than by its process ending. The first cause wins. */
 export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
 
-/** Main thread to a running task, through its port. */
+/** Main thread to a running task. */
 export type ToExecution =
   /** A slot is free: start the process. */
   | { readonly kind: 'go' }
@@ -76,7 +85,7 @@ export type ToExecution =
   /** This reader has gone or has been answered for the last time. */
   | { readonly kind: 'unfollow'; readonly request: number }
 
-/** A running task to the main thread, through its port. */
+/** A running task to the main thread. */
 export type FromExecution =
   /** Async only: it is recorded, or waits on disk to be. */
   | { readonly kind: 'accepted' }

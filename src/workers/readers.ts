@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads'
 import type { ExecutionRecord } from '../store/record.js'
 import type { FromExecution } from './messages.js'
 import type { Output } from './output.js'
@@ -16,7 +15,7 @@ export class Readers {
   private idle: (() => void) | undefined
 
   constructor(
-    private readonly port: MessagePort,
+    private readonly tell: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
     private readonly output: Output,
     private readonly record: () => ExecutionRecord,
   ) {}
@@ -26,10 +25,10 @@ export class Readers {
       const json = await recordJson({ ...this.record(), output_bytes: this.output.length }, this.output)
       // A copy of its own, since a small buffer shares its memory with others.
       const data = new Uint8Array(json)
-      this.post({ kind: 'snapshot', request, data }, [data.buffer])
+      this.tell({ kind: 'snapshot', request, data }, [data.buffer])
     } catch {
       // Part of the output is in the store alone, and that is away.
-      this.post({ kind: 'unreadable', request })
+      this.tell({ kind: 'unreadable', request })
     }
   }
 
@@ -40,12 +39,12 @@ export class Readers {
     if (offset < this.output.length) {
       try {
         const data = new Uint8Array(await this.output.read(offset))
-        this.post({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+        this.tell({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
       } catch {
-        this.post({ kind: 'unreadable', request })
+        this.tell({ kind: 'unreadable', request })
       }
     } else {
-      this.post({ kind: 'output', request, part: { kind: 'end', record: await this.final } })
+      this.tell({ kind: 'output', request, part: { kind: 'end', record: await this.final } })
       this.leave(request)
     }
   }
@@ -59,9 +58,5 @@ export class Readers {
   async end(record: ExecutionRecord): Promise<void> {
     this.conclude(record)
     if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
-  }
-
-  private post(message: FromExecution, transfer: ArrayBuffer[] = []): void {
-    this.port.postMessage(message, transfer)
   }
 }

@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { MessageChannel, parentPort, threadId, workerData } from 'node:worker_threads'
+import { threadId, workerData } from 'node:worker_threads'
 import { createLog, logQueueEvent } from '../log.js'
 import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { WriteQueue } from '../store/write-queue.js'
-import { type FromThread, type ThreadHello, type ToThread, type WorkerSetup, WRITES_DIR } from './messages.js'
+import { type WorkerSetup, WRITES_DIR } from './messages.js'
 
 /** What all executions of one worker thread share. */
 
@@ -29,13 +29,9 @@ setInterval(() => {
   store.renewLeases([...recorded]).catch((error: Error) => log.warn(`leases not renewed: ${error.message}`))
 }, RECORD_TTL_MS / 4).unref()
 
-const { port1: control, port2 } = new MessageChannel()
-control.on('message', async ({ kind }: ToThread) => {
-  if (kind !== 'close') return
+/** Call when no execution is left: what the store does not have yet is kept for the next start. */
+export async function closeThread(): Promise<void> {
   await starter.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
-  control.postMessage({ kind: 'closed' } satisfies FromThread)
-})
-control.unref()
-parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
+}

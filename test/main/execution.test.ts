@@ -1,26 +1,23 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { afterEach, beforeEach, describe, it } from 'node:test'
-import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { beforeEach, describe, it } from 'node:test'
 import { Execution } from '../../src/main/execution.js'
-import type { FromExecution, Outcome } from '../../src/workers/messages.js'
+import type { FromExecution, Outcome, ToExecution } from '../../src/workers/messages.js'
 import { ended } from '../store/records.js'
 
 const OUTCOME: Outcome = { record: ended('id'), output: new Uint8Array() }
 const FAILED: Outcome = { record: { ...ended('id'), status: 'failed' }, output: new Uint8Array() }
 
 describe("the main thread's end of an execution", () => {
-  let thread: MessagePort
+  const told: ToExecution[] = []
   let execution: Execution
 
   beforeEach(() => {
-    const { port1, port2 } = new MessageChannel()
-    execution = new Execution('id', 'hello', true, port1, false)
-    thread = port2
+    told.length = 0
+    execution = new Execution('id', 'hello', true, false)
+    execution.supervisedBy({ tell: (message) => told.push(message), settled: Promise.resolve() })
   })
-  afterEach(() => thread.close())
 
-  const say = (message: FromExecution) => thread.postMessage(message)
+  const say = (message: FromExecution) => execution.hear(message)
 
   it('is over with its outcome', async () => {
     say({ kind: 'ended', outcome: OUTCOME })
@@ -30,8 +27,7 @@ describe("the main thread's end of an execution", () => {
 
   it('asks for its end and resolves once it is over, with what won', async () => {
     const end = execution.end('cancelled')
-    const [message] = await once(thread, 'message')
-    assert.deepEqual(message, { kind: 'end', cause: 'cancelled' })
+    assert.deepEqual(told, [{ kind: 'end', cause: 'cancelled' }])
     say({ kind: 'ended', outcome: { ...OUTCOME, cause: 'timeout' } })
     assert.equal((await end)?.cause, 'timeout')
   })
@@ -46,34 +42,30 @@ describe("the main thread's end of an execution", () => {
 
   it('fails where its thread dies before the end', async () => {
     say({ kind: 'started', pid: 7 })
-    // Said last and not heard yet: the process runs all the same.
-    assert.equal(
-      execution.abandon(() => FAILED),
-      7,
-    )
+    assert.equal(execution.pid, 7)
+    execution.abandon(() => FAILED)
+    assert.equal(execution.pid, undefined)
     assert.deepEqual(await execution.ended, FAILED)
   })
 
   it('keeps what its thread said last where that dies after the end', async () => {
     say({ kind: 'started', pid: 7 })
     say({ kind: 'ended', outcome: OUTCOME })
-    assert.equal(
-      execution.abandon(() => FAILED),
-      undefined,
-    )
+    execution.abandon(() => FAILED)
+    assert.equal(execution.pid, undefined)
     assert.deepEqual(await execution.ended, OUTCOME)
   })
 
   it('says that the store is away where its thread cannot read the output from it', async () => {
     const snapshot = execution.snapshot()
-    const [asked] = await once(thread, 'message')
-    say({ kind: 'unreadable', request: asked.request })
+    assert.deepEqual(told, [{ kind: 'snapshot', request: 0 }])
+    say({ kind: 'unreadable', request: 0 })
     assert.equal((await snapshot)?.kind, 'unavailable')
   })
 
   it('leaves every question to the store once its thread is gone', async () => {
     const asked = [execution.snapshot(), execution.follow().read(0)]
-    thread.close()
+    execution.gone()
     assert.deepEqual(await Promise.all(asked), [undefined, undefined])
     assert.equal(await execution.snapshot(), undefined)
   })

@@ -27,7 +27,11 @@ describe('Readers', () => {
   afterEach(() => here.close())
 
   function readers(output: Output): Readers {
-    return new Readers(there, output, () => running('id'))
+    return new Readers(
+      (message, transfer) => there.postMessage(message, transfer as ArrayBuffer[]),
+      output,
+      () => running('id'),
+    )
   }
 
   async function heard(): Promise<FromExecution> {
