@@ -1,102 +1,118 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, release } from 'node:os'
-import { fileURLToPath } from 'node:url'
-
-const RESULTS = fileURLToPath(new URL('../../bench/results/', import.meta.url))
-
-export interface Column {
-  readonly title: string
-  /** Of a number, after the point; 0 where absent. */
-  readonly digits?: number
-  /** Of texts: they stand to the left, in so many characters. */
-  readonly width?: number
-}
-
-export type Cell = string | number | undefined
+import { join } from 'node:path'
+import { clearLine, cursorTo } from 'node:readline'
+import type { Histogram } from 'hdr-histogram-js'
+import { distribution } from './distribution.js'
+import { type Cell, type Column, type Ratio, type Results, showCell } from './results.js'
 
 /** Prints rows as they come, one below the other. */
 export interface Table {
   row(...cells: readonly Cell[]): void
 }
 
-interface KeptTable {
-  readonly title: string
-  readonly columns: readonly string[]
-  readonly rows: (readonly Cell[])[]
-}
-
 /** What a bench tells: at once on the terminal, at the end with all digits as JSON. */
 export class Report {
-  private readonly tables: KeptTable[] = []
+  private readonly tables: Results['tables'] = []
+  private readonly curves: Results['curves'] = []
+  private readonly ratioCharts: Results['ratios'] = []
   private readonly begun = new Date()
   private readonly loadBefore = loadavg()
+  private readonly file: string
   private skipped: string | undefined
 
-  private readonly file: string
-
-  constructor(private readonly name: string) {
-    mkdirSync(RESULTS, { recursive: true })
-    this.file = `${RESULTS}${name}.json`
+  constructor(
+    folder: string,
+    private readonly bench: string,
+    private readonly about: string,
+  ) {
+    mkdirSync(folder, { recursive: true })
+    this.file = join(folder, `${bench}.json`)
     // Of a bench that fails nothing is left that looks like its results.
     rmSync(this.file, { force: true })
   }
 
   table(title: string, columns: readonly Column[]): Table {
-    const kept: KeptTable = { title, columns: columns.map((column) => column.title), rows: [] }
-    this.tables.push(kept)
+    const rows: Record<string, Cell>[] = []
+    this.tables.push({ title, columns: [...columns], rows })
     const widths = columns.map(({ title, width }) => Math.max(width ?? 8, title.length))
     const print = (texts: readonly string[]) => {
-      const padded = texts.map((text, i) => {
-        const width = widths[i] as number
-        return columns[i]?.width === undefined ? text.padStart(width) : text.padEnd(width)
+      const padded = columns.map(({ width }, i) => {
+        const [text, to] = [texts[i] as string, widths[i] as number]
+        return width === undefined ? text.padStart(to) : text.padEnd(to)
       })
-      console.log(`  ${padded.join('  ').trimEnd()}`)
+      say(padded.join('  ').trimEnd())
     }
-    console.log(`\n  ${title}`)
+    say('')
+    say(title)
     print(columns.map((column) => column.title))
     return {
       row: (...cells) => {
-        kept.rows.push(cells)
-        print(cells.map((cell, i) => show(cell, columns[i]?.digits ?? 0)))
+        rows.push(Object.fromEntries(columns.map(({ title }, i) => [title, cells[i]])))
+        print(columns.map((column, i) => showCell(cells[i], column)))
       },
     }
+  }
+
+  /** Latency distributions for one chart of the page, from histograms in microseconds. */
+  curve(title: string, series: readonly { readonly label: string; readonly histogram: Histogram }[]): void {
+    this.curves.push({ title, series: series.map(({ label, histogram }) => distribution(label, histogram)) })
+  }
+
+  /** Bars for one chart of the page; `against` is what 1.0 stands for, as in `the floor`. */
+  ratios(title: string, rows: readonly Ratio[], against: string): void {
+    this.ratioCharts.push({ title, against, rows: [...rows] })
+  }
+
+  /** What is being done and how far; on a terminal it stands until something else is told, elsewhere it is not told. */
+  progress(doing: string): void {
+    if (!process.stdout.isTTY) return
+    clearProgress()
+    // A longer line would wrap, and its first part stay.
+    process.stdout.write(`  ${doing} …`.slice(0, process.stdout.columns - 1))
   }
 
   /** It cannot be measured here. */
   skip(why: string): void {
     this.skipped = why
-    console.log(`  skipped: ${why}`)
+    say(`skipped: ${why}`)
   }
 
   /** Answers the file's path. */
   write(): string {
-    const { name, file, begun, skipped, tables } = this
-    const machine = {
-      node: process.version,
-      kernel: release(),
-      arch: arch(),
-      cpu: cpus()[0]?.model,
-      cores: availableParallelism(),
-      load_before: this.loadBefore,
-      load_after: loadavg(),
-    }
-    const results = {
-      bench: name,
+    clearProgress()
+    const { file, bench, about, begun, skipped, curves, ratioCharts, tables } = this
+    const results: Results = {
+      bench,
+      about,
       begun: begun.toISOString(),
       seconds: (Date.now() - begun.getTime()) / 1000,
-      machine,
-      ...(skipped && { skipped }),
-      tables: tables.map(({ title, columns, rows }) => ({
-        title,
-        rows: rows.map((cells) => Object.fromEntries(cells.map((cell, i) => [columns[i] as string, cell]))),
-      })),
+      machine: {
+        node: process.version,
+        kernel: release(),
+        arch: arch(),
+        cpu: cpus()[0]?.model ?? 'unknown',
+        cores: availableParallelism(),
+        load_before: this.loadBefore,
+        load_after: loadavg(),
+      },
+      skipped,
+      curves,
+      ratios: ratioCharts,
+      tables,
     }
     writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
     return file
   }
 }
 
-function show(cell: Cell, digits: number): string {
-  if (cell === undefined) return '-'
-  return typeof cell === 'string' ? cell : cell.toFixed(digits)
+function say(line: string): void {
+  clearProgress()
+  console.log(line && `  ${line}`)
+}
+
+function clearProgress(): void {
+  if (!process.stdout.isTTY) return
+  cursorTo(process.stdout, 0)
+  clearLine(process.stdout, 0)
 }

@@ -1,0 +1,19 @@
+import type { Histogram } from 'hdr-histogram-js'
+import type { Distribution } from './results.js'
+
+const POINTS_PER_HALVING = 5
+
+/**
+ * Of a histogram in microseconds. The share above each point is the same part of the one before, so that the tail has as
+ * many points as the middle; the last but one leaves at least one sample above it.
+ */
+export function distribution(label: string, histogram: Histogram): Distribution {
+  const samples = histogram.totalCount
+  if (samples === 0) throw new Error(`${label}: nothing was recorded that a curve could be drawn from`)
+  const point = (percentile: number) => ({ percentile, ms: histogram.getValueAtPercentile(percentile) / 1000 })
+  const points = []
+  for (let i = 0, above = 1; above * samples >= 1; i++, above = 2 ** (-i / POINTS_PER_HALVING)) {
+    points.push(point(100 * (1 - above)))
+  }
+  return { label, samples, points: [...points, point(100)] }
+}
