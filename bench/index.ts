@@ -4,6 +4,8 @@ import { floor } from './floor.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
 import { Report } from './report.js'
+import { writePage } from './report-page.js'
+import { RESULTS } from './results.js'
 import { throughput } from './throughput.js'
 
 // npm run bench [-- NAME…]
@@ -21,7 +23,7 @@ if (unknown.length > 0) {
 for (const bench of BENCHES) {
   if (names.length > 0 && !names.includes(bench.name)) continue
   console.log(`${bench.name}: ${bench.about}`)
-  const report = new Report(bench.name)
+  const report = new Report(RESULTS, bench.name, bench.about)
   try {
     await bench.run(report)
     console.log(`\n  all figures: ${report.write()}\n`)
@@ -30,3 +32,5 @@ for (const bench of BENCHES) {
     process.exitCode = 1
   }
 }
+
+console.log(`  all results as a page: ${writePage(RESULTS)}`)
