@@ -7,7 +7,7 @@ import type { Bench } from './bench.js'
 import { measureFloor } from './floor.js'
 import { processorMs, withReapedMs } from './processor-time.js'
 import type { StartRate } from './start-worker.js'
-import { median } from './statistics.js'
+import { median, spread } from './statistics.js'
 
 const PROCESS = fileURLToPath(new URL('./launch-process.js', import.meta.url))
 const ROUNDS = 9
@@ -48,6 +48,7 @@ export const launch: Bench = {
     const floors: number[] = []
     // The first one warms up: code is compiled, spare cgroups and named pipes are made.
     for (let round = 0; round <= ROUNDS; round++) {
+      report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
       const floor = await measureFloorCost()
       const measured: Measured[] = []
       for (const way of ways) measured.push(await measure(way))
@@ -74,9 +75,11 @@ export const launch: Bench = {
     ])
     summary.row('floor', undefined, median(floors), 1, 1, 1, 1)
     for (const { kind, heapMb, rates, ratios, costRatios } of ways) {
-      const range = [Math.min(...ratios), Math.max(...ratios)]
-      summary.row(kind, heapMb, median(rates), median(ratios), ...range, median(costRatios))
+      const { median: ratio, min, max } = spread(ratios)
+      summary.row(kind, heapMb, median(rates), ratio, min, max, median(costRatios))
     }
+    const bars = ways.map(({ kind, heapMb, ratios }) => ({ label: `${kind}, ${heapMb} MB`, ...spread(ratios) }))
+    report.ratios('starts per second', bars, 'the floor')
   },
 }
 

@@ -1,6 +1,6 @@
 import type { Bench } from './bench.js'
 import { StartPool } from './start-pool.js'
-import { median } from './statistics.js'
+import { spread } from './statistics.js'
 
 const ROUNDS = 9
 const ROUND_MS = 1000
@@ -31,6 +31,7 @@ export const limits: Bench = {
       ])
       const ratios: number[] = []
       for (let round = 0; round <= ROUNDS; round++) {
+        report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
         const without = await measure(0)
         const limited = await measure(MEMORY_MB)
         // The first one warms up.
@@ -39,7 +40,9 @@ export const limits: Bench = {
         rounds.row(round, without, limited, limited / without)
       }
       const columns = ['ratio', 'min', 'max'].map((title) => ({ title, digits: 2 }))
-      report.table('summary', columns).row(median(ratios), Math.min(...ratios), Math.max(...ratios))
+      const summary = spread(ratios)
+      report.table('summary', columns).row(summary.median, summary.min, summary.max)
+      report.ratios('starts per second', [{ label: `with ${MEMORY_MB} MB`, ...summary }], 'starts without a limit')
     } finally {
       await pool.close()
     }

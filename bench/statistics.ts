@@ -17,3 +17,8 @@ export function histogram(): Histogram {
 export function microseconds(milliseconds: number): number {
   return Math.max(1, Math.round(milliseconds * 1000))
 }
+
+/** As a chart of ratios wants it: the median, the lowest and the highest of at least one value. */
+export function spread(values: readonly number[]): { median: number; min: number; max: number } {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
+}
