@@ -7,7 +7,7 @@ import { buildZip, PROGRAM } from '../test/support/zip.js'
 import type { Bench } from './bench.js'
 import { measureFloor } from './floor.js'
 import type { Report } from './report.js'
-import { histogram, median, microseconds } from './statistics.js'
+import { histogram, median, microseconds, spread } from './statistics.js'
 
 const ROUNDS = 5
 const ROUND_MS = 2000
@@ -62,6 +62,7 @@ async function rounds(report: Report, agent: TestAgent, calls: Calls, called: (t
   for (let round = 1; round <= ROUNDS; round++) {
     const floor = await measureFloor(ROUND_MS / 2)
     for (const inFlight of IN_FLIGHT) {
+      report.progress(`${inFlight} in flight, round ${round} of ${ROUNDS}`)
       const measured = await measure(agent, calls, called, inFlight)
       results.get(inFlight)?.push(measured)
       ratios.get(inFlight)?.push(measured.perSecond / floor)
@@ -76,11 +77,13 @@ async function rounds(report: Report, agent: TestAgent, calls: Calls, called: (t
     { title: 'max', digits: 3 },
     ...['p50', 'p99', 'p99.9', 'agent CPU each', 'client CPU each'].map((title) => ({ title, digits: 2 })),
   ])
+  const curves: { label: string; histogram: Histogram }[] = []
   for (const inFlight of IN_FLIGHT) {
     const of = results.get(inFlight) as Measured[]
     const ratio = ratios.get(inFlight) as number[]
     const all = histogram()
     for (const { latencies } of of) all.add(latencies)
+    curves.push({ label: `${inFlight} in flight`, histogram: all })
     const at = (percentile: number) => all.getValueAtPercentile(percentile) / 1000
     summary.row(
       inFlight,
@@ -95,6 +98,13 @@ async function rounds(report: Report, agent: TestAgent, calls: Calls, called: (t
       median(of.map(({ clientCpuMs }) => clientCpuMs)),
     )
   }
+  const what = `sync, ${called.output} bytes of output`
+  const bars = IN_FLIGHT.map((inFlight) => ({
+    label: `${inFlight} in flight`,
+    ...spread(ratios.get(inFlight) as number[]),
+  }))
+  report.ratios(`${what}: per second`, bars, 'the floor')
+  report.curve(`${what}: to the answer, closed loop`, curves)
 }
 
 async function measure(
