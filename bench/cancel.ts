@@ -30,14 +30,17 @@ export const cancel: Bench = {
 
   async run(report) {
     const agent = await CancelAgent.start()
+    const curves: { label: string; dead: Histogram; answered: Histogram }[] = []
     let survivors = 0
     try {
       for (let i = 0; i < WARM_UP; i++) await agent.cancel(await agent.run(PLAIN))
       const table = latencyTable(report)
       for (const shape of SHAPES) {
+        report.progress(shape.name)
         const latencies = await sample(agent, shape, shape === PLAIN ? SAMPLES : SAMPLES_OF_OTHERS)
         survivors += latencies.survivors
         tell(table, shape.name, latencies)
+        curves.push({ label: shape.name, ...latencies })
       }
       survivors += await amongOthers(agent, table)
       survivors += await atOnce(agent, report)
@@ -45,6 +48,10 @@ export const cancel: Bench = {
       await agent.stop()
     }
     if (survivors > 0) throw new Error(`${survivors} processes have survived a cancel`)
+    const curvesOf = (which: 'dead' | 'answered') =>
+      curves.map(({ label, [which]: histogram }) => ({ label, histogram }))
+    report.curve('from the call to the death of the last process', curvesOf('dead'))
+    report.curve('from the call to the answer', curvesOf('answered'))
   },
 }
 
