@@ -23,6 +23,8 @@
 #define EVENTS_AT_ONCE 64
 /* Beyond this, outputs are not read until the reader has caught up. */
 #define WAITING_MAX (1u << 20)
+/* So long the start of an execution may wait for news that the reader is woken for anyway, as its end. */
+#define START_UNTOLD_MS 1
 
 /* What an event of the control epoll is about; a larger value is an execution's address: its leader has ended. */
 enum source {
@@ -37,6 +39,7 @@ static int signals;
 static bool outputs_wait;
 static bool reader_waited_for;
 static bool reader_gone;
+static int64_t starts_due = INT64_MAX;
 static bool leaving;
 static int exit_status;
 
@@ -112,6 +115,7 @@ static void lose_reader(void)
 
 static void flush(void)
 {
+	starts_due = INT64_MAX;
 	if (!reader_gone && events_flush() == STREAM_CLOSED)
 		lose_reader();
 	if (reader_gone) {
@@ -128,6 +132,20 @@ static void flush(void)
 		outputs_wait = full;
 		watch(EPOLL_CTL_MOD, executions_outputs(), full ? 0 : EPOLLIN, SOURCE_OUTPUTS);
 	}
+}
+
+/* Tells what is to be told now; answers how many milliseconds later there is more to tell, -1 for never. */
+static int tell(void)
+{
+	if (events_urgent() || reader_gone || starts_due == INT64_MAX) {
+		flush();
+		return -1;
+	}
+	int64_t left = starts_due - now_ms();
+	if (left > 0)
+		return (int)left;
+	flush();
+	return -1;
 }
 
 static void read_signals(void)
@@ -177,7 +195,10 @@ static int serve(void)
 	while (!leaving || executions_count() > 0 || events_waiting() > 0) {
 		struct epoll_event events[EVENTS_AT_ONCE];
 		int wait = executions_tend();
-		flush();
+		/* What is queued is started in a moment, and what waits is told before. */
+		int untold = executions_queued() ? -1 : tell();
+		if (untold >= 0 && (wait < 0 || untold < wait))
+			wait = untold;
 		if (leaving) {
 			/* Whoever does not die of it, or does not read, is not waited for longer. */
 			if (last_moment == INT64_MAX)
@@ -193,6 +214,7 @@ static int serve(void)
 			/* A start takes as long as an exec: what is known is told before. */
 			flush();
 			executions_start_next();
+			starts_due = now_ms() + START_UNTOLD_MS;
 		}
 	}
 	cgroups_close();

@@ -33,7 +33,7 @@
  * Events
  *
  *     READY 16   u32 version of this protocol · u32 features (enum feature). Once, first, with id 0.
- *     STARTED 17 u32 pid · u32 0. The program has been executed.
+ *     STARTED 17 u32 pid · u32 0. The program has been executed. May come 1 ms late, for company.
  *     OUTPUT 18  u64 offset · bytes of stdout and stderr in the order written.
  *     ENDED 19   struct ended_event. The leader has ended, all the others are dead, no OUTPUT will follow.
  *     FAILED 20  u32 step (enum step) · u32 errno. It was not started.

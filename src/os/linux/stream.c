@@ -20,6 +20,7 @@ struct buffer {
 
 static struct buffer requests;
 static struct buffer events;
+static bool urgent;
 
 void streams_open(void)
 {
@@ -101,6 +102,7 @@ enum stream_state requests_read(bool (*handle)(const struct frame *, const unsig
 void event_put(enum frame_type type, uint64_t id, const void *payload, size_t length)
 {
 	struct frame frame = { (uint32_t)length, type, id };
+	urgent |= type != FRAME_STARTED;
 	reserve(&events, sizeof frame + length);
 	memcpy(events.bytes + events.end, &frame, sizeof frame);
 	if (length > 0)
@@ -120,6 +122,7 @@ ssize_t output_put(uint64_t id, int pipe, uint64_t offset, size_t max)
 	memcpy(at, &frame, sizeof frame);
 	memcpy(at + sizeof frame, &offset, sizeof offset);
 	events.end += head + (size_t)length;
+	urgent = true;
 	return length;
 }
 
@@ -128,9 +131,15 @@ size_t events_waiting(void)
 	return events.end - events.start;
 }
 
+bool events_urgent(void)
+{
+	return urgent;
+}
+
 void events_drop(void)
 {
 	events.start = events.end;
+	urgent = false;
 }
 
 enum stream_state events_flush(void)
@@ -141,5 +150,6 @@ enum stream_state events_flush(void)
 			return errno == EAGAIN || errno == EINTR ? STREAM_OPEN : STREAM_CLOSED;
 		events.start += (size_t)length;
 	}
+	urgent = false;
 	return STREAM_OPEN;
 }

@@ -30,6 +30,9 @@ ssize_t output_put(uint64_t id, int pipe, uint64_t offset, size_t max);
 /* Bytes that wait for the reader. */
 size_t events_waiting(void);
 
+/* Whether anything waits but starts, whose reader has nothing to do about them. */
+bool events_urgent(void);
+
 /* Nobody will read them. */
 void events_drop(void);
 
