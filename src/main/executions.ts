@@ -1,25 +1,25 @@
 import { platform } from '../os/index.js'
 import type { ExecutionRecord } from '../store/record.js'
 import type { WriteQueue } from '../store/write-queue.js'
-import type { ExecuteTask, Outcome } from '../workers/messages.js'
+import type { ExecuteTask, Outcome, Program } from '../workers/messages.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { FunctionLease, Functions } from './functions.js'
+import type { NodeAddresses } from './network.js'
 import type { SupervisorPool } from './pool.js'
 import type { SupervisedTask } from './supervising-thread.js'
 
-export interface ExecutionRequest {
-  readonly id: string
-  /** Whether the caller chose the id. */
-  readonly idGiven: boolean
-  readonly functionName: string
-  readonly args: readonly string[]
-  readonly async: boolean
-}
+export type ExecutionRequest = Omit<ExecuteTask, 'hold'>
 
 export type Started =
   | { readonly kind: 'started'; readonly execution: Execution }
   | { readonly kind: 'refused'; readonly error: string }
+
+/** A program, and what it was made of. */
+interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version'> {
+  readonly variables: NodeAddresses['variables']
+  readonly program: Program
+}
 
 /**
  * The executions that are alive: from admission until nothing of them is left to do, which for an async one includes
@@ -28,6 +28,7 @@ export type Started =
 export class Executions {
   private readonly live = new Map<string, Execution>()
   private readonly supervised = new Set<Promise<void>>()
+  private readonly programs = new Map<string, MadeProgram>()
   private stopping = false
 
   constructor(
@@ -37,8 +38,7 @@ export class Executions {
     private readonly pool: SupervisorPool,
     /** For the records of executions whose thread has died. */
     private readonly writes: WriteQueue,
-    /** FLUX_ variables of the node. */
-    private readonly nodeEnvironment: () => Record<string, string>,
+    private readonly node: Pick<NodeAddresses, 'variables'>,
   ) {}
 
   start(request: ExecutionRequest): Started {
@@ -69,7 +69,7 @@ export class Executions {
       slot?.release()
       lease.release()
     }
-    const task = this.pool.execute(this.task(request, lease, hold), execution)
+    const task = this.pool.execute(this.program(lease), { ...request, hold }, execution)
     if (!task) {
       giveBack()
       return refused('every worker thread is being replaced: try again')
@@ -135,21 +135,21 @@ export class Executions {
     }
   }
 
-  private task(request: ExecutionRequest, { settings, version }: FunctionLease, hold: boolean): ExecuteTask {
-    const { id, idGiven, async, functionName, args } = request
-    return {
-      id,
-      idGiven,
-      async,
-      functionName,
+  /** The same object as long as nothing of it changes, so that it is told to each thread once. */
+  private program({ settings, version }: FunctionLease): Program {
+    const { variables } = this.node
+    const made = this.programs.get(settings.name)
+    if (made?.settings === settings && made.version === version && made.variables === variables) return made.program
+    const program: Program = {
+      functionName: settings.name,
       versionDir: version.dir,
       handler: settings.handler,
-      args,
-      env: { ...settings.env, FLUX_EXECUTION_ID: id, ...this.nodeEnvironment() },
+      env: { ...settings.env, ...variables },
       timeoutSeconds: settings.timeoutSeconds,
       limits: { memoryMb: settings.memoryMb, cpuMillicores: settings.cpuMillicores },
-      hold,
     }
+    this.programs.set(settings.name, { settings, version, variables, program })
+    return program
   }
 
   private failed(execution: Execution, error: string): Outcome {

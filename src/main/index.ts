@@ -127,10 +127,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   await pool.started()
 
   const addresses = nodeAddresses(config.network)
-  const executions = new Executions(config.agentId, functions, admission, pool, writes, () => ({
-    ...(addresses.privateIp && { FLUX_NODE_PRIVATE_IP: addresses.privateIp }),
-    ...(addresses.publicIp && { FLUX_NODE_PUBLIC_IP: addresses.publicIp }),
-  }))
+  const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses)
   const sampler = new NodeSampler()
   const { agentId, maxTasks } = config
   const services = { agentId, maxTasks, store, functions, admission, limits, executions, pool, deployer, sampler }

@@ -11,6 +11,8 @@ export interface NodeAddresses {
   readonly privateIp: string | undefined
   /** Undefined until it is known; for good where nobody answers. */
   readonly publicIp: string | undefined
+  /** The same as functions' variables; another object only where an address has become known. */
+  readonly variables: Readonly<Record<string, string>>
   /** Resolves once `publicIp` is final. Never rejects. */
   readonly settled: Promise<void>
   /** Gives up looking for the public address. */
@@ -28,15 +30,21 @@ export function nodeAddresses(
     timeoutMs: PUBLIC_LOOKUP_MS,
   },
 ): NodeAddresses {
+  const privateIp = configured.privateIp ?? firstIpv4(networkInterfaces())
   let { publicIp } = configured
+  let variables = variablesOf(privateIp, publicIp)
   const closing = new AbortController()
   const find = async () => {
     publicIp ??= await askPublicIp(lookup.url, AbortSignal.any([closing.signal, AbortSignal.timeout(lookup.timeoutMs)]))
+    variables = variablesOf(privateIp, publicIp)
   }
   return {
-    privateIp: configured.privateIp ?? firstIpv4(networkInterfaces()),
+    privateIp,
     get publicIp() {
       return publicIp
+    },
+    get variables() {
+      return variables
     },
     settled: find(),
     close: () => closing.abort(),
@@ -48,6 +56,13 @@ export function firstIpv4(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): stri
   return Object.values(interfaces)
     .flatMap((addresses) => addresses ?? [])
     .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+}
+
+function variablesOf(privateIp: string | undefined, publicIp: string | undefined): Record<string, string> {
+  return {
+    ...(privateIp && { FLUX_NODE_PRIVATE_IP: privateIp }),
+    ...(publicIp && { FLUX_NODE_PUBLIC_IP: publicIp }),
+  }
 }
 
 async function askPublicIp(url: string, signal: AbortSignal): Promise<string | undefined> {

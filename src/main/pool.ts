@@ -5,6 +5,7 @@ import type {
   ExecuteTask,
   FromStore,
   OutputPart,
+  Program,
   ReadOutputTask,
   ReadRecordTask,
   ThreadHello,
@@ -61,10 +62,10 @@ export class SupervisorPool {
   }
 
   /** On the thread that has the fewest; undefined in the moment where all have died and no new one is ready. */
-  execute(task: ExecuteTask, listener: TaskListener): SupervisedTask | undefined {
+  execute(program: Program, task: ExecuteTask, listener: TaskListener): SupervisedTask | undefined {
     let idlest: SupervisingThread | undefined
     for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
-    return idlest?.execute(task, listener)
+    return idlest?.execute(program, task, listener)
   }
 
   readRecord(task: ReadRecordTask): Promise<FromStore<Uint8Array>> {

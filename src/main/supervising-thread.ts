@@ -1,4 +1,12 @@
-import type { ExecuteTask, FromExecution, FromThread, ThreadHello, ToExecution, ToThread } from '../workers/messages.js'
+import type {
+  ExecuteTask,
+  FromExecution,
+  FromThread,
+  Program,
+  ThreadHello,
+  ToExecution,
+  ToThread,
+} from '../workers/messages.js'
 import { Outbox } from '../workers/outbox.js'
 
 /** What hears of a task. */
@@ -27,6 +35,8 @@ export class SupervisingThread {
   readonly gone: Promise<void>
   private readonly tasks = new Map<number, Entry>()
   private readonly outbox: Outbox<ToThread>
+  /** What it has been told, by the function's name. */
+  private readonly programs = new Map<string, Program>()
   private lastNumber = 0
 
   constructor(readonly hello: ThreadHello) {
@@ -53,7 +63,11 @@ export class SupervisingThread {
     return this.tasks.size
   }
 
-  execute(task: ExecuteTask, listener: TaskListener): SupervisedTask {
+  execute(program: Program, task: ExecuteTask, listener: TaskListener): SupervisedTask {
+    if (this.programs.get(task.functionName) !== program) {
+      this.programs.set(task.functionName, program)
+      this.outbox.send({ kind: 'program', program })
+    }
     const number = ++this.lastNumber
     const settled = new Promise<void>((resolve, reject) => {
       this.tasks.set(number, { listener, resolve, reject })

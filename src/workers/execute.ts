@@ -4,7 +4,7 @@ import type { ExecutionRecord } from '../store/record.js'
 import { Ending } from './ending.js'
 import type { TaskLink } from './link.js'
 import { LiveOutput } from './live-output.js'
-import type { ExecuteTask, ToExecution } from './messages.js'
+import type { ExecuteTask, Program, ToExecution } from './messages.js'
 import { endedRecord, type ProcessResult } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
@@ -18,7 +18,7 @@ const TRANSFER_MIN_BYTES = 65_536
  * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
  * stored, and whoever followed its output has all of it. What happens on the way is told over the link.
  */
-export async function execute(task: ExecuteTask, link: TaskLink): Promise<void> {
+export async function execute(task: ExecuteTask, program: Program, link: TaskLink): Promise<void> {
   const output = task.async
     ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store)
     : new Output(setup.maxOutputBytes)
@@ -69,9 +69,9 @@ export async function execute(task: ExecuteTask, link: TaskLink): Promise<void> 
     }
     await slot.given
 
-    const result = await runProcess(task, link, output, ending)
+    const result = await runProcess(task, program, link, output, ending)
     output.finish()
-    record = endedRecord(record, result, ending.cause, task, output.length)
+    record = endedRecord(record, result, ending.cause, program, output.length)
     const stored = task.async ? storeEnd(record) : Promise.resolve()
     await tellOutcome(task, link, record, ending, output)
     await Promise.all([stored, readers.end(record)])
@@ -100,16 +100,23 @@ class Slot {
 }
 
 /** Starts the process and supervises it to its end. Never rejects for anything that a function can bring about. */
-async function runProcess(task: ExecuteTask, link: TaskLink, output: Output, ending: Ending): Promise<ProcessResult> {
+async function runProcess(
+  task: ExecuteTask,
+  program: Program,
+  link: TaskLink,
+  output: Output,
+  ending: Ending,
+): Promise<ProcessResult> {
   if (ending.cause) return { kind: 'never started', durationMs: 0 }
-  const file = join(task.versionDir, task.handler)
+  const { versionDir, handler, env, timeoutSeconds, limits } = program
+  const file = join(versionDir, handler)
   const request: StartRequest = {
     file,
     args: task.args,
     cwd: dirname(file),
-    env: { ...baseEnvironment, ...task.env },
+    env: { ...baseEnvironment, ...env, FLUX_EXECUTION_ID: task.id },
     ...(setup.runAs && { runAs: setup.runAs }),
-    limits: task.limits,
+    limits,
   }
   const begun = performance.now()
   let timer: NodeJS.Timeout | undefined
@@ -117,7 +124,7 @@ async function runProcess(task: ExecuteTask, link: TaskLink, output: Output, end
     const process = starter.start(request, {
       started: (pid) => {
         link.tell({ kind: 'started', pid })
-        if (task.timeoutSeconds > 0) timer = setTimeout(() => ending.end('timeout'), task.timeoutSeconds * 1000)
+        if (timeoutSeconds > 0) timer = setTimeout(() => ending.end('timeout'), timeoutSeconds * 1000)
       },
       output: (chunk) => output.push(chunk),
       ended: (how) => {

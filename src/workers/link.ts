@@ -1,6 +1,6 @@
 import { MessageChannel, parentPort } from 'node:worker_threads'
 import { execute } from './execute.js'
-import type { FromExecution, FromThread, ThreadHello, ToExecution, ToThread } from './messages.js'
+import type { FromExecution, FromThread, Program, ThreadHello, ToExecution, ToThread } from './messages.js'
 import { Outbox } from './outbox.js'
 import { closeThread, queue } from './thread.js'
 
@@ -19,6 +19,8 @@ export class TaskLink {
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
 const tasks = new Map<number, TaskLink>()
+/** By the function's name. */
+const programs = new Map<string, Program>()
 
 port1.on('message', (messages: readonly ToThread[]) => {
   for (const message of messages) hear(message)
@@ -29,6 +31,9 @@ parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisf
 
 function hear(message: ToThread): void {
   switch (message.kind) {
+    case 'program':
+      programs.set(message.program.functionName, message.program)
+      break
     case 'execute':
       void run(message)
       break
@@ -48,7 +53,8 @@ async function run({ number, task }: ToThread & { readonly kind: 'execute' }): P
   const link = new TaskLink(number)
   tasks.set(number, link)
   try {
-    await execute(task, link)
+    // Told before.
+    await execute(task, programs.get(task.functionName) as Program, link)
     outbox.send({ kind: 'settled', number })
   } catch (error) {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })

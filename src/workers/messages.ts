@@ -34,6 +34,8 @@ export interface ThreadHello {
 
 /** Main thread to a supervising thread. `number` stands for the execution between the two, and is never used again. */
 export type ToThread =
+  /** What executions of a function of this name run from now on. */
+  | { readonly kind: 'program'; readonly program: Program }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
   | { readonly kind: 'tell'; readonly number: number; readonly message: ToExecution }
   /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
@@ -48,6 +50,20 @@ export type FromThread =
   | { readonly kind: 'failed'; readonly number: number; readonly error: string }
   | { readonly kind: 'closed' }
 
+/** What all executions of a function have in common, until it is registered or deployed again. */
+export interface Program {
+  readonly functionName: string
+  /** Absolute path of the deployed version's folder. */
+  readonly versionDir: string
+  /** Relative to versionDir. */
+  readonly handler: string
+  /** The function's own, and the node's FLUX_ variables. */
+  readonly env: Readonly<Record<string, string>>
+  /** 0: none. */
+  readonly timeoutSeconds: number
+  readonly limits: Limits
+}
+
 /** One execution's whole life. */
 export interface ExecuteTask {
   readonly id: string
@@ -55,16 +71,7 @@ export interface ExecuteTask {
   readonly idGiven: boolean
   readonly async: boolean
   readonly functionName: string
-  /** Absolute path of the deployed version's folder. */
-  readonly versionDir: string
-  /** Relative to versionDir. */
-  readonly handler: string
   readonly args: readonly string[]
-  /** The function's own env and the FLUX_ variables. */
-  readonly env: Readonly<Record<string, string>>
-  /** 0: none. */
-  readonly timeoutSeconds: number
-  readonly limits: Limits
   /** Wait for `go` before the process is started: every slot is taken. */
   readonly hold: boolean
 }
