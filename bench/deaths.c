@@ -8,6 +8,7 @@
  * It leaves when its input ends. A process counts as dead once it runs no more, reaped or not.
  */
 #define _GNU_SOURCE
+#include "clock.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -17,7 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 256
@@ -28,13 +28,6 @@ struct watched {
 };
 
 static int events;
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static void watch(int pid)
 {

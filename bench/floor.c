@@ -5,6 +5,7 @@
  *     floor PROCESSES MILLISECONDS
  */
 #define _GNU_SOURCE
+#include "clock.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PROCESSES_MAX 256
@@ -24,13 +24,6 @@ static _Noreturn void fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void start_one(void)

@@ -1,5 +1,16 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import type { Histogram } from 'hdr-histogram-js'
+import { TLS_SERVER_NAME } from '../src/proto.js'
+import { type Libraries, nativeProgram } from './native.js'
+import { histogram } from './statistics.js'
 import type { Target } from './target.js'
+
+const LIBRARIES: Libraries = {
+  flags: ['-lnghttp2', '-lssl', '-lcrypto'],
+  packages: ['libnghttp2-dev', 'libssl-dev'],
+}
 
 /** Calls of one method to one target, made by a process of its own over one connection. */
 export interface Load {
@@ -40,6 +51,77 @@ export interface LoadResult {
 export interface RunningLoad {
   /** Rejects where a call failed or was answered otherwise than it should. */
   readonly result: Promise<LoadResult>
-  /** No further calls; those under way are waited for. */
+  /** No further calls; those under way are waited for, 60 s at the most. */
   stop(): Promise<LoadResult>
+}
+
+/** Connects, and begins when the server has answered that. */
+export function runLoad(load: Load): RunningLoad {
+  const client = spawn(loadProgram(), [
+    ...targetArguments(load.target),
+    ...callArguments(load),
+    ...paceArguments(load.pace),
+  ])
+  // Where it has ended early, its result says why.
+  client.stdin.on('error', () => {})
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(load.request.length)
+  client.stdin.write(Buffer.concat([length, load.request]))
+  const result = resultOf(client, load.target)
+  // Nobody may be waiting for it yet.
+  result.catch(() => {})
+  return {
+    result,
+    stop: () => {
+      client.stdin.end()
+      return result
+    },
+  }
+}
+
+/** Path of the program that calls, compiled where it was not. */
+export function loadProgram(): string {
+  return nativeProgram('load', LIBRARIES)
+}
+
+function targetArguments({ host, port, tls }: Target): string[] {
+  const address = ['--host', host, '--port', String(port)]
+  if (tls === undefined) return address
+  return [...address, '--ca', tls.ca, '--cert', tls.cert, '--key', tls.key, '--server-name', TLS_SERVER_NAME]
+}
+
+function callArguments({ path, number, outputBytes }: Load): string[] {
+  return [
+    ...['--path', path],
+    ...(number ? ['--number-at', String(number.at), '--first-number', String(number.first)] : []),
+    ...(outputBytes === undefined ? [] : ['--output-bytes', String(outputBytes)]),
+  ]
+}
+
+function paceArguments(pace: Pace): string[] {
+  switch (pace.kind) {
+    case 'closed':
+      return ['--in-flight', String(pace.inFlight), '--duration-ms', String(pace.durationMs)]
+    case 'counted':
+      return ['--in-flight', String(pace.inFlight), '--calls', String(pace.inFlight * pace.callsEach)]
+    case 'every':
+      return ['--interval-us', String(Math.round(pace.intervalMs * 1000))]
+  }
+}
+
+async function resultOf(client: ChildProcessWithoutNullStreams, target: Target): Promise<LoadResult> {
+  const [printed, problem, [code, signal]] = await Promise.all([
+    text(client.stdout),
+    text(client.stderr),
+    once(client, 'close'),
+  ])
+  if (code !== 0) throw new Error(`${target.label}: ${problem.trim() || `the load client ended by ${signal}`}`)
+  const [first = [], ...counts] = printed
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' ').map(Number))
+  const [calls = 0, nanoseconds = 0, cpuUs = 0] = first
+  const latencies = histogram()
+  for (const [us = 0, count = 0] of counts) latencies.recordValueWithCount(Math.max(1, us), count)
+  return { calls, seconds: nanoseconds / 1e9, latencies, clientCpuMs: cpuUs / 1000 / calls }
 }

@@ -1,5 +1,6 @@
 // Installs, builds and tests, each only as far as something has changed. Runs before anything is installed.
 //   node scripts/setup.mjs build
+//   node scripts/setup.mjs bench
 //   node scripts/setup.mjs test [part of a test file's path …] [--option of node --test …]
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -17,8 +18,9 @@ process.chdir(root)
 
 const [task, ...rest] = process.argv.slice(2)
 if (task === 'build') build()
+else if (task === 'bench') bench()
 else if (task === 'test') await test(rest)
-else fail('usage: node scripts/setup.mjs build | test [FILTER…]')
+else fail('usage: node scripts/setup.mjs build | bench | test [FILTER…]')
 
 function build() {
   install()
@@ -81,6 +83,11 @@ function compileLauncher() {
   writeFileSync(stamp, state)
 }
 
+function bench() {
+  build()
+  if (!hasLoadLibraries()) console.log('the load client of the benches will have no library to be compiled with')
+}
+
 async function test(args) {
   build()
   const filters = args.filter((arg) => !arg.startsWith('-'))
@@ -89,6 +96,8 @@ async function test(args) {
   const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
   if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
   if (!has('redis-server')) console.log('redis-server is not installed: the tests that need it are skipped')
+  if (!hasLoadLibraries())
+    console.log('libnghttp2-dev or libssl-dev is not installed: the tests that need them are skipped')
   const inGuest = chosen.filter((file) => file.startsWith(join('dist', 'test', 'kernel')))
   const ordinary = chosen.filter((file) => !inGuest.includes(file))
   let code = runTests(process.execPath, ordinary, options)
@@ -148,13 +157,26 @@ function testFlags(concurrency) {
   return ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
 }
 
-/** Whether a program is there; as root on Debian it is installed where it is not. */
-function has(program, debianPackage = program) {
-  const isThere = (name) => spawnSync(name, ['--version']).error === undefined
-  if (isThere(program)) return true
-  if (isRoot && isThere('apt-get') && installByApt(debianPackage)) return true
-  if (inCi) fail(`${program} is missing and could not be installed`)
+/** What the load client of the benches is compiled with. */
+function hasLoadLibraries() {
+  return has('nghttp2/nghttp2.h', 'libnghttp2-dev', isHeader) && has('openssl/ssl.h', 'libssl-dev', isHeader)
+}
+
+/** Whether something is there; as root on Debian it is installed where it is not. */
+function has(wanted, debianPackage = wanted, isThere = isProgram) {
+  if (isThere(wanted)) return true
+  if (isRoot && isProgram('apt-get') && installByApt(debianPackage)) return true
+  if (inCi) fail(`${wanted} is missing and could not be installed`)
   return false
+}
+
+function isProgram(name) {
+  return spawnSync(name, ['--version']).error === undefined
+}
+
+function isHeader(name) {
+  const compiler = process.env.CC ?? 'cc'
+  return spawnSync(compiler, ['-fsyntax-only', '-include', name, '-x', 'c', '/dev/null']).status === 0
 }
 
 function installByApt(debianPackage) {
