@@ -1,4 +1,5 @@
 import type { Report } from './report.js'
+import type { Targets } from './target.js'
 
 /** One figure, or several that are measured together. */
 export interface Bench {
@@ -6,6 +7,8 @@ export interface Bench {
   readonly name: string
   /** What is measured, in a line. */
   readonly about: string
+  /** It measures this machine and what is built here, whatever servers are given. */
+  readonly ofMachine?: true
   /** Throws where what it measures went wrong: a figure of that would be worth nothing. */
-  run(report: Report): Promise<void>
+  run(report: Report, targets: Targets): Promise<void>
 }

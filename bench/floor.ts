@@ -17,6 +17,7 @@ export async function measureFloor(ms: number): Promise<number> {
 export const floor: Bench = {
   name: 'floor',
   about: `/bin/true by posix_spawn from C, ${availableParallelism()} processes side by side`,
+  ofMachine: true,
 
   async run(report) {
     const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }])

@@ -35,6 +35,7 @@ interface Measured {
 export const launch: Bench = {
   name: 'launch',
   about: '/bin/true by the worker threads, with the launcher and with child_process, beside the floor',
+  ofMachine: true,
 
   async run(report) {
     const processes = await Promise.all(HEAPS_MB.map(openProcess))

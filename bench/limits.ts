@@ -9,6 +9,7 @@ const MEMORY_MB = 64
 export const limits: Bench = {
   name: 'limits',
   about: '/bin/true by the launcher, with a memory limit and without',
+  ofMachine: true,
 
   async run(report) {
     const pool = await StartPool.open()

@@ -1,0 +1,54 @@
+import { Command } from 'commander'
+import type { Bench } from './bench.js'
+import { GivenTargets } from './given-targets.js'
+import type { Target } from './target.js'
+
+/** What `npm run bench -- …` is asked for. */
+export interface BenchArguments {
+  /** Of benches; all where none is named. */
+  readonly names: readonly string[]
+  /** Servers that run already; where there are none, each bench starts its own. */
+  readonly given: readonly Target[]
+}
+
+const EXAMPLES = `
+Without --address each bench starts an agent of its own. With several they are measured in turns, A B A B, and
+compared; benches that only measure this machine are left out then, unless they are named.
+
+Examples:
+  npm run bench -- throughput cancel
+  npm run bench -- throughput --address localhost:50052 --pid 4711 --redis 6379
+  npm run bench -- throughput --address localhost:50052 --label old --address localhost:50053 --label new`
+
+/** Ends the process where it is asked for help, or for what there is not. */
+export function readArguments(benches: readonly Bench[]): BenchArguments {
+  const servers = new GivenTargets()
+  const program = new Command('npm run bench --')
+    .description('Measures an agent, or any server of its contract.')
+    .argument('[NAMES...]', 'benches to run (default: all)')
+    .option('--address <HOST:PORT>', 'server to measure; can be repeated', servers.address)
+    .optionsGroup('Each of these belongs to the --address before it:')
+    .option('--label <NAME>', 'what its rows are called (default: the address)', servers.text('label'))
+    .option('--pid <N>', 'its process, for memory and processor time', servers.number('pid'))
+    .option('--redis <PORT>', 'Redis on the loopback that it keeps its records in', servers.number('redisPort'))
+    .option('--tls-ca <FILE>', 'mTLS: CA certificate that it is verified by, as flux-agent', servers.text('tlsCa'))
+    .option('--tls-cert <FILE>', 'mTLS: client certificate', servers.text('tlsCert'))
+    .option('--tls-key <FILE>', 'mTLS: key of the client certificate', servers.text('tlsKey'))
+    .addHelpText(
+      'after',
+      ['\nBenches:', ...benches.map(({ name, about }) => `  ${name.padEnd(10)} ${about}`)].join('\n'),
+    )
+    .addHelpText('after', EXAMPLES)
+    .parse()
+  try {
+    return { names: known(program.args, benches), given: servers.all() }
+  } catch (error) {
+    return program.error(`error: ${(error as Error).message}`)
+  }
+}
+
+function known(names: readonly string[], benches: readonly Bench[]): readonly string[] {
+  const unknown = names.filter((name) => !benches.some((bench) => bench.name === name))
+  if (unknown.length > 0) throw new Error(`there is no bench of the name ${unknown.join(', ')}; --help has them all`)
+  return names
+}
