@@ -1,6 +1,7 @@
 /*
  * What starting a process costs at the least: on each of so many processes, one after the other, posix_spawn of /bin/true
- * with stdout and stderr in one pipe, which is read to its end. Prints the starts per second of all of them together.
+ * with stdout and stderr in one pipe, which is read to its end. Prints the starts per second of all of them together, and
+ * the median of how many microseconds one took.
  *
  *     floor PROCESSES MILLISECONDS
  */
@@ -12,10 +13,19 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define PROCESSES_MAX 256
+#define LONGEST_US 100000
+
+/* Of one process that starts others, in memory that it shares with this one. */
+struct outcome {
+	double per_second;
+	/* How many starts took so many microseconds; the last one is for all that took longer. */
+	uint32_t starts[LONGEST_US + 1];
+};
 
 static char *const arguments[] = { "/bin/true", NULL };
 static char *const environment[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
@@ -51,18 +61,33 @@ static void start_one(void)
 	}
 }
 
-/* Starts for so long; writes starts per second to the pipe. */
-static void work(int result, int64_t duration)
+static void work(struct outcome *outcome, int64_t duration)
 {
-	int64_t begun = now_ns();
+	int64_t begun = now_ns(), now = begun;
 	uint64_t starts = 0;
-	do {
+	for (; now - begun < duration; starts++) {
+		int64_t from = now;
 		start_one();
-		starts++;
-	} while (now_ns() - begun < duration);
-	double rate = (double)starts * 1e9 / (double)(now_ns() - begun);
-	if (write(result, &rate, sizeof rate) != sizeof rate)
-		fail("write");
+		now = now_ns();
+		int64_t us = (now - from) / 1000;
+		outcome->starts[us < LONGEST_US ? us : LONGEST_US]++;
+	}
+	outcome->per_second = (double)starts * 1e9 / (double)(now - begun);
+}
+
+static int median_us(const struct outcome *outcomes, int processes)
+{
+	uint64_t all = 0, seen = 0;
+	for (int i = 0; i < processes; i++)
+		for (int us = 0; us <= LONGEST_US; us++)
+			all += outcomes[i].starts[us];
+	for (int us = 0; us <= LONGEST_US; us++) {
+		for (int i = 0; i < processes; i++)
+			seen += outcomes[i].starts[us];
+		if (seen * 2 >= all)
+			return us;
+	}
+	return LONGEST_US;
 }
 
 int main(int argc, char **argv)
@@ -73,28 +98,27 @@ int main(int argc, char **argv)
 		fputs("usage: floor PROCESSES MILLISECONDS\n", stderr);
 		return 2;
 	}
-	int results[2];
-	if (pipe2(results, O_CLOEXEC) != 0)
-		fail("pipe2");
+	size_t size = (size_t)processes * sizeof(struct outcome);
+	struct outcome *outcomes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (outcomes == MAP_FAILED)
+		fail("mmap");
 	for (int i = 0; i < processes; i++) {
 		pid_t pid = fork();
 		if (pid < 0)
 			fail("fork");
 		if (pid == 0) {
-			work(results[1], duration);
+			work(&outcomes[i], duration);
 			return 0;
 		}
 	}
-	double rates = 0;
+	double per_second = 0;
 	for (int i = 0; i < processes; i++) {
 		int status;
 		if (wait(&status) < 0 || status != 0)
 			return 1;
-		double rate;
-		if (read(results[0], &rate, sizeof rate) != sizeof rate)
-			fail("read");
-		rates += rate;
 	}
-	printf("%.1f\n", rates);
+	for (int i = 0; i < processes; i++)
+		per_second += outcomes[i].per_second;
+	printf("%.1f %d\n", per_second, median_us(outcomes, processes));
 	return 0;
 }

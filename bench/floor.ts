@@ -10,8 +10,18 @@ const ROUND_MS = 1000
 
 /** Starts per second that this machine can do at the most, measured for so long. */
 export async function measureFloor(ms: number): Promise<number> {
-  const { stdout } = await promisify(execFile)(nativeProgram('floor'), [String(availableParallelism()), String(ms)])
-  return Number(stdout)
+  return (await runFloor(availableParallelism(), ms)).perSecond
+}
+
+/** Milliseconds that a single start takes, from the call to the reaped process; the median of so long. */
+export async function measureStart(ms: number): Promise<number> {
+  return (await runFloor(1, ms)).medianMs
+}
+
+async function runFloor(processes: number, ms: number): Promise<{ perSecond: number; medianMs: number }> {
+  const { stdout } = await promisify(execFile)(nativeProgram('floor'), [String(processes), String(ms)])
+  const [perSecond = 0, medianUs = 0] = stdout.split(' ').map(Number)
+  return { perSecond, medianMs: medianUs / 1000 }
 }
 
 export const floor: Bench = {

@@ -26,6 +26,11 @@ export interface Load {
   readonly number?: { readonly at: number; readonly first: number }
   /** Of an ExecutionResponse that is right, bytes; where absent any answer with status 0 is. */
   readonly outputBytes?: number
+  /**
+   * Calls an execution that is refused at capacity again, a millisecond later, until it is taken; its latency counts from
+   * the first call. Needs `outputBytes`.
+   */
+  readonly repeatRefused?: true
   readonly pace: Pace
 }
 
@@ -90,11 +95,12 @@ function targetArguments({ host, port, tls }: Target): string[] {
   return [...address, '--ca', tls.ca, '--cert', tls.cert, '--key', tls.key, '--server-name', TLS_SERVER_NAME]
 }
 
-function callArguments({ path, number, outputBytes }: Load): string[] {
+function callArguments({ path, number, outputBytes, repeatRefused }: Load): string[] {
   return [
     ...['--path', path],
     ...(number ? ['--number-at', String(number.at), '--first-number', String(number.first)] : []),
     ...(outputBytes === undefined ? [] : ['--output-bytes', String(outputBytes)]),
+    ...(repeatRefused ? ['--repeat-refused'] : []),
   ]
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { childrenOf } from '../test/support/proc.js'
+import { launchersOf } from '../test/support/launchers.js'
+import { childrenOf, cpuTicks } from '../test/support/proc.js'
 
 /** What the kernel counts processor time in, towards programs (times(2)). */
 const TICK_MS = 10
@@ -7,6 +8,11 @@ const TICK_MS = 10
 /** Of a process, of its children, and of what each of them has waited for, milliseconds. */
 export function processorMs(pid: number): number {
   return [pid, ...childrenOf(pid).map((child) => child.pid)].reduce((sum, each) => sum + withReapedMs(each), 0)
+}
+
+/** Of an agent with all its threads and its launchers; not of the functions. */
+export function agentMs(pid: number): number {
+  return [pid, ...launchersOf(pid)].reduce((sum, each) => sum + cpuTicks(each) * TICK_MS, 0)
 }
 
 /** Of a process and of the children it has waited for. */

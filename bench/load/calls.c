@@ -12,8 +12,12 @@
 /* What nghttp2 sends in one piece at the most: a frame of the usual size with its header. */
 #define FRAME_BYTES (16384 + 9)
 
+/* The control plane waits half a second, which would be measured instead of the server. */
+#define REPEAT_NS 1000000
+
 struct call {
-	struct call *next_spare;
+	/* Of the spare ones, or of the refused ones. */
+	struct call *next;
 	int64_t from_ns;
 	char number[NUMBER_DIGITS + 1];
 	size_t sent;
@@ -47,14 +51,21 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 {
 	struct calls *calls = user_data;
 	struct call *call = nghttp2_session_get_stream_user_data(session, stream);
-	check(calls->job, call, error_code);
 	calls->quiet_since_ns = now_ns();
 	int64_t latency_us = (calls->quiet_since_ns - call->from_ns + 500) / 1000;
 	if (latency_us > LIMIT_US)
 		fail("a call of %s took longer than %d s", calls->job->path, LIMIT_SECONDS);
+	if (calls->job->repeat_refused && strstr(call->answer.error, "at capacity") != NULL) {
+		if (calls->refused == NULL)
+			calls->repeat_ns = calls->quiet_since_ns + REPEAT_NS;
+		call->next = calls->refused;
+		calls->refused = call;
+		return 0;
+	}
+	check(calls->job, call, error_code);
 	calls->latencies[latency_us]++;
 	calls->under_way--;
-	call->next_spare = calls->spare;
+	call->next = calls->spare;
 	calls->spare = call;
 	return 0;
 }
@@ -155,26 +166,13 @@ static nghttp2_nv header(const char *name, const char *value)
 			     NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
 }
 
-static struct call *new_call(struct calls *calls)
-{
-	struct call *call = calls->spare;
-	if (call != NULL)
-		calls->spare = call->next_spare;
-	else if ((call = malloc(sizeof *call)) == NULL)
-		fail("no memory for another call");
-	memset(call, 0, sizeof *call);
-	call->grpc_status = -1;
-	return call;
-}
-
-void calls_start(struct calls *calls, int64_t from_ns)
+static void submit(struct calls *calls, struct call *call)
 {
 	const struct job *job = calls->job;
-	struct call *call = new_call(calls);
-	call->from_ns = from_ns;
-	if (job->number_at >= 0)
-		snprintf(call->number, sizeof call->number, "%0*" PRIu64, NUMBER_DIGITS,
-			 job->first_number + calls->started);
+	call->sent = 0;
+	call->http_status = 0;
+	call->grpc_status = -1;
+	call->answer = (struct answer){ 0 };
 	const nghttp2_nv headers[] = {
 		header(":method", "POST"),
 		header(":scheme", job->ca != NULL ? "https" : "http"),
@@ -187,9 +185,33 @@ void calls_start(struct calls *calls, int64_t from_ns)
 	int stream = nghttp2_submit_request(calls->session, NULL, headers, sizeof headers / sizeof *headers, &message, call);
 	if (stream < 0)
 		fail("no further call on this connection: %s", nghttp2_strerror(stream));
+}
+
+void calls_start(struct calls *calls, int64_t from_ns)
+{
+	struct call *call = calls->spare;
+	if (call != NULL)
+		calls->spare = call->next;
+	else if ((call = calloc(1, sizeof *call)) == NULL)
+		fail("no memory for another call");
+	call->from_ns = from_ns;
+	snprintf(call->number, sizeof call->number, "%0*" PRIu64, NUMBER_DIGITS, calls->job->first_number + calls->started);
+	submit(calls, call);
 	calls->started++;
 	if (calls->under_way++ == 0)
 		calls->quiet_since_ns = now_ns();
+}
+
+int64_t calls_repeat(struct calls *calls, int64_t now)
+{
+	if (calls->refused == NULL || now < calls->repeat_ns)
+		return calls->refused == NULL ? INT64_MAX : calls->repeat_ns;
+	while (calls->refused != NULL) {
+		struct call *call = calls->refused;
+		calls->refused = call->next;
+		submit(calls, call);
+	}
+	return INT64_MAX;
 }
 
 /* Several frames at once: a system call for each would cost more than all the rest. */

@@ -27,6 +27,9 @@ struct calls {
 	/* How many calls took so many microseconds. */
 	uint32_t *latencies;
 	struct call *spare;
+	/* Those that were refused at capacity, and when they are repeated. */
+	struct call *refused;
+	int64_t repeat_ns;
 	uint8_t unsent[1 << 17];
 	size_t unsent_from, unsent_to;
 };
@@ -35,6 +38,9 @@ void calls_open(struct calls *calls, const struct job *job);
 
 /* Its latency counts from the given time of the clock on. */
 void calls_start(struct calls *calls, int64_t from_ns);
+
+/* Repeats refused calls whose time has come; answers when those are due that are left, INT64_MAX where there are none. */
+int64_t calls_repeat(struct calls *calls, int64_t now);
 
 /* Sends what can be sent without waiting; true where there is more. */
 bool calls_send(struct calls *calls);

@@ -13,7 +13,7 @@ static const struct option options[] = {
 	{ "first-number", required_argument, NULL, 'f' }, { "output-bytes", required_argument, NULL, 'o' },
 	{ "in-flight", required_argument, NULL, 'i' },  { "duration-ms", required_argument, NULL, 'd' },
 	{ "calls", required_argument, NULL, 't' },      { "interval-us", required_argument, NULL, 'e' },
-	{ NULL, 0, NULL, 0 },
+	{ "repeat-refused", no_argument, NULL, 'r' },   { NULL, 0, NULL, 0 },
 };
 
 static int64_t whole_number(const char *text)
@@ -66,6 +66,7 @@ struct job read_job(int argc, char **argv)
 		case 'n': job.number_at = GRPC_PREFIX + whole_number(optarg); break;
 		case 'f': job.first_number = (uint64_t)whole_number(optarg); break;
 		case 'o': job.output_bytes = whole_number(optarg); break;
+		case 'r': job.repeat_refused = true; break;
 		case 'i': job.in_flight = whole_number(optarg); break;
 		case 'd': job.duration_ns = whole_number(optarg) * 1000000; job.pace = CLOSED; break;
 		case 't': job.calls = whole_number(optarg); job.pace = COUNTED; break;

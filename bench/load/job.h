@@ -1,6 +1,7 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -23,6 +24,8 @@ struct job {
 	uint64_t first_number;
 	/* Bytes that an ExecutionResponse must have; -1 where any answer will do. */
 	int64_t output_bytes;
+	/* Whether an execution that is refused at capacity is called again until it is taken. */
+	bool repeat_refused;
 	enum pace pace;
 	int64_t in_flight, duration_ns, calls, interval_ns;
 };

@@ -21,8 +21,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define NO_CALL_DUE INT64_MAX
-
 /* When which call is made. */
 struct schedule {
 	const struct job *job;
@@ -42,20 +40,21 @@ static bool is_over(const struct schedule *schedule, const struct calls *calls, 
 	}
 }
 
-/* Starts the calls whose time has come; answers when the next one's will have. */
-static int64_t start_due(const struct schedule *schedule, struct calls *calls)
+/* Makes the calls whose time has come; answers when the next one's will have. */
+static int64_t make_due(const struct schedule *schedule, struct calls *calls)
 {
 	const struct job *job = schedule->job;
 	int64_t now = now_ns();
-	if (job->pace == EVERY) {
+	int64_t repeat = calls_repeat(calls, now);
+	if (job->pace == EVERY && !schedule->stopped) {
 		int64_t due = schedule->begun_ns + (int64_t)calls->started * job->interval_ns;
-		for (; !schedule->stopped && due <= now; due += job->interval_ns)
+		for (; due <= now; due += job->interval_ns)
 			calls_start(calls, due);
-		return schedule->stopped ? NO_CALL_DUE : due;
+		return due < repeat ? due : repeat;
 	}
 	while (calls->under_way < (uint64_t)job->in_flight && !is_over(schedule, calls, now))
 		calls_start(calls, now);
-	return NO_CALL_DUE;
+	return repeat;
 }
 
 /* Sends, and waits for answers, the end of stdin or that time of the clock. True once stdin has ended. */
@@ -81,7 +80,7 @@ static bool exchange(struct calls *calls, int64_t until_ns)
 static void run(struct schedule *schedule, struct calls *calls)
 {
 	while (true) {
-		int64_t due = start_due(schedule, calls);
+		int64_t due = make_due(schedule, calls);
 		if (calls->under_way == 0 && is_over(schedule, calls, now_ns()))
 			return;
 		int64_t limit = now_ns() + (int64_t)LIMIT_SECONDS * 1000000000;

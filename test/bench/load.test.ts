@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Pace, runLoad } from '../../bench/load.js'
+import { type Load, type Pace, runLoad } from '../../bench/load.js'
 import { executions, HEALTH_CHECK, numberedExecutions, numberedId } from '../../bench/requests.js'
 import type { Target } from '../../bench/target.js'
 import { tlsCredentials } from '../../src/cli/connect.js'
@@ -66,6 +66,17 @@ describe('load client', { skip: noLoadClient }, () => {
     await runLoad({ ...request, target, outputBytes: 0, pace }).result
     for (let i = 0; i < 6; i++) assert.equal((await calls.ended(numberedId('load-', i))).status, 'success')
     assert.equal((await calls.get(numberedId('load-', 6))).found, false)
+  })
+
+  it('calls again what is refused at capacity, where it is told to', async () => {
+    await calls.script('single', 'sleep 0.05', { max_concurrency: 1, max_concurrency_behavior: 'exit' })
+    const request = numberedExecutions({ function_name: 'single', async: true }, 'single-')
+    const load: Load = { ...request, target, outputBytes: 0, pace: { kind: 'counted', inFlight: 2, callsEach: 2 } }
+    await assert.rejects(runLoad(load).result, /function single at capacity/)
+    await calls.ended(numberedId('single-', 0))
+    const again = numberedExecutions({ function_name: 'single', async: true }, 'again-')
+    assert.equal((await runLoad({ ...load, ...again, repeatRefused: true }).result).calls, 4)
+    for (let i = 0; i < 4; i++) assert.equal((await calls.ended(numberedId('again-', i))).status, 'success')
   })
 
   it('takes answers of many frames', async () => {
