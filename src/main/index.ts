@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Log, logQueueEvent } from '../log.js'
@@ -30,6 +31,8 @@ import { serverCredentials } from './tls.js'
 
 /** Where, in the state folder, the process starters keep what only the running agent needs. */
 const RUN_DIR = 'run'
+/** Nice levels of the main thread before all others. */
+const PRECEDENCE = 10
 const STORE_RETRY_MS = 500
 const STORE_NEWS_MS = 5_000
 const PURGE_MS = 60_000
@@ -107,6 +110,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     boundBytes: config.backlogBytes,
     report: (event) => logQueueEvent(log, store, event),
   })
+  const nice = getPriority()
   const pool = new SupervisorPool(
     config.workers,
     {
@@ -118,6 +122,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
       maxOutputBytes: config.maxOutputBytes,
       backlogBytes: Math.ceil(config.backlogBytes / config.workers),
       logLevel: config.logLevel,
+      nice,
     },
     (queueId) => {
       log.error('a worker thread has died; its executions are ended and it is replaced')
@@ -125,6 +130,8 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     },
   )
   await pool.started()
+  // It answers, whatever its functions and all that starts them do.
+  platform.renice(nice - PRECEDENCE)
 
   const addresses = nodeAddresses(config.network)
   const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses)

@@ -160,6 +160,8 @@ export interface Platform {
   release(isolation: Isolation): void
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
+  /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */
+  renice(nice: number): void
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
   killGroup(pid: number): void
   /** Tells a process from a later one with the same pid; undefined where none has it. */

@@ -21,6 +21,8 @@ export interface WorkerSetup {
   /** Unstored writes one worker may hold before it refuses new async executions, bytes. */
   readonly backlogBytes: number
   readonly logLevel: string
+  /** Of a supervising thread and all that it starts. */
+  readonly nice: number
 }
 
 /** What a supervising thread says when it is ready: how to talk to it. */

@@ -10,6 +10,8 @@ import { type WorkerSetup, WRITES_DIR } from './messages.js'
 /** What all executions of one worker thread share. */
 
 export const setup = workerData as WorkerSetup
+// One that replaces another has that of the main thread.
+platform.renice(setup.nice)
 export const log = createLog(setup.logLevel, { worker: threadId })
 export const store = openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)

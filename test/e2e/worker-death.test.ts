@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Worker } from 'node:worker_threads'
@@ -13,6 +14,8 @@ import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
 import { callSync } from '../support/live-calls.js'
 import { isRunning } from '../support/processes.js'
+
+const USUAL = getPriority()
 
 describe('a worker thread that dies', () => {
   const threads: Worker[] = []
@@ -39,6 +42,7 @@ describe('a worker thread that dies', () => {
     calls = new Calls(connection.agent)
     await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')
     await calls.script('hi', 'echo hi')
+    await calls.script('nice', 'nice')
   })
   after(async () => {
     connection.close()
@@ -75,6 +79,8 @@ describe('a worker thread that dies', () => {
       const response = await calls.execute({ function_name: 'hi' })
       assert.deepEqual([response.error, response.output.toString()], ['', 'hi\n'])
     }
+    // Not that of the thread that has started the new ones.
+    assert.equal((await calls.execute({ function_name: 'nice' })).output.toString(), `${USUAL}\n`)
     const id = await calls.start('hi')
     assert.equal((await calls.ended(id)).output, 'hi\n')
     await calls.script('hi', 'echo deployed again')

@@ -35,6 +35,8 @@ describe('an agent that is not root, in a cgroup that is delegated to it', { ski
   it('moves into a leaf, beside the cgroups of its executions', () => {
     assert.ok(readGroup(`${service}/agent`, 'cgroup.procs').split('\n').includes(String(agent.pid)))
     assert.equal(readGroup(service, 'cgroup.procs'), '')
+    // Against that of all executions together, which is the usual 100.
+    assert.equal(readGroup(`${service}/agent`, 'cpu.weight'), '10000')
     assert.equal(dirname(executionsOf(agent)), `${service}/executions`)
   })
 

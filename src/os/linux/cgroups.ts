@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import type { CgroupController, CgroupParent } from '../platform.js'
 import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
+import { favourCgroup } from './precedence.js'
 
 const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
 const USUAL_MOUNT = '/sys/fs/cgroup'
@@ -60,6 +61,7 @@ export async function openCgroups(
   if (place.kind === 'own') moveIntoLeaf(place.dir)
   let { dir } = place
   let controllers = enableControllers(dir, availableControllers(place))
+  if (place.kind === 'own') favourCgroup(join(dir, LEAF))
   for (const name of folderNames(place, stateDir)) {
     dir = join(dir, name)
     mkdirSync(dir, { recursive: true })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
+import { favourOwnSession } from './precedence.js'
 
 /** Where the build puts the program. */
 const LAUNCHER = fileURLToPath(new URL('./launcher', import.meta.url))
@@ -12,6 +13,7 @@ const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */
 export async function isolate({ scratchDir, stateDir, ...options }: IsolationOptions): Promise<Isolation> {
+  favourOwnSession()
   const problem = launcherProblem()
   if (problem) {
     return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }

@@ -4,6 +4,7 @@ import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { LauncherStarter } from './launcher.js'
+import { renice } from './precedence.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
@@ -18,6 +19,7 @@ export const linux: Platform = {
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },
+  renice,
   killGroup,
   processBirth,
   usage: process.platform === 'linux' ? procUsage : pidUsage,

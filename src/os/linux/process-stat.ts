@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 export interface ProcessStat {
   readonly state: string
   readonly group: number
+  readonly session: number
   /** User and system time, in clock ticks. */
   readonly cpuTicks: number
   /** In clock ticks since boot. */
@@ -26,6 +27,7 @@ export function parseStat(stat: string): ProcessStat {
   return {
     state: fields[0] ?? '',
     group: Number(fields[2]),
+    session: Number(fields[3]),
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     startTicks: Number(fields[19]),
   }

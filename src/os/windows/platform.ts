@@ -11,6 +11,8 @@ export const windows: Platform = {
   inspectIsolation: () => ({ unkept: UNKEPT }),
   release: () => {},
   createStarter: () => new ChildProcessStarter(),
+  // Priorities are the whole process's there, and what it starts inherits them.
+  renice: () => {},
   killGroup,
   processBirth(pid) {
     try {
