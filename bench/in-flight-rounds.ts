@@ -19,6 +19,12 @@ export interface Throughput {
   readonly clientCpuMs: number
 }
 
+export interface Titles {
+  readonly what: string
+  /** What the latencies are the time to. */
+  readonly until: string
+}
+
 /** One server with one number in flight; a value for each round. */
 interface Series {
   readonly server: Server
@@ -34,7 +40,7 @@ interface Series {
 /** Measures all servers in turns with each number in flight, beside the floor of the same round. */
 export async function measureRounds(
   report: Report,
-  what: string,
+  { what, until }: Titles,
   servers: readonly Server[],
   rounds: number,
   measure: (server: Server, inFlight: number) => Promise<Throughput>,
@@ -57,13 +63,13 @@ export async function measureRounds(
       table.row(round, ofServer[0]?.server.target.label, floor, ...rates)
     }
   }
-  const summary = summaryTable(report, what)
+  const summary = summaryTable(report, `${what}: medians, ratios to the floor, milliseconds to ${until}`)
   for (const each of series.flat()) summarize(summary, each)
   const labelled = series.flat().map((each) => ({ ...each, label: seriesLabel(each, servers.length) }))
   const bars = labelled.map(({ label, ratios }) => ({ label, ...spread(ratios) }))
   report.ratios(`${what}: per second`, bars, 'the floor')
   report.curve(
-    what,
+    `${what}: to ${until}, closed loop`,
     labelled.map(({ label, latencies }) => ({ label, histogram: latencies })),
   )
   const compared = IN_FLIGHT.flatMap((inFlight, i) => [
@@ -105,8 +111,8 @@ async function addRound(
   series.clientCpuMs.push(clientCpuMs)
 }
 
-function summaryTable(report: Report, what: string): Table {
-  return report.table(`${what}: medians, ratios to the floor, milliseconds`, [
+function summaryTable(report: Report, title: string): Table {
+  return report.table(title, [
     { title: 'server', width: 20 },
     { title: 'in flight' },
     { title: 'per second' },

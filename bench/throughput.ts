@@ -46,7 +46,7 @@ async function measureSyncExecutions(report: Report, servers: readonly Server[])
   for (const called of [TRUE, KIB]) {
     await measureRounds(
       report,
-      `sync, ${called.outputBytes} bytes of output`,
+      { what: `sync, ${called.outputBytes} bytes of output`, until: 'the answer' },
       servers,
       SYNC_ROUNDS,
       (server, inFlight) => measureSync(server, called, inFlight),
@@ -67,8 +67,10 @@ async function measureAsyncExecutions(report: Report, servers: readonly Server[]
     await measureAsync(server, nameOf(16))
   }
   const inRedis = servers.every(({ target }) => target.redisPort !== undefined)
-  const what = `async, to the end of the records ${inRedis ? 'in Redis' : 'by GetExecution'} (percentiles: to being accepted)`
-  await measureRounds(report, what, servers, ASYNC_ROUNDS, (server, inFlight) => measureAsync(server, nameOf(inFlight)))
+  const what = `async, until every record ${inRedis ? 'in Redis' : 'by GetExecution'} tells success`
+  await measureRounds(report, { what, until: 'being accepted' }, servers, ASYNC_ROUNDS, (server, inFlight) =>
+    measureAsync(server, nameOf(inFlight)),
+  )
 }
 
 async function deploy(
