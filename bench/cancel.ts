@@ -1,112 +1,131 @@
 import type { Histogram } from 'hdr-histogram-js'
+import { noRedis } from '../test/support/redis.js'
 import type { Bench } from './bench.js'
-import { CancelAgent, type Cancelled, type Victim } from './cancel-agent.js'
+import { type Latencies, measureScene, type Scene, together } from './cancel-rounds.js'
+import { CancelServer, type Victim } from './cancel-server.js'
+import { withServers } from './control.js'
+import { Deaths } from './deaths.js'
+import { reportPairs } from './pairs.js'
 import type { Report, Table } from './report.js'
-import { PLAIN, SHAPES, type Shape } from './shapes.js'
-import { histogram, microseconds } from './statistics.js'
+import { PLAIN, SHAPES } from './shapes.js'
 
-const SAMPLES = 400
-const SAMPLES_OF_OTHERS = 150
 const WARM_UP = 30
-const RUNNING = 200
-const FLOODING = 2
 const AT_ONCE = 100
 const ROUNDS_AT_ONCE = 10
-const FLOOD = SHAPES.find(({ name }) => name === 'floods output') as Shape
-
-/** Of one kind of cancel; microseconds. */
-interface Latencies {
-  readonly dead: Histogram
-  readonly answered: Histogram
-  readonly pings: Histogram
-  survivors: number
-  /** Answers that came before the last death. */
-  early: number
-}
+const ALONE = { plain: 0, flooding: 0 }
+const SCENES: readonly Scene[] = [
+  ...SHAPES.map((shape) => ({ name: shape.name, shape, samples: shape === PLAIN ? 80 : 30, others: ALONE })),
+  { name: 'plain, among 200, 2 of them flooding', shape: PLAIN, samples: 80, others: { plain: 198, flooding: 2 } },
+]
 
 export const cancel: Bench = {
   name: 'cancel',
-  about: 'from a CancelExecution call to the death of the last process, and to the answer',
+  about: 'from a CancelExecution call to the death of the last process, to the answer, and to the record',
 
-  async run(report) {
-    const agent = await CancelAgent.start()
-    const curves: { label: string; dead: Histogram; answered: Histogram }[] = []
-    let survivors = 0
+  async run(report, targets) {
+    const deaths = new Deaths()
     try {
-      for (let i = 0; i < WARM_UP; i++) await agent.cancel(await agent.run(PLAIN))
-      const table = latencyTable(report)
-      for (const shape of SHAPES) {
-        report.progress(shape.name)
-        const latencies = await sample(agent, shape, shape === PLAIN ? SAMPLES : SAMPLES_OF_OTHERS)
-        survivors += latencies.survivors
-        tell(table, shape.name, latencies)
-        curves.push({ label: shape.name, ...latencies })
-      }
-      survivors += await amongOthers(agent, table)
-      survivors += await atOnce(agent, report)
+      await withServers(targets, { store: noRedis ? 'embedded' : 'redis' }, async (all) => {
+        const servers = await Promise.all(all.map((server) => CancelServer.open(server, deaths)))
+        const survivors = await measure(report, servers)
+        if (survivors > 0) throw new Error(`${survivors} processes have survived a cancel`)
+      })
     } finally {
-      await agent.stop()
+      await deaths.close()
     }
-    if (survivors > 0) throw new Error(`${survivors} processes have survived a cancel`)
-    const curvesOf = (which: 'dead' | 'answered') =>
-      curves.map(({ label, [which]: histogram }) => ({ label, histogram }))
-    report.curve('from the call to the death of the last process', curvesOf('dead'))
-    report.curve('from the call to the answer', curvesOf('answered'))
   },
 }
 
-/** Plain ones, one after the other, while others run. */
-async function amongOthers(agent: CancelAgent, table: Table): Promise<number> {
-  const others: Victim[] = []
-  for (let i = 0; i < RUNNING; i++) others.push(await agent.run(i < RUNNING - FLOODING ? PLAIN : FLOOD))
-  const latencies = await sample(agent, PLAIN, SAMPLES)
-  tell(table, `plain, among ${RUNNING}, ${FLOODING} of them flooding`, latencies)
-  const ends = await Promise.all(others.map((victim) => agent.cancel(victim)))
-  return latencies.survivors + sum(ends)
+/** Answers how many survived. */
+async function measure(report: Report, servers: readonly CancelServer[]): Promise<number> {
+  try {
+    for (const server of servers) {
+      for (let i = 0; i < WARM_UP; i++) await server.cancel(await server.run(PLAIN))
+    }
+    return (await oneByOne(report, servers)) + (await atOnce(report, servers))
+  } finally {
+    for (const server of servers) server.close()
+  }
 }
 
-async function atOnce(agent: CancelAgent, report: Report): Promise<number> {
+/** Answers how many survived. */
+async function oneByOne(report: Report, servers: readonly CancelServer[]): Promise<number> {
+  const table = latencyTable(report)
+  const curves: (Latencies & { readonly label: string })[] = []
+  const compared: { name: string; values: number[][] }[] = []
+  for (const scene of SCENES) {
+    report.progress(scene.name)
+    const measured = await measureScene(servers, scene)
+    for (const [i, { label }] of servers.entries()) {
+      const latencies = together(measured[i] ?? [])
+      tell(table, label, scene.name, latencies)
+      curves.push({ ...latencies, label: servers.length === 1 ? scene.name : `${label}, ${scene.name}` })
+    }
+    for (const which of ['dead', 'answered', 'recorded'] as const) {
+      const values = measured.map((rounds) => rounds.map((round) => round[which].getValueAtPercentile(50)))
+      compared.push({ name: `${which} p50, ${scene.name}`, values })
+    }
+  }
+  const labels = servers.map(({ label }) => label)
+  reportPairs(report, 'one after the other', labels, compared)
+  const curvesOf = (which: 'dead' | 'answered' | 'recorded') =>
+    curves.map(({ label, [which]: histogram }) => ({ label, histogram }))
+  report.curve('from the call to the death of the last process', curvesOf('dead'))
+  report.curve('from the call to the answer', curvesOf('answered'))
+  report.curve('from the call to the record', curvesOf('recorded'))
+  return curves.reduce((sum, { survivors }) => sum + survivors, 0)
+}
+
+/** Answers how many survived. */
+async function atOnce(report: Report, servers: readonly CancelServer[]): Promise<number> {
   const columns = ['all dead', 'all answered'].map((title) => ({ title, digits: 2 }))
-  const table = report.table(`${AT_ONCE} plain ones cancelled at once, milliseconds`, [{ title: 'round' }, ...columns])
+  const title = `${AT_ONCE} plain ones cancelled at once, milliseconds`
+  const table = report.table(title, [{ title: 'round' }, { title: 'server', width: 20 }, ...columns])
+  const dead = servers.map((): number[] => [])
   let survivors = 0
   for (let round = 1; round <= ROUNDS_AT_ONCE; round++) {
-    const victims: Victim[] = []
-    for (let i = 0; i < AT_ONCE; i++) victims.push(await agent.run(PLAIN))
-    const begun = performance.now()
-    const ends = await Promise.all(
-      victims.map(async (victim) => {
-        const called = performance.now() - begun
-        const { dead, answered, survivors } = await agent.cancel(victim)
-        return { dead: called + dead, answered: called + answered, survivors }
-      }),
-    )
-    table.row(round, Math.max(...ends.map(({ dead }) => dead)), Math.max(...ends.map(({ answered }) => answered)))
-    survivors += sum(ends)
+    report.progress(`${AT_ONCE} at once, round ${round} of ${ROUNDS_AT_ONCE}`)
+    for (const [i, server] of servers.entries()) {
+      const ends = await cancelAtOnce(server)
+      dead[i]?.push(ends.dead)
+      table.row(round, server.label, ends.dead, ends.answered)
+      survivors += ends.survivors
+    }
   }
+  const labels = servers.map(({ label }) => label)
+  reportPairs(report, `${AT_ONCE} at once`, labels, [{ name: 'all dead', values: dead }])
   return survivors
 }
 
-async function sample(agent: CancelAgent, shape: Shape, samples: number): Promise<Latencies> {
-  const latencies: Latencies = { dead: histogram(), answered: histogram(), pings: histogram(), survivors: 0, early: 0 }
-  for (let i = 0; i < samples; i++) {
-    const victim = await agent.run(shape)
-    latencies.pings.recordValue(microseconds(await agent.ping()))
-    const { dead, answered, survivors } = await agent.cancel(victim)
-    if (survivors === 0) latencies.dead.recordValue(microseconds(dead))
-    latencies.answered.recordValue(microseconds(answered))
-    latencies.survivors += survivors
-    if (answered < dead) latencies.early++
+/** Milliseconds to the last one of all, and how many survived. */
+async function cancelAtOnce(server: CancelServer): Promise<{ dead: number; answered: number; survivors: number }> {
+  const victims: Victim[] = []
+  for (let i = 0; i < AT_ONCE; i++) victims.push(await server.run(PLAIN))
+  const begun = performance.now()
+  const ends = await Promise.all(
+    victims.map(async (victim) => {
+      const called = performance.now() - begun
+      const { dead, answered, survivors } = await server.cancel(victim)
+      return { dead: called + dead, answered: called + answered, survivors }
+    }),
+  )
+  return {
+    dead: Math.max(...ends.map(({ dead }) => dead)),
+    answered: Math.max(...ends.map(({ answered }) => answered)),
+    survivors: ends.reduce((sum, { survivors }) => sum + survivors, 0),
   }
-  return latencies
 }
 
 function latencyTable(report: Report): Table {
   const percentiles = (what: string) => ['p50', 'p99', 'max'].map((which) => ({ title: `${what} ${which}`, digits: 2 }))
   return report.table('milliseconds from the call', [
+    { title: 'server', width: 20 },
     { title: 'what is cancelled', width: 36 },
     { title: 'samples' },
     ...percentiles('dead'),
     ...percentiles('answer'),
+    ...percentiles('record'),
+    { title: 'look p50', digits: 2 },
     { title: 'ping p50', digits: 2 },
     { title: 'ping p99', digits: 2 },
     { title: 'survivors' },
@@ -114,12 +133,10 @@ function latencyTable(report: Report): Table {
   ])
 }
 
-function tell(table: Table, name: string, { dead, answered, pings, survivors, early }: Latencies): void {
+function tell(table: Table, label: string, scene: string, latencies: Latencies): void {
+  const { dead, answered, recorded, looks, pings, survivors, early } = latencies
   const at = (histogram: Histogram, percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
-  const both = [dead, answered].flatMap((of) => [at(of, 50), at(of, 99), of.maxValue / 1000])
-  table.row(name, answered.totalCount, ...both, at(pings, 50), at(pings, 99), survivors, early)
-}
-
-function sum(ends: readonly Cancelled[]): number {
-  return ends.reduce((total, { survivors }) => total + survivors, 0)
+  const all = [dead, answered, recorded].flatMap((of) => [at(of, 50), at(of, 99), of.maxValue / 1000])
+  const others = [at(looks, 50), at(pings, 50), at(pings, 99)]
+  table.row(label, scene, answered.totalCount, ...all, ...others, survivors, early)
 }

@@ -14,7 +14,7 @@ export function reportPairs(report: Report, what: string, labels: readonly strin
   if (others.length === 0) return
   const table = report.table(`${what}: ratio to ${first} in the same round`, [
     { title: 'server', width: 20 },
-    { title: 'figure', width: 20 },
+    { title: 'figure', width: Math.max(...all.map(({ name }) => name.length)) },
     ...['median', 'min', 'max'].map((title) => ({ title, digits: 3 })),
   ])
   others.forEach((label, i) => {

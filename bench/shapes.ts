@@ -1,40 +1,39 @@
-/** Families of processes that a cancel has to end. Each prints the pids of all its processes, and then "ready". */
+/** Families of processes that a cancel has to end. Each writes the pids of all of them, and "ready", to its first argument. */
 export interface Shape {
   readonly name: string
   readonly script: string
   readonly processes: number
-  /** Prints on after that, without end. */
-  readonly endless?: true
 }
 
-export const PLAIN: Shape = { name: 'plain', script: 'echo $$ ready; exec sleep 1000', processes: 1 }
+export const PLAIN: Shape = { name: 'plain', script: 'echo $$ ready > "$1"; exec sleep 1000', processes: 1 }
+
+export const FLOOD: Shape = {
+  name: 'floods output',
+  script: 'echo $$ ready > "$1"; exec yes "one line of output, over and over"',
+  processes: 1,
+}
 
 export const SHAPES: readonly Shape[] = [
   PLAIN,
   {
     name: 'grandchild holds the pipe',
-    script: "sh -c 'sleep 1000 & echo $$ $! $PPID ready; wait' & wait",
+    script: `sh -c 'sleep 1000 & echo $$ $! $PPID ready > "$1"; wait' sh "$1" & wait`,
     processes: 3,
   },
   {
     name: 'ignores TERM',
-    script: 'trap "" TERM INT HUP QUIT; sleep 1000 & echo $$ $! ready; while :; do wait; done',
+    script: 'trap "" TERM INT HUP QUIT; sleep 1000 & echo $$ $! ready > "$1"; while :; do wait; done',
     processes: 2,
   },
   {
     name: 'setsid escapee',
-    script: "(setsid sh -c 'echo $$ $0 ready; exec sleep 1000' $$ &); exec sleep 1000",
+    script: `(setsid sh -c 'echo $$ $0 ready > "$1"; exec sleep 1000' $$ "$1" &); exec sleep 1000`,
     processes: 2,
   },
-  {
-    name: 'floods output',
-    script: 'echo $$ ready; exec yes "one line of output, over and over"',
-    processes: 1,
-    endless: true,
-  },
+  FLOOD,
 ]
 
 /** What an agent's function is called that runs one of them; a name has no spaces. */
 export function functionName({ name }: Shape): string {
-  return name.toLowerCase().replaceAll(' ', '-')
+  return `bench-${name.toLowerCase().replaceAll(' ', '-')}`
 }
