@@ -1,18 +1,17 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import type { StarterSetup } from '../src/os/platform.js'
-import { onExit } from '../test/support/on-exit.js'
 import type { Bench } from './bench.js'
 import { measureFloor } from './floor.js'
+import { ask, openProcess } from './measuring-process.js'
 import { processorMs, withReapedMs } from './processor-time.js'
+import type { Report } from './report.js'
 import type { StartRate } from './start-worker.js'
 import { median, spread } from './statistics.js'
 
-const PROCESS = fileURLToPath(new URL('./launch-process.js', import.meta.url))
 const ROUNDS = 9
 const ROUND_MS = 1000
-const HEAPS_MB = [0, 300]
+const HEAPS_MB = [0, 100, 300]
 const KINDS = ['launcher', 'child_process'] as const
 
 /** One way of starting, at one size of the process that starts. */
@@ -38,32 +37,13 @@ export const launch: Bench = {
   ofMachine: true,
 
   async run(report) {
-    const processes = await Promise.all(HEAPS_MB.map(openProcess))
+    const processes = await Promise.all(HEAPS_MB.map((heapMb) => openProcess('launch-process', [String(heapMb)])))
     const ways = HEAPS_MB.flatMap((heapMb, i) =>
       KINDS.map(
         (kind): Way => ({ kind, heapMb, process: processes[i] as ChildProcess, rates: [], ratios: [], costRatios: [] }),
       ),
     )
-    const columns = ways.map(({ kind, heapMb }) => ({ title: `${kind}, ${heapMb} MB` }))
-    const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }, ...columns])
-    const floors: number[] = []
-    // The first one warms up: code is compiled, spare cgroups and named pipes are made.
-    for (let round = 0; round <= ROUNDS; round++) {
-      report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
-      const floor = await measureFloorCost()
-      const measured: Measured[] = []
-      for (const way of ways) measured.push(await measure(way))
-      if (round === 0) continue
-      floors.push(floor.rate)
-      measured.forEach(({ rate, cost }, i) => {
-        ways[i]?.rates.push(rate)
-        ways[i]?.ratios.push(rate / floor.rate)
-        ways[i]?.costRatios.push(floor.cost / cost)
-      })
-      rounds.row(round, floor.rate, ...measured.map(({ rate }) => rate))
-    }
-    for (const process of processes) process.send('close')
-    await Promise.all(processes.map((process) => once(process, 'exit')))
+    const floors = await measureWays(report, ways).finally(() => closeAll(processes))
 
     const summary = report.table('medians, and ratios to the floor of the same round', [
       { title: 'way', width: 13 },
@@ -84,11 +64,33 @@ export const launch: Bench = {
   },
 }
 
-async function openProcess(heapMb: number): Promise<ChildProcess> {
-  const process = fork(PROCESS, [String(heapMb)])
-  onExit(() => process.kill('SIGKILL'))
-  await answerOf(process)
-  return process
+/** Answers the floor of each round. */
+async function measureWays(report: Report, ways: readonly Way[]): Promise<number[]> {
+  const columns = ways.map(({ kind, heapMb }) => ({ title: `${kind}, ${heapMb} MB` }))
+  const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }, ...columns])
+  const floors: number[] = []
+  // The first one warms up: code is compiled, spare cgroups and named pipes are made.
+  for (let round = 0; round <= ROUNDS; round++) {
+    report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
+    const floor = await measureFloorCost()
+    const measured: Measured[] = []
+    for (const way of ways) measured.push(await measure(way))
+    if (round === 0) continue
+    floors.push(floor.rate)
+    measured.forEach(({ rate, cost }, i) => {
+      ways[i]?.rates.push(rate)
+      ways[i]?.ratios.push(rate / floor.rate)
+      ways[i]?.costRatios.push(floor.cost / cost)
+    })
+    rounds.row(round, floor.rate, ...measured.map(({ rate }) => rate))
+  }
+  return floors
+}
+
+async function closeAll(processes: readonly ChildProcess[]): Promise<void> {
+  const running = processes.filter(({ connected }) => connected)
+  for (const process of running) process.send('close')
+  await Promise.all(running.map((process) => once(process, 'exit')))
 }
 
 async function measureFloorCost(): Promise<Measured> {
@@ -100,20 +102,8 @@ async function measureFloorCost(): Promise<Measured> {
 async function measure({ process, kind }: Way): Promise<Measured> {
   const pid = process.pid as number
   const before = processorMs(pid)
-  process.send({ kind, durationMs: ROUND_MS })
-  const answer = await answerOf(process)
+  const answer = await ask(process, { kind, durationMs: ROUND_MS })
   if (typeof answer === 'string') throw new Error(answer)
   const { starts, perSecond } = answer as StartRate
   return { rate: perSecond, cost: (processorMs(pid) - before) / starts }
-}
-
-function answerOf(process: ChildProcess): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const died = (code: number | null) => reject(new Error(`the process that starts ended with exit code ${code}`))
-    process.once('exit', died)
-    process.once('message', (answer) => {
-      process.off('exit', died)
-      resolve(answer)
-    })
-  })
 }
