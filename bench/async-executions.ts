@@ -7,7 +7,8 @@ import { runLoad } from './load.js'
 import { type Records, recordsOf } from './records.js'
 import { numberedExecutions, numberedId } from './requests.js'
 
-const EXECUTIONS = 2048
+/** Fewer than an agent lets wait by default (`max_queued`), so that it is not kept busy with refusing. */
+const EXECUTIONS = 960
 const CALLS_IN_FLIGHT = 16
 const LOOKED_AT_ONCE = 128
 const POLL_MS = 5

@@ -62,6 +62,8 @@ async function oneByOne(report: Report, servers: readonly CancelServer[]): Promi
       curves.push({ ...latencies, label: servers.length === 1 ? scene.name : `${label}, ${scene.name}` })
     }
     for (const which of ['dead', 'answered', 'recorded'] as const) {
+      // Where all survive there is no death to compare.
+      if (measured.flat().some((round) => round[which].totalCount === 0)) continue
       const values = measured.map((rounds) => rounds.map((round) => round[which].getValueAtPercentile(50)))
       compared.push({ name: `${which} p50, ${scene.name}`, values })
     }
@@ -69,7 +71,9 @@ async function oneByOne(report: Report, servers: readonly CancelServer[]): Promi
   const labels = servers.map(({ label }) => label)
   reportPairs(report, 'one after the other', labels, compared)
   const curvesOf = (which: 'dead' | 'answered' | 'recorded') =>
-    curves.map(({ label, [which]: histogram }) => ({ label, histogram }))
+    curves
+      .map(({ label, [which]: histogram }) => ({ label, histogram }))
+      .filter(({ histogram }) => histogram.totalCount > 0)
   report.curve('from the call to the death of the last process', curvesOf('dead'))
   report.curve('from the call to the answer', curvesOf('answered'))
   report.curve('from the call to the record', curvesOf('recorded'))
@@ -135,8 +139,10 @@ function latencyTable(report: Report): Table {
 
 function tell(table: Table, label: string, scene: string, latencies: Latencies): void {
   const { dead, answered, recorded, looks, pings, survivors, early } = latencies
-  const at = (histogram: Histogram, percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
-  const all = [dead, answered, recorded].flatMap((of) => [at(of, 50), at(of, 99), of.maxValue / 1000])
+  const at = (of: Histogram, percentile: number) => {
+    return of.totalCount === 0 ? undefined : of.getValueAtPercentile(percentile) / 1000
+  }
+  const all = [dead, answered, recorded].flatMap((of) => [at(of, 50), at(of, 99), at(of, 100)])
   const others = [at(looks, 50), at(pings, 50), at(pings, 99)]
   table.row(label, scene, answered.totalCount, ...all, ...others, survivors, early)
 }

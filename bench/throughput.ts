@@ -12,7 +12,7 @@ import { measureSingleCalls } from './single-call.js'
 
 const SYNC_ROUNDS = 5
 const SYNC_MS = 2000
-const ASYNC_ROUNDS = 3
+const ASYNC_ROUNDS = 5
 
 /** What a function is, and how long its output must be. */
 interface Called {
