@@ -20,7 +20,7 @@ export interface Load {
   /** The request, serialized. */
   readonly request: Buffer
   /**
-   * Where in the request a number of 16 digits is, another one for each call, counted from `firstNumber`: a part of the
+   * Where in the request a number of 16 digits is, another one for each call, counted from `first`: a part of the
    * execution id.
    */
   readonly number?: { readonly at: number; readonly first: number }

@@ -57,13 +57,14 @@ static int64_t make_due(const struct schedule *schedule, struct calls *calls)
 	return repeat;
 }
 
-/* Sends, and waits for answers, the end of stdin or that time of the clock. True once stdin has ended. */
-static bool exchange(struct calls *calls, int64_t until_ns)
+/* Sends, and waits for answers, the end of stdin or that time of the clock. Answers whether stdin has ended. */
+static bool exchange(struct calls *calls, int64_t until_ns, bool stopped)
 {
 	bool more = calls_send(calls);
 	struct pollfd polled[] = {
 		{ calls->connection.fd, (short)(POLLIN | (more ? POLLOUT : 0)), 0 },
-		{ 0, POLLIN, 0 },
+		/* Once it has ended it would wake this process over and over. */
+		{ stopped ? -1 : STDIN_FILENO, POLLIN, 0 },
 	};
 	int64_t wait_ns = until_ns - now_ns();
 	if (wait_ns < 0)
@@ -74,7 +75,7 @@ static bool exchange(struct calls *calls, int64_t until_ns)
 	if (polled[0].revents & ~POLLOUT)
 		calls_receive(calls);
 	char nothing[64];
-	return polled[1].revents != 0 && read(0, nothing, sizeof nothing) == 0;
+	return stopped || (polled[1].revents != 0 && read(STDIN_FILENO, nothing, sizeof nothing) == 0);
 }
 
 static void run(struct schedule *schedule, struct calls *calls)
@@ -84,8 +85,7 @@ static void run(struct schedule *schedule, struct calls *calls)
 		if (calls->under_way == 0 && is_over(schedule, calls, now_ns()))
 			return;
 		int64_t limit = now_ns() + (int64_t)LIMIT_SECONDS * 1000000000;
-		if (exchange(calls, due < limit ? due : limit))
-			schedule->stopped = true;
+		schedule->stopped = exchange(calls, due < limit ? due : limit, schedule->stopped);
 		if (calls->under_way > 0 && now_ns() - calls->quiet_since_ns > (int64_t)LIMIT_SECONDS * 1000000000)
 			fail("no answer within %d s, with %" PRIu64 " calls under way", LIMIT_SECONDS, calls->under_way);
 	}
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	const struct job job = read_job(argc, argv);
 	calls_open(&calls, &job);
 	for (int64_t limit = now_ns() + (int64_t)LIMIT_SECONDS * 1000000000; !calls.ready;) {
-		if (exchange(&calls, limit) || now_ns() >= limit)
+		if (exchange(&calls, limit, false) || now_ns() >= limit)
 			fail("%s:%s does not speak HTTP/2", job.host, job.port);
 	}
 	int64_t cpu_before = cpu_us();
