@@ -4,13 +4,14 @@ import { cancel } from './cancel.js'
 import { floor } from './floor.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
+import { output } from './output.js'
 import { Report } from './report.js'
 import { writePage } from './report-page.js'
 import { RESULTS } from './results.js'
 import { targetsOf } from './targets.js'
 import { throughput } from './throughput.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output]
 
 const { names, given } = readArguments(BENCHES)
 

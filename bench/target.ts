@@ -10,6 +10,8 @@ export interface Target {
   readonly pid?: number
   /** Of the Redis that it keeps its records in, on the loopback. */
   readonly redisPort?: number
+  /** Folder of its embedded store. */
+  readonly embeddedStore?: string
 }
 
 export interface TargetTls {
@@ -27,6 +29,8 @@ export interface AgentNeeds {
 
 /** Where benches get what they measure from. */
 export interface Targets {
+  /** Whether they were given by their address. */
+  readonly given: boolean
   /** One agent of its own, fresh, or all that were given by their address. */
   open(needs: AgentNeeds): Promise<OpenTargets>
 }
