@@ -4,6 +4,7 @@ import { cancel } from './cancel.js'
 import { floor } from './floor.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
+import { many } from './many.js'
 import { output } from './output.js'
 import { Report } from './report.js'
 import { writePage } from './report-page.js'
@@ -11,7 +12,7 @@ import { RESULTS } from './results.js'
 import { targetsOf } from './targets.js'
 import { throughput } from './throughput.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many]
 
 const { names, given } = readArguments(BENCHES)
 

@@ -13,6 +13,13 @@ export function histogram(): Histogram {
   return build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
 }
 
+/** All values of all of them. */
+export function merged(histograms: readonly Histogram[]): Histogram {
+  const all = histogram()
+  for (const each of histograms) all.add(each)
+  return all
+}
+
 /** As a histogram takes them: whole, and at least one. */
 export function microseconds(milliseconds: number): number {
   return Math.max(1, Math.round(milliseconds * 1000))
