@@ -1,6 +1,7 @@
 import { readArguments } from './arguments.js'
 import type { Bench } from './bench.js'
 import { cancel } from './cancel.js'
+import { deploy } from './deploy.js'
 import { floor } from './floor.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
@@ -12,7 +13,7 @@ import { RESULTS } from './results.js'
 import { targetsOf } from './targets.js'
 import { throughput } from './throughput.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy]
 
 const { names, given } = readArguments(BENCHES)
 

@@ -1,3 +1,4 @@
+import type { DeploymentPackage } from '../src/generated/flux/DeploymentPackage.js'
 import type { ExecutionRequest } from '../src/generated/flux/ExecutionRequest.js'
 import { AgentServiceDefinition } from '../src/proto.js'
 import type { Load } from './load.js'
@@ -5,11 +6,15 @@ import type { Load } from './load.js'
 /** A method and what it is called with, as they go over the wire. */
 export type LoadRequest = Pick<Load, 'path' | 'request' | 'number'>
 
-const { HealthCheck, ExecuteFunction } = AgentServiceDefinition
+const { HealthCheck, ExecuteFunction, DeployFunction } = AgentServiceDefinition
 const DIGITS = 16
 
 /** The call that does nothing. */
 export const HEALTH_CHECK: LoadRequest = { path: HealthCheck.path, request: HealthCheck.requestSerialize({}) }
+
+export function deployment(request: DeploymentPackage): LoadRequest {
+  return { path: DeployFunction.path, request: DeployFunction.requestSerialize(request) }
+}
 
 export function executions(request: ExecutionRequest): LoadRequest {
   return { path: ExecuteFunction.path, request: ExecuteFunction.requestSerialize(request) }
