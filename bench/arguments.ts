@@ -1,5 +1,5 @@
-import { Command } from 'commander'
-import type { Bench } from './bench.js'
+import { Command, InvalidArgumentError } from 'commander'
+import type { Bench, BenchOptions } from './bench.js'
 import { GivenTargets } from './given-targets.js'
 import type { Target } from './target.js'
 
@@ -9,6 +9,7 @@ export interface BenchArguments {
   readonly names: readonly string[]
   /** Servers that run already; where there are none, each bench starts its own. */
   readonly given: readonly Target[]
+  readonly options: BenchOptions
 }
 
 const EXAMPLES = `
@@ -26,6 +27,7 @@ export function readArguments(benches: readonly Bench[]): BenchArguments {
   const program = new Command('npm run bench --')
     .description('Measures an agent, or any server of its contract.')
     .argument('[NAMES...]', 'benches to run (default: all)')
+    .option('--soak-minutes <N>', 'how long the soak works', minutes, 0.5)
     .option('--address <HOST:PORT>', 'server to measure; can be repeated', servers.address)
     .optionsGroup('Each of these belongs to the --address before it:')
     .option('--label <NAME>', 'what its rows are called (default: the address)', servers.text('label'))
@@ -41,7 +43,7 @@ export function readArguments(benches: readonly Bench[]): BenchArguments {
     .addHelpText('after', EXAMPLES)
     .parse()
   try {
-    return { names: known(program.args, benches), given: servers.all() }
+    return { names: known(program.args, benches), given: servers.all(), options: program.opts<BenchOptions>() }
   } catch (error) {
     return program.error(`error: ${(error as Error).message}`)
   }
@@ -51,4 +53,10 @@ function known(names: readonly string[], benches: readonly Bench[]): readonly st
   const unknown = names.filter((name) => !benches.some((bench) => bench.name === name))
   if (unknown.length > 0) throw new Error(`there is no bench of the name ${unknown.join(', ')}; --help has them all`)
   return names
+}
+
+function minutes(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('It needs to be a number above 0.')
+  return value
 }

@@ -10,12 +10,13 @@ import { output } from './output.js'
 import { Report } from './report.js'
 import { writePage } from './report-page.js'
 import { RESULTS } from './results.js'
+import { soak } from './soak.js'
 import { targetsOf } from './targets.js'
 import { throughput } from './throughput.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy, soak]
 
-const { names, given } = readArguments(BENCHES)
+const { names, given, options } = readArguments(BENCHES)
 
 for (const bench of BENCHES) {
   if (names.length > 0 && !names.includes(bench.name)) continue
@@ -26,7 +27,7 @@ for (const bench of BENCHES) {
   console.log(`${bench.name}: ${bench.about}`)
   const report = new Report(RESULTS, bench.name, bench.about)
   try {
-    await bench.run(report, targetsOf(given))
+    await bench.run(report, targetsOf(given), options)
     console.log(`\n  all figures: ${report.write()}\n`)
   } catch (error) {
     console.error(`\n  ${bench.name} has failed: ${(error as Error).stack}\n`)
