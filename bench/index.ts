@@ -3,6 +3,7 @@ import type { Bench } from './bench.js'
 import { cancel } from './cancel.js'
 import { deploy } from './deploy.js'
 import { floor } from './floor.js'
+import { idle } from './idle.js'
 import { launch } from './launch.js'
 import { limits } from './limits.js'
 import { many } from './many.js'
@@ -14,7 +15,7 @@ import { soak } from './soak.js'
 import { targetsOf } from './targets.js'
 import { throughput } from './throughput.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy, soak]
+const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy, soak, idle]
 
 const { names, given, options } = readArguments(BENCHES)
 

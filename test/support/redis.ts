@@ -87,7 +87,8 @@ export class RedisServer {
   }
 }
 
-async function freePort(): Promise<number> {
+/** Of the loopback; somebody else may take it before it is used. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const address = probe.address()
