@@ -64,6 +64,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 	}
 	check(calls->job, call, error_code);
 	calls->latencies[latency_us]++;
+	if (latency_us > calls->slowest_us)
+		calls->slowest_us = latency_us;
 	calls->under_way--;
 	call->next = calls->spare;
 	calls->spare = call;

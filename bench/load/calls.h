@@ -26,6 +26,8 @@ struct calls {
 	int64_t quiet_since_ns;
 	/* How many calls took so many microseconds. */
 	uint32_t *latencies;
+	/* The longest of them. */
+	int64_t slowest_us;
 	struct call *spare;
 	/* Those that were refused at capacity, and when they are repeated. */
 	struct call *refused;

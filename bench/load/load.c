@@ -119,8 +119,8 @@ int main(int argc, char **argv)
 	run(&schedule, &calls);
 	int64_t cpu = cpu_us() - cpu_before;
 	printf("%" PRIu64 " %" PRId64 " %" PRId64 "\n", calls.started, calls.quiet_since_ns - schedule.begun_ns, cpu);
-	for (uint32_t latency = 0; latency <= LIMIT_US; latency++)
+	for (int64_t latency = 0; latency <= calls.slowest_us; latency++)
 		if (calls.latencies[latency] > 0)
-			printf("%" PRIu32 " %" PRIu32 "\n", latency, calls.latencies[latency]);
+			printf("%" PRId64 " %" PRIu32 "\n", latency, calls.latencies[latency]);
 	return 0;
 }
