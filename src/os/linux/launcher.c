@@ -25,6 +25,13 @@
 #define WAITING_MAX (1u << 20)
 /* So long the start of an execution may wait for news that the reader is woken for anyway, as its end. */
 #define START_UNTOLD_MS 1
+/*
+ * How often the reader is told while starts are queued. They need the processor, which every telling takes from them for
+ * three threads and the caller; and who waits in a queue waits for longer than that.
+ */
+#define TELL_EVERY_MS 4
+/* Output that does not wait for that. */
+#define TELL_BYTES 65536
 
 /* What an event of the control epoll is about; a larger value is an execution's address: its leader has ended. */
 enum source {
@@ -40,6 +47,7 @@ static bool outputs_wait;
 static bool reader_waited_for;
 static bool reader_gone;
 static int64_t starts_due = INT64_MAX;
+static int64_t told_at;
 static bool leaving;
 static int exit_status;
 
@@ -116,6 +124,7 @@ static void lose_reader(void)
 static void flush(void)
 {
 	starts_due = INT64_MAX;
+	told_at = now_ms();
 	if (!reader_gone && events_flush() == STREAM_CLOSED)
 		lose_reader();
 	if (reader_gone) {
@@ -195,7 +204,6 @@ static int serve(void)
 	while (!leaving || executions_count() > 0 || events_waiting() > 0) {
 		struct epoll_event events[EVENTS_AT_ONCE];
 		int wait = executions_tend();
-		/* What is queued is started in a moment, and what waits is told before. */
 		int untold = executions_queued() ? -1 : tell();
 		if (untold >= 0 && (wait < 0 || untold < wait))
 			wait = untold;
@@ -211,8 +219,8 @@ static int serve(void)
 		int count = epoll_wait(control, events, EVENTS_AT_ONCE, wait);
 		handle_events(events, count);
 		if (executions_queued()) {
-			/* A start takes as long as an exec: what is known is told before. */
-			flush();
+			if (now_ms() - told_at >= TELL_EVERY_MS || events_waiting() >= TELL_BYTES)
+				flush();
 			executions_start_next();
 			starts_due = now_ms() + START_UNTOLD_MS;
 		}
