@@ -36,4 +36,9 @@ for (const bench of BENCHES) {
   }
 }
 
-console.log(`  all results as a page: ${writePage(RESULTS)}`)
+try {
+  console.log(`  all results as a page: ${writePage(RESULTS)}`)
+} catch (error) {
+  console.error(`  no page: ${(error as Error).message}`)
+  process.exitCode = 1
+}

@@ -4,7 +4,7 @@ import type { Bench } from './bench.js'
 import { type Server, withServers } from './control.js'
 import { clockMs } from './deaths.js'
 import { healthMeanwhile } from './health.js'
-import { runLoad } from './load.js'
+import { type Pace, runLoad } from './load.js'
 import { type MemoryPeak, watchMemory } from './memory.js'
 import { deployNative, SLEEPER } from './native-function.js'
 import { reportPairs } from './pairs.js'
@@ -23,7 +23,8 @@ const CROWDS = [
 ] as const
 /** What sleeper.c prints. */
 const OUTPUT_BYTES = 21
-const WARM_UP = { sleepers: 50, sleepMs: 100 }
+/** Of an agent that has worked before: its code is compiled, and its heaps have the size that they keep. */
+const WARM_UP = { kind: 'closed', inFlight: 64, durationMs: 3_000 } as const
 
 type Crowd = Readonly<Record<keyof (typeof CROWDS)[number], number>>
 
@@ -81,7 +82,7 @@ export const many: Bench = {
 async function measure({ target, calls }: Server, crowd: Crowd): Promise<Measured> {
   const starts = new StartTimes()
   await deployNative(calls, SLEEPER)
-  await sleepAll(target, WARM_UP, starts)
+  await sleep(target, 0, WARM_UP, starts)
   starts.take()
   const memory = watchMemory(target)
   const { outcome, health } = await healthMeanwhile(target, () => sleepAll(target, crowd, starts))
@@ -97,15 +98,23 @@ async function measure({ target, calls }: Server, crowd: Crowd): Promise<Measure
 }
 
 async function sleepAll(target: Target, { sleepers, sleepMs }: Crowd, starts: StartTimes): Promise<Called> {
-  const request = { function_name: SLEEPER.name, args: [String(sleepMs), starts.file] }
   const called = clockMs()
-  const { latencies } = await runLoad({
+  return {
+    called,
+    latencies: await sleep(target, sleepMs, { kind: 'counted', inFlight: sleepers, callsEach: 1 }, starts),
+  }
+}
+
+/** Latencies of the calls. */
+async function sleep(target: Target, sleepMs: number, pace: Pace, starts: StartTimes): Promise<Histogram> {
+  const request = { function_name: SLEEPER.name, args: [String(sleepMs), starts.file] }
+  const { result } = runLoad({
     target,
     ...numberedExecutions(request, `${randomUUID()}-`),
     outputBytes: OUTPUT_BYTES,
-    pace: { kind: 'counted', inFlight: sleepers, callsEach: 1 },
-  }).result
-  return { called, latencies }
+    pace,
+  })
+  return (await result).latencies
 }
 
 /** `began`: in ascending order. */

@@ -31,7 +31,8 @@ export class Execution implements TaskListener {
   /** Whether a cancel is on its way: a second one comes too late. */
   cancelling = false
 
-  private readonly answers = new Map<number, (message: FromExecution | undefined) => void>()
+  /** Few executions are asked for anything. */
+  private answers: Map<number, (message: FromExecution | undefined) => void> | undefined
   private requests = 0
   /** Until nothing more is heard of it. */
   private task: SupervisedTask | undefined
@@ -137,7 +138,7 @@ export class Execution implements TaskListener {
 
   gone(): void {
     this.task = undefined
-    for (const request of [...this.answers.keys()]) this.answer(request, undefined)
+    for (const request of [...(this.answers?.keys() ?? [])]) this.answer(request, undefined)
   }
 
   private conclude(): void {
@@ -148,14 +149,15 @@ export class Execution implements TaskListener {
   private ask(request: number, question: ToExecution): Promise<FromExecution | undefined> {
     if (!this.task) return Promise.resolve(undefined)
     return new Promise((resolve) => {
+      this.answers ??= new Map()
       this.answers.set(request, resolve)
       this.tell(question)
     })
   }
 
   private answer(request: number, message: FromExecution | undefined): void {
-    this.answers.get(request)?.(message)
-    this.answers.delete(request)
+    this.answers?.get(request)?.(message)
+    this.answers?.delete(request)
   }
 
   private tell(message: ToExecution): void {
