@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { SupervisingThread, type TaskListener } from '../../src/main/supervising-thread.js'
+import { type SupervisedTask, SupervisingThread, type TaskListener } from '../../src/main/supervising-thread.js'
 import type { ExecuteTask, FromExecution, FromThread, Program, ToThread } from '../../src/workers/messages.js'
 import { ended } from '../store/records.js'
 
@@ -28,18 +28,25 @@ describe("the main thread's end of a supervising thread", () => {
   })
   afterEach(() => there.close())
 
+  function execute(id: string, listener = silent(), program = PROGRAM): SupervisedTask {
+    const supervised = thread.execute(program, task(id), listener)
+    // Those that are left when a test ends die with the port.
+    supervised.settled.catch(() => {})
+    return supervised
+  }
+
   const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
   const say = (...messages: FromThread[]) => there.postMessage(messages)
 
   it('tells what is said in one turn in one message, and a program once until it changes', async () => {
-    for (const id of ['a', 'b']) thread.execute(PROGRAM, task(id), silent())
+    for (const id of ['a', 'b']) execute(id)
     assert.deepEqual(await heardThere(), [
       { kind: 'program', program: PROGRAM },
       { kind: 'execute', number: 1, task: task('a') },
       { kind: 'execute', number: 2, task: task('b') },
     ])
     const changed = { ...PROGRAM, handler: 'other' }
-    thread.execute(changed, task('c'), silent())
+    execute('c', silent(), changed)
     assert.deepEqual(await heardThere(), [
       { kind: 'program', program: changed },
       { kind: 'execute', number: 3, task: task('c') },
@@ -47,10 +54,10 @@ describe("the main thread's end of a supervising thread", () => {
   })
 
   it('tells an end at once, after all that was said before', async () => {
-    thread.execute(PROGRAM, task('a'), silent()).tell({ kind: 'end', cause: 'cancelled' })
+    execute('a').tell({ kind: 'end', cause: 'cancelled' })
     const heard = heardThere()
     // Nothing is sent later in this turn any more.
-    thread.execute(PROGRAM, task('b'), silent())
+    execute('b')
     assert.deepEqual(
       (await heard).map(({ kind }) => kind),
       ['program', 'execute', 'tell'],
@@ -58,7 +65,7 @@ describe("the main thread's end of a supervising thread", () => {
   })
 
   it('does not gather more than the thread should wait for', async () => {
-    for (let i = 0; i < 100; i++) thread.execute(PROGRAM, task(`${i}`), silent())
+    for (let i = 0; i < 100; i++) execute(`${i}`)
     let executions = 0
     while (executions < 100) {
       const heard = await heardThere()
@@ -70,7 +77,7 @@ describe("the main thread's end of a supervising thread", () => {
 
   it('settles a task once nothing is left to do, and answers nothing of it after that', async () => {
     const listener = silent()
-    const { settled } = thread.execute(PROGRAM, task('a'), listener)
+    const { settled } = execute('a', listener)
     const outcome = { record: ended('a'), output: new Uint8Array() }
     say({ kind: 'tell', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
     await settled
@@ -80,7 +87,7 @@ describe("the main thread's end of a supervising thread", () => {
 
   it('fails the tasks of a thread that dies, once all it has said is heard', async () => {
     const [first, second] = [silent(), silent()]
-    const tasks = [thread.execute(PROGRAM, task('a'), first), thread.execute(PROGRAM, task('b'), second)]
+    const tasks = [execute('a', first), execute('b', second)]
     say({ kind: 'tell', number: 1, message: { kind: 'started', pid: 7 } }, { kind: 'settled', number: 1 })
     there.close()
     const [one, two] = await Promise.allSettled(tasks.map(({ settled }) => settled))
@@ -91,7 +98,7 @@ describe("the main thread's end of a supervising thread", () => {
 
   it('fails a task alone whose thread says that it has a fault', async () => {
     const listener = silent()
-    const { settled } = thread.execute(PROGRAM, task('a'), listener)
+    const { settled } = execute('a', listener)
     say({ kind: 'failed', number: 1, error: 'a fault' })
     await assert.rejects(settled, { message: 'a fault' })
   })
