@@ -20,7 +20,7 @@ export async function checkStore({ store: location }: AgentConfig): Promise<Find
       ? 'start Redis, correct redis_addr, or keep everything on this node by redis_addr: embedded'
       : `make ${location.path} and everything in it the agent's own`
   try {
-    const store = openStore(location)
+    const store = await openStore(location)
     const problem = await eventually(() => store.exists('flux-agent-doctor'))
     const finding = problem ? fail('store', `${store.address}: ${problem.message}`, mend) : ok('store', store.address)
     await store.close()

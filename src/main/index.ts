@@ -74,7 +74,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   const cgroups = isolation.starter.kind === 'launcher' ? isolation.starter.cgroups : undefined
   if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
 
-  const store = openStore(config.store)
+  const store = await openStore(config.store)
   const replay = async (queues: readonly string[]) => {
     const writes = await replayLeftovers(writesDir, store, queues, (why) => log.error(why))
     if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')

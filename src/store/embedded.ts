@@ -1,8 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import type { FunctionSettings } from './function.js'
-import { functionFromJson, functionToJson } from './function-json.js'
+import { type FunctionSettings, functionJson } from './function.js'
 import { mergeOutputs } from './merge-outputs.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
@@ -51,7 +50,8 @@ export class EmbeddedStore implements Store {
     this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
   }
 
-  functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
+  async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
+    const { functionFromJson } = await functionJson()
     return this.#read(() => {
       const functions: FunctionSettings[] = []
       for (const { key, value } of this.#functions.getRange()) {
@@ -65,7 +65,8 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  putFunction(settings: FunctionSettings): Promise<void> {
+  async putFunction(settings: FunctionSettings): Promise<void> {
+    const { functionToJson } = await functionJson()
     return this.#transaction(() => this.#functions.putSync(settings.name, functionToJson(settings)))
   }
 

@@ -1,5 +1,3 @@
-import { EmbeddedStore } from './embedded.js'
-import { RedisStore } from './redis.js'
 import type { Store } from './store.js'
 
 /** Which store, as configured. */
@@ -11,8 +9,10 @@ export type StoreLocation =
 
 /**
  * Opens the store of that location. Redis connects in the background: methods reject while it does not answer.
- * Throws where the address is none, or the folder cannot be made or opened.
+ * Rejects where the address is none, or the folder cannot be made or opened.
  */
-export function openStore(location: StoreLocation): Store {
-  return location.kind === 'redis' ? new RedisStore(location.address) : new EmbeddedStore(location.path)
+export async function openStore(location: StoreLocation): Promise<Store> {
+  // Each thread loads the client of the one it has, and not of the other: they are the largest there are.
+  if (location.kind === 'redis') return new (await import('./redis.js')).RedisStore(location.address)
+  return new (await import('./embedded.js')).EmbeddedStore(location.path)
 }

@@ -1,6 +1,5 @@
 import { Redis } from 'ioredis'
-import type { FunctionSettings } from './function.js'
-import { functionFromJson, functionToJson } from './function-json.js'
+import { type FunctionSettings, functionJson } from './function.js'
 import { mergeOutputs } from './merge-outputs.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { parseRedisAddress } from './redis-address.js'
@@ -81,6 +80,7 @@ export class RedisStore implements Store {
   }
 
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
+    const { functionFromJson } = await functionJson()
     const keys = new Set<string>()
     let cursor = '0'
     do {
@@ -106,6 +106,7 @@ export class RedisStore implements Store {
   }
 
   async putFunction(settings: FunctionSettings): Promise<void> {
+    const { functionToJson } = await functionJson()
     await this.#answer((redis) => redis.set(FUNCTION_PREFIX + settings.name, functionToJson(settings)))
   }
 

@@ -13,7 +13,7 @@ export const setup = workerData as WorkerSetup
 // One that replaces another has that of the main thread.
 platform.renice(setup.nice)
 export const log = createLog(setup.logLevel, { worker: threadId })
-export const store = openStore(setup.store)
+export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 export const queue = new WriteQueue({
