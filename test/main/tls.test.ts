@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
@@ -81,6 +81,12 @@ test('TLS 1.2 and 1.3 are served, TLS 1.1 is refused', async (t) => {
   })
 })
 
+/** As renewals do it: whoever reads at that moment has the old one or the new one, whole. */
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
+
 test('a renewed certificate serves new connections while an existing channel goes on', async (t) => {
   const { tls, port, peers, problems } = await serve(t)
   const client = healthClient(port, certificates, flux)
@@ -89,8 +95,8 @@ test('a renewed certificate serves new connections while an existing channel goe
   assert.equal(await servedSerial(port), serialOf(agent))
 
   const renewed = await issueAgent(authority)
-  writeFileSync(tls.keyFile, renewed.key)
-  writeFileSync(tls.certFile, renewed.cert)
+  replace(tls.keyFile, renewed.key)
+  replace(tls.certFile, renewed.cert)
   await until('the renewed certificate', async () => (await servedSerial(port)) === serialOf(renewed))
 
   assert.equal(await checkHealth(client), true)
@@ -103,7 +109,7 @@ test('a renewed certificate serves new connections while an existing channel goe
 test('a half-renewed pair keeps the old one in use, and is reported once', async (t) => {
   const { tls, port, problems } = await serve(t)
   const renewed = await issueAgent(authority)
-  writeFileSync(tls.certFile, renewed.cert)
+  replace(tls.certFile, renewed.cert)
   await until('a report', () => problems.length > 0)
   // Ten more looks at the same files: none may be reported again or reset a connection.
   for (let look = 0; look < 10; look++) {
@@ -114,7 +120,7 @@ test('a half-renewed pair keeps the old one in use, and is reported once', async
     `${tls.keyFile}: is not the key of ${tls.certFile}; replace both with a pair issued together; ` +
       'new connections go on with the certificate in use',
   ])
-  writeFileSync(tls.keyFile, renewed.key)
+  replace(tls.keyFile, renewed.key)
   await until('the renewed certificate', async () => (await servedSerial(port)) === serialOf(renewed))
   assert.equal(problems.length, 1)
 })
@@ -125,7 +131,7 @@ test('files that vanish or turn to rubbish keep the old ones in use', async (t) 
   await until('a report', () => problems.length === 1)
   assert.match(problems[0] ?? '', /agent\.pem: cannot be read \(ENOENT\).*go on with the certificate in use/)
   assert.equal(await servedSerial(port), serialOf(agent))
-  writeFileSync(tls.certFile, agent.cert.slice(0, 200))
+  replace(tls.certFile, agent.cert.slice(0, 200))
   await until('a second report', () => problems.length === 2)
   assert.match(problems[1] ?? '', /agent\.pem: is not a certificate in PEM/)
   assert.equal(await servedSerial(port), serialOf(agent))
@@ -143,9 +149,9 @@ test('a replaced authority decides about new connections, resumed sessions among
   const successor = await makeAuthority('flux-ca-2')
   const renewed = await issueAgent(successor)
   const client = await successor.issue({ subject: 'CN=flux' })
-  writeFileSync(tls.caCert, successor.cert)
-  writeFileSync(tls.certFile, renewed.cert)
-  writeFileSync(tls.keyFile, renewed.key)
+  replace(tls.caCert, successor.cert)
+  replace(tls.certFile, renewed.cert)
+  replace(tls.keyFile, renewed.key)
   await until('the successor in use', async () => {
     const result = await handshake(port, successor.cert, { identity: client })
     return result.kind === 'accepted' && result.serial === serialOf(renewed)
@@ -160,7 +166,7 @@ test('a replaced authority decides about new connections, resumed sessions among
 test('after close the files are not looked at any more', async (t) => {
   const { tls, port, problems, close } = await serve(t)
   close()
-  writeFileSync(tls.certFile, 'rubbish')
+  replace(tls.certFile, 'rubbish')
   await wait(10 * INTERVAL_MS)
   assert.deepEqual(problems, [])
   assert.equal(await servedSerial(port), serialOf(agent))
@@ -185,7 +191,7 @@ const UNUSABLE: readonly [what: string, file: 'caCert' | 'certFile' | 'keyFile',
 for (const [what, file, text, message] of UNUSABLE) {
   test(`${what} stops the start with a line that names the file`, () => {
     const tls = writeFiles()
-    writeFileSync(tls[file], text)
+    replace(tls[file], text)
     assert.throws(
       () => serverCredentials(tls, assert.fail),
       (error) => {
