@@ -17,8 +17,11 @@ const ARCHIVES = [
   { name: '1,000 files', build: (version: number) => archiveOfMany(1000, 20_000, version) },
   { name: 'one of 40 MB', build: (version: number) => archiveOfOne(40 * MB, version) },
 ] as const
-const NAME = 'bench-deployed'
-const CONFIG = { name: NAME, handler: 'main.sh' }
+/**
+ * Another function in each round: the version before would be deleted, and ext4 makes new files ever more slowly while
+ * inodes lie in its way that have been deleted within the last minute (`recently_deleted` in fs/ext4/ialloc.c).
+ */
+const nameOf = (round: number) => `bench-deployed-${round}`
 
 /** What is sent of each archive, in this order. */
 const STEPS = ['new', 'same again', 'refused'] as const
@@ -46,7 +49,8 @@ export const deploy: Bench = {
           report.progress(`${name}, round ${round} of ${ROUNDS}`)
           const archive = build(round)
           bytes = archive.zip.length
-          for (const [i, server] of servers.entries()) await addRound(series[i] as Series, server, archive)
+          for (const [i, server] of servers.entries())
+            await addRound(series[i] as Series, server, archive, nameOf(round))
         }
         const what = `${name}, ${(bytes / MB).toFixed(1)} MB`
         tell(report, what, servers, series)
@@ -63,17 +67,18 @@ export const deploy: Bench = {
     }),
 }
 
-async function addRound(series: Series, server: Server, archive: Archive): Promise<void> {
+async function addRound(series: Series, server: Server, archive: Archive, functionName: string): Promise<void> {
   for (const step of STEPS) {
-    series[step].push(await measure(server, archive, step))
-    const { output, error } = await server.calls.execute({ function_name: NAME, args: [] })
+    series[step].push(await measure(server, archive, step, functionName))
+    const { output, error } = await server.calls.execute({ function_name: functionName, args: [] })
     assert.deepEqual({ error, output: output.toString() }, { error: '', output: archive.output }, step)
   }
 }
 
-async function measure({ target }: Server, { zip }: Archive, step: Step): Promise<Deployed> {
+async function measure({ target }: Server, { zip }: Archive, step: Step, name: string): Promise<Deployed> {
   // Without a config of its own, a name that nobody has registered is refused.
-  const named = step === 'refused' ? { function_name: 'bench-nobody' } : { function_name: NAME, config: CONFIG }
+  const deployed = { function_name: name, config: { name, handler: 'main.sh' } }
+  const named = step === 'refused' ? { function_name: 'bench-nobody' } : deployed
   const call = deployment({ ...named, code_archive: zip })
   const memory = watchMemory(target)
   const { outcome, health } = await healthMeanwhile(
