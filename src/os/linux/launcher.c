@@ -146,13 +146,11 @@ static void flush(void)
 /* Tells what is to be told now; answers how many milliseconds later there is more to tell, -1 for never. */
 static int tell(void)
 {
-	if (events_urgent() || reader_gone || starts_due == INT64_MAX) {
-		flush();
-		return -1;
+	if (starts_due != INT64_MAX && !events_urgent() && !reader_gone) {
+		int64_t left = starts_due - now_ms();
+		if (left > 0)
+			return (int)left;
 	}
-	int64_t left = starts_due - now_ms();
-	if (left > 0)
-		return (int)left;
 	flush();
 	return -1;
 }
