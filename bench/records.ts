@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import type { ExecutionRecord } from '../src/store/record.js'
 import type { Server } from './control.js'
+import { recordKey } from './stored.js'
 
 /** Looks at the records of executions: in the server's Redis where that is known, else by asking the server. */
 export interface Records {
@@ -29,7 +30,7 @@ function inRedis(port: number): Records {
   redis.on('error', () => {})
   return {
     read: async (ids) => {
-      const values = await redis.mget(ids.map((id) => `flux:exec:${id}`))
+      const values = await redis.mget(ids.map(recordKey))
       return values.map((value) => (value === null ? undefined : (JSON.parse(value) as ExecutionRecord)))
     },
     close: () => redis.disconnect(),

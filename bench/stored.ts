@@ -5,7 +5,8 @@ import type { Target } from './target.js'
 /** Where a record's status stands, however long an output follows it. */
 const RECORD_HEAD_BYTES = 1024
 
-const recordKey = (id: string) => `flux:exec:${id}`
+/** As the contract has it. */
+export const recordKey = (id: string) => `flux:exec:${id}`
 const outputKey = (id: string) => `flux:exec-output:${id}`
 
 /** What a target has stored of an execution, looked up past the target. */
