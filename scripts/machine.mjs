@@ -1,0 +1,43 @@
+// What this machine has of what the tests need.
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { fail } from './run.mjs'
+
+export const inCi = process.env.CI === 'true'
+const isRoot = process.getuid?.() === 0
+
+/** Whether something is there; as root on Debian it is installed where it is not. */
+export function has(wanted, debianPackage = wanted, isThere = isProgram) {
+  if (isThere(wanted)) return true
+  if (isRoot && isProgram('apt-get') && installByApt(debianPackage)) return true
+  if (inCi) fail(`${wanted} is missing and could not be installed`)
+  return false
+}
+
+export function isProgram(name) {
+  return spawnSync(name, ['--version']).error === undefined
+}
+
+export function isHeader(name) {
+  const compiler = process.env.CC ?? 'cc'
+  return spawnSync(compiler, ['-fsyntax-only', '-include', name, '-x', 'c', '/dev/null']).status === 0
+}
+
+function installByApt(debianPackage) {
+  console.log(`installing ${debianPackage}`)
+  // The documented way to keep Debian's packages from starting their services.
+  const policy = '/usr/sbin/policy-rc.d'
+  const ours = !existsSync(policy)
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  const apt = (...args) =>
+    spawnSync('apt-get', ['-qq', ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    }).status === 0
+  try {
+    const install = () => apt('install', '-y', '--no-install-recommends', debianPackage)
+    return install() || (apt('update') && install())
+  } finally {
+    if (ours) rmSync(policy)
+  }
+}

@@ -1,0 +1,49 @@
+// The programs in C that the agent brings.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { inCi } from './machine.mjs'
+import { fail, run } from './run.mjs'
+import { files, hashOf, readStamp } from './stamps.mjs'
+
+const SOURCES = 'src/os/linux'
+
+/** Each below the folder that it is built into. */
+const PROGRAMS = [{ path: 'src/os/linux/launcher', sources: files(SOURCES, '.c') }]
+
+/** What `compileNative('dist')` leaves there. */
+export const NATIVE_OUTPUTS = PROGRAMS.flatMap(({ path }) => [path, stampOf(path)])
+
+/** Compiles them for Linux into a folder, by CC or `cc`. Without a compiler the agent starts functions by child_process. */
+export function compileNative(folder, compiler = process.env.CC ?? 'cc') {
+  const due = PROGRAMS.filter((program) => !isCurrent(folder, compiler, program))
+  if (due.length === 0) return
+  if (spawnSync(compiler, ['--version']).error) {
+    if (inCi) fail(`there is no C compiler (${compiler})`)
+    console.log(`no C compiler (${compiler}): the launcher is not built, functions will be started by child_process`)
+    return
+  }
+  for (const program of due) compileProgram(folder, compiler, program)
+}
+
+function compileProgram(folder, compiler, { path, sources }) {
+  const output = join(folder, path)
+  console.log(`compiling ${output}`)
+  mkdirSync(dirname(output), { recursive: true })
+  const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', output, ...sources]
+  // Static, so that one binary serves every node; not every system has its C library that way.
+  if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
+  writeFileSync(join(folder, stampOf(path)), stateOf(compiler, sources))
+}
+
+function isCurrent(folder, compiler, { path, sources }) {
+  return readStamp(join(folder, stampOf(path))) === stateOf(compiler, sources) && existsSync(join(folder, path))
+}
+
+function stateOf(compiler, sources) {
+  return `${compiler} ${hashOf([...sources, ...files(SOURCES, '.h')])}`
+}
+
+function stampOf(path) {
+  return `.${basename(path)}-stamp`
+}
