@@ -1,19 +1,40 @@
 import { createRequire } from 'node:module'
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
+import { isJournal, journalEntries } from './journal.js'
 import type { Store } from './store/store.js'
 import type { QueueEvent } from './store/write-queue.js'
 
 const STDERR = 2
 
 /**
- * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal. Written at once, so
- * that the last line before a crash is there.
+ * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal or the journal. Written
+ * at once, so that the last line before a crash is there.
  */
 export function createLog(level: string, bindings: Record<string, unknown> = {}): Logger {
-  const options = { level, base: bindings }
-  if (!process.stderr.isTTY) return pino(options, pino.destination({ fd: STDERR, sync: true }))
-  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
-  return pino(options, pretty({ destination: STDERR, sync: true, ignore: 'pid,hostname' }))
+  return pino({ level, base: bindings }, destination())
+}
+
+function destination(): DestinationStream {
+  const stderr = { fd: STDERR, sync: true }
+  if (isJournal()) return toJournal(pino.destination(stderr))
+  if (!process.stderr.isTTY) return pino.destination(stderr)
+  return pinoPretty()({ destination: STDERR, sync: true, ignore: 'pid,hostname' })
+}
+
+/** Without what the journal knows itself: time, priority and process. */
+function toJournal(stderr: DestinationStream): DestinationStream {
+  const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore: 'time,level,pid,hostname' })
+  return {
+    write(line) {
+      const { level } = JSON.parse(line) as { level: number }
+      stderr.write(journalEntries(pino.levels.labels[level] ?? 'info', readable(line)))
+    },
+  }
+}
+
+/** Loaded where it is used only. */
+function pinoPretty(): typeof import('pino-pretty') {
+  return createRequire(import.meta.url)('pino-pretty')
 }
 
 export type Log = Logger

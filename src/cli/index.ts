@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
+import { isJournal, journalEntries } from '../journal.js'
 import { VERSION } from '../version.js'
 import { cancelCommand } from './cancel.js'
 import { deployCommand } from './deploy.js'
@@ -50,6 +51,7 @@ try {
   await program.parseAsync()
 } catch (error) {
   // A ConfigError has a line for each wrong value.
-  for (const line of (error as Error).message.split('\n')) console.error(`flux-agent: ${line}`)
+  const text = (error as Error).message.replace(/^/gm, 'flux-agent: ')
+  process.stderr.write(isJournal() ? journalEntries('fatal', text) : `${text}\n`)
   process.exitCode = error instanceof CommandFailure ? error.exitCode : 1
 }

@@ -1,0 +1,21 @@
+import { fstatSync } from 'node:fs'
+
+const STDERR = 2
+
+/** What sd-daemon(3) calls the levels of a line. */
+const PRIORITIES: Readonly<Record<string, number>> = { trace: 7, debug: 7, info: 6, warn: 4, error: 3, fatal: 2 }
+
+/** Whether standard error goes to systemd's journal (systemd.exec(5), JOURNAL_STREAM). */
+export function isJournal(): boolean {
+  const { JOURNAL_STREAM: stream } = process.env
+  if (!stream) return false
+  // Inode numbers may be larger than a double holds.
+  const { dev, ino } = fstatSync(STDERR, { bigint: true })
+  return stream === `${dev}:${ino}`
+}
+
+/** A text as the journal wants it: each of its lines is an entry, and carries the priority. */
+export function journalEntries(level: string, text: string): string {
+  const prefix = `<${PRIORITIES[level]}>`
+  return text.replace(/\n+$/, '').replace(/^/gm, prefix).concat('\n')
+}
