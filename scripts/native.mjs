@@ -9,7 +9,10 @@ import { files, hashOf, readStamp } from './stamps.mjs'
 const SOURCES = 'src/os/linux'
 
 /** Each below the folder that it is built into. */
-const PROGRAMS = [{ path: 'src/os/linux/launcher', sources: files(SOURCES, '.c') }]
+const PROGRAMS = [
+  { path: `${SOURCES}/launcher`, sources: files(SOURCES, '.c').filter((file) => dirname(file) === SOURCES) },
+  { path: `${SOURCES}/notifier`, sources: files(`${SOURCES}/notifier`, '.c') },
+]
 
 /** What `compileNative('dist')` leaves there. */
 export const NATIVE_OUTPUTS = PROGRAMS.flatMap(({ path }) => [path, stampOf(path)])
@@ -20,7 +23,7 @@ export function compileNative(folder, compiler = process.env.CC ?? 'cc') {
   if (due.length === 0) return
   if (spawnSync(compiler, ['--version']).error) {
     if (inCi) fail(`there is no C compiler (${compiler})`)
-    console.log(`no C compiler (${compiler}): the launcher is not built, functions will be started by child_process`)
+    console.log(`no C compiler (${compiler}): functions will be started by child_process, and systemd is not notified`)
     return
   }
   for (const program of due) compileProgram(folder, compiler, program)

@@ -1,27 +1,42 @@
-import { createLog } from '../log.js'
-import { loadConfig } from '../main/config.js'
+import { createLog, type Log } from '../log.js'
+import { type LoadedConfig, loadConfig } from '../main/config.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
+import { ServiceManager } from '../main/service-manager.js'
+import { platform } from '../os/index.js'
 
 /** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. */
 export async function start(options: { config?: string }): Promise<void> {
-  const { config, warnings } = loadConfig({
-    ...(options.config !== undefined && { file: options.config }),
-    env: process.env,
-    cwd: process.cwd(),
-  })
-  const log = createLog(config.logLevel, { agent: config.agentId })
+  let log: Log | undefined
+  const service = new ServiceManager(platform.takeServiceNotifier((problem) => log?.warn(problem)))
+  const { config, warnings } = await load(options, service)
+  log = createLog(config.logLevel, { agent: config.agentId })
   for (const warning of warnings) log.warn(warning)
   let agent: RunningAgent | undefined
+  const stop = async (signal: NodeJS.Signals) => {
+    if (!agent) log?.info({ reason: signal }, 'stopped before it served')
+    await agent?.stop(signal)
+    await service.close()
+    process.exit(0)
+  }
   // From the first: an agent that is told to stop the moment it serves must not die of it, and one that still waits for
   // its store has nothing to lose.
-  const stop = () => void (agent?.stop() ?? Promise.resolve()).then(() => process.exit(0))
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
-  agent = await startAgent(config, log).catch((error: unknown) => {
+  process.on('SIGTERM', (signal) => void stop(signal))
+  process.on('SIGINT', (signal) => void stop(signal))
+  agent = await startAgent(config, log, service).catch(async (error: unknown) => {
     // What has a code is for an operator to mend; anything else is a defect, told with its stack.
     const known = error instanceof Error && 'code' in error
-    log.fatal(known ? {} : { err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`)
+    log?.fatal(known ? {} : { err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`)
+    await service.failed(error)
     // Threads that have started already would keep the process alive.
     process.exit(1)
   })
+}
+
+async function load({ config: file }: { config?: string }, service: ServiceManager): Promise<LoadedConfig> {
+  try {
+    return loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
+  } catch (error) {
+    await service.failed(error)
+    throw error
+  }
 }

@@ -7,7 +7,7 @@ import { platform } from '../os/index.js'
 import type { RunAs } from '../os/platform.js'
 import { leftoverQueues, replayLeftovers } from '../store/leftovers.js'
 import { openStore } from '../store/open.js'
-import { type Store, StoreUnavailable } from '../store/store.js'
+import { StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
 import { WRITES_DIR } from '../workers/messages.js'
@@ -25,7 +25,8 @@ import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
 import { Handlers } from './rpc/handler.js'
 import { exposedSecrets } from './secrets.js'
-import { createServer, listen, shutdown } from './server.js'
+import { addressOf, createServer, listen, shutdown } from './server.js'
+import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
 import { serverCredentials } from './tls.js'
 
@@ -44,13 +45,13 @@ export interface RunningAgent {
   readonly port: number
   /**
    * Stops: no new executions, the running ones get the configured time, then are killed and recorded as failed.
-   * Resolves when nothing is left. Called again, it waits for nothing more.
+   * Resolves when nothing is left. Called again, it waits for nothing more. `reason` is for the log.
    */
-  stop(): Promise<void>
+  stop(reason: string): Promise<void>
 }
 
 /** Starts the agent; resolves once it serves. Waits for its store for as long as that takes. */
-export async function startAgent(config: AgentConfig, log: Log): Promise<RunningAgent> {
+export async function startAgent(config: AgentConfig, log: Log, service: ServiceManager): Promise<RunningAgent> {
   const runAs = resolveRunAs(config, log)
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
@@ -63,6 +64,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
 
   const { required, ...confinement } = config.isolation
   const isolation = await platform.isolate({ stateDir: config.stateDir, scratchDir, ...confinement })
+  service.starting()
   const limits = { required, unkept: isolation.unkept }
   if (isolation.problem) {
     log.warn(
@@ -79,7 +81,12 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     const writes = await replayLeftovers(writesDir, store, queues, (why) => log.error(why))
     if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')
   }
-  const recovered = await whenAvailable(store, log, async () => {
+  const storeAway = (cause: string) => log.warn({ store: store.address, cause }, 'waiting for the store')
+  const waiting = (cause: string) => {
+    storeAway(cause)
+    service.waiting(store.address, cause)
+  }
+  const recovered = await whenAvailable(waiting, async () => {
     await replay(await leftoverQueues(writesDir))
     const ended = await store.endLeftovers(config.agentId, 'agent restarted')
     if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
@@ -126,7 +133,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     },
     (queueId) => {
       log.error('a worker thread has died; its executions are ended and it is replaced')
-      void whenAvailable(store, log, () => replay([queueId]))
+      void whenAvailable(storeAway, () => replay([queueId]))
     },
   )
   await pool.started()
@@ -146,6 +153,7 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
     store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))
   }, PURGE_MS)
   log.info({ port, host: config.host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
+  service.serving(addressOf(config.host, port), admission)
 
   let hurry: () => void = () => {}
   const hurried = new Promise<void>((resolve) => {
@@ -153,10 +161,11 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
   })
   let stopping: Promise<void> | undefined
 
-  async function stop(): Promise<void> {
+  async function stop(reason: string): Promise<void> {
+    service.draining(new Date(Date.now() + config.drainSeconds * 1000), admission)
     const draining = executions.drain()
     const running = executions.list().length
-    log.info({ running, drain_seconds: config.drainSeconds }, 'stopping')
+    log.info({ reason, running, drain_seconds: config.drainSeconds }, 'stopping')
     await Promise.race([draining, hurried, sleep(config.drainSeconds * 1000, undefined, { ref: false })])
     await executions.stop()
     await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
@@ -176,16 +185,16 @@ export async function startAgent(config: AgentConfig, log: Log): Promise<Running
 
   return {
     port,
-    stop() {
+    stop(reason) {
       if (stopping) hurry()
-      stopping ??= stop()
+      stopping ??= stop(reason)
       return stopping
     },
   }
 }
 
-/** Does it as soon as the store answers, and says meanwhile what is waited for. */
-async function whenAvailable<T>(store: Store, log: Log, act: () => Promise<T>): Promise<T> {
+/** Does it as soon as the store answers; `waiting` hears every few seconds why it does not. */
+async function whenAvailable<T>(waiting: (cause: string) => void, act: () => Promise<T>): Promise<T> {
   for (let told = -Infinity; ; await sleep(STORE_RETRY_MS)) {
     try {
       return await act()
@@ -193,7 +202,7 @@ async function whenAvailable<T>(store: Store, log: Log, act: () => Promise<T>): 
       if (!(error instanceof StoreUnavailable)) throw error
       if (performance.now() - told < STORE_NEWS_MS) continue
       told = performance.now()
-      log.warn({ store: store.address, cause: error.message }, 'waiting for the store')
+      waiting(error.message)
     }
   }
 }

@@ -73,16 +73,19 @@ export function createServer(services: Services, handlers: Handlers): Server {
 
 /** Listens; answers the port. Rejects with what the system says, as when the address is in use. */
 export function listen(server: Server, host: string, port: number, credentials: ServerCredentials): Promise<number> {
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
   return new Promise((resolve, reject) => {
     // grpc-js would also print the error that it answers.
     setLogVerbosity(logVerbosity.NONE)
-    server.bindAsync(address, credentials, (error, bound) => {
+    server.bindAsync(addressOf(host, port), credentials, (error, bound) => {
       setLogVerbosity(logVerbosity.ERROR)
       if (error) reject(error)
       else resolve(bound)
     })
   })
+}
+
+export function addressOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 /** Stops listening; calls under way get SHUTDOWN_LIMIT_MS to finish. */

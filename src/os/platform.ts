@@ -147,6 +147,18 @@ export interface ProcessUse {
   readonly memoryBytes: number
 }
 
+/** The way to the service manager that has started this process (sd_notify(3)). */
+export interface ServiceNotifier {
+  /** Without a sign of life for that long the agent is restarted, ms; absent: nobody waits for one. */
+  readonly watchdogMs?: number
+  /** Sends lines of `VARIABLE=value` as one notification, after those before. Never blocks; not before `isolate`. */
+  send(...lines: readonly string[]): void
+  /** The same for what may be left out, and is where earlier ones are still under way. */
+  offer(...lines: readonly string[]): void
+  /** Resolves when all is sent, or a second later. */
+  close(): Promise<void>
+}
+
 /** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
 export interface Platform {
   /**
@@ -158,6 +170,11 @@ export interface Platform {
   inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string }
   /** Removes what `isolate` has made, once the workers have ended. */
   release(isolation: Isolation): void
+  /**
+   * Undefined where no service manager wants to know. Takes what it has said out of `process.env`, since what is started
+   * from here on is not the service itself. `report` hears, once, why nothing can be told. Main thread, once, first of all.
+   */
+  takeServiceNotifier(report: (problem: string) => void): ServiceNotifier | undefined
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
   /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */

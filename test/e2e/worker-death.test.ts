@@ -9,6 +9,7 @@ import { type AgentConnection, openConnection } from '../../src/cli/connect.js'
 import { createLog } from '../../src/log.js'
 import { loadConfig } from '../../src/main/config.js'
 import { type RunningAgent, startAgent } from '../../src/main/index.js'
+import { ServiceManager } from '../../src/main/service-manager.js'
 import { makeTempDir } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
@@ -37,7 +38,7 @@ describe('a worker thread that dies', () => {
     }
     writeFileSync(file, JSON.stringify({ ...settings, workers: 2, max_tasks: 50 }))
     const { config } = loadConfig({ file, env: {}, cwd: dir })
-    agent = await startAgent(config, createLog('error'))
+    agent = await startAgent(config, createLog('error'), new ServiceManager(undefined))
     connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
     calls = new Calls(connection.agent)
     await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')
@@ -46,7 +47,7 @@ describe('a worker thread that dies', () => {
   })
   after(async () => {
     connection.close()
-    await agent.stop()
+    await agent.stop('the test is over')
   })
 
   it('takes its executions with it, but no slot, and is replaced', async () => {

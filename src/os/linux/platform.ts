@@ -4,6 +4,7 @@ import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { LauncherStarter } from './launcher.js'
+import { takeServiceNotifier } from './notifier.js'
 import { renice } from './precedence.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
@@ -16,6 +17,7 @@ export const linux: Platform = {
   isolate,
   inspectIsolation,
   release,
+  takeServiceNotifier,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },

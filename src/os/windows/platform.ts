@@ -10,6 +10,7 @@ export const windows: Platform = {
   isolate: async ({ scratchDir }) => ({ starter: { kind: 'child_process', scratchDir }, unkept: UNKEPT }),
   inspectIsolation: () => ({ unkept: UNKEPT }),
   release: () => {},
+  takeServiceNotifier: () => undefined,
   createStarter: () => new ChildProcessStarter(),
   // Priorities are the whole process's there, and what it starts inherits them.
   renice: () => {},
