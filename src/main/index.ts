@@ -28,6 +28,7 @@ import { exposedSecrets } from './secrets.js'
 import { addressOf, createServer, listen, shutdown } from './server.js'
 import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
+import { claimStateFormat } from './state-format.js'
 import { serverCredentials } from './tls.js'
 
 /** Where, in the state folder, the process starters keep what only the running agent needs. */
@@ -55,6 +56,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const runAs = resolveRunAs(config, log)
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
+  claimStateFormat(config)
   const scratchDir = join(config.stateDir, RUN_DIR)
   rmSync(scratchDir, { recursive: true, force: true })
   // Before anything is started, since wrong files end the start.

@@ -1,0 +1,62 @@
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { VERSION } from '../version.js'
+import type { AgentConfig } from './config.js'
+import { StartRefused } from './start-refused.js'
+
+/** Of what lies in the state folder and in the apps folder. To be raised by whoever makes older versions misread it. */
+const FORMAT = 1
+const FILE = 'format.json'
+
+const stateFormat = z.object({ format: z.number().int().min(1), version: z.string() })
+type StateFormat = z.infer<typeof stateFormat>
+
+/**
+ * Refuses a state folder that a newer version has left in a format this one does not know, and marks it as this one's
+ * otherwise. Call with the lock held, before anything is changed there. Blocks; start-up only. Throws StartRefused.
+ */
+export function claimStateFormat({ stateDir, file: config }: Pick<AgentConfig, 'stateDir' | 'file'>): void {
+  const file = join(stateDir, FILE)
+  const subject = `${config ?? 'configuration'}: state_dir: ${stateDir}`
+  const found = readFormat(file, subject)
+  if (found && found.format > FORMAT) {
+    throw new StartRefused(
+      `${subject} has format ${found.format}, which flux-agent ${found.version} has written, and version ${VERSION} ` +
+        `knows none above ${FORMAT}; install ${found.version} or later, or give another state_dir`,
+    )
+  }
+  if (found?.format !== FORMAT || found.version !== VERSION) writeFormat(file, { format: FORMAT, version: VERSION })
+}
+
+/** Undefined where there is none: versions that wrote none had format 1. */
+function readFormat(file: string, subject: string): StateFormat | undefined {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    return stateFormat.parse(JSON.parse(text))
+  } catch {
+    throw new StartRefused(
+      `${subject}: its ${FILE} does not say which format it has; remove that file if no newer version has run here, ` +
+        'or give another state_dir',
+    )
+  }
+}
+
+/** Never half of it, even where the machine fails meanwhile. */
+function writeFormat(file: string, format: StateFormat): void {
+  const unfinished = `${file}.new`
+  const fd = openSync(unfinished, 'w', 0o600)
+  try {
+    writeSync(fd, `${JSON.stringify(format)}\n`)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(unfinished, file)
+}
