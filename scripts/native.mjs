@@ -6,13 +6,11 @@ import { inCi } from './machine.mjs'
 import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
-const SOURCES = 'src/os/linux'
-
-/** Each below the folder that it is built into. */
+/** Each of what is right in one folder; the paths are below the folder that it is built into. */
 const PROGRAMS = [
-  { path: `${SOURCES}/launcher`, sources: files(SOURCES, '.c').filter((file) => dirname(file) === SOURCES) },
-  { path: `${SOURCES}/notifier`, sources: files(`${SOURCES}/notifier`, '.c') },
-]
+  { path: 'src/os/linux/launcher', folder: 'src/os/linux' },
+  { path: 'src/os/linux/notifier', folder: 'src/os/linux/notifier' },
+].map(({ path, folder }) => ({ path, sources: filesIn(folder, '.c'), headers: filesIn(folder, '.h') }))
 
 /** What `compileNative('dist')` leaves there. */
 export const NATIVE_OUTPUTS = PROGRAMS.flatMap(({ path }) => [path, stampOf(path)])
@@ -29,22 +27,28 @@ export function compileNative(folder, compiler = process.env.CC ?? 'cc') {
   for (const program of due) compileProgram(folder, compiler, program)
 }
 
-function compileProgram(folder, compiler, { path, sources }) {
+function compileProgram(folder, compiler, program) {
+  const { path, sources } = program
   const output = join(folder, path)
   console.log(`compiling ${output}`)
   mkdirSync(dirname(output), { recursive: true })
   const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', output, ...sources]
   // Static, so that one binary serves every node; not every system has its C library that way.
   if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
-  writeFileSync(join(folder, stampOf(path)), stateOf(compiler, sources))
+  writeFileSync(join(folder, stampOf(path)), stateOf(compiler, program))
 }
 
-function isCurrent(folder, compiler, { path, sources }) {
-  return readStamp(join(folder, stampOf(path))) === stateOf(compiler, sources) && existsSync(join(folder, path))
+function isCurrent(folder, compiler, program) {
+  const { path } = program
+  return readStamp(join(folder, stampOf(path))) === stateOf(compiler, program) && existsSync(join(folder, path))
 }
 
-function stateOf(compiler, sources) {
-  return `${compiler} ${hashOf([...sources, ...files(SOURCES, '.h')])}`
+function stateOf(compiler, { sources, headers }) {
+  return `${compiler} ${hashOf([...sources, ...headers])}`
+}
+
+function filesIn(folder, suffix) {
+  return files(folder, suffix).filter((file) => dirname(file) === folder)
 }
 
 function stampOf(path) {

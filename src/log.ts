@@ -21,9 +21,10 @@ function destination(): DestinationStream {
   return pinoPretty()({ destination: STDERR, sync: true, ignore: 'pid,hostname' })
 }
 
-/** Without what the journal knows itself: time, priority and process. */
+/** Without what the journal knows itself: time, priority, process and, by its unit, which agent it is. */
 function toJournal(stderr: DestinationStream): DestinationStream {
-  const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore: 'time,level,pid,hostname' })
+  const ignore = 'time,level,pid,hostname,agent'
+  const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore })
   return {
     write(line) {
       const { level } = JSON.parse(line) as { level: number }
