@@ -86,7 +86,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const storeAway = (cause: string) => log.warn({ store: store.address, cause }, 'waiting for the store')
   const waiting = (cause: string) => {
     storeAway(cause)
-    service.waiting(store.address, cause)
+    service.waiting(cause)
   }
   const recovered = await whenAvailable(waiting, async () => {
     await replay(await leftoverQueues(writesDir))

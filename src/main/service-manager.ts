@@ -13,7 +13,7 @@ type Load = Pick<AdmissionControl, 'active' | 'waiting'>
 /** Where the agent is in its life, and what a person is told of it. */
 type Phase =
   | { readonly kind: 'starting' }
-  | { readonly kind: 'waiting'; readonly store: string; readonly cause: string }
+  | { readonly kind: 'waiting'; readonly cause: string }
   | Serving
   | { readonly kind: 'reloading'; readonly serving: Serving }
   | { readonly kind: 'draining'; readonly load: Load; readonly until: Date }
@@ -49,9 +49,9 @@ export class ServiceManager {
     this.beat()
   }
 
-  /** The start goes on when the store answers. */
-  waiting(store: string, cause: string): void {
-    this.phase = { kind: 'waiting', store, cause }
+  /** The start goes on when the store answers; `cause` names the store. */
+  waiting(cause: string): void {
+    this.phase = { kind: 'waiting', cause }
     this.tellStatus()
   }
 
@@ -125,7 +125,7 @@ function describe(phase: Phase): string {
     case 'starting':
       return 'starting'
     case 'waiting':
-      return `waiting for the store ${phase.store}: ${phase.cause}`
+      return `waiting for the store: ${phase.cause}`
     case 'serving':
       return `serving on ${phase.address}: ${phase.load.active} executions running, ${phase.load.waiting} waiting`
     case 'reloading':

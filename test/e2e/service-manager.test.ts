@@ -115,7 +115,7 @@ describe('a service manager', { skip: noServiceManager }, () => {
     const port = await freePort()
     const config = { redis_addr: `redis://127.0.0.1:${port}` }
     const starting = startTestAgent({ config, env: { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '300000' } })
-    const waiting = await manager.told(/^STATUS=waiting for the store .*: .*ECONNREFUSED/)
+    const waiting = await manager.told(/^STATUS=waiting for the store: Redis at redis:.*ECONNREFUSED/)
     const later = () => manager.with(/^WATCHDOG=1$/).filter(({ at }) => at > waiting.at)
     await eventually('it gives signs of life', () => later().length >= 3)
     assert.ok(later().every(({ lines }) => lines.length === 1))
