@@ -6,16 +6,19 @@ import { hashOf, readStamp } from '../scripts/stamps.mjs'
 
 const FOLDER = join(import.meta.dirname, 'runtime')
 
-/** The folder of that Node's npm package, with its `bin` and its LICENSE; fetched once. `os` and `cpu` are npm's names. */
-export function fetchRuntime({ os, cpu }) {
+/** Fetches what is not there yet. */
+export function fetchRuntimes() {
   const lock = hashOf([join(FOLDER, 'package-lock.json')])
   const stamp = join(FOLDER, 'node_modules', '.setup-stamp')
-  if (readStamp(stamp) !== lock) {
-    console.log('fetching the Node of packaging/runtime/package-lock.json')
-    // By force, because npm would refuse what is for another system than this.
-    const flags = ['--force', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
-    run('npm', ['ci', ...flags], { cwd: FOLDER })
-    writeFileSync(stamp, lock)
-  }
+  if (readStamp(stamp) === lock) return
+  console.log('fetching the Node of packaging/runtime/package-lock.json')
+  // By force, because npm would refuse what is for another system than this.
+  const flags = ['--force', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  run('npm', ['ci', ...flags], { cwd: FOLDER })
+  writeFileSync(stamp, lock)
+}
+
+/** The folder of that Node's npm package, with its `bin` and its LICENSE, once fetched. `os` and `cpu` are npm's names. */
+export function runtimeFolder({ os, cpu }) {
   return join(FOLDER, 'node_modules', `node-${os === 'win32' ? 'win' : os}-${cpu}`)
 }

@@ -7,7 +7,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
-import { fetchRuntime } from '../packaging/runtime.mjs'
+import { fetchRuntimes, runtimeFolder } from '../packaging/runtime.mjs'
 import { has, inCi, isHeader } from './machine.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { fail, run } from './run.mjs'
@@ -86,7 +86,8 @@ async function test(args) {
   const endToEnd = ordinary.filter((file) => file.startsWith(join('dist', 'test', 'e2e')) && !file.includes('soak'))
   if (inCi && endToEnd.length > 0) {
     console.log('end-to-end tests once more, on the Node that the packages bring')
-    const node = join(fetchRuntime({ os: process.platform, cpu: process.arch }), 'bin', 'node')
+    fetchRuntimes()
+    const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
     code = runTests(node, endToEnd, options) || code
   }
   process.exitCode = code

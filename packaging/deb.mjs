@@ -1,0 +1,134 @@
+// A Debian package, the same bytes whenever it is built of the same commit with the same tools.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, isAbsolute, join, relative } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { has } from '../scripts/machine.mjs'
+import { fail, run } from '../scripts/run.mjs'
+import { files } from '../scripts/stamps.mjs'
+import { stageProgram } from './program.mjs'
+import { RELEASE_TIME, VERSION } from './release.mjs'
+import { runtimeFolder } from './runtime.mjs'
+
+const SOURCES = join(import.meta.dirname, 'debian')
+const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm']
+
+/** By Debian's names of the architectures: npm's, the tools that make programs for it, and the packages they are in. */
+const TARGETS = {
+  amd64: { cpu: 'x64', tools: 'x86_64-linux-gnu', gcc: 'gcc', libc: 'libc6-dev' },
+  arm64: { cpu: 'arm64', tools: 'aarch64-linux-gnu', gcc: 'gcc-aarch64-linux-gnu', libc: 'libc6-dev-arm64-cross' },
+}
+
+/** Installs where it can what `buildDeb` needs; ends this process where something is missing. */
+export function prepareDeb(architecture) {
+  const { tools, gcc, libc } = TARGETS[architecture]
+  const needed = [has('dpkg-deb', 'dpkg'), has('patchelf'), has(`${tools}-gcc`, gcc), has(`${tools}-strip`, gcc)]
+  const isInCompiler = (library) => isAbsolute(libraryOf(tools, library))
+  if (![...needed, has('libc.a', libc, isInCompiler)].every(Boolean)) {
+    fail(`flux-agent_${architecture}.deb needs dpkg-deb, patchelf, ${gcc} and ${libc}: install them`)
+  }
+}
+
+/** Builds a package into a folder. `architecture` is amd64 or arm64. Needs a finished build, and what `prepareDeb` sees to. */
+export function buildDeb(architecture, folder) {
+  const { cpu, tools } = TARGETS[architecture]
+  const tree = join(folder, `deb-${architecture}`)
+  const home = join(tree, 'usr/lib/flux-agent')
+  rmSync(tree, { recursive: true, force: true })
+  stageProgram({ os: 'linux', cpu, compiler: `${tools}-gcc` }, home)
+  stageRuntime({ cpu, tools }, home)
+  stageSystemFiles(tree)
+  writeControl(tree, architecture)
+  settle(tree)
+  const deb = join(folder, `flux-agent_${debianVersion()}_${architecture}.deb`)
+  const environment = { ...process.env, SOURCE_DATE_EPOCH: `${RELEASE_TIME}` }
+  run('dpkg-deb', ['--root-owner-group', '-Zxz', '-z3', '--build', tree, deb], { env: environment })
+  rmSync(tree, { recursive: true })
+}
+
+/** Node, and the one library it needs that a bare system does not have. */
+function stageRuntime({ cpu, tools }, home) {
+  const node = join(home, 'bin/node')
+  const library = join(home, 'lib/libatomic.so.1')
+  install(join(runtimeFolder({ os: 'linux', cpu }), 'bin/node'), node)
+  install(libraryOf(tools, 'libatomic.so.1'), library)
+  const natives = files(home, '').filter(isElf)
+  run(`${tools}-strip`, ['--strip-unneeded', ...natives])
+  // In the file, because a variable would reach what Node starts.
+  run('patchelf', ['--set-rpath', '$ORIGIN/../lib', node])
+}
+
+function stageSystemFiles(tree) {
+  const documents = join(tree, 'usr/share/doc/flux-agent')
+  install(join(SOURCES, 'flux-agent'), join(tree, 'usr/bin/flux-agent'))
+  install(join(SOURCES, 'flux-agent.service'), join(tree, 'usr/lib/systemd/system/flux-agent.service'))
+  install('example.agent.yaml', join(tree, 'etc/flux-agent/agent.yaml.example'))
+  install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))
+  install(join(SOURCES, 'copyright'), join(documents, 'copyright'))
+  install(join(runtimeFolder({ os: 'linux', cpu: 'x64' }), 'LICENSE'), join(documents, 'LICENSE.node'))
+  write(join(documents, 'changelog.gz'), gzipSync(changelog(), { level: 9 }))
+}
+
+function changelog() {
+  const [maintainer] = /(?<=^Maintainer: ).*/m.exec(readFileSync(join(SOURCES, 'control'), 'utf8'))
+  const date = new Date(RELEASE_TIME * 1000).toUTCString().replace('GMT', '+0000')
+  return `flux-agent (${debianVersion()}) stable; urgency=medium\n\n  * Release ${VERSION}.\n\n -- ${maintainer}  ${date}\n`
+}
+
+function writeControl(tree, architecture) {
+  const all = files(tree, '')
+  const kilobytes = all.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0)
+  const fields = { VERSION: debianVersion(), ARCHITECTURE: architecture, INSTALLED_SIZE: kilobytes }
+  const control = readFileSync(join(SOURCES, 'control'), 'utf8').replace(/@(\w+)@/g, (_, field) => fields[field])
+  const sums = all.map((file) => `${md5(file)}  ${relative(tree, file)}\n`)
+  write(join(tree, 'DEBIAN/control'), control)
+  write(join(tree, 'DEBIAN/md5sums'), sums.join(''))
+  for (const name of ['conffiles', ...MAINTAINER_SCRIPTS]) install(join(SOURCES, name), join(tree, 'DEBIAN', name))
+}
+
+/** Modes by what a file is, not by the umask, and one time for all. */
+function settle(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) settle(path)
+    else chmodSync(path, isProgram(path) ? 0o755 : 0o644)
+    lutimesSync(path, RELEASE_TIME, RELEASE_TIME)
+  }
+  chmodSync(folder, 0o755)
+}
+
+function isProgram(file) {
+  return isElf(file) ? !/\.(node|so\.\d+)$/.test(file) : startsWith(file, '#!')
+}
+
+function isElf(file) {
+  return startsWith(file, '\x7fELF')
+}
+
+function startsWith(file, bytes) {
+  return readFileSync(file).subarray(0, bytes.length).equals(Buffer.from(bytes, 'latin1'))
+}
+
+/** Where the compiler has it; the bare name where it does not. */
+function libraryOf(tools, name) {
+  return spawnSync(`${tools}-gcc`, [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout?.trim() ?? name
+}
+
+/** Before a pre-release comes what Debian's versions mark by a tilde. */
+function debianVersion() {
+  return VERSION.replace('-', '~')
+}
+
+function md5(file) {
+  return createHash('md5').update(readFileSync(file)).digest('hex')
+}
+
+function install(source, target) {
+  write(target, readFileSync(source))
+}
+
+function write(target, content) {
+  mkdirSync(dirname(target), { recursive: true })
+  writeFileSync(target, content)
+}
