@@ -55,8 +55,8 @@ function stageRuntime({ cpu, tools }, home) {
   install(libraryOf(tools, 'libatomic.so.1'), library)
   const natives = files(home, '').filter(isElf)
   run(`${tools}-strip`, ['--strip-unneeded', ...natives])
-  // In the file, because a variable would reach what Node starts.
-  run('patchelf', ['--set-rpath', '$ORIGIN/../lib', node])
+  // In the file, because a variable would reach what Node starts; absolute, because $ORIGIN needs a mounted /proc.
+  run('patchelf', ['--set-rpath', '/usr/lib/flux-agent/lib', node])
 }
 
 function stageSystemFiles(tree) {
