@@ -1,0 +1,46 @@
+import { Command } from 'commander'
+import { VERSION } from '../version.js'
+import { cancelCommand } from './cancel.js'
+import { deployCommand } from './deploy.js'
+import { doctorCommand } from './doctor.js'
+import { execCommand } from './exec.js'
+import { logsCommand } from './logs.js'
+import { psCommand } from './ps.js'
+import { statusCommand } from './status.js'
+
+/** The `flux-agent` command with all its subcommands, of which also its man page and its completion are made. */
+export function createProgram(): Command {
+  return new Command('flux-agent')
+    .description('Runs functions as native processes on this node, and speaks to agents that do.')
+    .version(VERSION)
+    .enablePositionalOptions()
+    .addCommand(startCommand())
+    .addCommand(deployCommand())
+    .addCommand(execCommand())
+    .addCommand(logsCommand())
+    .addCommand(cancelCommand())
+    .addCommand(psCommand())
+    .addCommand(statusCommand())
+    .addCommand(doctorCommand())
+    .addHelpText(
+      'after',
+      `
+Try it:
+  flux-agent start &
+  flux-agent deploy hello ./examples/hello
+  flux-agent exec hello world`,
+    )
+}
+
+function startCommand(): Command {
+  return new Command('start')
+    .summary('run the agent')
+    .description('Run the agent in the foreground until SIGTERM or Ctrl-C.')
+    .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
+    .action(async (options: { config?: string }) => {
+      // The agent brings its store, its pools and its log along: no other command should wait for those to load.
+      const { start } = await import('./start.js')
+      await start(options)
+    })
+}
