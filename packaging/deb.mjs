@@ -4,9 +4,12 @@ import { createHash } from 'node:crypto'
 import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { createProgram } from '../dist/src/cli/program.js'
 import { has } from '../scripts/machine.mjs'
 import { fail, run } from '../scripts/run.mjs'
 import { files } from '../scripts/stamps.mjs'
+import { bashCompletion } from './bash-completion.mjs'
+import { manPage } from './man-page.mjs'
 import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
 import { runtimeFolder } from './runtime.mjs'
@@ -67,7 +70,10 @@ function stageSystemFiles(tree) {
   install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))
   install(join(SOURCES, 'copyright'), join(documents, 'copyright'))
   install(join(runtimeFolder({ os: 'linux', cpu: 'x64' }), 'LICENSE'), join(documents, 'LICENSE.node'))
-  write(join(documents, 'changelog.gz'), gzipSync(changelog(), { level: 9 }))
+  writeCompressed(join(documents, 'changelog.gz'), changelog())
+  const program = createProgram()
+  writeCompressed(join(tree, 'usr/share/man/man1/flux-agent.1.gz'), manPage(program, VERSION, RELEASE_TIME))
+  write(join(tree, 'usr/share/bash-completion/completions/flux-agent'), bashCompletion(program))
 }
 
 function changelog() {
@@ -126,6 +132,10 @@ function md5(file) {
 
 function install(source, target) {
   write(target, readFileSync(source))
+}
+
+function writeCompressed(target, text) {
+  write(target, gzipSync(text, { level: 9 }))
 }
 
 function write(target, content) {

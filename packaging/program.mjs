@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '..')
 /** What of a dependency is for those who develop with it, compile it, or run it on another Node or C library. */
 const NOT_NEEDED = [
   /\.[cm]?ts$/,
-  /\.(map|tsbuildinfo|gypi?|c|cc|cpp|h|hpp|ya?ml)$/,
+  /\.(map|tsbuildinfo|gypi?|c|cc|cpp|h|hpp|ya?ml|html)$/,
   /(^|\/)(?!licen[cs]e)[^/]*\.(md|markdown)$/i,
   /(^|\/)(tests?|bench(mark)?s?|examples?|docs)\//,
   /(^|\/)\.[^/]+/,
