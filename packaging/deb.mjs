@@ -87,7 +87,8 @@ function writeControl(tree, architecture) {
   const kilobytes = all.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0)
   const fields = { VERSION: debianVersion(), ARCHITECTURE: architecture, INSTALLED_SIZE: kilobytes }
   const control = readFileSync(join(SOURCES, 'control'), 'utf8').replace(/@(\w+)@/g, (_, field) => fields[field])
-  const sums = all.map((file) => `${md5(file)}  ${relative(tree, file)}\n`)
+  // The administrator may change what is in /etc.
+  const sums = files(join(tree, 'usr'), '').map((file) => `${md5(file)}  ${relative(tree, file)}\n`)
   write(join(tree, 'DEBIAN/control'), control)
   write(join(tree, 'DEBIAN/md5sums'), sums.join(''))
   for (const name of ['conffiles', ...MAINTAINER_SCRIPTS]) install(join(SOURCES, name), join(tree, 'DEBIAN', name))

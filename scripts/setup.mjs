@@ -97,6 +97,10 @@ async function test(args) {
 function testPackages(args) {
   build()
   const { chosen, options } = choose(files(PACKAGE_TESTS, '.test.js'), args)
+  const tools = { lintian: 'lintian', debootstrap: 'debootstrap', ip: 'iproute2', man: 'man-db' }
+  for (const [program, debianPackage] of Object.entries({ ...tools, 'qemu-aarch64-static': 'qemu-user-static' })) {
+    if (!has(program, debianPackage)) console.log(`${program} is not installed: the tests that need it are skipped`)
+  }
   run(process.execPath, ['packaging/build.mjs'])
   process.exitCode = runAtOnce(2, process.execPath, chosen, options)
 }
