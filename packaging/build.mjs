@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { fail } from '../scripts/run.mjs'
+import { fetchRuntimes } from '../scripts/runtime.mjs'
 import { buildDeb, prepareDeb } from './deb.mjs'
-import { fetchRuntimes } from './runtime.mjs'
 
 const PACKAGES = {
   amd64: { prepare: () => prepareDeb('amd64'), build: () => buildDeb('amd64', 'dist') },

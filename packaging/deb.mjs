@@ -7,12 +7,12 @@ import { gzipSync } from 'node:zlib'
 import { createProgram } from '../dist/src/cli/program.js'
 import { has } from '../scripts/machine.mjs'
 import { fail, run } from '../scripts/run.mjs'
+import { runtimeFolder } from '../scripts/runtime.mjs'
 import { files } from '../scripts/stamps.mjs'
 import { bashCompletion } from './bash-completion.mjs'
 import { manPage } from './man-page.mjs'
 import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
-import { runtimeFolder } from './runtime.mjs'
 
 const SOURCES = join(import.meta.dirname, 'debian')
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm']

@@ -7,10 +7,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
-import { fetchRuntimes, runtimeFolder } from '../packaging/runtime.mjs'
 import { has, inCi, isHeader } from './machine.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { fail, run } from './run.mjs'
+import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
 const root = resolve(import.meta.dirname, '..')

@@ -1,10 +1,10 @@
 // The Node that the packages bring: npm's packages of it for each system, locked by version and digest.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../scripts/run.mjs'
-import { hashOf, readStamp } from '../scripts/stamps.mjs'
+import { run } from './run.mjs'
+import { hashOf, readStamp } from './stamps.mjs'
 
-const FOLDER = join(import.meta.dirname, 'runtime')
+const FOLDER = join(import.meta.dirname, '..', 'packaging', 'runtime')
 
 /** Fetches what is not there yet. */
 export function fetchRuntimes() {
