@@ -7,6 +7,7 @@ import { execCommand } from './exec.js'
 import { logsCommand } from './logs.js'
 import { psCommand } from './ps.js'
 import { statusCommand } from './status.js'
+import { stopCommand } from './stop.js'
 
 /** The `flux-agent` command with all its subcommands, of which also its man page and its completion are made. */
 export function createProgram(): Command {
@@ -15,6 +16,7 @@ export function createProgram(): Command {
     .version(VERSION)
     .enablePositionalOptions()
     .addCommand(startCommand())
+    .addCommand(stopCommand())
     .addCommand(deployCommand())
     .addCommand(execCommand())
     .addCommand(logsCommand())

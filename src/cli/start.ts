@@ -12,15 +12,15 @@ export async function start(options: { config?: string }): Promise<void> {
   log = createLog(config.logLevel, { agent: config.agentId })
   for (const warning of warnings) log.warn(warning)
   let agent: RunningAgent | undefined
-  const stop = async (signal: NodeJS.Signals) => {
-    if (!agent) log?.info({ reason: signal }, 'stopped before it served')
-    await agent?.stop(signal)
+  const stop = async (reason: string) => {
+    if (!agent) log?.info({ reason }, 'stopped before it served')
+    await agent?.stop(reason)
     await service.close()
     process.exit(0)
   }
   // From the first: an agent that is told to stop the moment it serves must not die of it, and one that still waits for
   // its store has nothing to lose.
-  process.on('SIGTERM', (signal) => void stop(signal))
+  platform.onStopRequest((reason) => void stop(reason))
   process.on('SIGINT', (signal) => void stop(signal))
   agent = await startAgent(config, log, service).catch(async (error: unknown) => {
     // What has a code is for an operator to mend; anything else is a defect, told with its stack.

@@ -14,7 +14,7 @@ export class StateDirInUse extends Error {
  */
 export function lockStateDir(stateDir: string): () => void {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  const file = join(stateDir, 'agent.lock')
+  const file = lockFile(stateDir)
   const own = `${process.pid} ${platform.processBirth(process.pid)}\n`
   for (;;) {
     try {
@@ -23,12 +23,31 @@ export function lockStateDir(stateDir: string): () => void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
-    const [pid, birth] = readFileSync(file, 'utf8').trim().split(' ')
-    if (pid && Number(pid) !== process.pid && birth && platform.processBirth(Number(pid)) === birth) {
+    const pid = lockHolder(stateDir)
+    if (pid !== undefined && pid !== process.pid) {
       throw new StateDirInUse(
         `${stateDir} is in use by process ${pid}; stop it, or give this agent a state_dir of its own`,
       )
     }
     rmSync(file, { force: true })
   }
+}
+
+/** The pid of the agent that works in this state folder; undefined where none does. */
+export function lockHolder(stateDir: string): number | undefined {
+  const [pid, birth] = readLock(stateDir).trim().split(' ')
+  return pid && birth && platform.processBirth(Number(pid)) === birth ? Number(pid) : undefined
+}
+
+function readLock(stateDir: string): string {
+  try {
+    return readFileSync(lockFile(stateDir), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+function lockFile(stateDir: string): string {
+  return join(stateDir, 'agent.lock')
 }

@@ -1,5 +1,7 @@
 import type { FunctionConfig__Output } from '../generated/flux/FunctionConfig.js'
+import { platform } from '../os/index.js'
 import type { FunctionSettings } from '../store/function.js'
+import { componentProblem, pathProblem } from '../workers/archive/names.js'
 
 /** A value, or one sentence that says what is wrong, where, and what is allowed. */
 export type Validated<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string }
@@ -58,15 +60,21 @@ export function validateArgs(args: readonly string[]): Validated<readonly string
 }
 
 function nameProblem(name: string): string | undefined {
-  if (NAME.test(name)) return undefined
-  return `function name ${excerpt(name)} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`
+  if (!NAME.test(name)) {
+    return `function name ${excerpt(name)} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`
+  }
+  const problem = componentProblem(name, process.platform)
+  return problem && `function name ${excerpt(name)} cannot name a folder: it ${problem.text}`
 }
 
 function handlerProblem({ name, handler }: FunctionConfig__Output): string | undefined {
   const parts = handler.split('/')
   const inside = !parts.some((part) => part === '' || part === '.' || part === '..')
   const portable = !/[\0\\]/.test(handler) && !/^[A-Za-z]:/.test(handler)
-  if (inside && portable && Buffer.byteLength(handler) <= HANDLER_MAX_BYTES) return undefined
+  if (inside && portable && Buffer.byteLength(handler) <= HANDLER_MAX_BYTES) {
+    const problem = pathProblem(handler, process.platform)?.text ?? platform.handlerProblem(handler)
+    return problem && `function ${name}: handler ${excerpt(handler)} ${problem}`
+  }
   return `function ${name}: handler ${excerpt(handler)} is not allowed; allowed: a relative path inside the archive, with / and without . or ..`
 }
 

@@ -175,6 +175,12 @@ export interface Platform {
    * from here on is not the service itself. `report` hears, once, why nothing can be told. Main thread, once, first of all.
    */
   takeServiceNotifier(report: (problem: string) => void): ServiceNotifier | undefined
+  /** Calls `stop`, with a reason for the log, whenever another process asks this one to stop. Main thread. */
+  onStopRequest(stop: (reason: string) => void): void
+  /** Asks the agent with this pid to stop. Rejects with the system's error, as where there is no such agent. */
+  requestStop(pid: number): Promise<void>
+  /** Why a program can never be started, by its name alone, to follow that in a sentence; undefined where it may be. */
+  handlerProblem(handler: string): string | undefined
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
   /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */

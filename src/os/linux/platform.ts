@@ -18,6 +18,9 @@ export const linux: Platform = {
   inspectIsolation,
   release,
   takeServiceNotifier,
+  onStopRequest: (stop) => void process.on('SIGTERM', (signal) => stop(signal)),
+  requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
+  handlerProblem: () => undefined,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },

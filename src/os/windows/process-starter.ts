@@ -1,55 +1,145 @@
-import { execFile, spawn } from 'node:child_process'
-import type { ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import type { Readable } from 'node:stream'
+import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
+import { commandOf } from './command.js'
+import { killTree } from './process-tree.js'
+
+/** A descendant may hold the pipes open: after the leader's end they are read until they have been silent for so long. */
+const SILENCE_MS = 100
+/** And at most for so long, whatever it writes. */
+const READ_ON_MS = 1_000
+
+type Child = ChildProcessByStdio<null, Readable, Readable>
 
 /** Starts processes by child_process; a process and its descendants are ended by taskkill. */
 export class ChildProcessStarter implements ProcessStarter {
-  private readonly running = new Set<number>()
+  private readonly running = new Set<Supervised>()
 
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
-    const child = spawn(request.file, request.args, {
-      cwd: request.cwd,
-      env: request.env,
-      windowsHide: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const supervised = new Supervised(listener)
+    this.running.add(supervised)
+    void supervised.run(request).then((end) => {
+      this.running.delete(supervised)
+      listener.ended(end)
     })
-    const { pid } = child
-    const streams = [child.stdout, child.stderr]
-    if (pid === undefined) {
-      child.once('error', ({ code = 'UNKNOWN', message }: NodeJS.ErrnoException) =>
-        listener.ended({ kind: 'not started', code, error: `cannot start ${request.file}: ${message}` }),
-      )
-    } else {
-      this.running.add(pid)
-      child.once('spawn', () => listener.started(pid))
-      for (const stream of streams) stream.on('data', (chunk: Buffer) => listener.output(chunk))
-      child.once('exit', (code, signal) => {
-        this.running.delete(pid)
-        // A descendant that holds the pipes must not delay the end: what was written is in by the next turn.
-        setImmediate(() => {
-          for (const stream of streams) stream.destroy()
-          listener.ended(signal === null ? { kind: 'exited', code: code ?? 0 } : { kind: 'killed', signal })
-        })
-      })
-    }
-    return {
-      kill: () => {
-        if (pid !== undefined && this.running.has(pid)) killGroup(pid)
-      },
-      pause: () => {
-        for (const stream of streams) stream.pause()
-      },
-      resume: () => {
-        for (const stream of streams) stream.resume()
-      },
-    }
+    return supervised
   }
 
   async close(): Promise<void> {
-    for (const pid of this.running) killGroup(pid)
+    await Promise.all([...this.running].map((supervised) => supervised.kill()))
   }
 }
 
-/** Ends a process and its descendants (taskkill /F /T). From any thread. */
+class Supervised implements SupervisedProcess {
+  private child: Child | undefined
+  private streams: readonly Readable[] = []
+  /** Set once it is being ended. */
+  private killing: Promise<void> | undefined
+
+  constructor(private readonly listener: ProcessListener) {}
+
+  kill(): Promise<void> {
+    this.killing ??= this.end()
+    return this.killing
+  }
+
+  pause(): void {
+    for (const stream of this.streams) stream.pause()
+  }
+
+  resume(): void {
+    for (const stream of this.streams) stream.resume()
+  }
+
+  /** Resolves when it has ended and what it has written is read. */
+  async run(request: StartRequest): Promise<ProcessEnd> {
+    // Its listener may only hear of it once `start` has returned.
+    await Promise.resolve()
+    if (this.killing) return { kind: 'never started' }
+    const command = commandOf(request.file, request.args)
+    if (command.kind === 'impossible') return notStarted(command.code, command.problem)
+    // What is started for a script is there even where the script is not.
+    if (!existsSync(request.file)) return notStarted('ENOENT', `${request.file} does not exist`)
+    try {
+      const child: Child = spawn(command.file, command.args, {
+        cwd: request.cwd,
+        env: withoutDoubles(request.env),
+        windowsHide: true,
+        windowsVerbatimArguments: command.verbatim,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      return await this.supervise(child)
+    } catch (error) {
+      return startFailure(request, error as NodeJS.ErrnoException)
+    }
+  }
+
+  private async supervise(child: Child): Promise<ProcessEnd> {
+    const { pid } = child
+    this.child = child
+    this.streams = [child.stdout, child.stderr]
+    for (const stream of this.streams) stream.on('data', (chunk: Buffer) => this.listener.output(chunk))
+    const exit = new Promise<number>((resolve, reject) => {
+      child.once('exit', (code) => resolve(code ?? 1))
+      child.on('error', reject)
+    })
+    if (pid !== undefined) this.listener.started(pid)
+    const code = await exit
+    this.child = undefined
+    await this.readOn(child)
+    if (!this.killing) return { kind: 'exited', code }
+    await this.killing
+    return { kind: 'killed', signal: 'SIGKILL' }
+  }
+
+  private async readOn(child: Child): Promise<void> {
+    this.resume()
+    await new Promise<void>((resolve) => {
+      child.once('close', resolve)
+      const silence = setTimeout(resolve, SILENCE_MS)
+      const limit = setTimeout(resolve, READ_ON_MS)
+      for (const stream of this.streams) stream.on('data', () => silence.refresh())
+      child.once('close', () => {
+        clearTimeout(silence)
+        clearTimeout(limit)
+      })
+    })
+    for (const stream of this.streams) stream.destroy()
+  }
+
+  private async end(): Promise<void> {
+    const { child } = this
+    if (child?.pid === undefined) return
+    const problem = await killTree(child.pid)
+    if (problem === undefined) return
+    child.kill('SIGKILL')
+    this.listener.output(Buffer.from(`flux-agent: not all processes of this execution could be ended: ${problem}\n`))
+  }
+}
+
+/** Ends a process and its descendants. From any thread. */
 export function killGroup(pid: number): void {
-  execFile('taskkill', ['/F', '/T', '/PID', String(pid)], { windowsHide: true }, () => {})
+  void killTree(pid)
+}
+
+function startFailure({ file, cwd, args, env }: StartRequest, { code = 'UNKNOWN', message }: NodeJS.ErrnoException) {
+  if (code === 'ENOENT' && !existsSync(cwd)) return notStarted(code, `working directory ${cwd} does not exist`)
+  if (code === 'E2BIG' || code === 'ENAMETOOLONG') {
+    const characters = [...args, ...Object.entries(env).flat()].reduce((sum, text) => sum + text.length + 1, 0)
+    return notStarted(code, `arguments and environment are too long: ${characters} characters`)
+  }
+  if (code === 'EACCES' || code === 'EPERM') return notStarted(code, `${file} may not be executed by the agent's user`)
+  if (code === 'UNKNOWN') return notStarted(code, `${file} is no program that this Windows runs: ${message}`)
+  return notStarted(code, `cannot start ${file}: ${message}`)
+}
+
+function notStarted(code: string, problem: string): ProcessEnd {
+  return { kind: 'not started', code, error: `${problem} (${code})` }
+}
+
+/** Windows takes `Path` and `PATH` for one variable: the one named last counts. */
+function withoutDoubles(env: StartRequest['env']): Record<string, string> {
+  const last = new Map(Object.entries(env).map(([name, value]) => [name.toUpperCase(), [name, value] as const]))
+  return Object.fromEntries(last.values())
 }

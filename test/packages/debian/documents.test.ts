@@ -44,7 +44,7 @@ describe('what the package says of the command', { skip: without('dpkg-deb') }, 
 
   describe('the completion', { skip: without('bash') }, () => {
     it('offers the commands', () => {
-      assert.deepEqual(complete('s').sort(), ['start', 'status'])
+      assert.deepEqual(complete('s').sort(), ['start', 'status', 'stop'])
       for (const command of commands) assert.ok(complete('').includes(command.name()))
     })
 

@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command } from 'commander'
+import { loadConfig } from '../main/config.js'
+import { lockHolder } from '../main/lock.js'
+import { platform } from '../os/index.js'
+import { CommandFailure } from './failure.js'
+import { writeOut } from './stdout.js'
+
+const POLL_MS = 50
+/** What a stop takes besides the drain. */
+const MARGIN_SECONDS = 30
+
+/** `flux-agent stop`: has the agent of this machine drain and end, and waits for that. */
+export function stopCommand(): Command {
+  return new Command('stop')
+    .summary('stop the agent of this machine')
+    .description('Have the agent of this machine end: running executions get drain_seconds. Waits until it is gone.')
+    .option('--config <FILE>', 'its configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .addHelpText('after', '\nExample:\n  flux-agent stop --config agent.yaml')
+    .action(async ({ config: file }: { config?: string }) => {
+      const { config } = loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
+      const { stateDir, drainSeconds } = config
+      const pid = lockHolder(stateDir)
+      if (pid === undefined) throw new CommandFailure(`no agent runs in ${stateDir}`)
+      await platform.requestStop(pid).catch((error: Error) => {
+        throw new CommandFailure(`the agent, process ${pid}, cannot be asked to stop: ${error.message}`)
+      })
+      const deadline = performance.now() + (drainSeconds + MARGIN_SECONDS) * 1000
+      while (platform.processBirth(pid) !== undefined) {
+        if (performance.now() > deadline) throw new CommandFailure(`the agent, process ${pid}, has not stopped yet`)
+        await sleep(POLL_MS)
+      }
+      await writeOut(`stopped the agent, process ${pid}\n`)
+    })
+}
