@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.js'
 import { cancelCommand } from './cancel.js'
+import { checkConfigCommand } from './check-config.js'
 import { deployCommand } from './deploy.js'
 import { doctorCommand } from './doctor.js'
 import { execCommand } from './exec.js'
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     .addCommand(cancelCommand())
     .addCommand(psCommand())
     .addCommand(statusCommand())
+    .addCommand(checkConfigCommand())
     .addCommand(doctorCommand())
     .addHelpText(
       'after',
@@ -37,7 +39,7 @@ Try it:
 function startCommand(): Command {
   return new Command('start')
     .summary('run the agent')
-    .description('Run the agent in the foreground until SIGTERM or Ctrl-C.')
+    .description('Run the agent in the foreground until SIGTERM or Ctrl-C. On SIGHUP it reads its configuration again.')
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
     .action(async (options: { config?: string }) => {

@@ -6,7 +6,7 @@ import { before, test } from 'node:test'
 import { makeTempDir } from '../support/agent.js'
 import { runCli } from '../support/cli.js'
 
-const SUBCOMMANDS = ['start', 'deploy', 'exec', 'logs', 'cancel', 'ps', 'status', 'doctor']
+const SUBCOMMANDS = ['start', 'deploy', 'exec', 'logs', 'cancel', 'ps', 'status', 'check-config', 'doctor']
 const ONE_LINE = /^flux-agent: [^\n]+\n$/
 let dir: string
 

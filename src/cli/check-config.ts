@@ -1,0 +1,26 @@
+import { Command } from 'commander'
+import { loadCertificates } from '../main/certificates.js'
+import { loadConfig } from '../main/config.js'
+import { writeOut } from './stdout.js'
+
+/** `flux-agent check-config`: whether a start or a reload would take the configuration, in a moment; changes nothing. */
+export function checkConfigCommand(): Command {
+  return new Command('check-config')
+    .summary('check the configuration')
+    .description(
+      'Check the configuration and its TLS files as a start and a reload do, without a look at the machine, for which ' +
+        'there is doctor. Exit code 1 where something is wrong, with a line for each thing on standard error.',
+    )
+    .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .addHelpText('after', '\nExample:\n  flux-agent check-config --config /etc/flux-agent/agent.yaml')
+    .action(async ({ config: file }: { config?: string }) => {
+      const { config, warnings } = loadConfig({
+        ...(file !== undefined && { file }),
+        env: process.env,
+        cwd: process.cwd(),
+      })
+      const doubts = config.tls ? loadCertificates(config.tls).doubts : []
+      for (const warning of [...warnings, ...doubts]) console.error(`flux-agent: ${warning}`)
+      await writeOut(`${config.file ?? 'development defaults'}: ok\n`)
+    })
+}
