@@ -1,17 +1,24 @@
 import { createLog, type Log } from '../log.js'
 import { type LoadedConfig, loadConfig } from '../main/config.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
+import { logReload } from '../main/live-config.js'
 import { ServiceManager } from '../main/service-manager.js'
 import { platform } from '../os/index.js'
 
-/** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. */
+/** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. SIGHUP has it read its configuration again. */
 export async function start(options: { config?: string }): Promise<void> {
   let log: Log | undefined
   const service = new ServiceManager(platform.takeServiceNotifier((problem) => log?.warn(problem)))
+  let agent: RunningAgent | undefined
+  let reloadDue = false
+  // From the first: the signal for it would be the end of an agent that does not know it yet.
+  platform.onReloadRequest(() => {
+    if (agent && log) logReload(log, agent.reload())
+    else reloadDue = true
+  })
   const { config, warnings } = await load(options, service)
   log = createLog(config.logLevel, { agent: config.agentId })
   for (const warning of warnings) log.warn(warning)
-  let agent: RunningAgent | undefined
   const stop = async (reason: string) => {
     if (!agent) log?.info({ reason }, 'stopped before it served')
     await agent?.stop(reason)
@@ -30,6 +37,8 @@ export async function start(options: { config?: string }): Promise<void> {
     // Threads that have started already would keep the process alive.
     process.exit(1)
   })
+  // The file may have changed after it was read for the start.
+  if (reloadDue) logReload(log, agent.reload())
 }
 
 async function load({ config: file }: { config?: string }, service: ServiceManager): Promise<LoadedConfig> {

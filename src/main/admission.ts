@@ -45,10 +45,14 @@ export class AdmissionControl {
   private arrivals = 0
 
   constructor(
-    /** 0: no limit. */
-    private readonly maxTasks: number,
-    private readonly maxQueued: number,
+    private maxActive: number,
+    private maxQueued: number,
   ) {}
+
+  /** Executions that may hold a slot at once, over all functions. 0: no limit. */
+  get maxTasks(): number {
+    return this.maxActive
+  }
 
   /** Executions that hold a slot. */
   get active(): number {
@@ -58,6 +62,13 @@ export class AdmissionControl {
   /** Executions that wait for one. */
   get waiting(): number {
     return this.waitingCount
+  }
+
+  /** Sets the limits of the node. What holds a slot or waits already keeps its place, whatever they are now. */
+  limitNode(maxTasks: number, maxQueued: number): void {
+    this.maxActive = maxTasks
+    this.maxQueued = maxQueued
+    this.serveWaiting()
   }
 
   /** Sets how many executions of a function may hold slots at once, 0 for any number. */
@@ -99,7 +110,7 @@ export class AdmissionControl {
   }
 
   private hasPlace(account: Account): boolean {
-    const nodeHas = this.maxTasks === 0 || this.activeCount < this.maxTasks
+    const nodeHas = this.maxActive === 0 || this.activeCount < this.maxActive
     return nodeHas && (account.limit === 0 || account.active < account.limit)
   }
 

@@ -9,6 +9,11 @@ export interface Callers {
   check(call: IncomingCall): void
 }
 
+export interface ChangeableCallers extends Callers {
+  /** Lets in the clients of these names, and no others, from their next call on. */
+  allow(names: readonly string[]): void
+}
+
 /** The part of a server's call that tells who calls. */
 export type IncomingCall = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>
 
@@ -19,10 +24,10 @@ export class CallerRefused extends Error {
 }
 
 /** Callers that present a certificate named as configured; everybody where there is no TLS. */
-export function allowedCallers(tls: TlsConfig | undefined): Callers {
-  if (!tls) return { check() {} }
-  const { allowedClients } = tls
-  const allowed = new WeakSet<object>()
+export function allowedCallers(tls: TlsConfig | undefined): ChangeableCallers {
+  if (!tls) return { check() {}, allow() {} }
+  let { allowedClients } = tls
+  let allowed = new WeakSet<object>()
   return {
     check(call) {
       const session = sessionOf(call)
@@ -33,6 +38,10 @@ export function allowedCallers(tls: TlsConfig | undefined): Callers {
         throw new CallerRefused(`caller ${describe(peer)} is not among tls.allowed_clients of this agent`)
       }
       if (session) allowed.add(session)
+    },
+    allow(names) {
+      allowedClients = names
+      allowed = new WeakSet()
     },
   }
 }

@@ -152,6 +152,17 @@ export const settingsSchema = z.object(
 /** The configuration file as read, before paths are resolved. */
 export type Settings = z.output<typeof settingsSchema>
 
+type Section = 'network' | 'tls' | 'archive'
+type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
+
+/** A key as a person names it, with its section. */
+export type ConfigKey =
+  | Exclude<keyof Settings, Section>
+  | KeyIn<'network'>
+  | KeyIn<'tls'>
+  | KeyIn<'archive'>
+  | 'tls.enabled'
+
 /** Every key by its section; `''` holds the top level. */
 export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(settingsSchema.shape),

@@ -22,7 +22,8 @@ export class Deployer {
   constructor(
     private readonly appsDir: string,
     private readonly runAs: RunAs | undefined,
-    private readonly limits: ArchiveLimits,
+    /** Of the archives that come. */
+    public limits: ArchiveLimits,
   ) {
     this.pool.on('error', () => {
       // A thread that dies without tasks is replaced.

@@ -19,12 +19,13 @@ import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
 import { Functions } from './functions.js'
 import { limitProblem, unkeptLimits } from './limits.js'
+import { LiveConfig, type Reload, workerSettings } from './live-config.js'
 import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
 import { Handlers } from './rpc/handler.js'
-import { exposedSecrets } from './secrets.js'
+import { exposureWarnings } from './secrets.js'
 import { addressOf, createServer, listen, shutdown } from './server.js'
 import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
@@ -49,6 +50,8 @@ export interface RunningAgent {
    * Resolves when nothing is left. Called again, it waits for nothing more. `reason` is for the log.
    */
   stop(reason: string): Promise<void>
+  /** Reads the configuration again and takes over what can change, at once: this call blocks for some milliseconds. */
+  reload(): Reload
 }
 
 /** Starts the agent; resolves once it serves. Waits for its store for as long as that takes. */
@@ -61,7 +64,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   rmSync(scratchDir, { recursive: true, force: true })
   // Before anything is started, since wrong files end the start.
   const appsDir = openAppsFolder(config, runAs, log)
-  for (const { path, mend } of exposedSecrets(config, runAs)) log.warn(`functions can read ${path}: ${mend}`)
+  for (const warning of exposureWarnings(config, runAs)) log.warn(warning)
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
 
   const { required, ...confinement } = config.isolation
@@ -128,9 +131,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       stateDir: config.stateDir,
       ...(runAs && { runAs }),
       starter: isolation.starter,
-      maxOutputBytes: config.maxOutputBytes,
-      backlogBytes: Math.ceil(config.backlogBytes / config.workers),
-      logLevel: config.logLevel,
+      settings: workerSettings(config),
       nice,
     },
     (queueId) => {
@@ -145,9 +146,10 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const addresses = nodeAddresses(config.network)
   const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses)
   const sampler = new NodeSampler()
-  const { agentId, maxTasks } = config
-  const services = { agentId, maxTasks, store, functions, admission, limits, executions, pool, deployer, sampler }
-  const server = createServer(services, new Handlers(allowedCallers(config.tls), log))
+  const callers = allowedCallers(config.tls)
+  const { agentId } = config
+  const services = { agentId, store, functions, admission, limits, executions, pool, deployer, sampler }
+  const server = createServer(services, new Handlers(callers, log))
   const port = await listen(server, config.host, config.port, tls.credentials).catch((error: Error) => {
     throw new StartRefused(cannotListen(config, error))
   })
@@ -157,6 +159,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   log.info({ port, host: config.host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
   service.serving(addressOf(config.host, port), admission)
 
+  const live = new LiveConfig(config, runAs, { log, tls, callers, admission, deployer, writes, pool })
   let hurry: () => void = () => {}
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve
@@ -164,11 +167,12 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   let stopping: Promise<void> | undefined
 
   async function stop(reason: string): Promise<void> {
-    service.draining(new Date(Date.now() + config.drainSeconds * 1000), admission)
+    const { drainSeconds } = live.current
+    service.draining(new Date(Date.now() + drainSeconds * 1000), admission)
     const draining = executions.drain()
     const running = executions.list().length
-    log.info({ reason, running, drain_seconds: config.drainSeconds }, 'stopping')
-    await Promise.race([draining, hurried, sleep(config.drainSeconds * 1000, undefined, { ref: false })])
+    log.info({ reason, running, drain_seconds: drainSeconds }, 'stopping')
+    await Promise.race([draining, hurried, sleep(drainSeconds * 1000, undefined, { ref: false })])
     await executions.stop()
     await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
     await shutdown(server)
@@ -191,6 +195,13 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       if (stopping) hurry()
       stopping ??= stop(reason)
       return stopping
+    },
+    reload() {
+      if (stopping) return { kind: 'not read', why: 'the agent is stopping' }
+      service.reloading()
+      const outcome = live.reload()
+      service.ready()
+      return outcome
     },
   }
 }

@@ -9,6 +9,7 @@ import type {
   ReadOutputTask,
   ReadRecordTask,
   ThreadHello,
+  WorkerSettings,
   WorkerSetup,
 } from '../workers/messages.js'
 import { type SupervisedTask, SupervisingThread, type TaskListener } from './supervising-thread.js'
@@ -27,6 +28,7 @@ const CLOSE_LIMIT_MS = 5_000
 export class SupervisorPool {
   private readonly pool: Piscina
   private readonly threads = new Set<SupervisingThread>()
+  private settings: WorkerSettings
   private closing = false
 
   constructor(
@@ -35,6 +37,7 @@ export class SupervisorPool {
     /** A thread has died and been replaced; `queueId` names the writes it leaves behind. */
     private readonly threadDied: (queueId: string) => void,
   ) {
+    this.settings = setup.settings
     this.pool = new Piscina({
       filename: SUPERVISOR,
       minThreads: size,
@@ -59,6 +62,12 @@ export class SupervisorPool {
     this.pool.on('error', () => {
       // A thread that dies without tasks: nobody's error, and it is replaced.
     })
+  }
+
+  /** Counts for the executions that come. */
+  configure(settings: WorkerSettings): void {
+    this.settings = settings
+    for (const thread of this.threads) thread.configure(settings)
   }
 
   /** On the thread that has the fewest; undefined in the moment where all have died and no new one is ready. */
@@ -88,6 +97,8 @@ export class SupervisorPool {
 
   private welcome(hello: ThreadHello): void {
     const thread = new SupervisingThread(hello)
+    // One that replaces another knows those of the start.
+    thread.configure(this.settings)
     this.threads.add(thread)
     void thread.gone.then(() => {
       this.threads.delete(thread)

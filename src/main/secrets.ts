@@ -34,6 +34,11 @@ export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): E
   })
 }
 
+/** What the log says of them. */
+export function exposureWarnings(config: AgentConfig, runAs: RunAs | undefined): string[] {
+  return exposedSecrets(config, runAs).map(({ path, mend }) => `functions can read ${path}: ${mend}`)
+}
+
 /** A folder that can only be entered gives away the files whose names are known. */
 function wanted(found: Stats): number {
   return found.isDirectory() ? 0o7 : 0o6

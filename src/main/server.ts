@@ -39,7 +39,6 @@ const dropCancelled: ServerInterceptor = (_method, call) => new ServerIntercepti
 /** What the calls act on. */
 export interface Services {
   readonly agentId: string
-  readonly maxTasks: number
   readonly store: Store
   readonly functions: Functions
   readonly admission: AdmissionControl

@@ -6,6 +6,7 @@ import type {
   ThreadHello,
   ToExecution,
   ToThread,
+  WorkerSettings,
 } from '../workers/messages.js'
 import { Outbox } from '../workers/outbox.js'
 
@@ -61,6 +62,10 @@ export class SupervisingThread {
   /** How many tasks it has. */
   get load(): number {
     return this.tasks.size
+  }
+
+  configure(settings: WorkerSettings): void {
+    this.outbox.send({ kind: 'settings', settings })
   }
 
   execute(program: Program, task: ExecuteTask, listener: TaskListener): SupervisedTask {

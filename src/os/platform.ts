@@ -177,6 +177,8 @@ export interface Platform {
   takeServiceNotifier(report: (problem: string) => void): ServiceNotifier | undefined
   /** Calls `stop`, with a reason for the log, whenever another process asks this one to stop. Main thread. */
   onStopRequest(stop: (reason: string) => void): void
+  /** Calls `reload` whenever another process asks this one to read its configuration again, where it can. Main thread. */
+  onReloadRequest(reload: () => void): void
   /** Asks the agent with this pid to stop. Rejects with the system's error, as where there is no such agent. */
   requestStop(pid: number): Promise<void>
   /** Why a program can never be started, by its name alone, to follow that in a sentence; undefined where it may be. */

@@ -49,13 +49,14 @@ export type QueueEvent =
  * `leaving` for the disk. As long as anything is on disk or leaving, whatever is pushed leaves too.
  */
 export class WriteQueue {
+  /** Pending bytes from which on it is `full`. */
+  boundBytes: number
   /** Unique; names the queue's folder. */
   readonly id = `${process.pid}-${randomBytes(8).toString('hex')}`
 
   readonly #store: Pick<Store, 'write'>
   readonly #file: SpillFile
   readonly #report: (event: QueueEvent) => void
-  readonly #boundBytes: number
   readonly #memoryLimit: number
 
   #head: Entry | undefined
@@ -77,7 +78,7 @@ export class WriteQueue {
   constructor(options: WriteQueueOptions) {
     this.#store = options.store
     this.#report = options.report
-    this.#boundBytes = options.boundBytes
+    this.boundBytes = options.boundBytes
     this.#memoryLimit = options.memoryBytes ?? 4 * MiB
     this.#file = new SpillFile(join(options.dir, this.id), options.segmentBytes ?? 16 * MiB)
   }
@@ -99,7 +100,7 @@ export class WriteQueue {
 
   /** So much is pending that no new work should be accepted. Pushes are, still. */
   get full(): boolean {
-    return this.#bytes > this.#boundBytes
+    return this.#bytes > this.boundBytes
   }
 
   /**

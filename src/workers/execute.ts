@@ -9,7 +9,7 @@ import { endedRecord, type ProcessResult } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
 import { checkId, type Reservation, recordBegin } from './reservation.js'
-import { baseEnvironment, queue, recorded, setup, starter, store } from './thread.js'
+import { baseEnvironment, queue, recorded, settings, setup, starter, store } from './thread.js'
 
 /** From this size on, handing a buffer over costs less than copying it. */
 const TRANSFER_MIN_BYTES = 65_536
@@ -20,8 +20,8 @@ const TRANSFER_MIN_BYTES = 65_536
  */
 export async function execute(task: ExecuteTask, program: Program, link: TaskLink): Promise<void> {
   const output = task.async
-    ? new LiveOutput(task.id, setup.maxOutputBytes, queue, store)
-    : new Output(setup.maxOutputBytes)
+    ? new LiveOutput(task.id, settings.maxOutputBytes, queue, store)
+    : new Output(settings.maxOutputBytes)
   let record: ExecutionRecord = {
     execution_id: task.id,
     agent_id: setup.agentId,

@@ -2,7 +2,7 @@ import { MessageChannel, parentPort } from 'node:worker_threads'
 import { execute } from './execute.js'
 import type { FromExecution, FromThread, Program, ThreadHello, ToExecution, ToThread } from './messages.js'
 import { Outbox } from './outbox.js'
-import { closeThread, queue } from './thread.js'
+import { closeThread, configure, queue } from './thread.js'
 
 /** What a task says to the main thread and hears from it. */
 export class TaskLink {
@@ -31,6 +31,9 @@ parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisf
 
 function hear(message: ToThread): void {
   switch (message.kind) {
+    case 'settings':
+      configure(message.settings)
+      break
     case 'program':
       programs.set(message.program.functionName, message.program)
       break

@@ -8,6 +8,15 @@ import type { ExecutionRecord } from '../store/record.js'
 /** Where, in the state folder, each thread keeps the writes that wait for the store. */
 export const WRITES_DIR = 'writes'
 
+/** What a supervising thread is told again when it changes. */
+export interface WorkerSettings {
+  /** Kept output of one execution, bytes. */
+  readonly maxOutputBytes: number
+  /** Unstored writes one worker may hold before it refuses new async executions, bytes. */
+  readonly backlogBytes: number
+  readonly logLevel: string
+}
+
 /** Given to each worker thread once, as its workerData. */
 export interface WorkerSetup {
   readonly agentId: string
@@ -16,11 +25,7 @@ export interface WorkerSetup {
   readonly stateDir: string
   readonly runAs?: RunAs
   readonly starter: StarterSetup
-  /** Kept output of one execution, bytes. */
-  readonly maxOutputBytes: number
-  /** Unstored writes one worker may hold before it refuses new async executions, bytes. */
-  readonly backlogBytes: number
-  readonly logLevel: string
+  readonly settings: WorkerSettings
   /** Of a supervising thread and all that it starts. */
   readonly nice: number
 }
@@ -36,6 +41,8 @@ export interface ThreadHello {
 
 /** Main thread to a supervising thread. `number` stands for the execution between the two, and is never used again. */
 export type ToThread =
+  /** They count from now on; for executions that have begun, only for the log. */
+  | { readonly kind: 'settings'; readonly settings: WorkerSettings }
   /** What executions of a function of this name run from now on. */
   | { readonly kind: 'program'; readonly program: Program }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }

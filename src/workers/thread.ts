@@ -5,21 +5,22 @@ import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { WriteQueue } from '../store/write-queue.js'
-import { type WorkerSetup, WRITES_DIR } from './messages.js'
+import { type WorkerSettings, type WorkerSetup, WRITES_DIR } from './messages.js'
 
 /** What all executions of one worker thread share. */
 
 export const setup = workerData as WorkerSetup
+export let { settings } = setup
 // One that replaces another has that of the main thread.
 platform.renice(setup.nice)
-export const log = createLog(setup.logLevel, { worker: threadId })
+export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 export const queue = new WriteQueue({
   store,
   dir: join(setup.stateDir, WRITES_DIR),
-  boundBytes: setup.backlogBytes,
+  boundBytes: settings.backlogBytes,
   report: (event) => logQueueEvent(log, store, event),
 })
 
@@ -30,6 +31,13 @@ setInterval(() => {
   if (recorded.size === 0) return
   store.renewLeases([...recorded]).catch((error: Error) => log.warn(`leases not renewed: ${error.message}`))
 }, RECORD_TTL_MS / 4).unref()
+
+/** Takes on other settings for the executions that come. */
+export function configure(changed: WorkerSettings): void {
+  settings = changed
+  log.level = changed.logLevel
+  queue.boundBytes = changed.backlogBytes
+}
 
 /** Call when no execution is left: what the store does not have yet is kept for the next start. */
 export async function closeThread(): Promise<void> {

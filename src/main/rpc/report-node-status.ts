@@ -4,17 +4,16 @@ import type { NodeSampler } from '../node-status.js'
 
 interface Node {
   readonly agentId: string
-  readonly maxTasks: number
   readonly admission: AdmissionControl
 }
 
 /** The node's load, from the latest samples. */
-export function reportNodeStatus({ agentId, maxTasks, admission }: Node, sampler: NodeSampler): NodeStatusResponse {
+export function reportNodeStatus({ agentId, admission }: Node, sampler: NodeSampler): NodeStatusResponse {
   return {
     agent_id: agentId,
     ...sampler.current(),
     active_tasks: admission.active,
-    max_tasks: maxTasks,
+    max_tasks: admission.maxTasks,
     uptime_seconds: Math.floor(process.uptime()),
   }
 }

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
+import { isatty } from 'node:tty'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
@@ -18,7 +19,11 @@ export const linux: Platform = {
   inspectIsolation,
   release,
   takeServiceNotifier,
-  onStopRequest: (stop) => void process.on('SIGTERM', (signal) => stop(signal)),
+  onStopRequest(stop) {
+    process.on('SIGTERM', (signal) => stop(signal))
+    process.on('SIGHUP', (signal) => terminalHasGone() && stop(signal))
+  },
+  onReloadRequest: (reload) => void process.on('SIGHUP', () => terminalHasGone() || reload()),
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
   handlerProblem: () => undefined,
   createStarter(setup) {
@@ -75,4 +80,9 @@ function ask(command: string, ...args: string[]): string | undefined {
 function processBirth(pid: number): string | undefined {
   const stat = processStat(pid)
   return stat && stat.state !== 'Z' ? String(stat.startTicks) : undefined
+}
+
+/** Whether SIGHUP comes from the end of the terminal that this process has logged to, and not from somebody's wish. */
+function terminalHasGone(): boolean {
+  return process.stderr.isTTY && !isatty(2)
 }

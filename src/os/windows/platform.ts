@@ -14,6 +14,8 @@ export const windows: Platform = {
   release: () => {},
   takeServiceNotifier: () => undefined,
   onStopRequest,
+  // Its SIGHUP is the closing of the console.
+  onReloadRequest: () => {},
   requestStop,
   handlerProblem,
   createStarter: () => new ChildProcessStarter(),
