@@ -1,15 +1,17 @@
 // Builds the packages into dist/: those named, or all.
-//   node packaging/build.mjs [amd64 | arm64 …]
+//   node packaging/build.mjs [amd64 | arm64 | win-x64 …]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { fail } from '../scripts/run.mjs'
 import { fetchRuntimes } from '../scripts/runtime.mjs'
 import { buildDeb, prepareDeb } from './deb.mjs'
+import { buildZip } from './zip.mjs'
 
 const PACKAGES = {
   amd64: { prepare: () => prepareDeb('amd64'), build: () => buildDeb('amd64', 'dist') },
   arm64: { prepare: () => prepareDeb('arm64'), build: () => buildDeb('arm64', 'dist') },
+  'win-x64': { prepare: () => {}, build: () => buildZip('dist') },
 }
 
 process.chdir(resolve(import.meta.dirname, '..'))

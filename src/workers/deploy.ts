@@ -4,7 +4,7 @@ import { type Access, accessFor } from './archive/access.js'
 import { readEntries } from './archive/entries.js'
 import { extract } from './archive/extract.js'
 import { Links } from './archive/links.js'
-import { componentProblem, pathProblem } from './archive/names.js'
+import { componentProblem, pathProblem, programPathProblem } from './archive/names.js'
 import { ArchiveRefused, quote, refuseSystemError } from './archive/refused.js'
 import { buildTree, describe, type FileNode } from './archive/tree.js'
 import type { CodeVersion, DeployResult, DeployTask } from './messages.js'
@@ -66,6 +66,7 @@ async function unpack(
   const program = findProgram(links, handler)
   const version = await createVersion(appsDir, functionName, digest, access)
   try {
+    refuseProgramPath(program, version)
     await extract(tree, links, program, version.dir, access)
     await switchTo(
       version,
@@ -102,6 +103,11 @@ function findProgram(links: Links, handler: string): FileNode {
     )
   }
   return landing.at
+}
+
+function refuseProgramPath({ path }: FileNode, { dir }: CodeVersion): void {
+  const problem = programPathProblem(join(dir, path), process.platform)
+  if (problem) throw new ArchiveRefused('ARCHIVE_HANDLER_INVALID', `handler ${quote(path)} ${problem}`)
 }
 
 /** With `/` between its components, as the archive's own paths. */

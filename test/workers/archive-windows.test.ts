@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readEntries } from '../../src/workers/archive/entries.js'
+import { programPathProblem } from '../../src/workers/archive/names.js'
 import { ArchiveRefused } from '../../src/workers/archive/refused.js'
 import { buildTree } from '../../src/workers/archive/tree.js'
-import { buildZip, type ZipEntry } from '../support/zip.js'
+import { buildZip, link, type ZipEntry } from '../support/zip.js'
 
 const limits = { maxEntries: 100, maxBytes: 1_000_000, maxRatio: 100 }
 
@@ -19,6 +20,10 @@ for (const name of [
   'a/NUL.txt',
   'lpt¹',
   'COM0',
+  'conin$',
+  'CONOUT$.log',
+  'com².tar.gz',
+  'aux .txt',
   'a.',
   'a /b',
   'a?',
@@ -52,10 +57,24 @@ test('names that differ in case alone are one file on Windows and two on Linux',
     ['lib/x', 'LIB'],
     ['lib/x', 'LIB/X'],
     ['lib', 'LIB/x'],
+    ['ΣΑΣ', 'σας'],
   ]) {
     await assert.rejects(treeOn('win32', names), { code: 'ARCHIVE_ENTRY_DUPLICATE', entry: names[1] })
     assert.equal((await treeOn('linux', names)).files.length, 2)
   }
+  assert.equal((await treeOn('win32', ['straße', 'STRASSE'])).files.length, 2)
   const tree = await treeOn('win32', ['lib/x', 'LIB/y'])
   assert.equal(tree.folders.length, 1)
+})
+
+test('a symbolic link is refused on Windows', async () => {
+  const archive = buildZip([{ name: 'a' }, link('b', 'a')])
+  await assert.rejects(readEntries(archive, limits, 'win32'), { code: 'ARCHIVE_ENTRY_LINK', entry: 'b' })
+  assert.equal((await readEntries(archive, limits, 'linux')).length, 2)
+})
+
+test('Windows starts no program from a path longer than MAX_PATH', () => {
+  assert.equal(programPathProblem('x'.repeat(259), 'win32'), undefined)
+  assert.match(programPathProblem('x'.repeat(260), 'win32') ?? '', /260 characters.*at most 259/)
+  assert.equal(programPathProblem('x'.repeat(260), 'linux'), undefined)
 })

@@ -158,6 +158,10 @@ function check(entry: ZipEntry, name: string, bytes: Buffer, platform: NodeJS.Pl
     return { kind, path, name }
   }
   if (kind === 'file') return { kind, path, packed, executable: (mode & 0o111) !== 0 }
+  if (platform === 'win32') {
+    const text = 'is a symbolic link, which Windows lets administrators make; only files and folders are allowed there'
+    throw refuseEntry('ARCHIVE_ENTRY_LINK', name, text)
+  }
   if (size > MAX_TARGET)
     throw refuseEntry('ARCHIVE_ENTRY_LINK', name, `is a symbolic link whose target is longer than ${MAX_TARGET} bytes`)
   return { kind, path, packed }

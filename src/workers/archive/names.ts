@@ -5,7 +5,10 @@ const MAX_COMPONENT = 255
 const MAX_PATH = 4096
 
 const WINDOWS_CHARACTERS = /[<>:"|?*]/
-const WINDOWS_DEVICE = /^(con|prn|aux|nul|(com|lpt)[0-9¹²³])(\.|$)/i
+/** With whatever ending, and spaces before it. */
+const WINDOWS_DEVICE = /^(con|conin\$|conout\$|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\.|$)/i
+/** MAX_PATH without its NUL, UTF-16 units. Files may lie deeper, since Node asks for them by another kind of path. */
+const WINDOWS_MAX_PROGRAM = 259
 
 export interface NameProblem {
   readonly code: RefusalCode
@@ -59,7 +62,17 @@ function spellingProblem(name: string, platform: NodeJS.Platform): string | unde
   return undefined
 }
 
-/** Two names with the same key are the same file on that system. */
+/** Why a program cannot be started from this absolute path, to follow its name in a sentence. */
+export function programPathProblem(path: string, platform: NodeJS.Platform): string | undefined {
+  if (platform !== 'win32' || path.length <= WINDOWS_MAX_PROGRAM) return undefined
+  return `would lie at a path of ${path.length} characters; Windows starts programs from at most ${WINDOWS_MAX_PROGRAM}: shorten it, or apps_dir`
+}
+
+/**
+ * Two names with the same key are the same file on that system. NTFS compares capitals, unit by unit: `σ` and `ς` are one,
+ * `ß` and `SS` are two.
+ */
 export function nameKey(name: string, platform: NodeJS.Platform): string {
-  return platform === 'win32' ? name.toLowerCase() : name
+  if (platform !== 'win32') return name
+  return name.replace(/[^]/g, (unit) => (unit.toUpperCase().length === 1 ? unit.toUpperCase() : unit))
 }
