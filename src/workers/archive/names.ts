@@ -74,5 +74,5 @@ export function programPathProblem(path: string, platform: NodeJS.Platform): str
  */
 export function nameKey(name: string, platform: NodeJS.Platform): string {
   if (platform !== 'win32') return name
-  return name.replace(/[^]/g, (unit) => (unit.toUpperCase().length === 1 ? unit.toUpperCase() : unit))
+  return name.replace(/./gs, (unit) => (unit.toUpperCase().length === 1 ? unit.toUpperCase() : unit))
 }

@@ -1,0 +1,20 @@
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { openPromise } from 'yauzl'
+
+/** The agent's version, as package.json says it. */
+export const VERSION = String((JSON.parse(readFileSync('package.json', 'utf8')) as { version: unknown }).version)
+
+/** The path of the zip that was built before the tests. */
+export const ZIP = resolve('dist', `flux-agent-${VERSION}-win-x64.zip`)
+
+/** Unpacks the zip into a folder, as the Explorer does. */
+export async function unpackZip(folder: string): Promise<void> {
+  const zip = await openPromise(ZIP)
+  for await (const entry of zip.eachEntry()) {
+    const path = join(folder, entry.fileName)
+    mkdirSync(dirname(path), { recursive: true })
+    await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(path))
+  }
+}
