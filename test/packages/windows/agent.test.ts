@@ -190,12 +190,6 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
     assert.match(error, /cannot hold a line break/)
   })
 
-  test('a PowerShell script that cannot be started says so', async () => {
-    await deploy('script', 'main.ps1', 'Write-Output hello')
-    const { error, output: printed } = await calls.execute({ function_name: 'script' })
-    assert.ok(error !== '' || printed.toString().includes('hello'), error)
-  })
-
   for (const [what, name, handler] of [
     ['an ending that Windows cannot run', 'f', 'main.sh'],
     ['no ending', 'f', 'main'],
@@ -290,6 +284,18 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
     assert.equal(await agent.exited, 0)
     await startAgent()
     assert.deepEqual(JSON.parse(await output('echo-js', ['again'])), ['again'])
+  })
+
+  test('an agent that is killed takes the leaders of its functions along', async () => {
+    const grow = "setInterval(() => require('fs').appendFileSync('Z:\\\\work\\\\leader.txt', 'x'), 20)"
+    await deploy('leader', 'main.js', grow)
+    await calls.start('leader')
+    const file = join(windows.shared, 'leader.txt')
+    await grows(file)
+    const pid = readFileSync(join(windows.shared, 'data', 'agent.lock'), 'utf8').split(' ')[0] ?? ''
+    await windows.run('taskkill', ['/F', '/PID', pid]).exited
+    await standsStill(file)
+    await startAgent()
   })
 
   test('the command passes on its exit code', async () => {
