@@ -49,7 +49,7 @@ function kernelArguments() {
   return [
     // The image is never written to.
     ...[`ubd0=${disk},${image}`, 'root=/dev/ubda', 'rw'],
-    ...['systemd.show_status=no', 'TERM=dumb', 'selinux=0', `systemd.setenv=GUEST_DIR=${dir}`],
+    ...['systemd.show_status=no', 'TERM=dumb', `systemd.setenv=GUEST_DIR=${dir}`],
   ]
 }
 
@@ -58,7 +58,7 @@ function command(script) {
 mount -t hostfs -o ${quote(dir)} none /mnt/guest
 cd / && NO_COLOR=1 /mnt/host${quote(process.execPath)} --enable-source-maps --test-reporter=spec /mnt/host${quote(script)}
 echo $? >/mnt/guest/result
-[ "$(cat /mnt/guest/result)" = 0 ] || journalctl --boot --no-pager --lines 300
+[ "$(cat /mnt/guest/result)" = 0 ] || journalctl --boot --no-pager --unit=flux-agent --lines=150
 systemctl poweroff 2>/dev/null
 `
 }
