@@ -20,10 +20,12 @@ if (scripts.length === 0) fail('usage: node scripts/systemd-guest.mjs RELEASE FO
 for (const [tool, debianPackage] of Object.entries(TOOLS)) if (!has(tool, debianPackage)) cannot(`${tool} is missing`)
 if (process.getuid() !== 0) cannot('only root can make the disk of the guest')
 exitBySignals()
-// Where the test that started this is gone.
-process.on('disconnect', () => process.exit(1))
-
 const dir = resolve(folder)
+// The test that has started this is gone, and cannot remove its folder any more.
+process.on('disconnect', () => {
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+  process.exit(1)
+})
 const disk = join(dir, 'disk')
 process.on('exit', () => rmSync(disk, { force: true }))
 const image = debianImage(release)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { fork, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
 import { makeTempDir } from '../../support/agent.js'
@@ -26,7 +26,7 @@ export async function runInGuest(t: TestContext, release: string, ...scripts: st
   await writeCertificates(shared)
   const paths = scripts.map((script) => join(import.meta.dirname, 'guest', `${script}.js`))
   // The channel tells the guest when this process is gone.
-  const guest = fork(join(ROOT, 'scripts/systemd-guest.mjs'), [release, shared, ...paths])
+  const guest = fork(join(ROOT, 'scripts/systemd-guest.mjs'), [release, shared, ...paths], { signal: t.signal })
   const [code] = await once(guest, 'exit')
   if (code === CANNOT) t.skip('a guest needs root, linux.uml, debootstrap and mke2fs')
   else assert.equal(code, 0, 'tests in the guest have failed, see above')
@@ -40,11 +40,12 @@ function writePackages(shared: string): void {
   const debianVersion = versions.built.replace('-', '~')
   copyFileSync(join(ROOT, 'dist', `flux-agent_${debianVersion}_amd64.deb`), join(shared, 'flux-agent.deb'))
 
-  const tree = join(makeTempDir('flux-newer-'), 'tree')
+  const tree = join(shared, 'newer')
   run('dpkg-deb', '-R', join(shared, 'flux-agent.deb'), tree)
   replace(join(tree, 'DEBIAN/control'), `Version: ${debianVersion}\n`, `Version: ${versions.newer}\n`)
   replace(join(tree, 'usr/lib/flux-agent/package.json'), `"version": "${built}"`, `"version": "${versions.newer}"`)
   run('dpkg-deb', '--root-owner-group', '-Znone', '-b', tree, join(shared, 'newer.deb'))
+  rmSync(tree, { recursive: true })
 }
 
 async function writeCertificates(shared: string): Promise<void> {

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { eventually } from '../../../support/eventually.js'
 import { bootstrap, CONFIG_FILE, calling, configure, removeDropIn, writeDropIn } from './bootstrap.js'
-import { attempt, journal, mainPid, property, run, SHARED, UNIT, versions } from './machine.js'
+import { attempt, eventuallyInGuest, journal, mainPid, property, run, SHARED, UNIT, versions } from './machine.js'
 import { wholeSystem } from './whole-system.js'
 
 run('useradd', '--create-home', 'admin')
@@ -30,7 +29,7 @@ describe('dpkg -i on a bare system', () => {
     run('systemctl', 'daemon-reload')
     assert.notEqual(attempt('systemctl', 'start', UNIT).status, 0)
     assert.match(journal().join('\n'), /\/etc\/flux-agent\/agent\.yaml/)
-    await eventually('it is started again', () => Number(property('NRestarts')) >= 2, 60)
+    await eventuallyInGuest('it is started again', () => Number(property('NRestarts')) >= 2, 60)
     run('systemctl', 'stop', UNIT)
     removeDropIn('soon')
   })

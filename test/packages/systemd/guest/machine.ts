@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../../support/eventually.js'
 import { allProcesses } from '../../../support/proc.js'
 import type { Versions } from '../boot.js'
 
@@ -52,4 +54,17 @@ export function runnerProcesses(): number[] {
   return allProcesses()
     .map(({ pid }) => pid)
     .filter((pid) => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === runner)
+}
+
+/** `eventually`, asking seldom: there is one processor, and what is waited for needs it. */
+export function eventuallyInGuest<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  withinSeconds = 20,
+): Promise<NonNullable<T>> {
+  const seldom = async () => {
+    await sleep(200)
+    return probe()
+  }
+  return eventually(what, seldom, withinSeconds)
 }

@@ -2,15 +2,14 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { eventually } from '../../../support/eventually.js'
 import { isRunning } from '../../../support/processes.js'
 import { calling } from './bootstrap.js'
-import { attempt, property, run, runnerProcesses, SHARED, UNIT } from './machine.js'
+import { attempt, eventuallyInGuest, property, run, runnerProcesses, SHARED, UNIT } from './machine.js'
 import { type WholeSystem, wholeSystem } from './whole-system.js'
 
 describe('after a reboot', () => {
   it('functions are served again without being deployed, and records are kept', async () => {
-    await eventually('the agent is active', () => property('ActiveState') === 'active', 60)
+    await eventuallyInGuest('the agent is active', () => property('ActiveState') === 'active', 60)
     await calling(async (calls) => {
       assert.equal((await calls.execute({ function_name: 'kept', args: ['0'] })).output.toString(), 'done\n')
       const cut = await calls.record(readFileSync(join(SHARED, 'running-at-shutdown'), 'utf8'))

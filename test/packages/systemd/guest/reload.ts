@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { after, describe, it } from 'node:test'
-import { eventually } from '../../../support/eventually.js'
 import { CONFIG_FILE, calling, configure } from './bootstrap.js'
-import { attempt, journal, mainPid, run, UNIT } from './machine.js'
+import { attempt, eventuallyInGuest, journal, mainPid, run, UNIT } from './machine.js'
 
 describe('systemctl reload', () => {
   after(() => {
@@ -15,11 +14,13 @@ describe('systemctl reload', () => {
     const before = mainPid()
     configure({ max_tasks: 7, log_level: 'debug' })
     run('systemctl', 'reload', UNIT)
-    await eventually('the limit is the new one', async () => {
+    await eventuallyInGuest('the limit is the new one', async () => {
       const { max_tasks } = await calling((calls) => calls.status())
       return max_tasks === 7
     })
-    await eventually('debug lines are in the journal', () => journal('-p', 'debug', '--output=json').some(isDebug))
+    await eventuallyInGuest('debug lines are in the journal', () =>
+      journal('-p', 'debug', '--output=json').some(isDebug),
+    )
     assert.equal(mainPid(), before)
   })
 
@@ -36,7 +37,10 @@ describe('systemctl reload', () => {
   it('lets another client in, and the one before no more', async () => {
     configure({ max_tasks: 7 }, ['other'])
     run('systemctl', 'reload', UNIT)
-    await eventually('the other may call', async () => (await calling((calls) => calls.health(), 'other')).healthy)
+    await eventuallyInGuest(
+      'the other may call',
+      async () => (await calling((calls) => calls.health(), 'other')).healthy,
+    )
     await assert.rejects(
       calling((calls) => calls.health()),
       /PERMISSION_DENIED/,

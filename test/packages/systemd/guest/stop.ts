@@ -4,7 +4,7 @@ import { calling, configure, removeDropIn, writeDropIn } from './bootstrap.js'
 import { property, run, runnerProcesses, UNIT } from './machine.js'
 
 /** Far less than an execution here takes, so that a stop which waits for it needs the agent's word. */
-const STOP_SECONDS = 5
+const STOP_SECONDS = 4
 
 describe('systemctl stop', () => {
   before(async () => {
@@ -23,7 +23,7 @@ describe('systemctl stop', () => {
   it('lets an execution end that does within drain_seconds, beyond the time that the unit has', async () => {
     configure({ drain_seconds: 60 })
     run('systemctl', 'restart', UNIT)
-    const id = await calling((calls) => calls.start('nap', [String(3 * STOP_SECONDS)]))
+    const id = await calling((calls) => calls.start('nap', [String(2.5 * STOP_SECONDS)]))
     run('systemctl', 'stop', UNIT)
     assert.equal(property('Result'), 'success')
     run('systemctl', 'start', UNIT)

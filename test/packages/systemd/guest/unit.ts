@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
-import { eventually } from '../../../support/eventually.js'
 import { calling } from './bootstrap.js'
-import { journal, mainPid, property, run, UNIT } from './machine.js'
+import { eventuallyInGuest, journal, mainPid, property, run, UNIT } from './machine.js'
 
 describe('the unit', () => {
   it('has what an agent needs of systemd', () => {
@@ -40,9 +39,9 @@ describe('the unit', () => {
       await calls.script('nap', 'sleep "$1"')
       const ids = [await calls.start('nap', ['600']), await calls.start('nap', ['600'])]
       const shown = () => /Status: "(.*)"/.exec(run('systemctl', 'status', '--no-pager', '--full', UNIT))?.[1]
-      await eventually('the status names two', () => shown()?.includes('2 executions running'), 20)
+      await eventuallyInGuest('the status names two', () => shown()?.includes('2 executions running'), 20)
       for (const id of ids) assert.equal((await calls.cancel(id)).success, true)
-      await eventually('the status names none', () => shown()?.match(/\b(0|no) executions running/), 20)
+      await eventuallyInGuest('the status names none', () => shown()?.match(/\b(0|no) executions running/), 20)
     }))
 
   it('writes entries to the journal that have priorities and no second time stamp', () => {
