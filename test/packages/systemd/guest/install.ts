@@ -73,6 +73,15 @@ describe('an upgrade', () => {
     })
   })
 
+  it('succeeds where the agent does not start again, and says so', () => {
+    const configuration = readFileSync(CONFIG_FILE, 'utf8')
+    writeFileSync(CONFIG_FILE, 'max_tasks: many\n')
+    assert.match(run('dpkg', '-i', join(SHARED, 'newer.deb')), /not started again.*systemctl status flux-agent/)
+    assert.equal(property('ActiveState'), 'activating')
+    writeFileSync(CONFIG_FILE, configuration)
+    run('systemctl', 'start', UNIT)
+  })
+
   it('leaves an agent stopped that was stopped, also a downgrade', () => {
     run('systemctl', 'stop', UNIT)
     run('dpkg', '-i', join(SHARED, 'flux-agent.deb'))

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
-import { after, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { CONFIG_FILE, calling, configure } from './bootstrap.js'
 import { attempt, eventuallyInGuest, journal, mainPid, run, UNIT } from './machine.js'
 
 describe('systemctl reload', () => {
-  after(() => {
-    configure({})
-    run('systemctl', 'reload', UNIT)
-  })
-
-  it('takes on limits and log level while the agent goes on', async () => {
+  it('takes on limits while the agent goes on', async () => {
     const before = mainPid()
-    configure({ max_tasks: 7, log_level: 'debug' })
+    configure({ max_tasks: 7 })
     run('systemctl', 'reload', UNIT)
-    await eventuallyInGuest('the limit is the new one', async () => {
-      const { max_tasks } = await calling((calls) => calls.status())
-      return max_tasks === 7
-    })
-    await eventuallyInGuest('debug lines are in the journal', () =>
-      journal('-p', 'debug', '--output=json').some(isDebug),
-    )
+    await applied(7)
     assert.equal(mainPid(), before)
   })
 
@@ -35,19 +24,37 @@ describe('systemctl reload', () => {
   })
 
   it('lets another client in, and the one before no more', async () => {
-    configure({ max_tasks: 7 }, ['other'])
+    configure({ max_tasks: 8 }, ['other'])
     run('systemctl', 'reload', UNIT)
-    await eventuallyInGuest(
-      'the other may call',
-      async () => (await calling((calls) => calls.health(), 'other')).healthy,
-    )
+    await applied(8, 'other')
     await assert.rejects(
       calling((calls) => calls.health()),
       /PERMISSION_DENIED/,
     )
   })
+
+  it('takes on the log level', async () => {
+    configure({ max_tasks: 9, log_level: 'error' })
+    run('systemctl', 'reload', UNIT)
+    await applied(9)
+    const before = stops()
+    configure({})
+    run('systemctl', 'restart', UNIT)
+    assert.equal(stops(), before)
+    run('systemctl', 'restart', UNIT)
+    assert.equal(stops(), before + 1)
+  })
 })
 
-function isDebug(line: string): boolean {
-  return (JSON.parse(line) as { PRIORITY: string }).PRIORITY === '7'
+/** A reload is only asked for: it is done when the last of what it changes can be seen. */
+async function applied(maxTasks: number, caller = 'flux'): Promise<void> {
+  await eventuallyInGuest(`max_tasks is ${maxTasks}`, async () => {
+    const { max_tasks } = await calling((calls) => calls.status(), caller)
+    return max_tasks === maxTasks
+  })
+}
+
+/** How often an agent has said, at level info, that it stops. */
+function stops(): number {
+  return journal().filter((line) => line.startsWith('stopping')).length
 }
