@@ -48,14 +48,14 @@ ${lines.join('')}`,
   )
 }
 
-/** Changes the unit as an operator does; the changes of `fileName` are undone by `removeDropIn`. */
+/** Changes the unit as an operator does, until `removeDropIn` of the same name; both take a daemon-reload. */
 export function writeDropIn(name: string, lines: string): void {
   mkdirSync(DROP_INS, { recursive: true })
   writeFileSync(join(DROP_INS, `${name}.conf`), lines)
 }
 
 export function removeDropIn(name: string): void {
-  rmSync(join(DROP_INS, `${name}.conf`))
+  rmSync(join(DROP_INS, `${name}.conf`), { force: true })
 }
 
 /** Calls as Flux, or as another that has a certificate of its authority, over a connection that lasts as long as `use`. */
