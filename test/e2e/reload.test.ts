@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { issueAgent, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
+import { startCli } from '../support/cli.js'
+import { eventually } from '../support/eventually.js'
+import { clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
+import { handshake } from '../support/health-server.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+import { awaitGate, Gate } from '../support/scripts.js'
+import { buildZip, FILE } from '../support/zip.js'
+
+type Keys = Readonly<Record<string, unknown>>
+
+const { authority, agent: identity, flux } = await makeCertificates()
+const WAIT = { max_concurrency_behavior: 'wait' }
+
+/** Gives the file these keys as well, as whoever edits it: nobody finds half of it. */
+function edit(configFile: string, keys: Keys): void {
+  const text = JSON.stringify({ ...JSON.parse(readFileSync(configFile, 'utf8')), ...keys })
+  writeFileSync(`${configFile}.new`, text)
+  renameSync(`${configFile}.new`, configFile)
+}
+
+interface Line {
+  readonly level: number
+  readonly msg: string
+  readonly changed?: Keys
+}
+
+const WARN = 40
+const ERROR = 50
+
+const linesOf = (log: string): Line[] =>
+  log
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line))
+
+/** What the agent has said since, at this level. */
+const said = (agent: TestAgent, level: number, from: number) =>
+  linesOf(agent.logs().slice(from))
+    .filter((line) => line.level === level)
+    .map(({ msg }) => msg)
+
+const reloads = (log: string) => linesOf(log).filter(({ msg }) => msg === 'configuration read again')
+
+/** Has the agent read other keys, and answers what it says of those that have changed. */
+async function reload(agent: TestAgent, keys: Keys): Promise<Keys | undefined> {
+  const before = reloads(agent.logs()).length
+  edit(agent.configFile, keys)
+  process.kill(agent.pid, 'SIGHUP')
+  return eventually('it has read its configuration again', () => reloads(agent.logs())[before]?.changed)
+}
+
+/** Has the agent read keys that it cannot take, and answers the errors. */
+async function refusedReload(agent: TestAgent, keys: Keys): Promise<string[]> {
+  const from = agent.logs().length
+  const taken = reloads(agent.logs()).length
+  edit(agent.configFile, keys)
+  process.kill(agent.pid, 'SIGHUP')
+  await eventually('it says why not', () => said(agent, ERROR, from).length > 0)
+  assert.equal(reloads(agent.logs()).length, taken)
+  return said(agent, ERROR, from)
+}
+
+async function start(t: TestContext, options: TestAgentOptions = {}): Promise<[TestAgent, Calls]> {
+  const agent = await startTestAgent(options)
+  t.after(() => agent.stop())
+  return [agent, new Calls(agent.client)]
+}
+
+function tlsKeys(dir: string, certificate = identity) {
+  const { caCert, certFile, keyFile } = writeAgentFiles(dir, authority, certificate)
+  return { ca_cert: caCert, cert_file: certFile, key_file: keyFile }
+}
+
+describe('a reload', { skip: process.platform === 'win32' && 'there is none' }, () => {
+  it('gives places to those that wait as max_tasks rises, and takes none as it falls', async (t) => {
+    const [agent, calls] = await start(t, { config: { max_tasks: 1, max_queued: 3 } })
+    const gate = new Gate()
+    await calls.script('hold', `echo begun; ${awaitGate(1)}`, WAIT)
+    const ids = [await calls.start('hold', [gate.path]), await calls.start('hold', [gate.path])]
+    ids.push(await calls.start('hold', [gate.path]))
+    const active = async () => (await calls.status()).active_tasks
+    assert.equal(await active(), 1)
+
+    assert.deepEqual(await reload(agent, { max_tasks: 2 }), { max_tasks: '1 → 2' })
+    await calls.printed(ids[1] as string, 'begun')
+    assert.equal((await calls.status()).max_tasks, 2)
+    assert.equal(await active(), 2)
+
+    await reload(agent, { max_tasks: 1, max_queued: 1 })
+    assert.deepEqual([await active(), (await calls.status()).max_tasks], [2, 1])
+    assert.equal((await calls.execute({ function_name: 'hold' })).error, 'function hold at capacity')
+    await calls.cancel(ids[0] as string)
+    // One place less than before, so that the third waits on.
+    assert.equal(await active(), 1)
+    assert.equal((await calls.record(ids[2] as string)).output, undefined)
+
+    await reload(agent, { max_tasks: 0 })
+    await calls.printed(ids[2] as string, 'begun')
+    gate.open()
+    for (const id of ids.slice(1)) assert.equal((await calls.ended(id)).status, 'success')
+  })
+
+  it('bounds the output of the executions that come, not of those that run', async (t) => {
+    const [agent, calls] = await start(t, { config: { max_output_bytes: '1MiB', workers: 2 } })
+    const gate = new Gate()
+    await calls.script('print', `echo begun; ${awaitGate(1)}; head -c 800000 /dev/zero`)
+    const earlier = await calls.start('print', [gate.path])
+    await calls.printed(earlier, 'begun')
+    const changed = await reload(agent, { max_output_bytes: '128KiB' })
+    assert.deepEqual(changed, { max_output_bytes: '1048576 → 131072' })
+    gate.open()
+    assert.equal((await calls.ended(earlier)).output_bytes, 800_006)
+    // On every thread.
+    for (let i = 0; i < 4; i++) {
+      const { output } = await calls.execute({ function_name: 'print', args: [gate.path] })
+      assert.ok(output.length < 200_000, `${output.length} bytes`)
+    }
+  })
+
+  it('bounds the archives that come', async (t) => {
+    const [agent, calls] = await start(t)
+    const archive = buildZip(['main.sh', 'a', 'b'].map((name) => ({ name, contents: '#!/bin/sh\n', mode: FILE })))
+    const deploy = async (name: string) => (await calls.deploy(name, archive, { name, handler: 'main.sh' })).message
+    await reload(agent, { archive: { max_entries: 2 } })
+    assert.match(await deploy('few'), /2/)
+    await reload(agent, { archive: { max_entries: 3 } })
+    assert.equal((await calls.deploy('more', archive, { name: 'more', handler: 'main.sh' })).success, true)
+  })
+
+  it('decides how long a stop lets executions run', async (t) => {
+    const [agent, calls] = await start(t, { config: { drain_seconds: 600 } })
+    await calls.script('long', 'echo begun; exec sleep 600')
+    await calls.printed(await calls.start('long'), 'begun')
+    await reload(agent, { drain_seconds: 0 })
+    const begun = performance.now()
+    assert.equal(await agent.stop(), 0)
+    assert.ok(performance.now() - begun < 20_000)
+  })
+
+  it('lets another client in and the one before no more, on the connections they have', async (t) => {
+    const tls = tlsKeys(makeTempDir('flux-reload-'))
+    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const operator = await authority.issue({ subject: 'CN=operator' })
+    const other = clientsTo(agent.port, mutualTls(authority.cert, operator))
+    t.after(() => other.close())
+    const statuses = async () => [await statusOf(calls.health()), await statusOf(new Calls(other.agent).health())]
+    assert.deepEqual(await statuses(), ['OK', 'PERMISSION_DENIED'])
+    const changed = await reload(agent, { tls: { ...tls, allowed_clients: ['operator'] } })
+    assert.deepEqual(changed, { 'tls.allowed_clients': 'flux → operator' })
+    assert.deepEqual(await statuses(), ['PERMISSION_DENIED', 'OK'])
+    await reload(agent, { tls: { ...tls, allowed_clients: ['operator', 'flux'] } })
+    assert.deepEqual(await statuses(), ['OK', 'OK'])
+  })
+
+  it('has the next connection meet a renewed certificate, of the same files or of others', async (t) => {
+    const dir = makeTempDir('flux-reload-')
+    const tls = tlsKeys(dir)
+    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const met = async () => {
+      const result = await handshake(agent.port, authority.cert, { identity: flux })
+      return result.kind === 'accepted' && result.serial
+    }
+    const renewed = await issueAgent(authority)
+    writeAgentFiles(dir, authority, renewed)
+    await reload(agent, {})
+    assert.equal(await met(), serialOf(renewed))
+
+    const elsewhere = await issueAgent(authority)
+    const moved = tlsKeys(join(dir, 'other'), elsewhere)
+    const changed = await reload(agent, { tls: moved })
+    assert.deepEqual(Object.keys(changed ?? {}), ['tls.ca_cert', 'tls.cert_file', 'tls.key_file'])
+    assert.equal(await met(), serialOf(elsewhere))
+    // From now on these are watched.
+    const again = await issueAgent(authority)
+    tlsKeys(join(dir, 'other'), again)
+    await eventually('the certificate renewed there', async () => (await met()) === serialOf(again))
+    assert.equal((await calls.health()).healthy, true)
+  })
+
+  it('of a file with wrong values changes nothing, and says what is wrong', async (t) => {
+    const [agent, calls] = await start(t, { config: { max_tasks: 1 } })
+    const errors = await refusedReload(agent, { max_tasks: 2, max_queued: 'many', log_level: 'loud' })
+    const goesOn = 'the agent goes on with the configuration in use'
+    assert.deepEqual(errors, [
+      `${agent.configFile}: max_queued: "many" is not allowed; allowed: a whole number from 0 to 1000000; ${goesOn}`,
+      `${agent.configFile}: log_level: "loud" is not allowed; allowed: one of trace, debug, info, warn, error; ${goesOn}`,
+    ])
+    assert.equal((await calls.status()).max_tasks, 1)
+    assert.deepEqual(await reload(agent, { max_queued: 5, log_level: 'info' }), {
+      max_tasks: '1 → 2',
+      max_queued: '1000 → 5',
+    })
+  })
+
+  it('of TLS files that do not fit together changes nothing', async (t) => {
+    const dir = makeTempDir('flux-reload-')
+    const tls = tlsKeys(dir)
+    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const other = tlsKeys(join(dir, 'other'), await issueAgent(authority))
+    const errors = await refusedReload(agent, { max_tasks: 3, tls: { ...other, key_file: tls.key_file } })
+    assert.equal(errors.length, 1, errors.join('\n'))
+    assert.match(
+      errors[0] ?? '',
+      /agent-key\.pem: is not the key of .*other\/agent\.pem; replace both .*; the agent goes on/,
+    )
+    assert.equal((await calls.status()).max_tasks, 0)
+    const now = await handshake(agent.port, authority.cert, { identity: flux })
+    assert.equal(now.kind === 'accepted' && now.serial, serialOf(identity))
+  })
+
+  it('names each key that takes a restart, as long as it differs, and never a password', async (t) => {
+    const [agent, calls] = await start(t)
+    const takes = (key: string) => `${key}: changed in ${agent.configFile}, takes a restart`
+    const from = agent.logs().length
+    const keys = { port: 1, workers: 3, redis_addr: 'redis://:hunter2@127.0.0.1' }
+    assert.deepEqual(await reload(agent, { ...keys, max_tasks: 7 }), { max_tasks: '0 → 7' })
+    assert.deepEqual(said(agent, WARN, from), [takes('port'), takes('redis_addr'), takes('workers')])
+    assert.deepEqual(await reload(agent, { workers: undefined, redis_addr: 'embedded' }), {})
+    assert.deepEqual(said(agent, WARN, from).slice(3), [takes('port')])
+    await reload(agent, { port: 0 })
+    assert.equal(said(agent, WARN, from).length, 4)
+    assert.equal((await calls.health()).healthy, true)
+    assert.doesNotMatch(agent.logs(), /hunter2/)
+  })
+
+  it('sets the log level of every thread', { skip: noRedis }, async (t) => {
+    const redis = await RedisServer.start()
+    t.after(() => redis.stop())
+    const [agent, calls] = await start(t, { config: { redis_addr: redis.address } })
+    await calls.script('hi', 'echo hi')
+    edit(agent.configFile, { log_level: 'error', max_tasks: 9 })
+    process.kill(agent.pid, 'SIGHUP')
+    await eventually('it is taken over', async () => (await calls.status()).max_tasks === 9)
+    await redis.halt()
+    // Its thread would say that the store is away.
+    const id = await calls.start('hi')
+    await eventually('it has ended', async () => (await calls.status()).active_tasks === 0)
+    assert.deepEqual(await reload(agent, { log_level: 'info' }), { log_level: 'error → info' })
+    await redis.restart()
+    await calls.ended(id)
+    await eventually('its thread says that the store is back', () => /"worker":\d+.*store is back/.test(agent.logs()))
+    assert.doesNotMatch(agent.logs(), /"worker":\d+.*store is away/)
+  })
+
+  it('again and again loses no execution, and the last counts', async (t) => {
+    const [agent, calls] = await start(t, { config: { max_tasks: 40 } })
+    await calls.script('echo', 'echo "$1"', WAIT)
+    const outputs = Promise.all(
+      Array.from({ length: 300 }, async (_, n) => {
+        const { output, error } = await calls.execute({ function_name: 'echo', args: [`${n}`] })
+        return error || output.toString()
+      }),
+    )
+    let over = false
+    void outputs.finally(() => {
+      over = true
+    })
+    let signals = 0
+    for (; !over || signals < 100; signals++) {
+      edit(agent.configFile, { max_tasks: 1 + (signals % 40) })
+      process.kill(agent.pid, 'SIGHUP')
+      await new Promise(setImmediate)
+    }
+    assert.deepEqual(
+      await outputs,
+      Array.from({ length: 300 }, (_, n) => `${n}\n`),
+    )
+    const last = 1 + ((signals - 1) % 40)
+    await eventually('the last is taken over', async () => (await calls.status()).max_tasks === last)
+    assert.deepEqual(said(agent, ERROR, 0), [])
+  })
+
+  it('that is asked for while the agent waits for its store follows when it serves', { skip: noRedis }, async (t) => {
+    const redis = await RedisServer.start()
+    await redis.halt()
+    const dir = makeTempDir('flux-reload-')
+    const file = join(dir, 'agent.yaml')
+    const keys = { agent_id: 'early', host: '127.0.0.1', port: 0, redis_addr: redis.address, run_as: 'self' }
+    writeFileSync(file, JSON.stringify({ ...keys, state_dir: join(dir, 'state') }))
+    const { process: agent, result } = startCli(['start', '--config', file])
+    t.after(() => redis.stop())
+    let log = ''
+    agent.stderr?.on('data', (data) => {
+      log += data
+    })
+    await eventually('it waits for its store', () => log.includes('waiting for the store'), 15)
+    edit(file, { max_tasks: 5 })
+    for (let i = 0; i < 3; i++) agent.kill('SIGHUP')
+    await redis.restart()
+    await eventually('it has read its configuration again', () => reloads(log).length > 0, 15)
+    assert.match(log, /"serving"/)
+    assert.deepEqual(reloads(log)[0]?.changed, { max_tasks: '0 → 5' })
+    agent.kill('SIGTERM')
+    assert.equal((await result).code, 0)
+  })
+
+  it('that is asked for during a stop is none, and does not hold it up', async (t) => {
+    const [agent, calls] = await start(t)
+    const gate = new Gate()
+    await calls.script('hold', `echo begun; ${awaitGate(1)}`)
+    const id = await calls.start('hold', [gate.path])
+    await calls.printed(id, 'begun')
+    process.kill(agent.pid, 'SIGTERM')
+    await eventually('it is stopping', () => agent.logs().includes('"msg":"stopping"'))
+    process.kill(agent.pid, 'SIGHUP')
+    await eventually('it says so', () =>
+      agent.logs().includes('the configuration is not read again: the agent is stopping'),
+    )
+    gate.open()
+    assert.equal(await agent.stop(), 0)
+  })
+})
