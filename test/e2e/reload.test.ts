@@ -1,71 +1,19 @@
 import assert from 'node:assert/strict'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { issueAgent, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
-import { startCli } from '../support/cli.js'
 import { eventually } from '../support/eventually.js'
 import { clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
 import { handshake } from '../support/health-server.js'
 import { noRedis, RedisServer } from '../support/redis.js'
+import { edit, noReload, refusedReload, reload, said, WARN } from '../support/reload.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 import { buildZip, FILE } from '../support/zip.js'
 
-type Keys = Readonly<Record<string, unknown>>
-
 const { authority, agent: identity, flux } = await makeCertificates()
 const WAIT = { max_concurrency_behavior: 'wait' }
-
-/** Gives the file these keys as well, as whoever edits it: nobody finds half of it. */
-function edit(configFile: string, keys: Keys): void {
-  const text = JSON.stringify({ ...JSON.parse(readFileSync(configFile, 'utf8')), ...keys })
-  writeFileSync(`${configFile}.new`, text)
-  renameSync(`${configFile}.new`, configFile)
-}
-
-interface Line {
-  readonly level: number
-  readonly msg: string
-  readonly changed?: Keys
-}
-
-const WARN = 40
-const ERROR = 50
-
-const linesOf = (log: string): Line[] =>
-  log
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => JSON.parse(line))
-
-/** What the agent has said since, at this level. */
-const said = (agent: TestAgent, level: number, from: number) =>
-  linesOf(agent.logs().slice(from))
-    .filter((line) => line.level === level)
-    .map(({ msg }) => msg)
-
-const reloads = (log: string) => linesOf(log).filter(({ msg }) => msg === 'configuration read again')
-
-/** Has the agent read other keys, and answers what it says of those that have changed. */
-async function reload(agent: TestAgent, keys: Keys): Promise<Keys | undefined> {
-  const before = reloads(agent.logs()).length
-  edit(agent.configFile, keys)
-  process.kill(agent.pid, 'SIGHUP')
-  return eventually('it has read its configuration again', () => reloads(agent.logs())[before]?.changed)
-}
-
-/** Has the agent read keys that it cannot take, and answers the errors. */
-async function refusedReload(agent: TestAgent, keys: Keys): Promise<string[]> {
-  const from = agent.logs().length
-  const taken = reloads(agent.logs()).length
-  edit(agent.configFile, keys)
-  process.kill(agent.pid, 'SIGHUP')
-  await eventually('it says why not', () => said(agent, ERROR, from).length > 0)
-  assert.equal(reloads(agent.logs()).length, taken)
-  return said(agent, ERROR, from)
-}
 
 async function start(t: TestContext, options: TestAgentOptions = {}): Promise<[TestAgent, Calls]> {
   const agent = await startTestAgent(options)
@@ -78,7 +26,7 @@ function tlsKeys(dir: string, certificate = identity) {
   return { ca_cert: caCert, cert_file: certFile, key_file: keyFile }
 }
 
-describe('a reload', { skip: process.platform === 'win32' && 'there is none' }, () => {
+describe('a reload', { skip: noReload }, () => {
   it('gives places to those that wait as max_tasks rises, and takes none as it falls', async (t) => {
     const [agent, calls] = await start(t, { config: { max_tasks: 1, max_queued: 3 } })
     const gate = new Gate()
@@ -247,73 +195,5 @@ describe('a reload', { skip: process.platform === 'win32' && 'there is none' }, 
     await calls.ended(id)
     await eventually('its thread says that the store is back', () => /"worker":\d+.*store is back/.test(agent.logs()))
     assert.doesNotMatch(agent.logs(), /"worker":\d+.*store is away/)
-  })
-
-  it('again and again loses no execution, and the last counts', async (t) => {
-    const [agent, calls] = await start(t, { config: { max_tasks: 40 } })
-    await calls.script('echo', 'echo "$1"', WAIT)
-    const outputs = Promise.all(
-      Array.from({ length: 300 }, async (_, n) => {
-        const { output, error } = await calls.execute({ function_name: 'echo', args: [`${n}`] })
-        return error || output.toString()
-      }),
-    )
-    let over = false
-    void outputs.finally(() => {
-      over = true
-    })
-    let signals = 0
-    for (; !over || signals < 100; signals++) {
-      edit(agent.configFile, { max_tasks: 1 + (signals % 40) })
-      process.kill(agent.pid, 'SIGHUP')
-      await new Promise(setImmediate)
-    }
-    assert.deepEqual(
-      await outputs,
-      Array.from({ length: 300 }, (_, n) => `${n}\n`),
-    )
-    const last = 1 + ((signals - 1) % 40)
-    await eventually('the last is taken over', async () => (await calls.status()).max_tasks === last)
-    assert.deepEqual(said(agent, ERROR, 0), [])
-  })
-
-  it('that is asked for while the agent waits for its store follows when it serves', { skip: noRedis }, async (t) => {
-    const redis = await RedisServer.start()
-    await redis.halt()
-    const dir = makeTempDir('flux-reload-')
-    const file = join(dir, 'agent.yaml')
-    const keys = { agent_id: 'early', host: '127.0.0.1', port: 0, redis_addr: redis.address, run_as: 'self' }
-    writeFileSync(file, JSON.stringify({ ...keys, state_dir: join(dir, 'state') }))
-    const { process: agent, result } = startCli(['start', '--config', file])
-    t.after(() => redis.stop())
-    let log = ''
-    agent.stderr?.on('data', (data) => {
-      log += data
-    })
-    await eventually('it waits for its store', () => log.includes('waiting for the store'), 15)
-    edit(file, { max_tasks: 5 })
-    for (let i = 0; i < 3; i++) agent.kill('SIGHUP')
-    await redis.restart()
-    await eventually('it has read its configuration again', () => reloads(log).length > 0, 15)
-    assert.match(log, /"serving"/)
-    assert.deepEqual(reloads(log)[0]?.changed, { max_tasks: '0 → 5' })
-    agent.kill('SIGTERM')
-    assert.equal((await result).code, 0)
-  })
-
-  it('that is asked for during a stop is none, and does not hold it up', async (t) => {
-    const [agent, calls] = await start(t)
-    const gate = new Gate()
-    await calls.script('hold', `echo begun; ${awaitGate(1)}`)
-    const id = await calls.start('hold', [gate.path])
-    await calls.printed(id, 'begun')
-    process.kill(agent.pid, 'SIGTERM')
-    await eventually('it is stopping', () => agent.logs().includes('"msg":"stopping"'))
-    process.kill(agent.pid, 'SIGHUP')
-    await eventually('it says so', () =>
-      agent.logs().includes('the configuration is not read again: the agent is stopping'),
-    )
-    gate.open()
-    assert.equal(await agent.stop(), 0)
   })
 })
