@@ -189,7 +189,7 @@ export interface Platform {
   renice(nice: number): void
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
   killGroup(pid: number): void
-  /** Tells a process from a later one with the same pid; undefined where none has it. */
+  /** Tells a process from a later one with the same pid, on Windows from another program's; undefined where none has it. */
   processBirth(pid: number): string | undefined
   /** What each of the processes has used; one that has ended is left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>

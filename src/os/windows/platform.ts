@@ -2,6 +2,7 @@ import { pidUsage } from '../pidusage.js'
 import type { Platform } from '../platform.js'
 import { handlerProblem } from './command.js'
 import { baseEnvironment } from './environment.js'
+import { processBirth } from './process-birth.js'
 import { ChildProcessStarter, killGroup } from './process-starter.js'
 import { onStopRequest, requestStop } from './stop-request.js'
 
@@ -22,14 +23,7 @@ export const windows: Platform = {
   // Priorities are the whole process's there, and what it starts inherits them.
   renice: () => {},
   killGroup,
-  processBirth(pid) {
-    try {
-      process.kill(pid, 0)
-      return 'alive'
-    } catch {
-      return undefined
-    }
-  },
+  processBirth,
   usage: pidUsage,
   findUser: () => undefined,
   canSwitchUser: () => false,

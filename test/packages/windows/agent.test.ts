@@ -65,6 +65,16 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
     await redis?.stop()
   })
 
+  function lock(): string {
+    return join(windows.shared, 'data', 'agent.lock')
+  }
+
+  async function killAgent(): Promise<void> {
+    const pid = readFileSync(lock(), 'utf8').split(' ')[0] ?? ''
+    await windows.run('taskkill', ['/F', '/PID', pid]).exited
+    assert.notEqual(await agent.exited, 0)
+  }
+
   async function startAgent(): Promise<void> {
     agent = command('start')
     const port = await eventually(
@@ -292,10 +302,24 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
     await calls.start('leader')
     const file = join(windows.shared, 'leader.txt')
     await grows(file)
-    const pid = readFileSync(join(windows.shared, 'data', 'agent.lock'), 'utf8').split(' ')[0] ?? ''
-    await windows.run('taskkill', ['/F', '/PID', pid]).exited
+    await killAgent()
     await standsStill(file)
     await startAgent()
+  })
+
+  test('a lock keeps other agents out, unless its process is another program by now', async () => {
+    const second = command('start')
+    assert.equal(await second.exited, 1)
+    assert.match(second.output(), /is in use by process \d+/)
+    await killAgent()
+    const list = windows.run('cmd', ['/c', 'tasklist /FO CSV /NH'])
+    await list.exited
+    const [, pid] = /^"services\.exe","(\d+)"/m.exec(list.output()) ?? []
+    const killed = readFileSync(lock(), 'utf8')
+    writeFileSync(lock(), killed.replace(/^\d+/, String(pid)))
+    assert.match(readFileSync(lock(), 'utf8'), /^\d+ node\.exe\n$/)
+    await startAgent()
+    assert.equal((await calls.status()).agent_id, 'windows-1')
   })
 
   test('the command passes on its exit code', async () => {
