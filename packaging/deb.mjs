@@ -23,14 +23,23 @@ const TARGETS = {
   arm64: { cpu: 'arm64', tools: 'aarch64-linux-gnu', gcc: 'gcc-aarch64-linux-gnu', libc: 'libc6-dev-arm64-cross' },
 }
 
-/** Installs where it can what `buildDeb` needs; ends this process where something is missing. */
+/** Ends this process where something is missing that `buildDeb` needs. */
 export function prepareDeb(architecture) {
+  const missing = missingTools(architecture)
+  if (missing.length > 0) fail(`flux-agent_${architecture}.deb needs ${missing.join(', ')}: install them`)
+}
+
+/** The Debian packages that `buildDeb` needs and that are not there; what can be installed is. */
+export function missingTools(architecture) {
   const { tools, gcc, libc } = TARGETS[architecture]
-  const needed = [has('dpkg-deb', 'dpkg'), has('patchelf'), has(`${tools}-gcc`, gcc), has(`${tools}-strip`, gcc)]
   const isInCompiler = (library) => isAbsolute(libraryOf(tools, library))
-  if (![...needed, has('libc.a', libc, isInCompiler)].every(Boolean)) {
-    fail(`flux-agent_${architecture}.deb needs dpkg-deb, patchelf, ${gcc} and ${libc}: install them`)
-  }
+  const needed = [
+    ['dpkg', has('dpkg-deb', 'dpkg')],
+    ['patchelf', has('patchelf')],
+    [gcc, has(`${tools}-gcc`, gcc) && has(`${tools}-strip`, gcc)],
+    [libc, has('libc.a', libc, isInCompiler)],
+  ]
+  return needed.filter(([, isThere]) => !isThere).map(([name]) => name)
 }
 
 /** Builds a package into a folder. `architecture` is amd64 or arm64. Needs a finished build, and what `prepareDeb` sees to. */

@@ -22,7 +22,7 @@ const [task, ...rest] = process.argv.slice(2)
 if (task === 'build') build()
 else if (task === 'bench') bench()
 else if (task === 'test') await test(rest)
-else if (task === 'test:packages') testPackages(rest)
+else if (task === 'test:packages') await testPackages(rest)
 else fail('usage: node scripts/setup.mjs build | bench | test [FILTER…] | test:packages [FILTER…]')
 
 function build() {
@@ -94,9 +94,15 @@ async function test(args) {
 }
 
 /** Builds the packages and tries them where they are meant to run, or as near to that as this machine comes. */
-function testPackages(args) {
+async function testPackages(args) {
   build()
   const { chosen, options } = choose(files(PACKAGE_TESTS, '.test.js'), args)
+  const { missingTools } = await import('../packaging/deb.mjs')
+  const missing = new Set(['amd64', 'arm64'].flatMap(missingTools))
+  if (missing.size > 0) {
+    console.log(`skipped, because ${[...missing].join(', ')} is not installed: ${chosen.join(' ')}`)
+    return
+  }
   const tools = { lintian: 'lintian', debootstrap: 'debootstrap', ip: 'iproute2', man: 'man-db' }
   for (const [program, debianPackage] of Object.entries({ ...tools, 'qemu-aarch64-static': 'qemu-user-static' })) {
     if (!has(program, debianPackage)) console.log(`${program} is not installed: the tests that need it are skipped`)
