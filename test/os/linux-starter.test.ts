@@ -62,6 +62,11 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
       assert.deepEqual([group, session], [`${pid}`, `${pid}`])
     })
 
+    it('makes it the first to go when memory runs out', async () => {
+      const output = await outputOf('until grep -x 500 /proc/self/oom_score_adj; do sleep 0.01; done')
+      assert.equal(output, '500\n')
+    })
+
     it('tells nothing before start has returned', async () => {
       for (const file of ['/bin/sh', '/nowhere', 'x'.repeat(9_000_000)]) {
         let returned = false

@@ -1,5 +1,6 @@
 import type { RunAs, StartRequest } from '../platform.js'
 import { HEADER_BYTES, putUint64 } from './launcher-frame.js'
+import { FUNCTION_OOM_SCORE } from './precedence.js'
 
 /** What a worker thread asks of its launcher, in the frames that launcher.h defines. */
 
@@ -16,8 +17,6 @@ const NO_NEW_PRIVILEGES = 2
 const SET_OOM_SCORE = 4
 
 const UMASK = 0o022
-/** Functions are killed before whatever else runs on the node, when that runs out of memory (proc(5)). */
-const OOM_SCORE = 500
 /** Resource, soft and hard limit (getrlimit(2)). The launcher's own hard limits bound these. */
 const RLIMITS = [
   // A core dump is as large as the function's memory.
@@ -61,7 +60,7 @@ export function startFrame(
   at = frame.writeUInt32LE(runAs?.uid ?? 0, at)
   at = frame.writeUInt32LE(runAs?.gid ?? 0, at)
   at = frame.writeUInt32LE(UMASK, at)
-  at = frame.writeInt32LE(OOM_SCORE, at)
+  at = frame.writeInt32LE(FUNCTION_OOM_SCORE, at)
   at = frame.writeUInt32LE(RLIMITS.length, at)
   at = frame.writeUInt32LE(groups.length, at)
   at = frame.writeUInt32LE(request.args.length + 1, at)

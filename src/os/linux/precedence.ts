@@ -6,6 +6,8 @@ import { processStat } from './process-stat.js'
 /** The most there is (cgroups(7)); 100 is usual. */
 const CPU_WEIGHT = 10_000
 const AUTOGROUP_NICE = -10
+/** Functions are killed before whatever else runs on the node, when that runs out of memory (proc(5)). */
+export const FUNCTION_OOM_SCORE = 500
 
 /** See Platform.renice. */
 export function renice(nice: number): void {
@@ -29,6 +31,11 @@ export function favourOwnSession(): void {
 /** The same for the agent's own cgroup beside that of all executions, where the cpu controller is there. */
 export function favourCgroup(dir: string): void {
   tryWrite(join(dir, 'cpu.weight'), CPU_WEIGHT)
+}
+
+/** Has a function that is started already killed first; what it has started before keeps the agent's own score. */
+export function exposeToOom(pid: number): void {
+  tryWrite(`/proc/${pid}/oom_score_adj`, FUNCTION_OOM_SCORE)
 }
 
 function tryWrite(file: string, value: number): void {

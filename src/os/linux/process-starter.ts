@@ -8,6 +8,7 @@ import { threadId } from 'node:worker_threads'
 import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
 import { Fifos } from './fifos.js'
 import { type Pipe, readInto } from './pipe.js'
+import { exposeToOom } from './precedence.js'
 import { groupDead, killGroup } from './process-group.js'
 import { explainFailure, formatFailure } from './start-failure.js'
 
@@ -144,7 +145,10 @@ async function spawnLeader(request: StartRequest, outputFd: number): Promise<Chi
     stdio: ['ignore', outputFd, outputFd],
     ...(request.runAs && { uid: request.runAs.uid, gid: request.runAs.gid }),
   })
-  if (child.pid !== undefined) return child
+  if (child.pid !== undefined) {
+    exposeToOom(child.pid)
+    return child
+  }
   const [error] = await once(child, 'error')
   throw error
 }
