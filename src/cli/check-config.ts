@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { loadCertificates } from '../main/certificates.js'
-import { loadConfig } from '../main/config.js'
+import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
 
 /** `flux-agent check-config`: whether a start or a reload would take the configuration, in a moment; changes nothing. */
@@ -13,12 +13,8 @@ export function checkConfigCommand(): Command {
     )
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent check-config --config /etc/flux-agent/agent.yaml')
-    .action(async ({ config: file }: { config?: string }) => {
-      const { config, warnings } = loadConfig({
-        ...(file !== undefined && { file }),
-        env: process.env,
-        cwd: process.cwd(),
-      })
+    .action(async (options: { config?: string }) => {
+      const { config, warnings } = loadNamedConfig(options)
       const doubts = config.tls ? loadCertificates(config.tls).doubts : []
       for (const warning of [...warnings, ...doubts]) console.error(`flux-agent: ${warning}`)
       await writeOut(`${config.file ?? 'development defaults'}: ok\n`)

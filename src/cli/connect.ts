@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { type ChannelCredentials, type ClientUnaryCall, credentials, type requestCallback } from '@grpc/grpc-js'
 import type { Command } from 'commander'
-import { type AgentConfig, loadConfig, type TlsConfig } from '../main/config.js'
+import type { AgentConfig, TlsConfig } from '../main/config.js'
 import {
   AgentService,
   type AgentServiceClient,
@@ -12,6 +12,7 @@ import {
   TLS_SERVER_NAME,
 } from '../proto.js'
 import { CommandFailure, explain, isServiceError } from './failure.js'
+import { loadNamedConfig } from './named-config.js'
 
 /** How a command finds its agent and shows who it is; see `connectionOptions`. */
 export interface ConnectionOptions {
@@ -101,11 +102,7 @@ function connect(options: ConnectionOptions): AgentConnection {
   // Whoever says everything needs no agent.yaml: on a node its key may be root's alone to read.
   if (address && ca && cert && key)
     return openConnection(address, tlsCredentials({ caCert: ca, certFile: cert, keyFile: key }))
-  const { config } = loadConfig({
-    ...(options.config !== undefined && { file: options.config }),
-    env: process.env,
-    cwd: process.cwd(),
-  })
+  const { config } = loadNamedConfig(options)
   return openConnection(address ?? localAddress(config), chooseCredentials(options, config.tls))
 }
 

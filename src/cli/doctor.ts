@@ -1,11 +1,12 @@
 import { Command } from 'commander'
-import { type LoadedConfig, loadConfig } from '../main/config.js'
+import type { LoadedConfig } from '../main/config.js'
 import { checkCertificates } from './check-certificates.js'
 import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
 import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
 import { type Finding, fail, ok, warn } from './finding.js'
+import { loadNamedConfig } from './named-config.js'
 import { writeJson, writeOut } from './stdout.js'
 
 interface DoctorOptions {
@@ -22,17 +23,17 @@ export function doctorCommand(): Command {
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', '\nExample:\n  sudo flux-agent doctor --config /etc/flux-agent/agent.yaml')
     .action(async (options: DoctorOptions) => {
-      const findings = await examine(options.config)
+      const findings = await examine(options)
       await (options.json ? writeJson(findings) : writeOut(findings.map(line).join('')))
       if (findings.some(({ level }) => level === 'fail')) process.exitCode = 1
     })
 }
 
-async function examine(file: string | undefined): Promise<Finding[]> {
+async function examine(options: DoctorOptions): Promise<Finding[]> {
   const node = checkNode()
   let loaded: LoadedConfig
   try {
-    loaded = loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
+    loaded = loadNamedConfig(options)
   } catch (error) {
     const mend = 'correct it; the other checks need it'
     return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, mend))]

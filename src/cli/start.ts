@@ -1,9 +1,10 @@
 import { createLog, type Log } from '../log.js'
-import { type LoadedConfig, loadConfig } from '../main/config.js'
+import type { LoadedConfig } from '../main/config.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
 import { logReload } from '../main/live-config.js'
 import { ServiceManager } from '../main/service-manager.js'
 import { platform } from '../os/index.js'
+import { loadNamedConfig } from './named-config.js'
 
 /** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. SIGHUP has it read its configuration again. */
 export async function start(options: { config?: string }): Promise<void> {
@@ -41,9 +42,9 @@ export async function start(options: { config?: string }): Promise<void> {
   if (reloadDue) logReload(log, agent.reload())
 }
 
-async function load({ config: file }: { config?: string }, service: ServiceManager): Promise<LoadedConfig> {
+async function load(options: { config?: string }, service: ServiceManager): Promise<LoadedConfig> {
   try {
-    return loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
+    return loadNamedConfig(options)
   } catch (error) {
     await service.failed(error)
     throw error

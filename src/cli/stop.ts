@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
-import { loadConfig } from '../main/config.js'
 import { lockHolder } from '../main/lock.js'
 import { platform } from '../os/index.js'
 import { CommandFailure } from './failure.js'
+import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
 
 const POLL_MS = 50
@@ -17,9 +17,8 @@ export function stopCommand(): Command {
     .description('Have the agent of this machine end: running executions get drain_seconds. Waits until it is gone.')
     .option('--config <FILE>', 'its configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent stop --config agent.yaml')
-    .action(async ({ config: file }: { config?: string }) => {
-      const { config } = loadConfig({ ...(file !== undefined && { file }), env: process.env, cwd: process.cwd() })
-      const { stateDir, drainSeconds } = config
+    .action(async (options: { config?: string }) => {
+      const { stateDir, drainSeconds } = loadNamedConfig(options).config
       const pid = lockHolder(stateDir)
       if (pid === undefined) throw new CommandFailure(`no agent runs in ${stateDir}`)
       await platform.requestStop(pid).catch((error: Error) => {

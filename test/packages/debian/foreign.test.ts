@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
+import { VERSION } from '../../../src/version.js'
 import { makeTempDir } from '../../support/agent.js'
-import { debOf, unpack, VERSION, without } from './packages.js'
+import { debOf, unpack, without } from './packages.js'
 
 /** Where Debian's cross compilers have the libraries of that system. */
 const LIBRARIES = '/usr/aarch64-linux-gnu'

@@ -3,8 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
+import { VERSION } from '../../../src/version.js'
 import { makeTempDir } from '../../support/agent.js'
-import { debOf, notRoot, output, VERSION, without } from './packages.js'
+import { debOf, notRoot, output, without } from './packages.js'
 
 /** Nothing outside its network namespace is there to be in the way. */
 const CONFIG = 'agent_id: node-1\nhost: 127.0.0.1\nredis_addr: embedded\n'

@@ -1,13 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { VERSION } from '../../../src/version.js'
 
 export const ARCHITECTURES = ['amd64', 'arm64'] as const
 
 export type Architecture = (typeof ARCHITECTURES)[number]
-
-/** The agent's version, as package.json says it. */
-export const VERSION = String((JSON.parse(readFileSync('package.json', 'utf8')) as { version: unknown }).version)
 
 /** The path of a package that was built before the tests. */
 export function debOf(architecture: Architecture, folder = 'dist'): string {

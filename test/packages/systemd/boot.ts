@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { fork, spawnSync } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
+import { VERSION } from '../../../src/version.js'
 import { makeTempDir } from '../../support/agent.js'
 import { type Identity, makeCertificates } from '../../support/certificates.js'
+import { debOf, output } from '../debian/packages.js'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 const CANNOT = 77
@@ -34,17 +36,17 @@ export async function runInGuest(t: TestContext, release: string, ...scripts: st
 
 /** The one that is built, and the same again with a higher version. */
 function writePackages(shared: string): void {
-  const { version: built } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  const built = VERSION
   const versions: Versions = { built, newer: `${built}.1` }
   writeFileSync(join(shared, 'versions.json'), JSON.stringify(versions))
   const debianVersion = versions.built.replace('-', '~')
-  copyFileSync(join(ROOT, 'dist', `flux-agent_${debianVersion}_amd64.deb`), join(shared, 'flux-agent.deb'))
+  copyFileSync(debOf('amd64'), join(shared, 'flux-agent.deb'))
 
   const tree = join(shared, 'newer')
-  run('dpkg-deb', '-R', join(shared, 'flux-agent.deb'), tree)
+  output('dpkg-deb', '-R', join(shared, 'flux-agent.deb'), tree)
   replace(join(tree, 'DEBIAN/control'), `Version: ${debianVersion}\n`, `Version: ${versions.newer}\n`)
   replace(join(tree, 'usr/lib/flux-agent/package.json'), `"version": "${built}"`, `"version": "${versions.newer}"`)
-  run('dpkg-deb', '--root-owner-group', '-Znone', '-b', tree, join(shared, 'newer.deb'))
+  output('dpkg-deb', '--root-owner-group', '-Znone', '-b', tree, join(shared, 'newer.deb'))
   rmSync(tree, { recursive: true })
 }
 
@@ -64,9 +66,4 @@ function replace(file: string, text: string, by: string): void {
   const before = readFileSync(file, 'utf8')
   assert.ok(before.includes(text), `${file} has no ${text}`)
   writeFileSync(file, before.replace(text, by))
-}
-
-function run(command: string, ...args: string[]): void {
-  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
 }

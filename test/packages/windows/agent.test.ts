@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { VERSION } from '../../../src/version.js'
 import { Calls } from '../../support/calls.js'
 import { makeCertificates, writeAgentFiles } from '../../support/certificates.js'
 import { eventually } from '../../support/eventually.js'
@@ -11,7 +12,7 @@ import { type Clients, clientsTo, mutualTls, statusOfEach } from '../../support/
 import { callSync, followed } from '../../support/live-calls.js'
 import { noRedis, RedisServer } from '../../support/redis.js'
 import { buildZip, link, type ZipEntry } from '../../support/zip.js'
-import { unpackZip, VERSION } from './package.js'
+import { unpackZip } from './package.js'
 import { noWine, Windows, type WindowsProgram } from './wine.js'
 
 /** What an argument may hold that a shell, or the C library, could take for something else. */

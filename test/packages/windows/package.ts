@@ -1,10 +1,8 @@
-import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openPromise } from 'yauzl'
-
-/** The agent's version, as package.json says it. */
-export const VERSION = String((JSON.parse(readFileSync('package.json', 'utf8')) as { version: unknown }).version)
+import { VERSION } from '../../../src/version.js'
 
 /** The path of the zip that was built before the tests. */
 export const ZIP = resolve('dist', `flux-agent-${VERSION}-win-x64.zip`)
