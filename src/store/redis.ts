@@ -1,9 +1,11 @@
 import { Redis } from 'ioredis'
+import { Patience } from '../patience.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { mergeOutputs } from './merge-outputs.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { parseRedisAddress } from './redis-address.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
+import { SilenceWatch } from './redis-silence.js'
 import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
 /** How long reads and small writes wait for an answer. */
@@ -46,6 +48,7 @@ redis.call('SREM', KEYS[3], ARGV[3])`
 export class RedisStore implements Store {
   readonly address: string
   readonly #redis: Redis
+  readonly #silence: SilenceWatch
   /** The first attempt to connect has had its outcome, so that what is asked right after opening is not refused. */
   readonly #firstContact: Promise<void>
   #lastError: Error | undefined
@@ -62,7 +65,6 @@ export class RedisStore implements Store {
       maxRetriesPerRequest: 0,
       retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS),
       connectTimeout: ANSWER_LIMIT_MS,
-      socketTimeout: SILENCE_LIMIT_MS,
       maxLoadingRetryTime: LONGEST_RECONNECT_DELAY_MS,
       keepAlive: 10_000,
     })
@@ -72,10 +74,15 @@ export class RedisStore implements Store {
     this.#redis.on('ready', () => {
       this.#lastError = undefined
     })
+    this.#silence = new SilenceWatch(this.#redis, SILENCE_LIMIT_MS)
     this.#firstContact = new Promise((resolve) => {
-      this.#redis.once('ready', resolve)
-      this.#redis.once('close', resolve)
-      setTimeout(resolve, ANSWER_LIMIT_MS).unref()
+      const patience = new Patience(ANSWER_LIMIT_MS, resolve)
+      for (const event of ['ready', 'close'] as const) {
+        this.#redis.once(event, () => {
+          patience.end()
+          resolve()
+        })
+      }
     })
   }
 
@@ -123,6 +130,7 @@ export class RedisStore implements Store {
     await this.#firstContact
     try {
       // Without a time limit of its own: see SILENCE_LIMIT_MS.
+      this.#silence.begin()
       await runPipeline(this.#redis, mergeOutputs(batch).flatMap(commandsOf))
     } catch (error) {
       throw this.#unavailable(error)
@@ -184,21 +192,24 @@ export class RedisStore implements Store {
   async purgeExpired(): Promise<void> {}
 
   async close(): Promise<void> {
+    this.#silence.end()
     this.#redis.disconnect()
   }
 
   async #answer<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
     await this.#firstContact
-    let timer: NodeJS.Timeout | undefined
+    this.#silence.begin()
+    let patience: Patience | undefined
     const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`)), ANSWER_LIMIT_MS)
+      const silent = () => reject(new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`))
+      patience = new Patience(ANSWER_LIMIT_MS, silent)
     })
     try {
       return await Promise.race([ask(this.#redis), limit])
     } catch (error) {
       throw this.#unavailable(error)
     } finally {
-      clearTimeout(timer)
+      patience?.end()
     }
   }
 

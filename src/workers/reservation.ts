@@ -1,3 +1,4 @@
+import { Patience } from '../patience.js'
 import type { ExecutionRecord } from '../store/record.js'
 import { StoreUnavailable } from '../store/store.js'
 import { queue, store } from './thread.js'
@@ -37,13 +38,13 @@ export async function checkId(id: string): Promise<Reservation> {
 
 /** The store's answer; undefined where it is away or does not answer in time. */
 async function answer(question: Promise<boolean>, patienceMs: number): Promise<boolean | undefined> {
-  let timer: NodeJS.Timeout | undefined
+  let patience: Patience | undefined
   const impatience = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => {
+    patience = new Patience(patienceMs, () => {
       unanswered++
       question.catch(() => {}).finally(() => unanswered--)
       resolve(undefined)
-    }, patienceMs)
+    })
   })
   try {
     return await Promise.race([question, impatience])
@@ -51,6 +52,6 @@ async function answer(question: Promise<boolean>, patienceMs: number): Promise<b
     if (error instanceof StoreUnavailable) return undefined
     throw error
   } finally {
-    clearTimeout(timer)
+    patience?.end()
   }
 }

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { RECORD_TTL_MS } from '../../src/store/record.js'
 import { RedisStore } from '../../src/store/redis.js'
 import { StoreUnavailable } from '../../src/store/store.js'
 import { eventually } from '../support/eventually.js'
 import { noRedis, RedisServer } from '../support/redis.js'
+import { standStill } from '../support/stand-still.js'
 import { ended, noise, output, running } from './records.js'
 import { storeCases } from './store-cases.js'
 
@@ -209,6 +211,21 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       server.resume()
       await writing
       assert.equal(String(await store.output('stopped', 0, 10)), 'hello')
+    })
+
+    it('takes no pause of this process for silence', async () => {
+      await answers()
+      server.pause()
+      const answer = Promise.all([
+        store.begin(running('paused')),
+        store.write([output('paused', 0, 'hello')]),
+        store.outputLength('paused'),
+      ])
+      // They are on their way before this thread stands still.
+      await sleep(50)
+      server.resume()
+      standStill(10_500)
+      assert.deepEqual(await answer, [true, undefined, 5])
     })
 
     it('gives a batch up that is not answered for long', async () => {
