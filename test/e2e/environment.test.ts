@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { chmodSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { after, before, describe, it } from 'node:test'
+import { LAUNCHER } from '../os/starters.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { buildZip, PROGRAM } from '../support/zip.js'
@@ -50,6 +51,7 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
       LANG: 'de_DE.UTF-8',
       TZ: 'Asia/Tokyo',
       TMPDIR: '/tmp',
+      TERM: 'dumb',
       GREETING: 'hé=llo\n',
       FLUX_EXECUTION_ID: 'my-id',
       FLUX_NODE_PRIVATE_IP: '10.1.2.3',
@@ -114,6 +116,10 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
   it('leads a session and a group of its own', async () => {
     const [pid, group, session] = (await run('cat /proc/$$/stat')).replace(/\(.*\) \S+ \S+/, '').split(/ +/)
     assert.deepEqual([group, session], [pid, pid])
+  })
+
+  it('keeps what it writes to itself', { skip: existsSync(LAUNCHER) ? false : 'there is no launcher' }, async () => {
+    assert.equal(await run('umask'), '0077\n')
   })
 
   it('opens its output by name', async () => {

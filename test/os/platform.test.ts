@@ -7,7 +7,7 @@ import { platform } from '../../src/os/index.js'
 import { eventually } from '../support/eventually.js'
 import { isRunning } from '../support/processes.js'
 
-const KEYS = ['HOME', 'LANG', 'LOGNAME', 'PATH', 'TMPDIR', 'TZ', 'USER']
+const KEYS = ['HOME', 'LANG', 'LOGNAME', 'PATH', 'TERM', 'TMPDIR', 'TZ', 'USER']
 const isRoot = process.getuid?.() === 0
 
 describe('the platform', { skip: process.platform === 'win32' }, () => {

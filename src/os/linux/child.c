@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,11 +23,14 @@
 #include <unistd.h>
 
 /*
- * A resource limit that has had no effect since Linux 2.4 (getrlimit(2)), and that every descendant inherits. Set to the
- * leader's pid it tells whose a process is that has left its group and lost its parent; one that lowers it belongs to
- * nobody, which saves it from nothing.
+ * Two resource limits that every descendant inherits and that nobody but root can raise: one that has had no effect since
+ * Linux 2.4, and that of realtime processes, in microseconds, so large that it is none (getrlimit(2)). One is the leader's
+ * pid, the other what is missing to TAG_SUM. So they tell whose a process is that has left its group and lost its parent:
+ * one that lowers either belongs to nobody, which saves it from nothing, and cannot claim another leader.
  */
 #define TAG RLIMIT_LOCKS
+#define COUNTER_TAG RLIMIT_RTTIME
+#define TAG_SUM ((uint64_t)1 << 60)
 
 #define WATCH_NS 200000000
 /* So often, and for a second, once one had to be killed: whoever stops one does so with the next. */
@@ -36,6 +41,8 @@
 
 static int null_device;
 static bool has_clone3;
+/* Not where the launcher's own limit is lower, and cannot be raised. */
+static bool tag_sums;
 
 /*
  * A child that is being started has the runner's user already. It may be stopped by whatever else that user runs, or wait
@@ -100,6 +107,9 @@ bool child_prepare(void)
 #if defined __x86_64__ || defined __aarch64__
 	has_clone3 = syscall(SYS_clone3, NULL, 0) != 0 && errno == EINVAL;
 #endif
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	setrlimit(COUNTER_TAG, &limit);
+	tag_sums = getrlimit(COUNTER_TAG, &limit) == 0 && limit.rlim_max >= TAG_SUM;
 	pthread_t thread;
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
@@ -150,6 +160,12 @@ static bool set_limit(int resource, uint64_t soft, uint64_t hard)
 	return setrlimit(resource, &limit) == 0;
 }
 
+static bool set_tag(uint64_t leader)
+{
+	return set_limit(TAG, leader, leader) &&
+	       (!tag_sums || set_limit(COUNTER_TAG, TAG_SUM - leader, TAG_SUM - leader));
+}
+
 /* For the kernel this id means to keep the present one, which is root's. */
 static bool is_id(uint32_t id)
 {
@@ -196,9 +212,14 @@ static bool prepare(struct child *child, bool born_in_cgroup)
 		if (!set_limit((int)limit[0], limit[1], limit[2]))
 			return false;
 	}
-	if (child->tagged && !set_limit(TAG, (uint64_t)getpid(), (uint64_t)getpid()))
+	if (child->tagged && !set_tag((uint64_t)getpid()))
 		return false;
 	umask(request->umask);
+	/*
+	 * Keys of one execution are not another's (keyrings(7)). Before the change of the user, since every user but root may
+	 * have 200. A filter of system calls may be in the way, as in containers.
+	 */
+	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	if (request->flags & START_AS_USER && !set_user(child))
 		return false;
 	child->step = STEP_NO_NEW_PRIVS;
@@ -330,21 +351,28 @@ pid_t child_start(struct child *child, int *pidfd)
 	return -1;
 }
 
+/* The hard limits, which are what a tag cannot be made of again once they are lower. */
+static pid_t leader_of_tag(uint64_t tag, uint64_t counter)
+{
+	return tag <= INT_MAX && (!tag_sums || tag + counter == TAG_SUM) ? (pid_t)tag : 0;
+}
+
 pid_t child_leader_of(pid_t pid)
 {
-	struct rlimit tag;
-	if (prlimit(pid, TAG, NULL, &tag) == 0)
-		return (pid_t)tag.rlim_cur;
+	struct rlimit tag, counter;
+	if (prlimit(pid, TAG, NULL, &tag) == 0 && prlimit(pid, COUNTER_TAG, NULL, &counter) == 0)
+		return leader_of_tag(tag.rlim_max, counter.rlim_max);
 	/* Of another user, where this one's root has no CAP_SYS_RESOURCE, as in most containers. */
 	char line[128];
 	snprintf(line, sizeof line, "/proc/%d/limits", pid);
 	FILE *limits = fopen(line, "re");
 	if (limits == NULL)
 		return 0;
-	pid_t leader = 0;
-	while (fgets(line, sizeof line, limits) != NULL)
-		if (sscanf(line, "Max file locks %d", &leader) == 1)
-			break;
+	uint64_t values[2] = { 0, 0 };
+	while (fgets(line, sizeof line, limits) != NULL) {
+		sscanf(line, "Max file locks %*s %" SCNu64, &values[0]);
+		sscanf(line, "Max realtime timeout %*s %" SCNu64, &values[1]);
+	}
 	fclose(limits);
-	return leader;
+	return leader_of_tag(values[0], values[1]);
 }

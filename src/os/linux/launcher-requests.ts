@@ -16,7 +16,8 @@ const AS_USER = 1
 const NO_NEW_PRIVILEGES = 2
 const SET_OOM_SCORE = 4
 
-const UMASK = 0o022
+/** What a function writes where others write, too, as in its home, is its own. */
+const UMASK = 0o077
 /** Resource, soft and hard limit (getrlimit(2)). The launcher's own hard limits bound these. */
 const RLIMITS = [
   // A core dump is as large as the function's memory.

@@ -46,6 +46,8 @@ export const linux: Platform = {
       LANG: 'C.UTF-8',
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
       TMPDIR: '/tmp',
+      // Where it is missing, tput and others fail, and with them a script of `sh -e`.
+      TERM: 'dumb',
     }
   },
 }

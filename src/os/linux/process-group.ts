@@ -29,7 +29,8 @@ export function killTagged(leaders: ReadonlySet<number>): void {
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue
     try {
-      const [, tag] = /^Max file locks +(\d+) /m.exec(readFileSync(`/proc/${entry}/limits`, 'latin1')) ?? []
+      const limits = readFileSync(`/proc/${entry}/limits`, 'latin1')
+      const [, tag] = /^Max file locks +\S+ +(\d+) /m.exec(limits) ?? []
       if (tag !== undefined && leaders.has(Number(tag))) process.kill(Number(entry), 'SIGKILL')
     } catch {
       // It has ended, or is somebody else's.

@@ -96,6 +96,22 @@ describeEach(
       )
     })
 
+    it('cannot claim to be of another one that runs', async () => {
+      const launcher = launch()
+      const other = launcher.script('exec sleep 60')
+      const leader = await other.started
+      const disowned = `(setsid bash -c 'ulimit -x ${leader} && exec sleep 60' &)`
+      const execution = launcher.script(`${disowned}\necho $$; sleep 60`)
+      await execution.numbers()
+      await eventually('it is on its way', () => running().filter((command) => command === 'sleep').length === 3)
+      launcher.kill(execution)
+      await execution.ended
+      assert.deepEqual(launcher.children(), [leader])
+      assert.deepEqual(running(), ['sleep'])
+      launcher.kill(other)
+      await other.ended
+    })
+
     it('dies though it has disowned its leader, and runs from one process to the next', async () => {
       const launcher = launch()
       const disowned = `setsid bash -c 'ulimit -x 1; exec sh -c "$1" sh "$1"' bash "$1" &`

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { makeTempDir } from '../../support/agent.js'
 import { Flag, NO_LIMIT, type Start } from './frames.js'
 import { describeEach, NOBODY, needsRoot } from './variants.js'
+
+/** Shell: the number of the session keyring (KEYCTL_GET_KEYRING_ID of keyctl(2)). */
+const KEYRING = `perl -e 'print syscall(${process.arch === 'x64' ? 250 : 219}, 0, -3, 0), "\\n"'`
+const noKeyrings =
+  Number(execFileSync('/bin/sh', ['-c', KEYRING])) > 0 ? false : 'the kernel, or a filter, has no keyrings here'
 
 const RLIMIT = { fsize: 1, data: 2, stack: 3, core: 4, nofile: 7, locks: 10 } as const
 
@@ -41,6 +47,17 @@ describeEach('a program', ({ launch, cgroups }) => {
   it('has the umask asked for', async () => {
     assert.equal(await run('umask', { umask: 0o027 }), '0027\n')
     assert.equal(await run('umask', { umask: 0 }), '0000\n')
+  })
+
+  it('has a session keyring of its own, and its children with it', { skip: noKeyrings }, async () => {
+    const launcher = launch()
+    const keyring = async () => {
+      const [own, child, ...rest] = (await launcher.script(`${KEYRING}; (${KEYRING})`).result()).split('\n')
+      assert.deepEqual([own, rest], [child, ['']])
+      return Number(own)
+    }
+    const keyrings = [Number(execFileSync('/bin/sh', ['-c', KEYRING])), await keyring(), await keyring()]
+    assert.equal(new Set(keyrings).size, keyrings.length)
   })
 
   it('has the limits asked for', async () => {
