@@ -78,6 +78,7 @@ async function deploy(name: string, path: string, options: DeployOptions): Promi
   if (options.json) return writeJson({ name, handler, bytes, message })
   const chosen = options.handler === undefined ? `${handler}, the only candidate` : handler
   await writeOut(`deployed ${name} (handler: ${chosen}; ${formatBytes(bytes)})\n`)
+  if (message.includes('warning: ')) process.stderr.write(`flux-agent: ${message}\n`)
 }
 
 /** Shows on a terminal how far `work` is, where it takes long enough to be seen. */

@@ -45,7 +45,7 @@ async function deployInTurn(task: DeployTask): Promise<DeployResult> {
     if (current?.digest === digest && (await serves(current, handler, access))) {
       return { kind: 'unchanged', version: current }
     }
-    return { kind: 'deployed', version: await unpack(task, archive, handler, digest, access) }
+    return { kind: 'deployed', ...(await unpack(task, archive, handler, digest, access)) }
   } catch (error) {
     const refused = refuseSystemError(`cannot deploy ${quote(functionName)}`, error)
     if (refused instanceof ArchiveRefused) return { kind: 'refused', message: refused.message }
@@ -59,7 +59,7 @@ async function unpack(
   handler: string,
   digest: string,
   access: Access,
-): Promise<CodeVersion> {
+): Promise<{ version: CodeVersion; warnings: string[] }> {
   const { functionName, appsDir, limits } = task
   const tree = buildTree(await readEntries(archive, limits, process.platform), limits, process.platform)
   const links = new Links(tree)
@@ -72,7 +72,7 @@ async function unpack(
       version,
       tree.files.reduce((bytes, file) => bytes + file.packed.size, 0),
     )
-    return version
+    return { version, warnings: [] }
   } catch (error) {
     await discardVersion(version)
     throw error

@@ -171,7 +171,12 @@ export interface CodeVersion {
 }
 
 export type DeployResult =
-  | { readonly kind: 'deployed'; readonly version: CodeVersion }
+  | {
+      readonly kind: 'deployed'
+      readonly version: CodeVersion
+      /** What its maker should know and need not change, each a sentence without a full stop. */
+      readonly warnings: readonly string[]
+    }
   /** The same archive serves already. */
   | { readonly kind: 'unchanged'; readonly version: CodeVersion }
   | { readonly kind: 'refused'; readonly message: string }

@@ -101,7 +101,7 @@ test('deploys of one function at once happen in their order, and the last one se
   const results = await Promise.all(archives.map((archive) => deploy(apps.task(archive))))
   assert.deepEqual(new Set(results.map((result) => result.kind)), new Set(['deployed']))
   const [serving] = await cleanApps(apps.appsDir)
-  assert.deepEqual(results.at(-1), { kind: 'deployed', version: serving?.version })
+  assert.deepEqual(results.at(-1), { kind: 'deployed', version: serving?.version, warnings: [] })
   assert.match(await readFile(join(serving?.version.dir ?? '', 'number'), 'utf8'), /^7+$/)
 
   const same = await Promise.all([hello, hello, hello].map((archive) => deploy(apps.task(archive))))

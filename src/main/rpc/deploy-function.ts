@@ -32,7 +32,8 @@ export async function deployFunction(
   }
   // In one turn with the settings: new code under the old handler would be a function that cannot start.
   registry.functions.serve(name, result.version)
-  return { success: true, message: result.kind === 'unchanged' ? 'function deployed already' : 'function deployed' }
+  if (result.kind === 'unchanged') return { success: true, message: 'function deployed already' }
+  return { success: true, message: ['function deployed', ...result.warnings].join('; warning: ') }
 }
 
 function refused(message: string): DeploymentAck {
