@@ -18,6 +18,8 @@ describe('patience', () => {
         heard.push('answer')
         patience.end()
       })
+      // From an immediate on, timers are next, and only then what has arrived.
+      await new Promise(setImmediate)
       echo.stdin.write('question')
       standStill(pauseMs)
       await sleep(300)

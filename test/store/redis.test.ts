@@ -223,6 +223,8 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       ])
       // They are on their way before this thread stands still.
       await sleep(50)
+      // From an immediate on, timers are next, and only then what has arrived.
+      await new Promise(setImmediate)
       server.resume()
       standStill(10_500)
       assert.deepEqual(await answer, [true, undefined, 5])
