@@ -74,6 +74,12 @@ export class EmbeddedStore implements Store {
     return this.#transaction(() => this.#begin(record))
   }
 
+  refuse(records: readonly ExecutionRecord[]): Promise<void> {
+    return this.#transaction(() => {
+      for (const record of records) this.#refuse(record)
+    })
+  }
+
   exists(id: string): Promise<boolean> {
     return this.#read(() => this.#isAlive(id) && this.#records.doesExist(id))
   }
@@ -144,13 +150,26 @@ export class EmbeddedStore implements Store {
   #begin(record: ExecutionRecord): boolean {
     const id = record.execution_id
     const json = JSON.stringify(record)
-    const stored = this.#isAlive(id) ? this.#records.get(id) : undefined
-    if (stored !== undefined) return stored === json
+    if (!this.#isFree(id)) return this.#records.get(id) === json
     this.#drop(id)
     this.#records.putSync(id, json)
     this.#running.putSync([record.agent_id, id], '')
     this.#renew(id)
     return true
+  }
+
+  #refuse(record: ExecutionRecord): void {
+    const id = record.execution_id
+    if (!this.#isFree(id)) return
+    this.#drop(id)
+    this.#records.putSync(id, JSON.stringify(record))
+    this.#renew(id)
+  }
+
+  /** Whether no record has that id, but of an execution that never began. */
+  #isFree(id: string): boolean {
+    const stored = this.#isAlive(id) ? this.#storedRecord(id) : undefined
+    return stored === undefined || stored.refused === true
   }
 
   #end(record: ExecutionRecord): void {

@@ -30,6 +30,8 @@ export interface ExecutionRecord {
   readonly max_rss_kb?: number
   /** Present, and true, when the kernel killed it for memory. */
   readonly oom_killed?: boolean
+  /** Present, and true, when it never began: its id is free for one that does. */
+  readonly refused?: true
 }
 
 /** How long a record stays after its execution ended, and how long one lives without its lease being renewed. */

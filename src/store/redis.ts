@@ -25,15 +25,35 @@ const recordKey = (id: string) => `flux:exec:${id}`
 const outputKey = (id: string) => `flux:exec-output:${id}`
 const runningKey = (agentId: string) => `flux-agent:running:${agentId}`
 
+/** Whether a record is of an execution that was refused. */
+const IS_REFUSED = `
+local function is_refused(json)
+  local ok, record = pcall(cjson.decode, json)
+  return ok and type(record) == 'table' and record.refused == true
+end`
+
 /** Keys: record, output, running ids. Arguments: the record, its time to live, the id. Answers 1 unless the id is taken. */
-const BEGIN = `
+const BEGIN = `${IS_REFUSED}
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   redis.call('UNLINK', KEYS[2])
-elseif redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
+else
+  local stored = redis.call('GET', KEYS[1])
+  if is_refused(stored) then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  elseif stored ~= ARGV[1] then
+    return 0
+  end
 end
 redis.call('SADD', KEYS[3], ARGV[3])
 return 1`
+
+/** As BEGIN. */
+const REFUSE = `${IS_REFUSED}
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  redis.call('UNLINK', KEYS[2])
+elseif is_refused(redis.call('GET', KEYS[1])) then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end`
 
 /** As BEGIN. One script, so that an id never leaves the running ones without its record having ended. */
 const END = `
@@ -120,6 +140,13 @@ export class RedisStore implements Store {
   async begin(record: ExecutionRecord): Promise<boolean> {
     const [answer] = await this.#answer((redis) => runPipeline(redis, [beginCommand(record)]))
     return answer === 1
+  }
+
+  async refuse(records: readonly ExecutionRecord[]): Promise<void> {
+    for (const chunk of chunks(records, CHUNK_IDS)) {
+      const commands = chunk.map((record) => scriptCommand(REFUSE, record))
+      await this.#answer((redis) => runPipeline(redis, commands))
+    }
   }
 
   async exists(id: string): Promise<boolean> {

@@ -6,7 +6,7 @@ import type { ExecutionRecord } from './record.js'
  * a batch again when it does not know whether the first time arrived.
  */
 export type StoreWrite =
-  /** The execution has begun. Written only where no record of that id is; a later `end` is never undone by it. */
+  /** The execution has begun. Written only where no record of that id is, but of a refusal; a later `end` is never undone by it. */
   | { readonly kind: 'begin'; readonly record: ExecutionRecord }
   /** Bytes of its output, at their offset. */
   | { readonly kind: 'output'; readonly id: string; readonly offset: number; readonly bytes: Buffer }
@@ -28,10 +28,15 @@ export interface Store {
   putFunction(settings: FunctionSettings): Promise<void>
 
   /**
-   * Records an execution as begun, unless a record of its id exists: then false, and nothing is changed.
-   * Repeating it with the same record answers true again.
+   * Records an execution as begun, unless a record of its id exists that is not of a refusal: then false, and nothing is
+   * changed. Repeating it with the same record answers true again.
    */
   begin(record: ExecutionRecord): Promise<boolean>
+  /**
+   * Records why executions did not begin: each record has `refused`. Nothing is changed for an id that has a record of
+   * another kind.
+   */
+  refuse(records: readonly ExecutionRecord[]): Promise<void>
   exists(id: string): Promise<boolean>
   /** All of the batch, in order. On rejection any part of it may have landed; write it again. */
   write(batch: readonly StoreWrite[]): Promise<void>

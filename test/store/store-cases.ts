@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { FunctionSettings } from '../../src/store/function.js'
+import type { ExecutionRecord } from '../../src/store/record.js'
 import type { Store } from '../../src/store/store.js'
 import { ended, noise, output, running } from './records.js'
 
@@ -74,6 +75,51 @@ export function storeCases(first: () => Store, second: () => Store): void {
       assert.equal(String(await second().output('late', 0, 100)), 'kept')
       assert.equal(await second().endLeftovers('late-agent', 'gone'), 0)
       assert.deepEqual(await second().record('late'), ended('late', 'late-agent'))
+    })
+  })
+
+  describe('refuse', () => {
+    const refused = (id: string, error: string): ExecutionRecord => ({
+      ...ended(id, 'refusing-agent'),
+      status: 'failed',
+      error,
+      refused: true,
+    })
+
+    it('says why an execution did not begin, newly each time', async () => {
+      await first().refuse([refused('refused', 'one'), refused('refused-too', 'two')])
+      assert.deepEqual(await second().record('refused'), refused('refused', 'one'))
+      assert.deepEqual(await second().record('refused-too'), refused('refused-too', 'two'))
+      await first().refuse([refused('refused', 'three')])
+      assert.deepEqual(await second().record('refused'), refused('refused', 'three'))
+      assert.equal(await second().exists('refused'), true)
+      assert.equal(await second().endLeftovers('refusing-agent', 'gone'), 0)
+      assert.deepEqual(await second().record('refused'), refused('refused', 'three'))
+    })
+
+    it('leaves the id free, for a begin at once or later', async () => {
+      for (const [id, begin] of [
+        ['free-now', () => second().begin(running('free-now', 'free-agent'))],
+        ['free-later', () => second().write([{ kind: 'begin', record: running('free-later', 'free-agent') }])],
+      ] as const) {
+        await first().refuse([refused(id, 'at capacity')])
+        assert.notEqual(await begin(), false)
+        assert.deepEqual(await first().record(id), running(id, 'free-agent'))
+        assert.equal(await first().begin({ ...running(id, 'free-agent'), started_at: 'later' }), false)
+      }
+      assert.equal(await first().endLeftovers('free-agent', 'gone'), 2)
+      assert.equal((await first().record('free-now'))?.error, 'gone')
+    })
+
+    it('changes nothing about one that runs or has ended', async () => {
+      await first().begin(running('has-run'))
+      await first().write([output('has-run', 0, 'kept')])
+      await second().refuse([refused('has-run', 'at capacity')])
+      assert.deepEqual(await first().record('has-run'), running('has-run'))
+      await first().write([{ kind: 'end', record: ended('has-run') }])
+      await second().refuse([refused('has-run', 'at capacity')])
+      assert.deepEqual(await first().record('has-run'), ended('has-run'))
+      assert.equal(String(await first().output('has-run', 0, 10)), 'kept')
     })
   })
 
