@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { platform } from '../../src/os/index.js'
+import { readHead } from '../../src/os/linux/probe.js'
 import type { ProcessStarter, StartFailure, StartRequest } from '../../src/os/platform.js'
 import { makeTempDir } from '../support/agent.js'
+import { helper, noCompiler } from './launcher/builds.js'
 import { run, script } from './processes.js'
 import { STARTERS } from './starters.js'
 
@@ -78,9 +82,43 @@ for (const { name, skip, setup } of STARTERS) {
     it('tells a folder', async () => {
       const file = join(dir, 'folder')
       mkdirSync(file)
-      const { code, error } = await failure(file)
-      assert.equal(code, 'EACCES')
-      assert.ok(error.includes(file))
+      await assertFails('EACCES', `${file} is a folder, not a program`, file)
+    })
+
+    it('tells a FIFO, which it does not open', async () => {
+      const file = join(dir, 'fifo')
+      execFileSync('mkfifo', [file])
+      // Waits until somebody opens it for reading.
+      const writer = spawn('sh', ['-c', 'echo ready; exec echo opened >"$1"', 'sh', file], { stdio: 'pipe' })
+      await once(writer.stdout, 'data')
+      await assertFails('EACCES', `${file} is a FIFO, not a program`, file)
+      const interpreted = program('interpreted', `#!${file}\n`)
+      await assertFails('EACCES', `interpreter ${file} of ${interpreted} may not be executed`, interpreted)
+      assert.equal(writer.exitCode, null)
+      writer.kill('SIGKILL')
+      await once(writer, 'exit')
+      assert.deepEqual([writer.exitCode, writer.signalCode], [null, 'SIGKILL'])
+    })
+
+    it('tells a device', async () => {
+      const file = join(dir, 'device')
+      symlinkSync('/dev/null', file)
+      await assertFails('EACCES', `${file} is a device, not a program`, file)
+    })
+
+    it('takes a file of /proc, which may wait for whoever reads it, for an empty one', async () => {
+      assert.deepEqual(await readHead('/proc/kmsg', 1), Buffer.alloc(0))
+    })
+
+    it('does not wait for a file that its user keeps from being opened', { skip: noCompiler }, async () => {
+      const file = program('leased', '#!/bin/sh\n', 0o644)
+      const holder = spawn(helper('hold-lease'), [file], { stdio: 'pipe' })
+      await once(holder.stdout, 'data')
+      const begun = performance.now()
+      await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file)
+      assert.ok(performance.now() - begun < 5_000, 'it took the lease')
+      holder.kill('SIGKILL')
+      await once(holder, 'exit')
     })
 
     it('tells an interpreter that may not be executed', async () => {

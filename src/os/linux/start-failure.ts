@@ -1,7 +1,7 @@
-import { constants, existsSync } from 'node:fs'
-import { access, open, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import type { StartFailure, StartRequest } from '../platform.js'
 import type { StartStep } from './launcher-events.js'
+import { executable, kindOf, readHead, within } from './probe.js'
 
 /** Longer first lines are cut by the kernel as well (BINPRM_BUF_SIZE). */
 const HEAD_BYTES = 256
@@ -22,7 +22,7 @@ const CHECKED_MAX = 10_000
  */
 export async function formatFailure(file: string): Promise<StartFailure | undefined> {
   if (checked.has(file)) return undefined
-  const head = await readHead(file)
+  const head = await within(() => readHead(file, HEAD_BYTES))
   if (head === undefined) return undefined
   const problem = await formatProblem(file, head)
   if (problem) return startFailure('ENOEXEC', `${problem} (ENOEXEC)`)
@@ -46,18 +46,19 @@ export interface SystemFailure {
 
 /** What a person needs to know of a failed start: which file, and what is wrong with it. */
 export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
-  const { code } = failure
-  return startFailure(code, `${await reason(failure, request)} (${code})`)
+  const { code, message } = failure
+  const text = (await within(() => reason(failure, request))) ?? `cannot start ${request.file}: ${message}`
+  return startFailure(code, `${text} (${code})`)
 }
 
-async function reason({ code, step, message }: SystemFailure, request: StartRequest): Promise<string> {
+async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {
   const { file, cwd, args, env } = request
   if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
-  if (step !== undefined && step !== 'chdir' && step !== 'exec') return `cannot start ${file}: ${message}`
+  if (step !== undefined && step !== 'chdir' && step !== 'exec') return undefined
   switch (code) {
     case 'ENOENT': {
-      if (!existsSync(file)) return `${file} does not exist`
-      if (!existsSync(cwd)) return `working directory ${cwd} does not exist`
+      if (!(await kindOf(file))) return `${file} does not exist`
+      if (!(await kindOf(cwd))) return `working directory ${cwd} does not exist`
       const interpreter = await interpreterOf(file)
       if (interpreter?.endsWith('\r')) {
         const quoted = JSON.stringify(interpreter)
@@ -68,6 +69,8 @@ async function reason({ code, step, message }: SystemFailure, request: StartRequ
         : `${file} needs a dynamic loader that does not exist`
     }
     case 'EACCES': {
+      const kind = await kindOf(file)
+      if (kind !== undefined && kind !== 'file') return `${file} is a ${kind}, not a program`
       const interpreter = await interpreterOf(file)
       return interpreter && !(await executable(interpreter))
         ? `interpreter ${interpreter} of ${file} may not be executed`
@@ -80,9 +83,11 @@ async function reason({ code, step, message }: SystemFailure, request: StartRequ
       return `arguments and environment are too long: ${bytes} bytes`
     }
     case 'ENOEXEC':
-      return (await formatProblem(file, await readHead(file))) ?? `${file} is a native program that is damaged`
+      return (
+        (await formatProblem(file, await readHead(file, HEAD_BYTES))) ?? `${file} is a native program that is damaged`
+      )
     default:
-      return `cannot start ${file}: ${message}`
+      return undefined
   }
 }
 
@@ -97,37 +102,16 @@ async function formatProblem(file: string, head: Buffer | undefined): Promise<st
 }
 
 async function interpreterOf(file: string): Promise<string | undefined> {
-  const head = (await readHead(file))?.toString('utf8')
+  const head = (await readHead(file, HEAD_BYTES))?.toString('utf8')
   return head?.match(/^#![ \t]*([^ \t\n]+)/)?.[1]
 }
 
 async function isForeign(head: Buffer): Promise<boolean> {
-  const own = await readHead(process.execPath)
+  const own = await readHead(process.execPath, HEAD_BYTES)
   if (!own || head.length < MACHINE_AT + 2) return false
   const [machine, ownMachine] = [head.readUInt16LE(MACHINE_AT), own.readUInt16LE(MACHINE_AT)]
   if (machine === ownMachine || machine === ALSO_RUNS[ownMachine]) return false
   // An emulator may be registered that runs it.
   const handlers = await readdir(BINFMT).catch(() => [])
   return handlers.every((name) => name === 'register' || name === 'status')
-}
-
-async function executable(file: string): Promise<boolean> {
-  return access(file, constants.X_OK).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function readHead(file: string): Promise<Buffer | undefined> {
-  try {
-    const handle = await open(file, 'r')
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
-      return buffer.subarray(0, bytesRead)
-    } finally {
-      await handle.close()
-    }
-  } catch {
-    return undefined
-  }
 }
