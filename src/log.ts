@@ -55,5 +55,8 @@ export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
     case 'lost':
       log.error({ writes: event.writes, dir: event.dir }, 'waiting writes came back damaged from disk')
       break
+    case 'taken':
+      log.error({ execution: event.id }, 'not recorded: another execution had this id before the store was told of it')
+      break
   }
 }

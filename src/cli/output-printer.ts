@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
 import type { OperationsClient } from '../proto.js'
+import { lostMark } from '../store/gaps.js'
 import type { ExecutionRecord } from '../store/record.js'
 import { isServiceError } from './failure.js'
 import { writeOut } from './stdout.js'
@@ -47,9 +48,16 @@ export class OutputPrinter {
 
   /** Prints the part of these bytes, the output's from `offset`, that has not been printed. */
   async print(bytes: Uint8Array, offset = 0): Promise<void> {
+    if (offset > this.printed) await writeOut(lostMark(offset - this.printed))
     const fresh = bytes.subarray(Math.max(0, this.printed - offset))
     this.printed = Math.max(this.printed, offset + bytes.length)
     if (fresh.length > 0) await writeOut(fresh)
+  }
+
+  private async ended(record: ExecutionRecord): Promise<ExecutionRecord> {
+    // Lost at the very end, before which no chunk tells of it.
+    if (record.output_lost_bytes) await this.print(new Uint8Array(), record.output_bytes)
+    return record
   }
 
   /** Prints each chunk before it yields: undefined, or the record that ends the stream. */
@@ -62,7 +70,7 @@ export class OutputPrinter {
     try {
       for await (const { chunk, record } of call) {
         if (chunk) await this.print(chunk.data, chunk.offset)
-        yield record && (JSON.parse(record.toString()) as ExecutionRecord)
+        yield record && (await this.ended(JSON.parse(record.toString()) as ExecutionRecord))
       }
     } finally {
       stop?.removeEventListener('abort', cancel)

@@ -2,9 +2,10 @@ import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { type FunctionSettings, functionJson } from './function.js'
+import { bytesOf, type Gap } from './gaps.js'
 import { mergeOutputs } from './merge-outputs.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
-import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
+import { idOf, type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
 /** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
 const PURGE_CHUNKS = 1_000
@@ -12,6 +13,9 @@ const PURGE_IDS = 200
 const CLOSE_LIMIT_MS = 2_000
 
 type ChunkKey = [id: string, from: number, to: number]
+
+/** What became of an id that was to begin: `ended`: this very run of it is recorded, and is over. */
+type Beginning = 'begun' | 'ended' | 'taken'
 
 /**
  * The store in a folder of this node, kept by LMDB. Any number of threads and processes may open it at once.
@@ -34,6 +38,8 @@ export class EmbeddedStore implements Store {
   /** The same by time, so that a purge looks only at what has expired. */
   readonly #byExpiry: Database<string, [at: number, id: string]>
   readonly #running: Database<string, [agentId: string, id: string]>
+  /** Ids in whose output a gap was seen, so that all others need no search for one. */
+  readonly #incomplete: Database<string, string>
 
   /** Makes the folder, only for its owner, where there is none. `now` is the clock, epoch ms. */
   constructor(path: string, now: () => number = Date.now) {
@@ -48,6 +54,7 @@ export class EmbeddedStore implements Store {
     this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
     this.#byExpiry = this.#root.openDB({ name: 'by-expiry', encoding: 'string' })
     this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
+    this.#incomplete = this.#root.openDB({ name: 'incomplete', encoding: 'string' })
   }
 
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
@@ -71,7 +78,7 @@ export class EmbeddedStore implements Store {
   }
 
   begin(record: ExecutionRecord): Promise<boolean> {
-    return this.#transaction(() => this.#begin(record))
+    return this.#transaction(() => this.#begin(record) === 'begun')
   }
 
   refuse(records: readonly ExecutionRecord[]): Promise<void> {
@@ -84,13 +91,20 @@ export class EmbeddedStore implements Store {
     return this.#read(() => this.#isAlive(id) && this.#records.doesExist(id))
   }
 
-  write(batch: readonly StoreWrite[]): Promise<void> {
+  write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     return this.#transaction(() => {
+      const taken = new Set<string>()
       for (const write of mergeOutputs(batch)) {
-        if (write.kind === 'begin') this.#begin(write.record)
-        else if (write.kind === 'output') this.#putOutput(write.id, write.offset, write.bytes)
-        else this.#end(write.record)
+        const id = idOf(write)
+        if (write.kind === 'begin') {
+          if (this.#begin(write.record) === 'taken') taken.add(id)
+          else taken.delete(id)
+        } else if (!taken.has(id)) {
+          if (write.kind === 'output') this.#putOutput(id, write.offset, write.bytes)
+          else this.#end(write.record)
+        }
       }
+      return taken
     })
   }
 
@@ -102,14 +116,20 @@ export class EmbeddedStore implements Store {
     return this.#read(() => {
       const end = Math.min(to, this.#length(id))
       if (end <= from) return Buffer.alloc(0)
-      const output = Buffer.alloc(end - from)
+      const output = Buffer.allocUnsafe(end - from)
       const first = this.#chunkBefore(id, from)?.[1] ?? from
+      let at = from
       for (const { key, value } of this.#chunks.getRange({ start: [id, first], end: [id, end] })) {
-        const skipped = Math.max(0, from - key[1])
-        value.copy(output, key[1] + skipped - from, skipped)
+        const skipped = at - key[1]
+        if (skipped < 0) break
+        if (skipped < value.length) at += value.copy(output, at - from, skipped)
       }
-      return output
+      return output.subarray(0, at - from)
     })
+  }
+
+  gaps(id: string): Promise<Gap[]> {
+    return this.#read(() => (this.#isAlive(id) ? this.#gapsIn(id) : []))
   }
 
   outputLength(id: string): Promise<number> {
@@ -147,15 +167,20 @@ export class EmbeddedStore implements Store {
     await Promise.race([this.#root.close(), sleep(CLOSE_LIMIT_MS)])
   }
 
-  #begin(record: ExecutionRecord): boolean {
+  #begin(record: ExecutionRecord): Beginning {
     const id = record.execution_id
     const json = JSON.stringify(record)
-    if (!this.#isFree(id)) return this.#records.get(id) === json
+    const stored = this.#isFree(id) ? undefined : this.#records.get(id)
+    if (stored !== undefined) {
+      if (stored === json) return 'begun'
+      const { agent_id, started_at } = JSON.parse(stored) as ExecutionRecord
+      return agent_id === record.agent_id && started_at === record.started_at ? 'ended' : 'taken'
+    }
     this.#drop(id)
     this.#records.putSync(id, json)
     this.#running.putSync([record.agent_id, id], '')
     this.#renew(id)
-    return true
+    return 'begun'
   }
 
   #refuse(record: ExecutionRecord): void {
@@ -175,7 +200,10 @@ export class EmbeddedStore implements Store {
   #end(record: ExecutionRecord): void {
     const id = record.execution_id
     if (!this.#isAlive(id)) this.#drop(id)
-    this.#records.putSync(id, JSON.stringify(record))
+    if (this.#length(id) < (record.output_bytes ?? 0)) this.#incomplete.putSync(id, '')
+    const lost = bytesOf(this.#gapsIn(id, record.output_bytes))
+    const told = lost > 0 ? { ...record, output_lost_bytes: lost } : record
+    this.#records.putSync(id, JSON.stringify(told))
     this.#running.removeSync([record.agent_id, id])
     this.#renew(id)
   }
@@ -187,7 +215,9 @@ export class EmbeddedStore implements Store {
       this.#renew(id)
     }
     const end = offset + bytes.length
-    let at = Math.max(offset, this.#chunkBefore(id, offset)?.[2] ?? 0)
+    const before = this.#chunkBefore(id, offset)?.[2] ?? 0
+    if (before < offset) this.#incomplete.putSync(id, '')
+    let at = Math.max(offset, before)
     const put = (to: number) => {
       if (at < to) this.#chunks.putSync([id, at, to], bytes.subarray(at - offset, to - offset))
     }
@@ -207,6 +237,19 @@ export class EmbeddedStore implements Store {
 
   #length(id: string): number {
     return this.#isAlive(id) ? (this.#chunkBefore(id, Number.MAX_SAFE_INTEGER)?.[2] ?? 0) : 0
+  }
+
+  /** What is missing of it up to its last byte, or to `length` where it should be longer. */
+  #gapsIn(id: string, length = this.#storedRecord(id)?.output_bytes ?? 0): Gap[] {
+    if (!this.#incomplete.doesExist(id)) return []
+    const gaps: Gap[] = []
+    let reached = 0
+    for (const [, from, to] of this.#chunks.getKeys({ start: [id], end: [id, Number.MAX_SAFE_INTEGER] })) {
+      if (reached < from) gaps.push({ from: reached, to: from })
+      reached = to
+    }
+    if (reached < length) gaps.push({ from: reached, to: length })
+    return gaps
   }
 
   #storedRecord(id: string): ExecutionRecord | undefined {
@@ -235,6 +278,7 @@ export class EmbeddedStore implements Store {
     const record = this.#storedRecord(id)
     if (record !== undefined) this.#running.removeSync([record.agent_id, id])
     this.#records.removeSync(id)
+    this.#incomplete.removeSync(id)
     const at = this.#expiries.get(id)
     if (at !== undefined) this.#byExpiry.removeSync([at, id])
     this.#expiries.removeSync(id)

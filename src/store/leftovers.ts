@@ -1,5 +1,6 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LateBegins } from './late-begins.js'
 import { BATCH_BYTES, BATCH_WRITES } from './pending.js'
 import { writeAt } from './spill-frame.js'
 import type { Store, StoreWrite } from './store.js'
@@ -13,7 +14,7 @@ export async function leftoverQueues(dir: string): Promise<string[]> {
 /**
  * Stores what queues that have ended left on disk below `dir`, in order, and deletes it; answers how many writes.
  * Writes that were stored already are stored again, which changes nothing. Where a file is damaged, what follows in
- * that file is skipped and `skipped` told why. Rejects with StoreUnavailable when the store goes away, and with the
+ * that file is skipped, and so is an execution whose id another one has; `skipped` is told why. Rejects with StoreUnavailable when the store goes away, and with the
  * disk's own error; what is not stored stays on disk then, and it can be tried again.
  */
 export async function replayLeftovers(
@@ -23,13 +24,16 @@ export async function replayLeftovers(
   skipped: (why: string) => void,
 ): Promise<number> {
   let writes = 0
+  const late = new LateBegins()
   for (const queue of queues) {
     const folder = join(dir, queue)
     const names = (await readdir(folder).catch(orNothing)).filter((name) => name.endsWith('.writes'))
     for (const name of names.sort()) {
       const file = join(folder, name)
       for (const batch of batchesIn(file, await readFile(file), skipped)) {
-        await store.write(batch)
+        const taken = await store.write(late.allowed(batch))
+        for (const id of taken) skipped(`${file}: execution ${id}: another one has that id, so it is not recorded`)
+        late.note(batch, taken)
         writes += batch.length
       }
       await rm(file)

@@ -11,8 +11,16 @@ const ENTRY_BYTES = 256
 export interface PendingWrite {
   /** Bytes: of the output, or of the record as JSON. */
   readonly length: number
-  /** The bytes of an output write (empty for others), from memory or from disk. Only until it is stored. */
+  /**
+   * The bytes of an output write (empty for others, and where they came back damaged), from memory or from disk. Only
+   * until it is stored.
+   */
   bytes(): Promise<Buffer>
+  /**
+   * Resolves with true once the store or the disk has it, so that it outlives this process; with false where the disk
+   * has just refused it. It waits on then.
+   */
+  kept(): Promise<boolean>
 }
 
 /** In memory while `write` is set, on disk while `spilled` is, stored where neither is. */
@@ -21,18 +29,33 @@ export class Entry implements PendingWrite {
   spilled: Spilled | undefined
   /** In memory on its way to the disk. */
   leaving = false
+  #watchers: ((kept: boolean) => void)[] | undefined
 
   constructor(
     public write: StoreWrite | undefined,
     readonly length: number,
-    readonly stored: ((bytes: Buffer) => void) | undefined,
+    readonly stored: ((bytes: Buffer | undefined) => void) | undefined,
     readonly file: SpillFile,
   ) {}
 
   async bytes(): Promise<Buffer> {
+    if (!this.spilled && !this.write) throw new Error('this write does not wait any more')
     const write = this.spilled ? (await this.file.read([this.spilled]))[0] : this.write
-    if (write === undefined) throw new Error('this write does not wait any more, or its bytes on disk are damaged')
-    return outputOf(write)
+    return write ? outputOf(write) : Buffer.alloc(0)
+  }
+
+  kept(): Promise<boolean> {
+    if (!this.write) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      this.#watchers ??= []
+      this.#watchers.push(resolve)
+    })
+  }
+
+  tellKept(kept: boolean): void {
+    const watchers = this.#watchers ?? []
+    this.#watchers = undefined
+    for (const tell of watchers) tell(kept)
   }
 }
 

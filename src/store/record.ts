@@ -20,6 +20,8 @@ export interface ExecutionRecord {
   readonly status_at?: string
   /** Bytes of output kept, including the mark that stands for what was left out. */
   readonly output_bytes?: number
+  /** How many of them the store lost, or never got; absent when none. Set by the store. */
+  readonly output_lost_bytes?: number
   /** Present when the process ended by itself. */
   readonly exit_code?: number
   /** Present when a signal ended the process, as in `SIGSEGV`. */

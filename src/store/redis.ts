@@ -1,11 +1,13 @@
 import { Redis } from 'ioredis'
 import { Patience } from '../patience.js'
 import { type FunctionSettings, functionJson } from './function.js'
-import { mergeOutputs } from './merge-outputs.js'
+import { type Gap, joinedGaps, readableEnd } from './gaps.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { parseRedisAddress } from './redis-address.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
+import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
 import { SilenceWatch } from './redis-silence.js'
+import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
 import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
 /** How long reads and small writes wait for an answer. */
@@ -20,46 +22,6 @@ const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
 
 const FUNCTION_PREFIX = 'agent:function:'
-const recordKey = (id: string) => `flux:exec:${id}`
-// Not below the record's key: an id may contain any printable character, so `flux:exec:{id}:output` could be a record.
-const outputKey = (id: string) => `flux:exec-output:${id}`
-const runningKey = (agentId: string) => `flux-agent:running:${agentId}`
-
-/** Whether a record is of an execution that was refused. */
-const IS_REFUSED = `
-local function is_refused(json)
-  local ok, record = pcall(cjson.decode, json)
-  return ok and type(record) == 'table' and record.refused == true
-end`
-
-/** Keys: record, output, running ids. Arguments: the record, its time to live, the id. Answers 1 unless the id is taken. */
-const BEGIN = `${IS_REFUSED}
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  redis.call('UNLINK', KEYS[2])
-else
-  local stored = redis.call('GET', KEYS[1])
-  if is_refused(stored) then
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  elseif stored ~= ARGV[1] then
-    return 0
-  end
-end
-redis.call('SADD', KEYS[3], ARGV[3])
-return 1`
-
-/** As BEGIN. */
-const REFUSE = `${IS_REFUSED}
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  redis.call('UNLINK', KEYS[2])
-elseif is_refused(redis.call('GET', KEYS[1])) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-end`
-
-/** As BEGIN. One script, so that an id never leaves the running ones without its record having ended. */
-const END = `
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-redis.call('SREM', KEYS[3], ARGV[3])`
 
 /**
  * The store in Redis 4 or newer, on one connection that is made again for ever. Used on the thread that made it; any
@@ -139,13 +101,12 @@ export class RedisStore implements Store {
 
   async begin(record: ExecutionRecord): Promise<boolean> {
     const [answer] = await this.#answer((redis) => runPipeline(redis, [beginCommand(record)]))
-    return answer === 1
+    return answer === BEGUN
   }
 
   async refuse(records: readonly ExecutionRecord[]): Promise<void> {
     for (const chunk of chunks(records, CHUNK_IDS)) {
-      const commands = chunk.map((record) => scriptCommand(REFUSE, record))
-      await this.#answer((redis) => runPipeline(redis, commands))
+      await this.#answer((redis) => runPipeline(redis, chunk.map(refuseCommand)))
     }
   }
 
@@ -153,27 +114,28 @@ export class RedisStore implements Store {
     return (await this.#answer((redis) => redis.exists(recordKey(id)))) === 1
   }
 
-  async write(batch: readonly StoreWrite[]): Promise<void> {
+  async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     await this.#firstContact
     try {
       // Without a time limit of its own: see SILENCE_LIMIT_MS.
       this.#silence.begin()
-      await runPipeline(this.#redis, mergeOutputs(batch).flatMap(commandsOf))
+      return await writeBatch(this.#redis, batch)
     } catch (error) {
       throw this.#unavailable(error)
     }
   }
 
   async record(id: string): Promise<ExecutionRecord | undefined> {
-    return parseRecord(await this.#answer((redis) => ofStringType(redis.get(recordKey(id)), null)))
+    return parseRecord(await this.#answer((redis) => ofType(redis.get(recordKey(id)), null)))
   }
 
   async output(id: string, from: number, to: number): Promise<Buffer> {
+    const readable = readableEnd(await this.gaps(id), from, to)
     const parts: Buffer[] = []
-    for (let at = from; at < to; at += READ_PART_BYTES) {
-      const end = Math.min(at + READ_PART_BYTES, to)
+    for (let at = from; at < readable; at += READ_PART_BYTES) {
+      const end = Math.min(at + READ_PART_BYTES, readable)
       const part = await this.#answer((redis) =>
-        ofStringType(redis.getrangeBuffer(outputKey(id), at, end - 1), Buffer.alloc(0)),
+        ofType(redis.getrangeBuffer(outputKey(id), at, end - 1), Buffer.alloc(0)),
       )
       parts.push(part)
       if (part.length < end - at) break
@@ -181,8 +143,13 @@ export class RedisStore implements Store {
     return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts)
   }
 
+  async gaps(id: string): Promise<Gap[]> {
+    const kept = await this.#answer((redis) => ofType(redis.hgetall(gapsKey(id)), {}))
+    return joinedGaps(Object.entries(kept).map(([from, to]) => ({ from: Number(from), to: Number(to) })))
+  }
+
   outputLength(id: string): Promise<number> {
-    return this.#answer((redis) => ofStringType(redis.strlen(outputKey(id)), 0))
+    return this.#answer((redis) => ofType(redis.strlen(outputKey(id)), 0))
   }
 
   async renewLeases(ids: readonly string[]): Promise<void> {
@@ -190,6 +157,7 @@ export class RedisStore implements Store {
       const commands = chunk.flatMap((id): RedisCommand[] => [
         { name: 'pexpire', keys: [recordKey(id)], args: [RECORD_TTL_MS] },
         { name: 'pexpire', keys: [outputKey(id)], args: [RECORD_TTL_MS] },
+        { name: 'pexpire', keys: [gapsKey(id)], args: [RECORD_TTL_MS] },
       ])
       await this.#answer((redis) => runPipeline(redis, commands))
     }
@@ -247,39 +215,6 @@ export class RedisStore implements Store {
   }
 }
 
-function commandsOf(write: StoreWrite): RedisCommand[] {
-  switch (write.kind) {
-    case 'begin':
-      return [beginCommand(write.record)]
-    case 'output': {
-      const keys = [outputKey(write.id)]
-      return [
-        { name: 'setrange', keys, args: [write.offset, write.bytes] },
-        { name: 'pexpire', keys, args: [RECORD_TTL_MS] },
-      ]
-    }
-    case 'end':
-      return [endCommand(write.record)]
-  }
-}
-
-const beginCommand = (record: ExecutionRecord) => scriptCommand(BEGIN, record)
-const endCommand = (record: ExecutionRecord) => scriptCommand(END, record)
-
-/**
- * The whole script each time: with EVALSHA, a Redis that has lost its scripts would refuse one command in the middle of
- * a pipeline, and sent again it would come after the ones it has to precede.
- */
-function scriptCommand(script: string, record: ExecutionRecord): RedisCommand {
-  const id = record.execution_id
-  return {
-    name: 'eval',
-    script,
-    keys: [recordKey(id), outputKey(id), runningKey(record.agent_id)],
-    args: [JSON.stringify(record), RECORD_TTL_MS, id],
-  }
-}
-
 function parseRecord(text: string | null | undefined): ExecutionRecord | undefined {
   if (!text) return undefined
   try {
@@ -292,8 +227,8 @@ function parseRecord(text: string | null | undefined): ExecutionRecord | undefin
   }
 }
 
-/** A key of another type is not ours: as if it were not there. */
-async function ofStringType<T>(reply: Promise<T>, absent: T): Promise<T> {
+/** A key of another type than this command reads is not ours: as if it were not there. */
+async function ofType<T>(reply: Promise<T>, absent: T): Promise<T> {
   try {
     return await reply
   } catch (error) {

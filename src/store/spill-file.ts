@@ -33,8 +33,7 @@ export class SpillFile {
   readonly #segmentBytes: number
   readonly #segments = new Set<Segment>()
   #current: Segment | undefined
-  /** 0 is kept for what is older than everything else: see `prepend`. */
-  #sequence = 1
+  #sequence = 0
   #deletions: Promise<unknown> = Promise.resolve()
 
   /** The folder is made with the first write. A segment ends once it has reached `segmentBytes`. */
@@ -50,11 +49,6 @@ export class SpillFile {
     const spilled = await this.#appendTo(segment, writes)
     if (segment.size >= this.#segmentBytes) this.#current = undefined
     return spilled
-  }
-
-  /** Once, at the end: writes older than all that was appended. */
-  async prepend(writes: readonly StoreWrite[]): Promise<void> {
-    await this.#appendTo(await this.#open(0), writes)
   }
 
   /** The writes, in that order; undefined where one cannot be read back. */

@@ -1,4 +1,5 @@
 import type { FunctionSettings } from './function.js'
+import type { Gap } from './gaps.js'
 import type { ExecutionRecord } from './record.js'
 
 /**
@@ -8,10 +9,16 @@ import type { ExecutionRecord } from './record.js'
 export type StoreWrite =
   /** The execution has begun. Written only where no record of that id is, but of a refusal; a later `end` is never undone by it. */
   | { readonly kind: 'begin'; readonly record: ExecutionRecord }
-  /** Bytes of its output, at their offset. */
+  /** Bytes of its output, at their offset. Where bytes before them are missing, the store keeps that as a gap. */
   | { readonly kind: 'output'; readonly id: string; readonly offset: number; readonly bytes: Buffer }
-  /** The execution has ended: its record and output expire RECORD_TTL_MS from now. */
+  /**
+   * The execution has ended: its record and output expire RECORD_TTL_MS from now. The record says how much of the
+   * `output_bytes` that it names is missing.
+   */
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
+
+/** Of the execution that a write is about. */
+export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)
 
 /**
  * Where functions, execution records and output are kept. Every method rejects with StoreUnavailable when the store
@@ -38,11 +45,17 @@ export interface Store {
    */
   refuse(records: readonly ExecutionRecord[]): Promise<void>
   exists(id: string): Promise<boolean>
-  /** All of the batch, in order. On rejection any part of it may have landed; write it again. */
-  write(batch: readonly StoreWrite[]): Promise<void>
+  /**
+   * All of the batch, in order. On rejection any part of it may have landed; write it again. Answers the ids whose
+   * `begin` came too late: another execution has them, so nothing of the batch that follows for them was written, and
+   * nothing more may be.
+   */
+  write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>>
   record(id: string): Promise<ExecutionRecord | undefined>
-  /** Bytes [from, to) of the output, fewer where it ends before; empty where there is none. */
+  /** Bytes [from, to) of the output; fewer where it ends or a gap begins before `to`, none where there are none. */
   output(id: string, from: number, to: number): Promise<Buffer>
+  /** What is missing of the output, in order; of one that is complete nothing. */
+  gaps(id: string): Promise<Gap[]>
   outputLength(id: string): Promise<number>
 
   /** Puts off the expiry of records of running executions and of their output to RECORD_TTL_MS from now. */

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Patience } from '../patience.js'
+import { LateBegins } from './late-begins.js'
 import { batchFrom, costOf, Entry, entriesFrom, outputOf, type PendingWrite, writesOf } from './pending.js'
 import { type Spilled, SpillFile } from './spill-file.js'
 import type { Store, StoreWrite } from './store.js'
@@ -26,8 +28,6 @@ export interface WriteQueueOptions {
   /** Pending bytes from which on the queue is `full`. */
   readonly boundBytes: number
   readonly report: (event: QueueEvent) => void
-  /** Pending bytes that stay in memory while the store is away; 4 MiB. */
-  readonly memoryBytes?: number
   /** Bytes of one file on disk; 16 MiB. */
   readonly segmentBytes?: number
 }
@@ -40,13 +40,16 @@ export type QueueEvent =
   | { readonly kind: 'disk-failed'; readonly cause: Error }
   /** So many writes came back from the disk damaged and are given up. */
   | { readonly kind: 'lost'; readonly writes: number; readonly dir: string }
+  /** Another execution had this id when the store heard of this one, whose record and output are given up. */
+  | { readonly kind: 'taken'; readonly id: string }
 
 /**
- * Writes on their way to the store, in order, in batches, one batch at a time. While the store is away they wait: the
- * first in memory, the rest on disk, and nothing that was pushed is given up. Used on one thread only.
+ * Writes on their way to the store, in order, in batches, one batch at a time. While the store is away all of them go to
+ * the disk, the oldest first: whenever this process is killed, what is there continues what the store has, without a
+ * gap. Nothing that was pushed is given up. Used on one thread only.
  *
- * The list runs from the oldest to the newest, and its parts are, from the oldest on: in memory; on disk; in memory,
- * `leaving` for the disk. As long as anything is on disk or leaving, whatever is pushed leaves too.
+ * The list runs from the oldest to the newest, and its parts are, from the oldest on: on disk; in memory, `leaving` for
+ * the disk. Where neither is, all of it is in memory.
  */
 export class WriteQueue {
   /** Pending bytes from which on it is `full`. */
@@ -57,7 +60,7 @@ export class WriteQueue {
   readonly #store: Pick<Store, 'write'>
   readonly #file: SpillFile
   readonly #report: (event: QueueEvent) => void
-  readonly #memoryLimit: number
+  readonly #late = new LateBegins()
 
   #head: Entry | undefined
   #tail: Entry | undefined
@@ -79,7 +82,6 @@ export class WriteQueue {
     this.#store = options.store
     this.#report = options.report
     this.boundBytes = options.boundBytes
-    this.#memoryLimit = options.memoryBytes ?? 4 * MiB
     this.#file = new SpillFile(join(options.dir, this.id), options.segmentBytes ?? 16 * MiB)
   }
 
@@ -88,7 +90,7 @@ export class WriteQueue {
     return this.#bytes
   }
 
-  /** What of it is in memory. */
+  /** What of it only memory has. */
   get bytesInMemory(): number {
     return this.#memoryBytes
   }
@@ -105,9 +107,9 @@ export class WriteQueue {
 
   /**
    * Always accepted. `stored` is called once the store has it, in the order of the pushes, with the bytes of an output
-   * write (empty for others), and must not throw.
+   * write (empty for others), or without where they came back damaged from the disk; it must not throw.
    */
-  push(write: StoreWrite, stored?: (bytes: Buffer) => void): PendingWrite {
+  push(write: StoreWrite, stored?: (bytes: Buffer | undefined) => void): PendingWrite {
     if (this.#closed) throw new Error('the write queue is closed')
     const length = write.kind === 'output' ? write.bytes.length : JSON.stringify(write.record).length
     const entry = new Entry(write, length, stored, this.#file)
@@ -116,9 +118,7 @@ export class WriteQueue {
     this.#tail = entry
     this.#bytes += costOf(entry)
     this.#memoryBytes += costOf(entry)
-    if (this.#onDisk > 0 || this.#firstLeaving || (this.#away && this.#memoryBytes > this.#memoryLimit)) {
-      this.#leave(entry)
-    }
+    if (this.#away || this.#onDisk > 0 || this.#firstLeaving) this.#leave(entry)
     if (!this.#draining) {
       this.#draining = true
       // Not at once: what one execution does in one turn of the event loop goes in one batch.
@@ -168,12 +168,9 @@ export class WriteQueue {
     this.#changed()
     await this.#spilling
     try {
-      const entries = [...entriesFrom(this.#head)]
-      const onDisk = entries.findIndex((entry) => entry.spilled)
-      const older = onDisk === -1 ? entries : entries.slice(0, onDisk)
-      const newer = onDisk === -1 ? [] : entries.slice(onDisk)
-      if (older.length > 0) await this.#file.prepend(writesOf(older))
-      if (writesOf(newer).length > 0) await this.#file.append(writesOf(newer))
+      const entries = [...entriesFrom(this.#head)].filter((entry) => entry.write)
+      if (entries.length > 0) await this.#file.append(writesOf(entries))
+      for (const entry of entries) entry.tellKept(true)
     } finally {
       await this.#file.close()
     }
@@ -213,15 +210,17 @@ export class WriteQueue {
   }
 
   /** Why the store did not take them. One that only takes long is away meanwhile, but nothing is sent again. */
-  async #send(writes: readonly StoreWrite[]): Promise<Error | undefined> {
-    const slow = setTimeout(() => this.#goAway(new Error('no answer for a second')), SLOW_ANSWER_MS)
+  async #send(batch: readonly StoreWrite[]): Promise<Error | undefined> {
+    const patience = new Patience(SLOW_ANSWER_MS, () => this.#goAway(new Error('no answer for a second')))
     try {
-      await this.#store.write(writes)
+      const taken = await this.#store.write(this.#late.allowed(batch))
+      for (const id of taken) this.#report({ kind: 'taken', id })
+      this.#late.note(batch, taken)
       return undefined
     } catch (error) {
       return errorOf(error)
     } finally {
-      clearTimeout(slow)
+      patience.end()
     }
   }
 
@@ -229,7 +228,7 @@ export class WriteQueue {
     for (const entry of batch) {
       this.#head = entry.next
       this.#bytes -= costOf(entry)
-      if (entry.write) this.#memoryBytes -= costOf(entry)
+      if (!entry.spilled) this.#memoryBytes -= costOf(entry)
       if (entry.leaving) this.#leavingBytes -= costOf(entry)
       if (entry === this.#firstLeaving) this.#firstLeaving = entry.next
       if (entry.spilled) {
@@ -241,6 +240,7 @@ export class WriteQueue {
       entry.spilled = undefined
       entry.leaving = false
       entry.next = undefined
+      entry.tellKept(true)
     }
     if (this.#head === undefined) this.#tail = undefined
     if (this.#away) {
@@ -249,8 +249,7 @@ export class WriteQueue {
     }
     for (const [index, entry] of batch.entries()) {
       const write = writes[index]
-      // What was damaged reads as zeros from the store, too.
-      entry.stored?.(write ? outputOf(write) : Buffer.alloc(entry.length))
+      entry.stored?.(write && outputOf(write))
     }
     this.#changed()
   }
@@ -259,12 +258,9 @@ export class WriteQueue {
     if (this.#away || this.#closed) return
     this.#away = true
     this.#report({ kind: 'away', cause })
+    // Otherwise all that is in memory is leaving already.
     if (this.#onDisk === 0 && this.#firstLeaving === undefined) {
-      let kept = 0
-      for (const entry of entriesFrom(this.#head)) {
-        kept += costOf(entry)
-        if (kept > this.#memoryLimit) this.#leave(entry)
-      }
+      for (const entry of entriesFrom(this.#head)) this.#leave(entry)
     }
     this.#changed()
   }
@@ -286,6 +282,7 @@ export class WriteQueue {
       } catch (error) {
         if (!this.#diskFailed) this.#report({ kind: 'disk-failed', cause: errorOf(error) })
         this.#diskFailed = true
+        for (const entry of entriesFrom(this.#firstLeaving)) entry.tellKept(false)
         this.#changed()
         await this.#pause(LONGEST_RETRY_MS)
       }
@@ -309,6 +306,7 @@ export class WriteQueue {
       this.#memoryBytes -= costOf(entry)
       this.#leavingBytes -= costOf(entry)
       this.#firstLeaving = entry.next
+      entry.tellKept(true)
     }
     this.#changed()
   }

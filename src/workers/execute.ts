@@ -1,5 +1,7 @@
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProcessEnd, StartRequest } from '../os/platform.js'
+import type { PendingWrite } from '../store/pending.js'
 import type { ExecutionRecord } from '../store/record.js'
 import { Ending } from './ending.js'
 import type { TaskLink } from './link.js'
@@ -11,6 +13,8 @@ import { Readers } from './readers.js'
 import { checkId, type Reservation, recordBegin } from './reservation.js'
 import { baseEnvironment, queue, recorded, settings, setup, starter, store } from './thread.js'
 
+/** How long a look at an execution that has just ended waits for the outcome to be kept. */
+const SHOW_PATIENCE_MS = 1_000
 /** From this size on, handing a buffer over costs less than copying it. */
 const TRANSFER_MIN_BYTES = 65_536
 
@@ -22,20 +26,22 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
   const output = task.async
     ? new LiveOutput(task.id, settings.maxOutputBytes, queue, store)
     : new Output(settings.maxOutputBytes)
-  let record: ExecutionRecord = {
+  const begun: ExecutionRecord = {
     execution_id: task.id,
     agent_id: setup.agentId,
     function_name: task.functionName,
     status: 'running',
     started_at: new Date().toISOString(),
   }
+  // The outcome is not shown before it would survive this process: what was told once is never taken back.
+  let shown: () => ExecutionRecord | Promise<ExecutionRecord> = () => begun
   const ending = new Ending()
   const slot = new Slot(task.hold)
   ending.whenCaused(() => slot.give())
   const readers = new Readers(
     (message, transfer) => link.tell(message, transfer),
     output,
-    () => record,
+    () => shown(),
   )
   link.hear = (message: ToExecution) => {
     switch (message.kind) {
@@ -58,7 +64,7 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
   }
 
   try {
-    const reservation = await reserve(task, record)
+    const reservation = await reserve(task, begun)
     if (reservation.kind === 'refused') {
       link.tell(reservation)
       return
@@ -71,10 +77,12 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
 
     const result = await runProcess(task, program, link, output, ending)
     output.finish()
-    record = endedRecord(record, result, ending.cause, program, output.length)
-    const stored = task.async ? storeEnd(record) : Promise.resolve()
+    const record = endedRecord(begun, result, ending.cause, program, output.length)
+    const end = task.async ? storeEnd(record) : undefined
+    shown = async () => (end && !(await soon(end.kept)) ? begun : record)
     await tellOutcome(task, link, record, ending, output)
-    await Promise.all([stored, readers.end(record)])
+    await end?.kept
+    await Promise.all([end?.stored, readers.end(record)])
   } finally {
     recorded.delete(task.id)
     if (output instanceof LiveOutput) output.release()
@@ -140,8 +148,30 @@ async function runProcess(
   return { ...end, durationMs: ran ? performance.now() - begun : 0 }
 }
 
-function storeEnd(record: ExecutionRecord): Promise<void> {
-  return new Promise((resolve) => queue.push({ kind: 'end', record }, () => resolve()))
+/** `kept`: in the store or on disk, so that it outlives this process. `stored`: in the store. */
+function storeEnd(record: ExecutionRecord): { readonly kept: Promise<void>; readonly stored: Promise<void> } {
+  let keep: () => void = () => {}
+  const kept = new Promise<void>((resolve) => {
+    keep = resolve
+  })
+  const stored = new Promise<void>((resolve) => {
+    const push = () => {
+      // Damaged on disk, it is pushed again.
+      const end = queue.push({ kind: 'end', record }, (bytes) => (bytes ? resolve() : push()))
+      void untilKept(end).then(keep)
+    }
+    push()
+  })
+  return { kept, stored }
+}
+
+async function untilKept(write: PendingWrite): Promise<void> {
+  while (!(await write.kept()));
+}
+
+/** Whether it comes to pass within the patience of somebody who looks at an execution. */
+function soon(event: Promise<void>): Promise<boolean> {
+  return Promise.race([event.then(() => true), sleep(SHOW_PATIENCE_MS, false, { ref: false })])
 }
 
 async function tellOutcome(

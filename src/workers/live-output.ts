@@ -59,7 +59,8 @@ export class LiveOutput extends Output {
     this.pending += length
     const write = this.queue.push({ kind: 'output', id: this.id, offset, bytes }, (stored) => {
       this.pending -= length
-      block.load = this.retain(stored) ? () => stored : () => this.store.output(this.id, offset, offset + length)
+      if (stored && this.retain(stored)) block.load = () => stored
+      else block.load = () => this.store.output(this.id, offset, offset + length)
     })
     const block = { offset, length, load: (): Promise<Buffer> | Buffer => write.bytes() }
     return block

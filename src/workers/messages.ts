@@ -114,9 +114,10 @@ export type FromExecution =
   /** Instead of either: what was asked for is in the store, which does not give it now. */
   | { readonly kind: 'unreadable'; readonly request: number }
 
-/** `end`: no byte follows; with it the record, without its output. */
+/** `lost`: so many bytes from the offset asked for are missing. `end`: no byte follows; with it the record, without its output. */
 export type OutputPart =
   | { readonly kind: 'bytes'; readonly offset: number; readonly data: Uint8Array }
+  | { readonly kind: 'lost'; readonly bytes: number }
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
 export interface Outcome {

@@ -7,8 +7,13 @@ export const BLOCK_BYTES = 65_536
 export interface Block {
   readonly offset: number
   readonly length: number
-  /** Its bytes, from memory, from disk or from the store. */
+  /** Its bytes, from memory, from disk or from the store; those before the first that is missing. */
   load(): Promise<Buffer> | Buffer
+}
+
+/** Output that is missing: so many bytes from the offset that was asked for. */
+export class Lost {
+  constructor(readonly bytes: number) {}
 }
 
 /** The stretch that still grows. Bytes once written stay where they are, so what was read of it stays right. */
@@ -60,12 +65,13 @@ export class Output {
   }
 
   /** Bytes from the offset on, as many as are at hand in one piece; empty only at or beyond the end. */
-  async read(offset: number): Promise<Buffer> {
+  async read(offset: number): Promise<Buffer | Lost> {
     const { open } = this
     if (offset >= this.length) return Buffer.alloc(0)
     if (open && offset >= open.offset) return open.buffer.subarray(offset - open.offset, open.used)
     const block = this.blocks[this.find(offset)] as Block
-    return (await block.load()).subarray(offset - block.offset)
+    const bytes = (await block.load()).subarray(offset - block.offset)
+    return bytes.length > 0 ? bytes : new Lost(block.offset + block.length - offset)
   }
 
   /** Takes in a block that will not grow any more. */
@@ -128,11 +134,12 @@ function copyOf(bytes: Buffer): Buffer {
   return copy
 }
 
-/** All of an output, in memory of its own, which may be transferred. */
+/** All of an output that only memory has, in memory of its own, which may be transferred. */
 export async function wholeOutput(output: Output): Promise<Uint8Array> {
   const whole = new Uint8Array(output.length)
   for (let offset = 0; offset < whole.length; ) {
     const part = await output.read(offset)
+    if (part instanceof Lost) throw new Error('output in memory cannot be lost')
     whole.set(part, offset)
     offset += part.length
   }

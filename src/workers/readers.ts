@@ -1,6 +1,6 @@
 import type { ExecutionRecord } from '../store/record.js'
 import type { FromExecution } from './messages.js'
-import type { Output } from './output.js'
+import { Lost, type Output } from './output.js'
 import { recordJson } from './record-json.js'
 
 /** Answers those who look at an execution while it is alive: snapshots for GetExecution, stretches for FollowOutput. */
@@ -17,12 +17,13 @@ export class Readers {
   constructor(
     private readonly tell: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
     private readonly output: Output,
-    private readonly record: () => ExecutionRecord,
+    /** As it may be shown now. */
+    private readonly record: () => ExecutionRecord | Promise<ExecutionRecord>,
   ) {}
 
   async snapshot(request: number): Promise<void> {
     try {
-      const json = await recordJson({ ...this.record(), output_bytes: this.output.length }, this.output)
+      const json = await recordJson({ ...(await this.record()), output_bytes: this.output.length }, this.output)
       // A copy of its own, since a small buffer shares its memory with others.
       const data = new Uint8Array(json)
       this.tell({ kind: 'snapshot', request, data }, [data.buffer])
@@ -38,8 +39,13 @@ export class Readers {
     if (!this.following.has(request)) return
     if (offset < this.output.length) {
       try {
-        const data = new Uint8Array(await this.output.read(offset))
-        this.tell({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+        const read = await this.output.read(offset)
+        if (read instanceof Lost) {
+          this.tell({ kind: 'output', request, part: { kind: 'lost', bytes: read.bytes } })
+        } else {
+          const data = new Uint8Array(read)
+          this.tell({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+        }
       } catch {
         this.tell({ kind: 'unreadable', request })
       }
@@ -54,7 +60,7 @@ export class Readers {
     if (this.following.size === 0) this.idle?.()
   }
 
-  /** The execution has ended: followers get what they still lack, then the record. Resolves when none is left. */
+  /** The execution has ended, and its outcome is kept: followers get what they still lack, then the record. Resolves when none is left. */
   async end(record: ExecutionRecord): Promise<void> {
     this.conclude(record)
     if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))

@@ -1,5 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { lostMark } from '../store/gaps.js'
 import type { ExecutionRecord } from '../store/record.js'
+import { Lost } from './output.js'
 import { leftOutMark } from './output-cap.js'
 
 /** What GetExecution may answer at most, below the message limit of 50 MiB. */
@@ -9,7 +11,7 @@ export const ANSWER_MAX_BYTES = 50 * 1024 * 1024 - 65_536
 export interface ReadableOutput {
   readonly length: number
   /** Empty only at or beyond the end. */
-  read(offset: number): Promise<Buffer>
+  read(offset: number): Promise<Buffer | Lost>
 }
 
 interface Part {
@@ -19,7 +21,7 @@ interface Part {
 
 /**
  * The execution record as JSON with its output as text, in at most `max` bytes: a longer one keeps its first and last
- * part, with a mark between them. Invalid UTF-8 becomes U+FFFD. Works in steps, so that the thread stays free.
+ * part, with a mark between them. A mark stands for output that is lost, too. Invalid UTF-8 becomes U+FFFD. Works in steps, so that the thread stays free.
  */
 export async function recordJson(
   record: ExecutionRecord,
@@ -62,7 +64,14 @@ async function* jsonParts(output: ReadableOutput): AsyncGenerator<Part> {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   const end = output.length
   for (let offset = 0; offset < end; ) {
-    const bytes = (await output.read(offset)).subarray(0, end - offset)
+    const read = await output.read(offset)
+    if (read instanceof Lost) {
+      const text = decoder.decode() + lostMark(read.bytes)
+      yield { json: jsonInside(text), sourceBytes: read.bytes }
+      offset += read.bytes
+      continue
+    }
+    const bytes = read.subarray(0, end - offset)
     if (bytes.length === 0) break
     offset += bytes.length
     yield { json: jsonInside(decoder.decode(bytes, { stream: true })), sourceBytes: bytes.length }

@@ -15,7 +15,7 @@ const TAKEN: Reservation = { kind: 'refused', error: 'execution ID already exist
 /** Lookups without an answer: while there is one, the store is not asked again. */
 let unanswered = 0
 
-/** Records an async execution as begun. Where the store is away, the record waits for it, within bounds. */
+/** Records an async execution as begun. Where the store is away, the record waits for it on disk, within bounds. */
 export async function recordBegin(record: ExecutionRecord): Promise<Reservation> {
   if (queue.full) {
     const error = 'store unavailable: its backlog on this agent is full; try again when the store is back'
@@ -25,8 +25,11 @@ export async function recordBegin(record: ExecutionRecord): Promise<Reservation>
     const begun = await answer(store.begin(record), BEGIN_PATIENCE_MS)
     if (begun !== undefined) return begun ? RESERVED : TAKEN
   }
-  queue.push({ kind: 'begin', record })
-  return RESERVED
+  if (await queue.push({ kind: 'begin', record }).kept()) return RESERVED
+  const error = 'store unavailable, and the disk of this agent does not take what waits for it; try again'
+  const status_at = new Date().toISOString()
+  queue.push({ kind: 'end', record: { ...record, status: 'failed', error, status_at, refused: true } })
+  return { kind: 'refused', error }
 }
 
 /** Whether a record has that id. A store that does not answer at once is not waited for: sync executions run without it. */

@@ -84,6 +84,20 @@ describe('what a queue leaves on disk', () => {
     assert.deepEqual(await readdir(dir), [])
   })
 
+  it('is not mixed into the record of another execution that has its id', async () => {
+    const other = { ...running('contested', 'other'), started_at: '2026-02-02T03:04:05.678Z' }
+    await store.write([{ kind: 'begin', record: other }, output('contested', 0, 'theirs')])
+    const queue = await leave('contested')
+    const beside = await leave('beside')
+    const skipped: string[] = []
+    await replayLeftovers(dir, store, [queue, beside], (why) => skipped.push(why))
+    assert.match(skipped.join(), /^[^,]*contested: another one has that id, so it is not recorded$/)
+    assert.deepEqual(await store.record('contested'), other)
+    assert.equal(String(await store.output('contested', 0, 1e9)), 'theirs')
+    assert.deepEqual(await store.record('beside'), ended('beside'))
+    assert.deepEqual(await readdir(dir), [])
+  })
+
   it('is stored up to where it was cut off', async () => {
     const queue = await leave('cut')
     const file = await onlyFile(queue)

@@ -12,7 +12,6 @@ const queue = new WriteQueue({
   store: new RedisStore(address),
   dir,
   boundBytes: 1e9,
-  memoryBytes: 0,
   report: ({ kind }) => {
     if (kind !== 'away') throw new Error(kind)
   },

@@ -126,11 +126,37 @@ describe('redis store', { skip: noRedis ?? false }, () => {
     }
   })
 
+  it('marks what it has lost, and knows its scripts again, when it has started anew', async () => {
+    const bytes = noise(300)
+    await first.write([{ kind: 'begin', record: running('forgotten') }, output('forgotten', 0, bytes.subarray(0, 100))])
+    await server.halt()
+    await server.restart()
+    await eventually('the store answers', () => first.exists('x').then(() => true))
+    await first.write([output('forgotten', 100, bytes.subarray(100, 200)), output('unhurt', 0, 'all of it')])
+    await first.write([output('forgotten', 200, bytes.subarray(200))])
+    assert.deepEqual(await second.gaps('forgotten'), [{ from: 0, to: 100 }])
+    assert.deepEqual(await second.output('forgotten', 100, 400), bytes.subarray(100))
+    assert.equal(String(await second.output('unhurt', 0, 100)), 'all of it')
+    const record = { ...ended('forgotten'), output_bytes: 300 }
+    await server.with((redis) => redis.del('flux:exec-output:forgotten'))
+    await first.write([{ kind: 'end', record }])
+    assert.deepEqual(await second.gaps('forgotten'), [{ from: 0, to: 300 }])
+    assert.deepEqual(await second.record('forgotten'), { ...record, output_lost_bytes: 300 })
+    const ttl = await server.with((redis) => redis.pttl('flux:exec-gaps:forgotten'))
+    assert.ok(ttl > RECORD_TTL_MS - 60_000, `${ttl} ms`)
+    await server.with((redis) => redis.script('FLUSH'))
+    assert.equal(await first.begin(running('forgotten-2')), true)
+    await server.with((redis) => redis.script('FLUSH'))
+    await first.write([output('forgotten-2', 0, 'hello')])
+    assert.equal(String(await second.output('forgotten-2', 0, 100)), 'hello')
+  })
+
   it('replaces keys of its own that hold something else', async () => {
     await server.with(async (redis) => {
       await redis.sadd('flux:exec:odd-type', 'x')
       await redis.sadd('flux:exec-output:odd-type', 'x')
       await redis.set('flux-agent:running:odd-agent', 'x')
+      await redis.set('flux:exec-gaps:odd-type', 'x')
     })
     assert.equal(await first.record('odd-type'), undefined)
     assert.equal(await first.outputLength('odd-type'), 0)
@@ -144,7 +170,11 @@ describe('redis store', { skip: noRedis ?? false }, () => {
     assert.deepEqual(await first.record('odd-type'), running('odd-type', 'odd-agent'))
     assert.equal(String(await first.output('odd-type', 0, 9)), 'hello')
     assert.equal(String(await first.output('other', 0, 9)), 'as it was')
+    await server.with((redis) => redis.set('flux:exec-gaps:odd-type', 'x'))
+    await first.write([output('odd-type', 9, '!'), output('other', 9, '!')])
+    assert.deepEqual(await first.gaps('odd-type'), [{ from: 5, to: 9 }])
     assert.equal(await first.endLeftovers('odd-agent', 'gone'), 1)
+    assert.equal((await first.record('odd-type'))?.output_lost_bytes, 4)
   })
 
   it('hides the password', async () => {
@@ -227,7 +257,7 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       await new Promise(setImmediate)
       server.resume()
       standStill(10_500)
-      assert.deepEqual(await answer, [true, undefined, 5])
+      assert.deepEqual(await answer, [true, new Set(), 5])
     })
 
     it('gives a batch up that is not answered for long', async () => {

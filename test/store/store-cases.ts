@@ -123,6 +123,41 @@ export function storeCases(first: () => Store, second: () => Store): void {
     })
   })
 
+  describe('a batch whose id another execution has', () => {
+    const late = (id: string) => ({ ...running(id), started_at: '2026-01-02T03:04:09.000Z' })
+
+    it('leaves that one as it is, and says which id it was', async () => {
+      for (const agent of ['agent-1', 'agent-2']) {
+        const id = `taken-by-${agent}`
+        await first().write([{ kind: 'begin', record: running(id, agent) }, output(id, 0, 'the first')])
+        const taken = await first().write([
+          { kind: 'begin', record: late(id) },
+          output(id, 0, 'the second, longer'),
+          { kind: 'begin', record: running(`beside-${id}`) },
+          output(`beside-${id}`, 0, 'kept'),
+          { kind: 'end', record: { ...ended(id), error: 'second' } },
+        ])
+        assert.deepEqual([...taken], [id])
+        assert.deepEqual(await second().record(id), running(id, agent))
+        assert.equal(String(await second().output(id, 0, 100)), 'the first')
+        assert.equal(String(await second().output(`beside-${id}`, 0, 100)), 'kept')
+      }
+    })
+
+    it('may be this very one again, at any point of its life', async () => {
+      const whole = [
+        { kind: 'begin', record: running('very') } as const,
+        output('very', 0, 'kept'),
+        { kind: 'end', record: { ...ended('very'), output_bytes: 4 } } as const,
+      ]
+      for (let upTo = 1; upTo <= whole.length; upTo++) {
+        assert.deepEqual([...(await first().write(whole.slice(0, upTo)))], [])
+        assert.deepEqual([...(await first().write(whole))], [])
+        assert.deepEqual(await second().record('very'), { ...ended('very'), output_bytes: 4 })
+      }
+    })
+  })
+
   describe('output', () => {
     it('is read in any part', async () => {
       const bytes = noise(1_000)
@@ -158,9 +193,55 @@ export function storeCases(first: () => Store, second: () => Store): void {
       assert.equal(await first().outputLength('again'), 400)
     })
 
-    it('has zeros where nothing was written', async () => {
+    it('is read up to where it was lost, and on from behind that', async () => {
       await first().write([output('hole', 4, 'abc')])
-      assert.deepEqual(await first().output('hole', 0, 10), Buffer.from('\0\0\0\0abc'))
+      await first().write([output('hole', 10, 'xyz'), output('hole', 20, 'end')])
+      assert.deepEqual(await second().gaps('hole'), [
+        { from: 0, to: 4 },
+        { from: 7, to: 10 },
+        { from: 13, to: 20 },
+      ])
+      const read = async (from: number, to: number) => String(await second().output('hole', from, to))
+      assert.deepEqual(
+        [
+          await read(0, 50),
+          await read(2, 6),
+          await read(4, 50),
+          await read(5, 6),
+          await read(7, 9),
+          await read(10, 50),
+        ],
+        ['', '', 'abc', 'b', '', 'xyz'],
+      )
+      assert.deepEqual([await read(21, 50), await read(23, 50), await read(40, 50)], ['nd', '', ''])
+    })
+
+    it('has no gap any more where what was missing is written after all', async () => {
+      await first().write([output('filled', 10, '0123456789')])
+      await first().write([output('filled', 2, 'ab')])
+      assert.deepEqual(await first().gaps('filled'), [
+        { from: 0, to: 2 },
+        { from: 4, to: 10 },
+      ])
+      await first().write([output('filled', 0, '..')])
+      await first().write([output('filled', 3, '-------+')])
+      assert.deepEqual(await first().gaps('filled'), [])
+      assert.equal(String(await first().output('filled', 0, 50)).length, 20)
+      await first().write([{ kind: 'end', record: { ...ended('filled'), output_bytes: 20 } }])
+      assert.equal((await first().record('filled'))?.output_lost_bytes, undefined)
+    })
+
+    it('that is missing is told in the record of the end, in the middle and at the end', async () => {
+      await first().write([{ kind: 'begin', record: running('lost') }, output('lost', 0, 'ab'), output('lost', 5, 'f')])
+      const record = { ...ended('lost'), output_bytes: 10 }
+      for (let times = 0; times < 2; times++) {
+        await first().write([{ kind: 'end', record }])
+        assert.deepEqual(await second().record('lost'), { ...record, output_lost_bytes: 7 })
+      }
+      assert.deepEqual(await second().gaps('lost'), [
+        { from: 2, to: 5 },
+        { from: 6, to: 10 },
+      ])
     })
 
     it('of several executions in one batch goes to each', async () => {
@@ -172,7 +253,8 @@ export function storeCases(first: () => Store, second: () => Store): void {
         output('mixed-1', 5, 'f'),
         { kind: 'end', record: ended('mixed-1') },
       ])
-      assert.equal(String(await first().output('mixed-1', 0, 10)), 'ab\0\0\0f')
+      assert.equal(String(await first().output('mixed-1', 0, 10)), 'ab')
+      assert.equal(String(await first().output('mixed-1', 5, 10)), 'f')
       assert.equal(String(await first().output('mixed-2', 0, 10)), 'xy')
     })
 

@@ -18,11 +18,12 @@ export class SwitchedStore {
     this.#store = store
   }
 
-  async write(batch: readonly StoreWrite[]): Promise<void> {
+  async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     this.batches.push(batch.length)
     if (this.mode === 'slow') await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    if (this.mode !== 'down') await this.#store.write(batch)
+    const taken = this.mode === 'down' ? new Set<string>() : await this.#store.write(batch)
     if (this.mode === 'down' || this.mode === 'lossy') throw new StoreUnavailable('switched off')
+    return taken
   }
 
   /** The store is up, and answers what waits. */

@@ -50,7 +50,11 @@ describe('write queue', () => {
   function pushAll(id: string, bytes: Buffer, piece: number, stored: Buffer[] = []) {
     const pending = []
     for (let at = 0; at < bytes.length; at += piece) {
-      pending.push(queue.push(output(id, at, bytes.subarray(at, at + piece)), (part) => stored.push(part)))
+      pending.push(
+        queue.push(output(id, at, bytes.subarray(at, at + piece)), (part) =>
+          stored.push(part ?? Buffer.from('damaged')),
+        ),
+      )
     }
     return pending
   }
@@ -106,7 +110,9 @@ describe('write queue', () => {
     await eventually('the disk has caught up', () => !queue.mustWait(1e9))
     for (let at = 25 * MiB; at < bytes.length; at += 64 * 1024) {
       while (queue.mustWait(1e9)) await queue.relief()
-      queue.push(output('outage', at, bytes.subarray(at, at + 64 * 1024)), (part) => stored.push(part))
+      queue.push(output('outage', at, bytes.subarray(at, at + 64 * 1024)), (part) =>
+        stored.push(part ?? Buffer.from('damaged')),
+      )
     }
     await eventually('there are three segments', async () => (await segments()).length >= 3)
     assert.equal(queue.full, false)
@@ -124,7 +130,7 @@ describe('write queue', () => {
 
   it('puts thousands of small writes on disk and gets them back', async () => {
     store.mode = 'down'
-    queue = makeQueue({ memoryBytes: 0 })
+    queue = makeQueue()
     const bytes = noise(5_000)
     const stored: Buffer[] = []
     const pending = pushAll('small', bytes, 1, stored)
@@ -211,7 +217,7 @@ describe('write queue', () => {
       if (event.kind === 'back') store.mode = 'slow'
       events.push(event)
     }
-    queue = makeQueue({ memoryBytes: 0, report })
+    queue = makeQueue({ report })
     const bytes = noise(3 * MiB)
     pushAll('order', bytes.subarray(0, 2 * MiB), 64 * 1024)
     await eventually('it is away, and all on disk', () => queue.away && queue.bytesInMemory === 0)
@@ -239,7 +245,7 @@ describe('write queue', () => {
     })
     t.after(() => delayed.mock.restore())
     store.mode = 'down'
-    queue = makeQueue({ memoryBytes: 0 })
+    queue = makeQueue()
     pushAll('raced', noise(10_000), 1_000)
     await eventually('it goes to the disk', () => delayed.mock.callCount() === 1)
     store.mode = 'up'
@@ -255,7 +261,7 @@ describe('write queue', () => {
 
   it('says what came back damaged from the disk, and stores the rest', async () => {
     store.mode = 'down'
-    queue = makeQueue({ memoryBytes: 0 })
+    queue = makeQueue()
     const bytes = noise(30_000)
     const stored: Buffer[] = []
     const pending = pushAll('damaged', bytes, 10_000, stored)
@@ -281,9 +287,59 @@ describe('write queue', () => {
       events.find(({ kind }) => kind === 'lost'),
       { kind: 'lost', writes: 1, dir: join(dir, queue.id) },
     )
-    bytes.fill(0, 10_000, 20_000)
-    assert.deepEqual(Buffer.concat(stored), bytes)
-    assert.deepEqual(await embedded.output('damaged', 0, 40_000), bytes)
+    const [before, after] = [bytes.subarray(0, 10_000), bytes.subarray(20_000)]
+    assert.deepEqual(Buffer.concat(stored), Buffer.concat([before, Buffer.from('damaged'), after]))
+    assert.deepEqual(await embedded.output('damaged', 0, 40_000), before)
+    assert.deepEqual(await embedded.gaps('damaged'), [{ from: 10_000, to: 20_000 }])
+    assert.deepEqual(await embedded.output('damaged', 20_000, 40_000), after)
+  })
+
+  it('tells once a write would outlive it: in the store, on disk, or not yet', async () => {
+    const inStore = queue.push(output('kept', 0, 'a'))
+    assert.equal(await inStore.kept(), true)
+    assert.equal(String(await embedded.output('kept', 0, 9)), 'a')
+    store.mode = 'slow'
+    const unanswered = queue.push(output('kept', 1, 'b'))
+    assert.equal(await unanswered.kept(), true)
+    assert.equal(queue.away, true)
+    assert.equal((await segments()).length, 1)
+    assert.equal(await queue.push(output('kept', 2, 'c')).kept(), true)
+    assert.equal(queue.bytesInMemory, 0)
+    store.answer()
+    assert.equal(await queue.flush(5_000), true)
+
+    const inTheWay = join(dir, queue.id)
+    await eventually('the segment is gone', async () => (await segments()).length === 0)
+    await rm(inTheWay, { recursive: true, force: true })
+    await writeFile(inTheWay, '')
+    store.mode = 'down'
+    const refused = queue.push(output('kept', 3, 'd'))
+    assert.equal(await refused.kept(), false)
+    assert.equal(await refused.kept(), false)
+    await rm(inTheWay)
+    await eventually('the disk takes it', () => refused.kept())
+    store.mode = 'up'
+    assert.equal(await queue.flush(5_000), true)
+    assert.equal(String(await embedded.output('kept', 0, 9)), 'abcd')
+  })
+
+  it('stores nothing of an execution whose id the store gave to another, and says so', async () => {
+    const own = { ...running('contested'), started_at: '2026-01-02T03:04:09.000Z' }
+    await embedded.write([{ kind: 'begin', record: running('contested', 'other') }, output('contested', 0, 'theirs')])
+    store.mode = 'down'
+    queue.push({ kind: 'begin', record: own })
+    queue.push(output('contested', 0, 'ours, longer'))
+    queue.push(output('uncontested', 0, 'ours'))
+    await eventually('it is away', () => queue.away)
+    store.mode = 'up'
+    await eventually('the begin has landed', () => kinds().includes('taken'))
+    queue.push(output('contested', 12, ', and more'))
+    queue.push({ kind: 'end', record: { ...ended('contested'), output_bytes: 22 } })
+    assert.equal(await queue.flush(5_000), true)
+    assert.deepEqual(await embedded.record('contested'), running('contested', 'other'))
+    assert.equal(String(await embedded.output('contested', 0, 99)), 'theirs')
+    assert.equal(String(await embedded.output('uncontested', 0, 99)), 'ours')
+    assert.deepEqual(kinds(), ['away', 'taken', 'back'])
   })
 
   it('takes nothing after it was closed', async () => {

@@ -14,6 +14,7 @@ import { OutputCap } from '../../src/workers/output-cap.js'
 import { noise } from '../store/records.js'
 import { makeTempDir } from '../support/agent.js'
 import { eventually } from '../support/eventually.js'
+import { bytesAt } from './bytes-at.js'
 
 const MiB = 1024 * 1024
 const MAX = 150_000
@@ -25,10 +26,10 @@ class WatchedStore extends EmbeddedStore {
   delayMs = 0
   readonly written: OutputWrite[] = []
 
-  override async write(batch: readonly StoreWrite[]): Promise<void> {
+  override async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     await sleep(this.delayMs)
     for (const write of batch) if (write.kind === 'output') this.written.push(write)
-    await super.write(batch)
+    return super.write(batch)
   }
 
   writtenFor(id: string): OutputWrite[] {
@@ -91,7 +92,7 @@ describe('LiveOutput', () => {
           else if (step.kind === 'wait') await sleep(60)
           else {
             const offset = Math.floor((Math.min(output.length, MAX) * step.share) / 1000)
-            const part = await output.read(offset)
+            const part = await bytesAt(output, offset)
             assertSame(part, bytes.subarray(offset, offset + part.length))
           }
         }

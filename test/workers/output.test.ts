@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { BLOCK_BYTES, type Block, Output, wholeOutput } from '../../src/workers/output.js'
 import { OutputCap } from '../../src/workers/output-cap.js'
 import { noise } from '../store/records.js'
+import { bytesAt } from './bytes-at.js'
 import { split, splits } from './splits.js'
 
 const MAX = 150_000
@@ -25,7 +26,7 @@ function keptOf(bytes: Buffer, max: number): Buffer {
 /** From the offset to what is the end now. */
 async function readFrom(output: Output, offset: number): Promise<Buffer> {
   const parts: Buffer[] = []
-  for (let at = offset; at < output.length; at += parts.at(-1)?.length ?? 0) parts.push(await output.read(at))
+  for (let at = offset; at < output.length; at += parts.at(-1)?.length ?? 0) parts.push(await bytesAt(output, at))
   return Buffer.concat(parts)
 }
 
@@ -59,7 +60,7 @@ describe('Output', () => {
         for (const chunk of split(bytes, cuts)) {
           output.push(chunk)
           const offset = Math.floor((output.length * share) / 1000)
-          read.push({ offset, part: await output.read(offset) })
+          read.push({ offset, part: await bytesAt(output, offset) })
         }
         const right = noise(size)
         for (const { offset, part } of read) assertSame(part, right.subarray(offset, offset + part.length))
@@ -89,7 +90,7 @@ describe('Output', () => {
     const output = new Output(MAX)
     const read = Buffer.alloc(65_536, 'x')
     output.push(read.subarray(100, 110))
-    const kept = await output.read(0)
+    const kept = await bytesAt(output, 0)
     assert.equal(kept.toString(), 'xxxxxxxxxx')
     assert.ok(kept.buffer.byteLength < 100, `${kept.buffer.byteLength} bytes are kept for 10`)
   })
@@ -97,10 +98,10 @@ describe('Output', () => {
   it('answers empty at the end and beyond it', async () => {
     const output = new Output(MAX)
     output.push(Buffer.from('abc'))
-    assert.equal((await output.read(3)).length, 0)
+    assert.equal((await bytesAt(output, 3)).length, 0)
     output.finish()
-    assert.equal((await output.read(3)).length, 0)
-    assert.equal((await output.read(1_000)).length, 0)
+    assert.equal((await bytesAt(output, 3)).length, 0)
+    assert.equal((await bytesAt(output, 1_000)).length, 0)
   })
 
   it('wakes a reader with the byte it waits for, and not before', async () => {
@@ -114,7 +115,7 @@ describe('Output', () => {
     assert.equal(woken, false)
     output.push(Buffer.from('d'))
     await reached
-    assert.equal((await output.read(3)).toString(), 'd')
+    assert.equal((await bytesAt(output, 3)).toString(), 'd')
   })
 
   it('wakes every reader when no byte will follow', async () => {
@@ -131,6 +132,6 @@ describe('Output', () => {
     const whole = await wholeOutput(output)
     assert.equal(whole.buffer.byteLength, 3)
     whole.fill(0)
-    assert.equal((await output.read(0)).toString(), 'abc')
+    assert.equal((await bytesAt(output, 0)).toString(), 'abc')
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { Lost } from '../../src/workers/output.js'
 import { ANSWER_MAX_BYTES, type ReadableOutput, recordJson } from '../../src/workers/record-json.js'
 import { ended, noise } from '../store/records.js'
 import { split, splits } from './splits.js'
@@ -44,6 +45,13 @@ describe('recordJson', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  it('marks what is lost, and completes no character across it', async () => {
+    const bytes = Buffer.from('aé€z')
+    const read = async (offset: number) => (offset === 2 ? new Lost(2) : bytes.subarray(offset, offset < 2 ? 2 : 7))
+    const { text } = await answered({ length: 7, read })
+    assert.equal(text, 'a\ufffd\n[flux-agent: 2 bytes of output lost]\n\ufffd\ufffdz')
   })
 
   it('does not damage a character that is cut anywhere', async () => {

@@ -30,6 +30,10 @@ export async function followOutput(
         call.write({ record: Buffer.from(JSON.stringify(part.record)) })
         return
       }
+      if (part.kind === 'lost') {
+        offset += part.bytes
+        continue
+      }
       const data = Buffer.from(part.data.buffer, part.data.byteOffset, part.data.byteLength)
       offset = part.offset + data.length
       if (!call.write({ chunk: { offset: part.offset, data } })) await once(call, 'drain', gone).catch(() => {})
