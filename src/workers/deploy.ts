@@ -4,9 +4,11 @@ import { type Access, accessFor } from './archive/access.js'
 import { readEntries } from './archive/entries.js'
 import { extract } from './archive/extract.js'
 import { Links } from './archive/links.js'
+import { unwrapForm } from './archive/multipart.js'
 import { componentProblem, pathProblem, programPathProblem } from './archive/names.js'
+import { suggest } from './archive/nearest.js'
 import { ArchiveRefused, quote, refuseSystemError } from './archive/refused.js'
-import { buildTree, describe, type FileNode } from './archive/tree.js'
+import { buildTree, describe, type FileNode, type Tree } from './archive/tree.js'
 import type { CodeVersion, DeployResult, DeployTask } from './messages.js'
 import { createVersion, currentVersion, digestOf, discardVersion, switchTo } from './versions.js'
 
@@ -39,7 +41,7 @@ async function deployInTurn(task: DeployTask): Promise<DeployResult> {
   try {
     refuseFunctionName(functionName)
     const handler = readHandler(task.handler)
-    const archive = Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength)
+    const archive = unwrapForm(Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength))
     const digest = await digestOf(archive)
     const current = await currentVersion(appsDir, functionName)
     if (current?.digest === digest && (await serves(current, handler, access))) {
@@ -59,11 +61,12 @@ async function unpack(
   handler: string,
   digest: string,
   access: Access,
-): Promise<{ version: CodeVersion; warnings: string[] }> {
+): Promise<{ version: CodeVersion; warnings: readonly string[] }> {
   const { functionName, appsDir, limits } = task
-  const tree = buildTree(await readEntries(archive, limits, process.platform), limits, process.platform)
+  const { entries, warnings } = readEntries(archive, limits, process.platform)
+  const tree = buildTree(entries, limits, process.platform)
   const links = new Links(tree)
-  const program = findProgram(links, handler)
+  const program = findProgram(tree, links, handler, warnings)
   const version = await createVersion(appsDir, functionName, digest, access)
   try {
     refuseProgramPath(program, version)
@@ -72,7 +75,7 @@ async function unpack(
       version,
       tree.files.reduce((bytes, file) => bytes + file.packed.size, 0),
     )
-    return { version, warnings: [] }
+    return { version, warnings }
   } catch (error) {
     await discardVersion(version)
     throw error
@@ -91,10 +94,11 @@ async function serves(version: CodeVersion, handler: string, access: Access): Pr
   }
 }
 
-function findProgram(links: Links, handler: string): FileNode {
+function findProgram(tree: Tree, links: Links, handler: string, warnings: readonly string[]): FileNode {
   const landing = links.follow(handler)
   if (landing === undefined || landing.missing > 0) {
-    throw new ArchiveRefused('ARCHIVE_HANDLER_MISSING', `handler ${quote(handler)} is not in the archive`)
+    const problem = `handler ${quote(handler)} is not in the archive${suggest(handler, programsOf(tree, links))}`
+    throw new ArchiveRefused('ARCHIVE_HANDLER_MISSING', [problem, ...warnings].join('; '))
   }
   if (landing.at.kind !== 'file') {
     throw new ArchiveRefused(
@@ -103,6 +107,15 @@ function findProgram(links: Links, handler: string): FileNode {
     )
   }
   return landing.at
+}
+
+/** Every path by which a handler could be given. */
+function programsOf(tree: Tree, links: Links): string[] {
+  const linked = tree.links.filter(({ path }) => {
+    const landing = links.follow(path)
+    return landing?.missing === 0 && landing.at.kind === 'file'
+  })
+  return [...tree.files, ...linked].map(({ path }) => path)
 }
 
 function refuseProgramPath({ path }: FileNode, { dir }: CodeVersion): void {

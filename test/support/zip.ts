@@ -25,6 +25,8 @@ export interface HeaderFields {
   readonly name?: string | Buffer
   readonly flags?: number
   readonly method?: number
+  readonly dosTime?: number
+  readonly dosDate?: number
   readonly crc32?: number
   readonly packedSize?: number
   readonly size?: number
@@ -74,15 +76,26 @@ export function link(name: string, target: string): ZipEntry {
   return { name, contents: target, mode: LINK, stored: true }
 }
 
+/** An extra field. */
+export function extraField(id: number, data: Buffer): Buffer {
+  const head = Buffer.alloc(4)
+  head.writeUInt16LE(id, 0)
+  head.writeUInt16LE(data.length, 2)
+  return Buffer.concat([head, data])
+}
+
+/** The same lie, or truth, in both headers. */
+export function both(fields: HeaderFields): { readonly local: HeaderFields; readonly central: HeaderFields } {
+  return { local: fields, central: fields }
+}
+
 /** The zip64 extra field with these 64-bit numbers. */
 export function zip64Extra(...values: bigint[]): Buffer {
-  const field = Buffer.alloc(4 + 8 * values.length)
-  field.writeUInt16LE(1, 0)
-  field.writeUInt16LE(8 * values.length, 2)
+  const field = Buffer.alloc(8 * values.length)
   values.forEach((value, index) => {
-    field.writeBigUInt64LE(value, 4 + 8 * index)
+    field.writeBigUInt64LE(value, 8 * index)
   })
-  return field
+  return extraField(1, field)
 }
 
 interface SoundHeader extends Required<HeaderFields> {
@@ -97,6 +110,8 @@ function soundHeader(entry: ZipEntry): SoundHeader {
     name: entry.name,
     flags: UTF8,
     method: stored ? 0 : 8,
+    dosTime: 0,
+    dosDate: 0,
     crc32: crc32(contents),
     packedSize: packed.length,
     size: contents.length,
@@ -110,6 +125,8 @@ function commonFields(fields: Required<HeaderFields>): Buffer {
   const common = Buffer.alloc(24)
   common.writeUInt16LE(fields.flags, 0)
   common.writeUInt16LE(fields.method, 2)
+  common.writeUInt16LE(fields.dosTime, 4)
+  common.writeUInt16LE(fields.dosDate, 6)
   common.writeUInt32LE(fields.crc32, 8)
   common.writeUInt32LE(fields.packedSize, 12)
   common.writeUInt32LE(fields.size, 16)

@@ -10,7 +10,7 @@ const limits = { maxEntries: 100, maxBytes: 1_000_000, maxRatio: 100 }
 
 async function treeOn(platform: NodeJS.Platform, names: readonly string[]) {
   const entries = names.map((name): ZipEntry => ({ name }))
-  return buildTree(await readEntries(buildZip(entries), limits, platform), limits, platform)
+  return buildTree(readEntries(buildZip(entries), limits, platform).entries, limits, platform)
 }
 
 for (const name of [
@@ -67,10 +67,10 @@ test('names that differ in case alone are one file on Windows and two on Linux',
   assert.equal(tree.folders.length, 1)
 })
 
-test('a symbolic link is refused on Windows', async () => {
+test('a symbolic link is refused on Windows', () => {
   const archive = buildZip([{ name: 'a' }, link('b', 'a')])
-  await assert.rejects(readEntries(archive, limits, 'win32'), { code: 'ARCHIVE_ENTRY_LINK', entry: 'b' })
-  assert.equal((await readEntries(archive, limits, 'linux')).length, 2)
+  assert.throws(() => readEntries(archive, limits, 'win32'), { code: 'ARCHIVE_ENTRY_LINK', entry: 'b' })
+  assert.equal(readEntries(archive, limits, 'linux').entries.length, 2)
 })
 
 test('Windows starts no program from a path longer than MAX_PATH', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { crc32, deflateRawSync } from 'node:zlib'
 import type { DeployTask } from '../../src/workers/messages.js'
-import { buildZip, FILE, FOLDER, link, type ZipEntry, zip64Extra } from '../support/zip.js'
+import { both, buildZip, FILE, FOLDER, link, type ZipEntry, zip64Extra } from '../support/zip.js'
 import { makeApps, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([{ name: 'run.sh', contents: 'good' }])
@@ -57,24 +57,21 @@ test('names that leave the folder or are none', async (t) => {
   const cases: Record<string, readonly [string | Buffer, string]> = {
     absolute: ['/etc/passwd', `entry "/etc/passwd" ${absolute}`],
     'the root': ['//', `entry "//" ${absolute}`],
-    'a slash': ['/', 'entry "/" has no name'],
-    'a share': ['\\\\server\\share', `entry "//server/share" ${absolute}`],
-    'a drive': ['C:\\x', `entry "C:/x" ${absolute}`],
-    'relative to a drive': ['c:x', `entry "c:x" ${absolute}`],
+    'a slash': ['/', `entry "/" ${absolute}`],
     up: ['../outside/secret', `entry "../outside/secret" ${dots}`],
     'down and up': ['a/../../outside/secret', `entry "a/../../outside/secret" ${dots}`],
     'up at the end': ['a/..', `entry "a/.." ${dots}`],
-    'up by backslash': ['a\\..\\..\\x', `entry "a/../../x" ${dots}`],
     NUL: ['a\0b', `entry "a\\u0000b" ${control}`],
     newline: ['a\nb', `entry "a\\nb" ${control}`],
     DEL: ['a\x7fb', `entry "a\x7fb" ${control}`],
     'a C1 control character': ['a\u009bb', `entry "a\u009bb" ${control}`],
     empty: ['', 'entry "" has no name'],
-    'a dot': ['.', 'entry "." contains "."; only plain names are allowed between two "/"'],
-    'a dot on the way': ['a/./b', 'entry "a/./b" contains "."; only plain names are allowed between two "/"'],
-    'a dot first': ['./a', 'entry "./a" contains "."; only plain names are allowed between two "/"'],
-    'two slashes': ['a//b', 'entry "a//b" contains an empty name; exactly one "/" is allowed between two names'],
-    'not UTF-8': [Buffer.from('a\xff', 'latin1'), 'entry "a\uFFFD" is not valid UTF-8'],
+    'a dot': ['.', 'entry "." has no name'],
+    'dots alone': ['./.', 'entry "./." has no name'],
+    'not UTF-8': [
+      Buffer.from('a\xff', 'latin1'),
+      'entry "a\uFFFD" is not valid UTF-8 (it could be "aÿ" in windows-1252 or "aя" in windows-1251); only UTF-8 is allowed',
+    ],
     'a long component': [
       'é'.repeat(128),
       `entry "${'é'.repeat(128)}" contains a name longer than the 255 bytes allowed`,
@@ -100,7 +97,8 @@ test('names that leave the folder or are none', async (t) => {
     const name = Buffer.from('innocent')
     const extra = Buffer.concat([Buffer.from([0x75, 0x70, 14, 0, 1]), Buffer.alloc(4), Buffer.from('../x/y/z!')])
     extra.writeUInt32LE(crc32(name), 5)
-    return refuses(t, withEntry({ name, contents: 'x', central: { extra } }), `entry "../x/y/z!" ${dots}`)
+    const other = 'is named "../x/y/z!" by its field for Unicode names; both must name one file'
+    return refuses(t, withEntry({ name, contents: 'x', central: { extra } }), `entry "innocent" ${other}`)
   })
 })
 
@@ -122,7 +120,7 @@ test('what is neither file, folder nor link', async (t) => {
     ],
     'a folder with contents': [
       withEntry({ name: 'odd/', mode: FOLDER, contents: 'x' }),
-      'entry "odd/" is a folder and has contents',
+      'entry "odd/" is a folder by its name and has contents (1 bytes); the name of a file does not end in "/"',
     ],
   })
 })
@@ -142,10 +140,6 @@ test('two entries for one file', async (t) => {
       buildZip([run, { name: 'a/', mode: FOLDER }, a]),
       /^entry "a" has the same name as another folder/,
     ],
-    'the same folder': [
-      buildZip([run, { name: 'a/', mode: FOLDER }, { name: 'a/', mode: FOLDER }]),
-      /^entry "a\/" has the same name/,
-    ],
     'below a file': [
       buildZip([run, a, { name: 'a/b/c', contents: 'x' }]),
       'entry "a/b/c" lies below "a", which is a file',
@@ -154,7 +148,11 @@ test('two entries for one file', async (t) => {
       buildZip([run, { name: 'a/b' }, a]),
       /^entry "a" has the same name as another folder/,
     ],
-    'slash and backslash': [buildZip([run, { name: 'a/b' }, { name: 'a\\b' }]), /^entry "a\/b" has the same name/],
+    'slash and backslash of Windows': [
+      buildZip([run, { name: 'a/b', system: 0 }, { name: 'a\\b', system: 0 }]),
+      /^entry "a\/b" has the same name/,
+    ],
+    'two spellings': [buildZip([run, a, { name: './/a', contents: 'second' }]), /^entry ".\/\/a" has the same name/],
     'through a link': [
       buildZip([run, link('d', '../../../outside'), { name: 'd/secret' }]),
       'entry "d/secret" lies below "d", which is a symbolic link',
@@ -171,7 +169,6 @@ test('links that leave the folder', async (t) => {
   const chain = Array.from({ length: 45 }, (_, index) => link(`l${index}`, index === 44 ? 'run.sh' : `l${index + 1}`))
   await refusesEach(t, {
     absolute: [withEntry(link('l', '/etc/passwd')), escaping('l', '/etc/passwd')],
-    'a drive': [withEntry(link('l', 'C:x')), escaping('l', 'C:x')],
     up: [withEntry(link('l', '../../../outside/secret')), escaping('l', '../../../outside/secret')],
     'just the parent': [withEntry(link('l', '..')), escaping('l', '..')],
     'up and back in': [withEntry(link('a/l', '../../versions')), escaping('a/l', '../../versions')],
@@ -193,7 +190,6 @@ test('links that leave the folder', async (t) => {
       circle,
     ],
     'to nothing': [withEntry(link('l', '')), unprintable],
-    'by a backslash': [withEntry(link('l', '..\\..\\x')), unprintable],
     'with NUL': [withEntry(link('l', 'run.sh\0/../..')), unprintable],
     'not UTF-8': [withEntry({ ...link('l', ''), contents: Buffer.from([0xff]) }), unprintable],
     'too long': [
@@ -205,14 +201,11 @@ test('links that leave the folder', async (t) => {
 
 test('entries that cannot be unpacked', async (t) => {
   const encrypted = 'entry "x" is encrypted; only unencrypted entries are allowed'
-  const flags = (value: number) => ({ local: { flags: value }, central: { flags: value } })
+  const flags = (value: number) => both({ flags: value })
   await refusesEach(t, {
     encrypted: [withEntry({ name: 'x', contents: 'x', ...flags(0x801) }), encrypted],
     'masked headers': [withEntry({ name: 'x', contents: 'x', ...flags(0x2800) }), encrypted],
-    'strongly encrypted': [
-      withEntry({ name: 'x', contents: 'x', ...flags(0x841) }),
-      /behind its entry number 1: strong encryption is not supported$/,
-    ],
+    'strongly encrypted': [withEntry({ name: 'x', contents: 'x', ...flags(0x841) }), encrypted],
     bzip2: [
       withEntry({ name: 'x', contents: 'x', central: { method: 12 } }),
       'entry "x" is compressed by method 12; only stored and deflated entries are allowed',
@@ -228,21 +221,21 @@ test('entries whose bytes are not what they declare', async (t) => {
     const { length } = contents
     await t.test(size, (t) =>
       refusesEach(t, {
-        'wrong CRC-32': [withEntry({ name: 'x', contents, central: { crc32: 1 } }), says('does not match its CRC-32')],
+        'wrong CRC-32': [withEntry({ name: 'x', contents, ...both({ crc32: 1 }) }), says('does not match its CRC-32')],
         'wrong CRC-32, stored': [
-          withEntry({ name: 'x', contents, stored: true, central: { crc32: 1 } }),
+          withEntry({ name: 'x', contents, stored: true, ...both({ crc32: 1 }) }),
           says('does not match its CRC-32'),
         ],
         'more than declared': [
-          withEntry({ name: 'x', contents, central: { size: length - 1 } }),
+          withEntry({ name: 'x', contents, ...both({ size: length - 1 }) }),
           says(`unpacks to more than the ${length - 1} bytes it declares`),
         ],
         'less than declared': [
-          withEntry({ name: 'x', contents, central: { size: length + 1 } }),
+          withEntry({ name: 'x', contents, ...both({ size: length + 1 }) }),
           says(`unpacks to ${length} bytes and declares ${length + 1}`),
         ],
         'stored and another size': [
-          withEntry({ name: 'x', contents, stored: true, central: { size: length + 1 } }),
+          withEntry({ name: 'x', contents, stored: true, ...both({ size: length + 1 }) }),
           `entry "x" is damaged: it holds ${length} bytes and declares ${length + 1}`,
         ],
         'cut off': [
@@ -298,7 +291,7 @@ test('archives that are too much', async (t) => {
       /^the archive unpacks to 4000011 bytes, more than 50 times its own \d+, which is the most allowed$/,
     ],
     'a bomb that lies': [
-      withEntry({ name: 'x', contents: zeros, central: { size: 900_000 } }),
+      withEntry({ name: 'x', contents: zeros, ...both({ size: 900_000 }) }),
       /^entry "x" is damaged: it unpacks to more than the 900000 bytes/,
     ],
     'two entries with the same bytes': [
@@ -318,21 +311,19 @@ test('archives that are too much', async (t) => {
 
 test('archives that are none or contradict themselves', async (t) => {
   const whole = buildZip([run, { name: 'x', contents: 'x' }], { comment: Buffer.from('ordinary comment') })
-  const none = /^not a whole zip archive: it has no end record, or was cut off before it$/
-  const lost = /^not a whole zip archive: bytes were added or lost behind its end record$/
-  const misplaced = 'the zip archive contradicts itself: its directory is not where its end record says'
+  const none = 'not a whole zip archive: it has no end record, or was cut off before it'
+  const misplaced = /^the zip archive contradicts itself: its directory is not where its end record says: /
   const two = 'the zip archive contradicts itself: its comment holds another end record'
   const zip64 = 'the zip archive contradicts itself: its zip64 record and its end record disagree'
   const inner = buildZip([{ name: 'run.sh', contents: 'inner' }])
   await refusesEach(t, {
-    nothing: [Buffer.alloc(0), none],
-    'no zip': [Buffer.from('#!/bin/sh\n'.repeat(1000)), none],
-    'the start alone': [whole.subarray(0, 60), none],
-    'without its last byte': [whole.subarray(0, -1), lost],
-    'without its comment': [whole.subarray(0, -16), lost],
+    nothing: [Buffer.alloc(0), 'not a zip archive: it is empty (0 bytes)'],
+    'the start alone': [whole.subarray(0, 60), `${none} (60 bytes arrived)`],
+    'without the last byte of its end record': [
+      whole.subarray(0, -17),
+      `not a whole zip archive: it was cut off in its end record (${whole.length - 17} bytes arrived)`,
+    ],
     'without its first byte': [whole.subarray(1), misplaced],
-    'bytes appended': [Buffer.concat([whole, Buffer.from('more')]), lost],
-    'bytes put before': [Buffer.concat([Buffer.from('#!/bin/sh\n'), whole]), misplaced],
     'an archive in the comment': [buildZip([run], { comment: inner }), two],
     'an end record in the comment': [buildZip([run], { comment: inner.subarray(-22) }), two],
     'a hidden entry': [
@@ -362,7 +353,7 @@ test('archives that are none or contradict themselves', async (t) => {
       'the archive unpacks to more than the 8000000 bytes allowed',
     ],
     'zip64 packed size of an entry': [
-      withEntry({ name: 'x', contents: 'x', central: { packedSize: 0xffffffff, extra: zip64Extra(2n ** 63n) } }),
+      withEntry({ name: 'x', contents: 'x', ...both({ packedSize: 0xffffffff, extra: zip64Extra(2n ** 63n) }) }),
       'entry "x" is damaged: its data runs past its end',
     ],
     'zip64 place of an entry': [
@@ -378,7 +369,7 @@ test('archives that are none or contradict themselves', async (t) => {
       /^entry "x" is damaged: its header is not where/,
     ],
     'an entry in the directory': [
-      withEntry({ name: 'x', contents: 'x', central: { packedSize: 70_000 } }),
+      withEntry({ name: 'x', contents: 'x', ...both({ packedSize: 70_000 }) }),
       /^entry "x" is damaged: its data runs past its end$/,
     ],
     'two names': [
@@ -395,8 +386,8 @@ test('handlers and functions that cannot be', async (t) => {
     'absolute handler': [{ handler: '/run.sh' }, `handler "/run.sh" ${absolute}`],
     'handler outside': [{ handler: 'lib/../../run.sh' }, `handler "lib/../../run.sh" ${dots}`],
     'handler with NUL': [{ handler: 'run.sh\0' }, `handler "run.sh\\u0000" ${control}`],
-    'handler missing': [{ handler: 'RUN.SH' }, 'handler "RUN.SH" is not in the archive'],
-    'handler below a file': [{ handler: 'run.sh/x' }, 'handler "run.sh/x" is not in the archive'],
+    'handler missing': [{ handler: 'nothing-alike' }, 'handler "nothing-alike" is not in the archive'],
+    'handler below a file': [{ handler: 'run.sh/main' }, 'handler "run.sh/main" is not in the archive'],
     'handler a folder': [{ handler: 'lib' }, 'handler "lib" is a folder, not a file'],
     'handler a link to a folder': [{ handler: 'folder' }, 'handler "folder" is a folder, not a file'],
     'handler a link to nothing': [{ handler: 'dangling' }, 'handler "dangling" is not in the archive'],

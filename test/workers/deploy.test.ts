@@ -46,7 +46,7 @@ test('one top folder is not unwrapped: the handler is relative to the root of th
   const archive = buildZip([{ name: 'app/run.sh', contents: 'x' }])
   const version = await apps.deployed(archive, { handler: 'app/run.sh' })
   assert.deepEqual(Object.keys(await snapshot(version.dir)), ['app', 'app/run.sh'])
-  assert.equal(await apps.refused(archive), 'handler "run.sh" is not in the archive')
+  assert.equal(await apps.refused(archive), 'handler "run.sh" is not in the archive; did you mean "app/run.sh"?')
 })
 
 test('the same archive again is unchanged and unpacks nothing', async (t) => {

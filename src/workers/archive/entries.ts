@@ -1,27 +1,35 @@
 import { constants } from 'node:fs'
-import { fromBufferPromise, getFileNameLowLevel, type Entry as ZipEntry } from 'yauzl'
 import type { ArchiveLimits } from '../messages.js'
 import type { Packed } from './contents.js'
-import { type Directory, findDirectory } from './directory.js'
-import { pathProblem } from './names.js'
+import { type Directory, findDirectory, refuseOtherArchive } from './directory.js'
+import { nameOf, refuseOtherName } from './entry-name.js'
+import { type CentralHeader, disagreement, readCentralHeaders, readLocalHeader } from './headers.js'
+import { ABSOLUTE, pathProblem } from './names.js'
 import { ArchiveRefused, refuseEntry } from './refused.js'
+import { type Modified, modifiedAt } from './times.js'
 
 /** One entry whose name, kind and place are sound; `path` has `/` between its components and none at its end. */
 export type Entry =
-  | { readonly kind: 'folder'; readonly path: string; readonly name: string }
-  | { readonly kind: 'file'; readonly path: string; readonly packed: Packed; readonly executable: boolean }
+  /** An empty path is the function's folder itself. */
+  | { readonly kind: 'folder'; readonly path: string; readonly name: string; readonly modified: Modified }
+  | {
+      readonly kind: 'file'
+      readonly path: string
+      readonly packed: Packed
+      readonly executable: boolean
+      readonly modified: Modified
+    }
   /** The packed bytes are the target. */
   | { readonly kind: 'link'; readonly path: string; readonly packed: Packed }
 
-const LOCAL_HEADER = 0x04034b50
-const LOCAL_HEADER_BYTES = 30
-const DIRECTORY_HEADER_BYTES = 46
-const UTF8_NAME = 0x800
-const ENCRYPTED = 0x1 | 0x2000
+export interface Entries {
+  readonly entries: readonly Entry[]
+  /** Sentences about names that had to be guessed. */
+  readonly warnings: readonly string[]
+}
+
 const STORED = 0
 const DEFLATED = 8
-const UNIX = 3
-const MACOS = 19
 const MAX_TARGET = 4095
 
 const KINDS: ReadonlyMap<number, Entry['kind']> = new Map([
@@ -34,42 +42,48 @@ const KINDS: ReadonlyMap<number, Entry['kind']> = new Map([
 const RATIO_EXEMPT_BYTES = 1024 * 1024
 
 /**
- * Reads the central directory and refuses, by ArchiveRefused, whatever can be told without unpacking.
- * The unpacked sizes are still the archive's word; unpacking holds it to them.
+ * Reads the central directory and refuses, by ArchiveRefused, whatever can be told without unpacking, and every entry
+ * whose own header says something else. The unpacked sizes are still the archive's word; unpacking holds it to them.
  */
-export async function readEntries(archive: Buffer, limits: ArchiveLimits, platform: NodeJS.Platform): Promise<Entry[]> {
+export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: NodeJS.Platform): Entries {
   const directory = findDirectory(archive)
   if (directory.entryCount > limits.maxEntries) {
     throw tooMany(`${directory.entryCount} entries`, limits)
   }
+  const { headers, end } = readCentralHeaders(archive, directory.start, directory.end, directory.entryCount)
+  if (end !== directory.end) {
+    throw new ArchiveRefused(
+      'ARCHIVE_AMBIGUOUS',
+      'the zip archive contradicts itself: its directory holds other entries than declared',
+    )
+  }
+  const first = headers.reduce((least, { offset }) => Math.min(least, offset + directory.base), directory.start)
+  if (first > 0) refuseOtherArchive(archive, first)
   const entries: Entry[] = []
   const ranges: Range[] = []
-  let directoryEnd = directory.start
+  const warnings: string[] = []
   let size = 0
-  for await (const zipEntry of readDirectory(archive)) {
-    directoryEnd +=
-      DIRECTORY_HEADER_BYTES + zipEntry.fileNameLength + zipEntry.extraFieldLength + zipEntry.fileCommentLength
-    const name = nameOf(zipEntry)
-    const range = findRange(archive, directory, zipEntry, name)
-    ranges.push(range)
-    entries.push(check(zipEntry, name, archive.subarray(range.dataStart, range.end), platform))
-    size += zipEntry.uncompressedSize
+  for (const header of headers) {
+    const name = nameOf(header)
+    if (name.warning !== undefined) warnings.push(name.warning)
+    const path = plainPath(name.text, header.madeOnUnix, platform)
+    const kind = kindOf(header.mode, name.text)
+    refuseUnreadable(header, name.text)
+    if (kind !== 'folder') size += header.size
     if (size > limits.maxBytes) {
       throw new ArchiveRefused(
         'ARCHIVE_TOO_LARGE',
         `the archive unpacks to more than the ${limits.maxBytes} bytes allowed`,
       )
     }
-  }
-  if (directoryEnd !== directory.end) {
-    throw new ArchiveRefused(
-      'ARCHIVE_AMBIGUOUS',
-      'the zip archive contradicts itself: its directory holds other entries than declared',
-    )
+    const { range, modified } = readRange(archive, directory, header, name.text, kind)
+    ranges.push(range)
+    const packed = readPacked(header, name.text, archive.subarray(range.dataStart, range.end), kind)
+    entries.push(makeEntry(kind, path, packed, header, modified, platform))
   }
   refuseOverlaps(ranges)
   refuseBomb(size, archive.length, limits)
-  return entries
+  return { entries, warnings: summary(warnings) }
 }
 
 export function tooMany(found: string, limits: ArchiveLimits): ArchiveRefused {
@@ -77,36 +91,24 @@ export function tooMany(found: string, limits: ArchiveLimits): ArchiveRefused {
   return new ArchiveRefused('ARCHIVE_TOO_MANY_ENTRIES', message)
 }
 
-async function* readDirectory(archive: Buffer): AsyncGenerator<ZipEntry> {
-  let count = 0
-  try {
-    // The names are decoded and the sizes compared here, where a refusal can name the entry.
-    const zip = await fromBufferPromise(archive, { decodeStrings: false, validateEntrySizes: false })
-    for await (const entry of zip.eachEntry()) {
-      count++
-      yield entry
-    }
-  } catch (error) {
-    if (error instanceof ArchiveRefused || !(error instanceof Error)) throw error
-    const message = `the zip archive cannot be read behind its entry number ${count}: ${error.message}`
-    throw new ArchiveRefused('ARCHIVE_NOT_ZIP', message, undefined, { cause: error })
-  }
+/** The first one stands for all: they are alike. */
+function summary(warnings: readonly string[]): string[] {
+  const [first] = warnings
+  if (first === undefined) return []
+  return [warnings.length === 1 ? first : `${first}; so were ${warnings.length - 1} more`]
 }
 
-/** With `/` for `\`: archives made on Windows may have either. */
-function nameOf(entry: ZipEntry): string {
-  // Info-ZIP and the macOS Finder write UTF-8 names and do not flag them; without the flag they would be code page 437.
-  const flags = madeOnUnix(entry) ? entry.generalPurposeBitFlag | UTF8_NAME : entry.generalPurposeBitFlag
-  const name = getFileNameLowLevel(flags, entry.fileNameRaw, entry.extraFields, false)
-  // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
-  if (entry.fileNameRaw.some((byte) => byte < 0x20 || byte === 0x7f)) {
-    throw refuseEntry(
-      'ARCHIVE_ENTRY_NAME',
-      entry.fileNameRaw.toString('latin1'),
-      'contains control characters; only printable names are allowed',
-    )
-  }
-  return name
+/** Without what many tools write and no reader minds: `./a`, `a//b`, `a/./b`, and a slash behind a folder. */
+function plainPath(name: string, madeOnUnix: boolean, platform: NodeJS.Platform): string {
+  const path = name
+    .split('/')
+    .filter((component) => component !== '' && component !== '.')
+    .join('/')
+  if (path === '' && /^(\.\/+)+$/.test(name)) return ''
+  const absolute = name.startsWith('/') || (!madeOnUnix && /^[a-z]:\//i.test(name))
+  const problem = absolute ? ABSOLUTE : pathProblem(path, platform)
+  if (problem !== undefined) throw refuseEntry(problem.code, name, problem.text)
+  return path
 }
 
 interface Range {
@@ -116,30 +118,24 @@ interface Range {
   readonly end: number
 }
 
-function findRange(archive: Buffer, directory: Directory, entry: ZipEntry, name: string): Range {
-  const start = entry.relativeOffsetOfLocalHeader
-  if (start + LOCAL_HEADER_BYTES > directory.start || archive.readUInt32LE(start) !== LOCAL_HEADER) {
-    throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, 'is damaged: its header is not where the directory says')
-  }
-  const nameStart = start + LOCAL_HEADER_BYTES
-  const nameEnd = nameStart + archive.readUInt16LE(start + 26)
-  if (!archive.subarray(nameStart, nameEnd).equals(entry.fileNameRaw)) {
-    throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, 'is damaged: its header and the directory name it differently')
-  }
-  const dataStart = nameEnd + archive.readUInt16LE(start + 28)
-  const end = dataStart + entry.compressedSize
-  if (end > directory.start) throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, 'is damaged: its data runs past its end')
-  return { name, start, dataStart, end }
+function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, name: string, kind: Entry['kind']) {
+  const damaged = (problem: string) => refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: ${problem}`)
+  const start = directory.base + entry.offset
+  const local = readLocalHeader(archive, start, directory.start)
+  if (local === undefined) throw damaged('its header is not where the directory says')
+  const problem = disagreement(entry, local, kind === 'folder')
+  if (problem !== undefined) throw damaged(`its header and the directory ${problem}`)
+  refuseOtherName(local, entry, name)
+  const end = local.dataStart + entry.packedSize
+  if (end > directory.start) throw damaged('its data runs past its end')
+  const range: Range = { name, start, dataStart: local.dataStart, end }
+  return { range, modified: modifiedAt(entry, local) }
 }
 
-function check(entry: ZipEntry, name: string, bytes: Buffer, platform: NodeJS.Platform): Entry {
-  const path = name.endsWith('/') ? name.slice(0, -1) : name
-  const problem = pathProblem(path, platform)
-  if (problem !== undefined) throw refuseEntry(problem.code, name, problem.text)
-  if ((entry.generalPurposeBitFlag & ENCRYPTED) !== 0) {
+function refuseUnreadable({ encrypted, method }: CentralHeader, name: string): void {
+  if (encrypted) {
     throw refuseEntry('ARCHIVE_ENTRY_ENCRYPTED', name, 'is encrypted; only unencrypted entries are allowed')
   }
-  const { compressionMethod: method, uncompressedSize: size } = entry
   if (method !== STORED && method !== DEFLATED) {
     throw refuseEntry(
       'ARCHIVE_ENTRY_METHOD',
@@ -147,30 +143,40 @@ function check(entry: ZipEntry, name: string, bytes: Buffer, platform: NodeJS.Pl
       `is compressed by method ${method}; only stored and deflated entries are allowed`,
     )
   }
-  if (method === STORED && size !== bytes.length) {
-    throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
-  }
-  const packed: Packed = { name, deflated: method === DEFLATED, bytes, size, crc32: entry.crc32 }
-  const mode = madeOnUnix(entry) ? entry.externalFileAttributes >>> 16 : 0
-  const kind = kindOf(mode, name)
-  if (kind === 'folder') {
-    if (size > 0) throw refuseEntry('ARCHIVE_ENTRY_TYPE', name, 'is a folder and has contents')
-    return { kind, path, name }
-  }
-  if (kind === 'file') return { kind, path, packed, executable: (mode & 0o111) !== 0 }
-  if (platform === 'win32') {
-    const text = 'is a symbolic link, which Windows lets administrators make; only files and folders are allowed there'
-    throw refuseEntry('ARCHIVE_ENTRY_LINK', name, text)
-  }
-  if (size > MAX_TARGET)
-    throw refuseEntry('ARCHIVE_ENTRY_LINK', name, `is a symbolic link whose target is longer than ${MAX_TARGET} bytes`)
-  return { kind, path, packed }
 }
 
-/** Whether the entry carries Unix modes; those in an entry from elsewhere mean nothing. */
-function madeOnUnix(entry: ZipEntry): boolean {
-  const system = entry.versionMadeBy >> 8
-  return system === UNIX || system === MACOS
+function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: Entry['kind']): Packed {
+  const { method, size } = entry
+  // Some tools give a folder the size that it has on their disk, and no bytes.
+  if (kind === 'folder' && (method === STORED ? bytes.length : size) > 0) {
+    const text = `is a folder by its name and has contents (${size} bytes); the name of a file does not end in "/"`
+    throw refuseEntry('ARCHIVE_ENTRY_TYPE', name, text)
+  }
+  if (method === STORED && kind !== 'folder' && size !== bytes.length) {
+    throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
+  }
+  return { name, deflated: method === DEFLATED, bytes, size, crc32: entry.crc32 }
+}
+
+function makeEntry(
+  kind: Entry['kind'],
+  path: string,
+  packed: Packed,
+  { mode }: CentralHeader,
+  modified: Modified,
+  platform: NodeJS.Platform,
+): Entry {
+  if (kind === 'folder') return { kind, path, name: packed.name, modified }
+  if (kind === 'file') return { kind, path, packed, executable: (mode & 0o111) !== 0, modified }
+  if (platform === 'win32') {
+    const text = 'is a symbolic link, which Windows lets administrators make; only files and folders are allowed there'
+    throw refuseEntry('ARCHIVE_ENTRY_LINK', packed.name, text)
+  }
+  if (packed.size > MAX_TARGET) {
+    const text = `is a symbolic link whose target is longer than ${MAX_TARGET} bytes`
+    throw refuseEntry('ARCHIVE_ENTRY_LINK', packed.name, text)
+  }
+  return { kind, path, packed }
 }
 
 function kindOf(mode: number, name: string): Entry['kind'] {

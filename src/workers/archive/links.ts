@@ -81,8 +81,8 @@ export class Links {
 
 function readTarget(link: LinkNode): string {
   const target = unpackWhole(link.packed).toString('utf8')
-  if (target.startsWith('/') || /^[a-z]:/i.test(target)) throw escapes(link, target)
-  if (target === '' || /[\p{Cc}\uFFFD\\]/u.test(target)) {
+  if (target.startsWith('/')) throw escapes(link, target)
+  if (target === '' || /[\p{Cc}\uFFFD]/u.test(target)) {
     const text = `is a symbolic link to ${JSON.stringify(target)}; only printable relative paths with "/" are allowed`
     throw refuseEntry('ARCHIVE_ENTRY_LINK', link.packed.name, text)
   }

@@ -16,18 +16,18 @@ export interface NameProblem {
   readonly text: string
 }
 
+export const ABSOLUTE: NameProblem = {
+  code: 'ARCHIVE_ENTRY_ESCAPES',
+  text: 'is an absolute path; only paths relative to the archive are allowed',
+}
+
 /**
  * What is wrong with a relative path whose components are separated by `/`, or undefined where it may be used.
  * Whatever passes stays inside the folder it is joined to, symbolic links aside.
  */
 export function pathProblem(path: string, platform: NodeJS.Platform): NameProblem | undefined {
   if (path === '') return { code: 'ARCHIVE_ENTRY_NAME', text: 'has no name' }
-  if (path.startsWith('/') || /^[a-z]:/i.test(path)) {
-    return {
-      code: 'ARCHIVE_ENTRY_ESCAPES',
-      text: 'is an absolute path; only paths relative to the archive are allowed',
-    }
-  }
+  if (path.startsWith('/') || (platform === 'win32' && /^[a-z]:/i.test(path))) return ABSOLUTE
   if (Buffer.byteLength(path) > MAX_PATH) {
     return { code: 'ARCHIVE_ENTRY_NAME', text: `is longer than the ${MAX_PATH} bytes allowed for a path` }
   }
@@ -52,7 +52,7 @@ function spellingProblem(name: string, platform: NodeJS.Platform): string | unde
   if (name === '.') return 'contains "."; only plain names are allowed between two "/"'
   if (/\p{Cc}/u.test(name)) return 'contains control characters; only printable names are allowed'
   if (name.includes('\uFFFD')) return 'is not valid UTF-8'
-  if (/[/\\]/.test(name)) return 'contains a slash or backslash'
+  if (name.includes('/') || (platform === 'win32' && name.includes('\\'))) return 'contains a slash or backslash'
   if (Buffer.byteLength(name) > MAX_COMPONENT) return `contains a name longer than the ${MAX_COMPONENT} bytes allowed`
   if (platform === 'win32') {
     if (WINDOWS_CHARACTERS.test(name)) return 'contains one of < > : " | ? *, which Windows does not allow in a name'

@@ -3,6 +3,7 @@ import type { Packed } from './contents.js'
 import { type Entry, tooMany } from './entries.js'
 import { nameKey } from './names.js'
 import { refuseEntry } from './refused.js'
+import type { Modified } from './times.js'
 
 export interface FolderNode {
   readonly kind: 'folder'
@@ -10,8 +11,8 @@ export interface FolderNode {
   /** Undefined: the function's folder itself. */
   readonly parent: FolderNode | undefined
   readonly children: Map<string, Node>
-  /** Whether an entry of its own named it, rather than an entry below it. */
-  listed: boolean
+  /** Undefined where it is only implied by a name below it. */
+  modified: Modified | undefined
 }
 
 export interface FileNode {
@@ -20,6 +21,7 @@ export interface FileNode {
   readonly parent: FolderNode
   readonly packed: Packed
   readonly executable: boolean
+  readonly modified: Modified
 }
 
 export interface LinkNode {
@@ -43,16 +45,16 @@ export interface Tree {
 
 /**
  * Arranges the entries, refusing by ArchiveRefused any two that would be one file, and any that lies below a file or
- * a symbolic link. Folders that are only implied count too: one long name implies two thousand.
+ * a symbolic link. A folder may be listed as often as its archive likes, as in merged ones. Folders that are only implied count too: one long name implies two thousand.
  */
 export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, platform: NodeJS.Platform): Tree {
-  const root: FolderNode = { kind: 'folder', path: '', parent: undefined, children: new Map(), listed: false }
+  const root: FolderNode = { kind: 'folder', path: '', parent: undefined, children: new Map(), modified: undefined }
   const folders: FolderNode[] = []
   const files: FileNode[] = []
   const links: LinkNode[] = []
 
-  function addFolder(parent: FolderNode, path: string, key: string, listed: boolean): FolderNode {
-    const folder: FolderNode = { kind: 'folder', path, parent, children: new Map(), listed }
+  function addFolder(parent: FolderNode, path: string, key: string, modified?: Modified): FolderNode {
+    const folder: FolderNode = { kind: 'folder', path, parent, children: new Map(), modified }
     folders.push(folder)
     addChild(parent, key, folder)
     return folder
@@ -74,18 +76,19 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
         const text = `lies below ${JSON.stringify(child.path)}, which is a ${describe(child)}`
         throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
       }
-      folder = child ?? addFolder(folder, folder === root ? component : `${folder.path}/${component}`, key, false)
+      folder = child ?? addFolder(folder, folder === root ? component : `${folder.path}/${component}`, key)
     }
     return folder
   }
 
   for (const entry of entries) {
+    if (entry.path === '') continue
     const components = entry.path.split('/')
     const key = nameKey(components.pop() ?? '', platform)
     const parent = parentOf(entry, components)
     const taken = parent.children.get(key)
-    if (entry.kind === 'folder' && taken?.kind === 'folder' && !taken.listed) {
-      taken.listed = true
+    if (entry.kind === 'folder' && taken?.kind === 'folder') {
+      taken.modified ??= entry.modified
       continue
     }
     if (taken !== undefined) {
@@ -93,7 +96,7 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
       throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
     }
     if (entry.kind === 'folder') {
-      addFolder(parent, entry.path, key, true)
+      addFolder(parent, entry.path, key, entry.modified)
     } else if (entry.kind === 'file') {
       const file: FileNode = { ...entry, parent }
       files.push(file)

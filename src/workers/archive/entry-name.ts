@@ -1,0 +1,95 @@
+import { isUtf8 } from 'node:buffer'
+import { crc32 } from 'node:zlib'
+import { getFileNameLowLevel } from 'yauzl'
+import { encodingHint } from './encodings.js'
+import { type CentralHeader, extraField, type LocalHeader } from './headers.js'
+import { quote, refuseEntry } from './refused.js'
+
+/** Info-ZIP's name in UTF-8 beside one in another encoding (APPNOTE.TXT, 4.6.9): a version, a CRC-32 of that, the name. */
+const UNICODE_PATH = 0x7075
+const UNICODE_PATH_AT = 5
+const NON_ASCII = /[^\0-\x7f]/
+
+export interface EntryName {
+  /** With `/` between its components. */
+  readonly text: string
+  /** What its maker should know of how it was read. */
+  readonly warning?: string
+}
+
+/**
+ * An entry's name. Without the flag for UTF-8 it is UTF-8 if it can be, which is what tools on Linux and macOS mean,
+ * and code page 437 otherwise, where the archive was not made on Unix. Throws ArchiveRefused where two readers would
+ * see two different names, or none.
+ */
+export function nameOf(header: CentralHeader): EntryName {
+  const raw = header.name
+  // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
+  if (raw.some((byte) => byte < 0x20 || byte === 0x7f)) {
+    const text = 'contains control characters; only printable names are allowed'
+    throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('latin1'), text)
+  }
+  const unicode = unicodePath(header)
+  const utf8 = isUtf8(raw) ? raw.toString('utf8') : undefined
+  if (unicode !== undefined) return { text: separated(header, agreed(header, utf8, unicode)) }
+  if (utf8 !== undefined) return { text: separated(header, utf8) }
+
+  const hint = encodingHint(raw)
+  if (header.nameIsUtf8 || header.madeOnUnix) {
+    throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('utf8'), `is not valid UTF-8${hint}; only UTF-8 is allowed`)
+  }
+  const text = getFileNameLowLevel(0, raw, [], true)
+  // The second byte of some characters in the encodings of East Asia is that of a backslash.
+  if (raw.some((byte, index) => byte === 0x5c && (raw[index - 1] ?? 0) >= 0x80)) {
+    const problem = `has a backslash behind a byte that is not ASCII, and does not say in which encoding${hint}; make the zip with names in UTF-8`
+    throw refuseEntry('ARCHIVE_ENTRY_NAME', text, problem)
+  }
+  return {
+    text: separated(header, text),
+    warning: `entry ${quote(text)} does not say in which encoding its name is, and was read as code page 437${hint}`,
+  }
+}
+
+/** Throws ArchiveRefused where the local header's own Unicode name is another one than the directory gives the entry. */
+export function refuseOtherName(local: LocalHeader, central: CentralHeader, name: string): void {
+  const unicode = unicodePath(local)
+  if (unicode === undefined || separated(central, unicode) === name) return
+  throw otherName(name, unicode)
+}
+
+/** Windows has `\` between components; elsewhere it is a character like others. */
+function separated({ madeOnUnix }: CentralHeader, name: string): string {
+  return madeOnUnix ? name : name.replaceAll('\\', '/')
+}
+
+function unicodePath(header: CentralHeader | LocalHeader): string | undefined {
+  const field = extraField(header, UNICODE_PATH)
+  if (field === undefined || field.length <= UNICODE_PATH_AT || field[0] !== 1) return undefined
+  const name = field.toString('utf8', UNICODE_PATH_AT)
+  // What is left of a name that a tool changed without knowing this field; readers may take either.
+  if (field.readUInt32LE(1) !== crc32(header.name) && name !== header.name.toString('utf8')) {
+    throw otherName(header.name.toString('utf8'), name)
+  }
+  return name
+}
+
+/** The Unicode name, where the other one is the same in an encoding that has not all its characters. */
+function agreed(header: CentralHeader, utf8: string | undefined, unicode: string): string {
+  if (utf8 === unicode) return unicode
+  if (!header.nameIsUtf8 && standsFor(header.name.toString('latin1'), unicode)) return unicode
+  throw otherName(utf8 ?? header.name.toString('latin1'), unicode)
+}
+
+/** Whether both are the same but for characters that are not ASCII, or are escaped as by Info-ZIP, or only marked. */
+function standsFor(name: string, unicode: string): boolean {
+  return NON_ASCII.test(unicode) && withoutStrangers(name) === withoutStrangers(unicode)
+}
+
+function withoutStrangers(name: string): string {
+  return name.replace(/(?:[^\0-\x7f]|[?_]|#U[0-9a-fA-F]{4}|#L[0-9a-fA-F]{6})+/g, '?')
+}
+
+function otherName(name: string, unicode: string): Error {
+  const problem = `is named ${quote(unicode)} by its field for Unicode names; both must name one file`
+  return refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, problem)
+}

@@ -1,0 +1,110 @@
+import { ArchiveRefused, quote } from './refused.js'
+
+const PK = Buffer.from('PK')
+/** How far ahead of a form other text may stand (RFC 2046, 5.1.1: the preamble), bytes. */
+const MAX_PREAMBLE = 4096
+/** All headers of one part, bytes. */
+const MAX_HEADERS = 16 * 1024
+/** A boundary has up to 70 characters, none of them a control character (RFC 2046, 5.1.1). */
+const BOUNDARY_LINE = /^--([\x20-\x7e]{0,69}[\x21-\x7e])[\t ]*(\r?\n)/
+const PREAMBLE = /^(?:[^\0]*?\n)??(?=--[\x20-\x7e]{1,70}[\t ]*\r?\n[!-9;-~]+:)/
+
+interface Part {
+  /** Undefined: no file by its headers. */
+  readonly filename: string | undefined
+  readonly encoding: string | undefined
+  readonly contents: Buffer
+}
+
+/**
+ * The file in a multipart/form-data body (RFC 7578), as a view of it; any other bytes as they are. A control plane
+ * hands an HTTP body on as it came, but not its Content-Type, so that the boundary is taken from the first line that is
+ * one. Throws ArchiveRefused where the form is cut off, or does not say by itself which part is meant.
+ */
+export function unwrapForm(body: Buffer): Buffer {
+  if (body.subarray(0, 2).equals(PK)) return body
+  const head = body.toString('latin1', 0, MAX_PREAMBLE + MAX_HEADERS)
+  const start = PREAMBLE.exec(head)?.[0].length
+  const [line, boundary, newline] = (start !== undefined && BOUNDARY_LINE.exec(head.slice(start))) || []
+  if (start === undefined || start > MAX_PREAMBLE || !line || !boundary || !newline) return body
+  return chooseFile(readParts(body, start + line.length, boundary, newline)).contents
+}
+
+function readParts(body: Buffer, start: number, boundary: string, newline: string): Part[] {
+  const parts: Part[] = []
+  const delimiter = Buffer.from(`${newline}--${boundary}`, 'latin1')
+  let at = start
+  for (;;) {
+    const { headers, contentsStart } = readHeaders(body, at, newline)
+    const end = findDelimiter(body, delimiter, contentsStart - newline.length, newline)
+    if (end === undefined) throw cutOff(`its closing boundary ${quote(`--${boundary}--`)} is missing`)
+    const disposition = headers.get('content-disposition') ?? ''
+    parts.push({
+      filename: filenameOf(disposition),
+      encoding: headers.get('content-transfer-encoding')?.toLowerCase(),
+      contents: body.subarray(contentsStart, Math.max(contentsStart, end.at)),
+    })
+    if (end.closes) return parts
+    at = end.next
+  }
+}
+
+/** By lower-case names; a line that begins with a space continues the one before. */
+function readHeaders(body: Buffer, start: number, newline: string) {
+  const text = body.toString('latin1', start, start + MAX_HEADERS)
+  const end = text.startsWith(newline) ? 0 : text.indexOf(newline + newline)
+  if (end === -1) throw cutOff('the headers of a part do not end')
+  const headers = new Map<string, string>()
+  const lines = text.slice(0, end).replaceAll(/\r?\n[\t ]+/g, ' ')
+  for (const line of lines.split(newline)) {
+    const colon = line.indexOf(':')
+    if (colon > 0) headers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
+  }
+  return { headers, contentsStart: start + end + (end === 0 ? newline.length : 2 * newline.length) }
+}
+
+/** A whole line alone delimits: a part may hold the boundary's characters with others behind them. */
+function findDelimiter(body: Buffer, delimiter: Buffer, from: number, newline: string) {
+  for (let at = body.indexOf(delimiter, from); at !== -1; at = body.indexOf(delimiter, at + 1)) {
+    const behind = at + delimiter.length
+    if (body.toString('latin1', behind, behind + 2) === '--') return { at, closes: true, next: behind }
+    let end = behind
+    while (body[end] === 0x20 || body[end] === 0x09) end++
+    if (body.toString('latin1', end, end + newline.length) === newline) {
+      return { at, closes: false, next: end + newline.length }
+    }
+  }
+  return undefined
+}
+
+function chooseFile(parts: readonly Part[]): Part {
+  // A browser sends a field for files that nobody filled in as a file without name and contents.
+  const files = parts.filter(({ filename, contents }) => filename !== undefined && (filename || contents.length > 0))
+  const candidates = files.length > 0 ? files : parts.filter(({ contents }) => contents.subarray(0, 2).equals(PK))
+  const [file] = candidates
+  if (file === undefined) throw unclear(`none of its ${parts.length} parts is a file`)
+  if (candidates.length > 1) {
+    const names = candidates.map(({ filename }) => quote(filename ?? '')).slice(0, 5)
+    throw unclear(`${candidates.length} of its parts are files (${names.join(', ')})`)
+  }
+  if (file.encoding === 'base64' || file.encoding === 'quoted-printable') {
+    throw unclear(`its file is encoded in ${file.encoding}, and only bytes as they are are allowed`)
+  }
+  return file
+}
+
+/** RFC 7578, 4.2; `filename*` as RFC 8187 has it, which some clients send all the same. */
+function filenameOf(disposition: string): string | undefined {
+  const [, quoted, bare] = /;\s*filename\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))/i.exec(disposition) ?? []
+  const name = quoted ?? bare
+  return name === undefined ? undefined : Buffer.from(name, 'latin1').toString('utf8')
+}
+
+function cutOff(problem: string): ArchiveRefused {
+  return new ArchiveRefused('ARCHIVE_NOT_ZIP', `not a whole archive: it came as a multipart form, and ${problem}`)
+}
+
+function unclear(problem: string): ArchiveRefused {
+  const message = `no archive: it came as a multipart form, and ${problem}; send one file, a zip archive`
+  return new ArchiveRefused('ARCHIVE_NOT_ZIP', message)
+}

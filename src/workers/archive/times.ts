@@ -1,0 +1,52 @@
+import { type CentralHeader, extraField, type Header, type LocalHeader } from './headers.js'
+
+/** When a file was last modified, as far as the archive knows it. */
+export interface Modified {
+  /** Since 1970, UTC. */
+  readonly seconds: number
+  /** False: by the clock on the wall of whoever made the archive, in steps of two seconds; taken as UTC. */
+  readonly exact: boolean
+}
+
+/** For entries that give no time, or none that is one: the first one that a zip archive can give. */
+const NONE = Date.UTC(1980, 0, 1) / 1000
+
+/** Modification time first, behind a byte of flags (Info-ZIP's extended timestamp). */
+const EXTENDED = 0x5455
+/** Access and modification time (Info-ZIP's first one for Unix; the macOS Finder's). */
+const UNIX = 0x5855
+/** Attribute 1 has three times in steps of 100 ns since 1601. */
+const NTFS = 0x000a
+const NTFS_EPOCH = 11_644_473_600
+const NTFS_STEPS = 10_000_000n
+
+/**
+ * The time of an entry. UTC for those that name no zone, so that an archive is the same on every node; what needs
+ * the maker's clock (Python's bytecode) is known by other means.
+ */
+export function modifiedAt(central: CentralHeader, local: LocalHeader): Modified {
+  const seconds = exactTime(central) ?? exactTime(local)
+  return seconds === undefined ? { seconds: dosTime(central) ?? NONE, exact: false } : { seconds, exact: true }
+}
+
+function exactTime(header: Header): number | undefined {
+  const extended = extraField(header, EXTENDED)
+  if (extended && extended.length >= 5 && ((extended[0] ?? 0) & 1) !== 0) return extended.readInt32LE(1)
+  const unix = extraField(header, UNIX)
+  if (unix && unix.length >= 8) return unix.readInt32LE(4)
+  const ntfs = extraField(header, NTFS)
+  if (ntfs && ntfs.length >= 16 && ntfs.readUInt16LE(4) === 1) {
+    const steps = ntfs.readBigUInt64LE(8)
+    if (steps > 0n) return Number(steps / NTFS_STEPS) - NTFS_EPOCH
+  }
+  return undefined
+}
+
+/** Undefined where no calendar has it, as where all bits are zero. */
+function dosTime({ dosDate, dosTime }: Header): number | undefined {
+  const [year, month, day] = [1980 + (dosDate >> 9), (dosDate >> 5) & 15, dosDate & 31]
+  const [hour, minute, second] = [dosTime >> 11, (dosTime >> 5) & 63, (dosTime & 31) * 2]
+  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
+  const exists = date.getUTCMonth() === month - 1 && date.getUTCDate() === day && date.getUTCHours() === hour
+  return exists && second < 60 && minute < 60 ? date.getTime() / 1000 : undefined
+}
