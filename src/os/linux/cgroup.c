@@ -256,21 +256,24 @@ bool cgroup_populated(const struct cgroup *group)
 	return counter(group->events, "populated") != 0;
 }
 
-static void kill_each(int folder)
+void cgroup_each(const struct cgroup *group, void (*visit)(pid_t pid))
 {
-	int fd = openat(folder, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	FILE *pids = fdopen(fd, "r");
+	int fd = openat(group->folder, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	FILE *pids = fd < 0 ? NULL : fdopen(fd, "r");
 	if (pids == NULL) {
-		close(fd);
+		if (fd >= 0)
+			close(fd);
 		return;
 	}
-	int pid;
-	while (fscanf(pids, "%d", &pid) == 1)
+	for (int pid; fscanf(pids, "%d", &pid) == 1;)
 		if (pid > 0)
-			kill(pid, SIGKILL);
+			visit(pid);
 	fclose(pids);
+}
+
+static void kill_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
 }
 
 void cgroup_kill(struct cgroup *group)
@@ -281,7 +284,7 @@ void cgroup_kill(struct cgroup *group)
 	group->killed = true;
 	/* Before Linux 5.14 there is no such file; whoever waits for the cgroup to be empty asks again. */
 	if (!write_file(group->folder, "cgroup.kill", "1"))
-		kill_each(group->folder);
+		cgroup_each(group, kill_process);
 }
 
 void cgroup_measure(struct cgroup *group, struct ended_event *event)

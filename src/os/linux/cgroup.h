@@ -27,6 +27,9 @@ int cgroup_folder(const struct cgroup *group);
 /* Whether a process in it lives; zombies do not count. */
 bool cgroup_populated(const struct cgroup *group);
 
+/* Calls `visit` for everything that lives in it, as far as this process can name it. */
+void cgroup_each(const struct cgroup *group, void (*visit)(pid_t pid));
+
 /* SIGKILL to everything in it, also to what is being forked. */
 void cgroup_kill(struct cgroup *group);
 

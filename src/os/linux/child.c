@@ -1,15 +1,12 @@
 #define _GNU_SOURCE
 #include "child.h"
 
-#include "clock.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,7 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -32,72 +28,14 @@
 #define COUNTER_TAG RLIMIT_RTTIME
 #define TAG_SUM ((uint64_t)1 << 60)
 
-#define WATCH_NS 200000000
-/* So often, and for a second, once one had to be killed: whoever stops one does so with the next. */
-#define ALERT_NS 2000000
-#define ALERT_TURNS 500
-/* A start takes milliseconds. */
-#define START_LIMIT_S 3
-
 static int null_device;
-static bool has_clone3;
+static atomic_bool has_clone3;
 /* Not where the launcher's own limit is lower, and cannot be raised. */
 static bool tag_sums;
-
-/*
- * A child that is being started has the runner's user already. It may be stopped by whatever else that user runs, or wait
- * for a file that this has a lease on (fcntl(2)) or provides by a file system of its own; the launcher waits for the child
- * (vfork(2)) and would stand still. So another thread watches: `starts` is odd during a start.
- */
-static atomic_uint starts;
-static atomic_int starting;
-/* The start whose child has been killed for it, and what that comes to. */
-static atomic_uint killed;
-static atomic_int killed_error;
-
-static bool is_stopped(pid_t pid)
-{
-	char path[32], state = '?';
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return false;
-	/* The name is the program's before the exec, so this one's own: it holds no ")". */
-	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = '?';
-	fclose(file);
-	return state == 'T' || state == 't';
-}
-
-static void *watch(void *unused)
-{
-	(void)unused;
-	unsigned alert = 0;
-	int64_t since = 0;
-	for (unsigned seen = 0;;) {
-		const struct timespec interval = { 0, alert > 0 ? ALERT_NS : WATCH_NS };
-		if (alert > 0)
-			alert--;
-		nanosleep(&interval, NULL);
-		unsigned now = atomic_load(&starts);
-		pid_t pid = atomic_load(&starting);
-		if (now != seen) {
-			seen = now;
-			since = now_ms() / 1000;
-			continue;
-		}
-		if (now % 2 == 0 || pid <= 0)
-			continue;
-		bool late = now_ms() / 1000 - since > START_LIMIT_S;
-		if ((late || is_stopped(pid)) && atomic_load(&starts) == now) {
-			atomic_store(&killed_error, late ? ETIMEDOUT : EINTR);
-			atomic_store(&killed, now);
-			kill(pid, SIGKILL);
-			alert = ALERT_TURNS;
-		}
-	}
-	return NULL;
-}
+static atomic_int latest;
+/* Threads that have started children, but for the first one, which also inherits. */
+static atomic_int starters[STARTING_THREADS_MAX];
+static atomic_uint starters_count;
 
 bool child_prepare(void)
 {
@@ -110,13 +48,7 @@ bool child_prepare(void)
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 	setrlimit(COUNTER_TAG, &limit);
 	tag_sums = getrlimit(COUNTER_TAG, &limit) == 0 && limit.rlim_max >= TAG_SUM;
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 65536);
-	errno = pthread_create(&thread, &attributes, watch, NULL);
-	pthread_attr_destroy(&attributes);
-	return errno == 0;
+	return true;
 }
 
 bool child_has_clone3(void)
@@ -240,7 +172,8 @@ static bool prepare(struct child *child, bool born_in_cgroup)
  */
 static _Noreturn __attribute__((noinline)) void become(struct child *child, bool born_in_cgroup)
 {
-	atomic_store(&starting, (int)getpid());
+	atomic_store(&child->pid, (int)getpid());
+	atomic_store(&latest, (int)getpid());
 	if (prepare(child, born_in_cgroup)) {
 		child->step = STEP_EXEC;
 		sigset_t none;
@@ -311,44 +244,61 @@ static pid_t start_by_vfork(struct child *child, int *pidfd)
 	return pid;
 }
 
-pid_t child_start(struct child *child, int *pidfd)
+static void know_thread(void)
 {
+	static _Thread_local bool known;
+	if (!known && gettid() != getpid())
+		atomic_store(&starters[atomic_fetch_add(&starters_count, 1)], gettid());
+	known = true;
+}
+
+void child_start(struct child *child)
+{
+	know_thread();
+	atomic_store(&latest, 0);
 	child->error = 0;
 	child->step = STEP_CLONE;
 	child->launcher = getpid();
-	*pidfd = -1;
-	atomic_store(&starting, 0);
-	atomic_fetch_add(&starts, 1);
-	pid_t pid = has_clone3 ? start_by_clone3(child, pidfd) : -1;
+	child->pidfd = -1;
+	pid_t pid = has_clone3 ? start_by_clone3(child, &child->pidfd) : -1;
 	/* Killed at birth: see reusable() in cgroup.c. */
-	bool stillborn = pid > 0 && atomic_load(&starting) == 0;
+	bool stillborn = pid > 0 && atomic_load(&child->pid) == 0;
 	if (stillborn) {
-		close(*pidfd);
+		close(child->pidfd);
 		waitpid(pid, NULL, 0);
 	}
 	/* An older kernel, which does not know all of these flags, or a filter that lets nobody use them. */
 	bool refused = pid < 0 && (!has_clone3 || errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM);
 	if (refused || stillborn) {
 		has_clone3 = false;
-		pid = start_by_vfork(child, pidfd);
+		pid = start_by_vfork(child, &child->pidfd);
 	}
-	int error = errno;
-	unsigned start = atomic_fetch_add(&starts, 1);
-	if (pid < 0) {
-		child->error = error;
-		return -1;
-	}
-	/* Its program has not been executed: a clone that ends tells no more than that the child has. */
-	if (child->error == 0 && atomic_load(&killed) == start) {
-		child->step = STEP_EXEC;
-		child->error = atomic_load(&killed_error);
-	}
-	if (child->error == 0)
-		return pid;
-	if (*pidfd >= 0)
-		close(*pidfd);
-	waitpid(pid, NULL, 0);
-	return -1;
+	child->process = pid;
+	if (pid < 0)
+		child->error = errno;
+}
+
+pid_t child_latest(void)
+{
+	return atomic_load(&latest);
+}
+
+static void each_child_of(pid_t thread, void (*visit)(pid_t pid))
+{
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)thread);
+	FILE *children = fopen(path, "re");
+	for (int pid; children != NULL && fscanf(children, "%d", &pid) == 1;)
+		visit(pid);
+	if (children != NULL)
+		fclose(children);
+}
+
+void child_each(void (*visit)(pid_t pid))
+{
+	each_child_of(getpid(), visit);
+	for (unsigned i = atomic_load(&starters_count); i > 0; i--)
+		each_child_of(atomic_load(&starters[i - 1]), visit);
 }
 
 /* The hard limits, which are what a tag cannot be made of again once they are lower. */

@@ -5,6 +5,7 @@
 #include "child.h"
 #include "clock.h"
 #include "request.h"
+#include "starts.h"
 #include "stream.h"
 #include "table.h"
 
@@ -35,16 +36,23 @@
 
 enum state {
 	QUEUED,
+	STARTING,
 	RUNNING,
 	/* The leader is dead, the others have been killed. */
 	DYING,
+};
+
+/* As FAILED has it. */
+struct failure {
+	uint32_t step;
+	uint32_t error;
 };
 
 struct execution {
 	struct link by_id;
 	struct link by_pid;
 	enum state state;
-	/* What to start, while it is queued. */
+	/* What to start, until that is done. */
 	struct child *launch;
 	pid_t pid;
 	int pidfd;
@@ -56,9 +64,14 @@ struct execution {
 	uint64_t allowed;
 	struct cgroup *cgroup;
 	struct ended_event end;
+	/* Where it has not been started as far as anybody is told. */
+	struct failure failure;
+	/* Its end has been told of. */
+	bool told;
 	/* While it is dying. */
 	bool leader_reaped;
 	bool seen_alive;
+	bool survives;
 	int64_t deadline;
 	int64_t strangers_deadline;
 	struct execution *next;
@@ -81,6 +94,12 @@ static unsigned without_pidfd;
 static int64_t next_check = INT64_MAX;
 static int64_t next_reap = INT64_MAX;
 static bool strangers;
+/* The next start has to wait until one of those that are held up is done, or for another while. */
+static bool crowded;
+static int64_t next_starts_check = INT64_MAX;
+
+static void kill_everything_of(struct execution *execution);
+static void reap(void);
 
 static void append(struct list *list, struct execution *execution)
 {
@@ -88,6 +107,14 @@ static void append(struct list *list, struct execution *execution)
 	execution->previous = list->last;
 	*(list->last != NULL ? &list->last->next : &list->first) = execution;
 	list->last = execution;
+}
+
+static void prepend(struct list *list, struct execution *execution)
+{
+	execution->previous = NULL;
+	execution->next = list->first;
+	*(list->first != NULL ? &list->first->previous : &list->last) = execution;
+	list->first = execution;
 }
 
 static void take_out(struct list *list, struct execution *execution)
@@ -110,7 +137,7 @@ bool executions_open(int control_epoll)
 {
 	control = control_epoll;
 	outputs = epoll_create1(EPOLL_CLOEXEC);
-	return outputs >= 0 && child_prepare();
+	return outputs >= 0;
 }
 
 int executions_outputs(void)
@@ -130,10 +157,22 @@ struct execution *execution_find(uint64_t id)
 
 /* ---- start ---- */
 
+/* An event of so many bytes, and the pids behind it. */
+static void tell_end(enum frame_type type, uint64_t id, const void *event, size_t size, const uint32_t *pids, size_t count)
+{
+	unsigned char payload[sizeof(struct ended_event) + SURVIVORS_TOLD_MAX * sizeof *pids];
+	memcpy(payload, event, size);
+	if (count > SURVIVORS_TOLD_MAX)
+		count = SURVIVORS_TOLD_MAX;
+	if (count > 0)
+		memcpy(payload + size, pids, count * sizeof *pids);
+	event_put(type, id, payload, size + count * sizeof *pids);
+}
+
 static void tell_failure(uint64_t id, enum step step, int error)
 {
-	const uint32_t failure[2] = { step, (uint32_t)error };
-	event_put(FRAME_FAILED, id, failure, sizeof failure);
+	const struct failure failure = { step, (uint32_t)error };
+	event_put(FRAME_FAILED, id, &failure, sizeof failure);
 }
 
 bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
@@ -147,6 +186,7 @@ bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
 	if (execution == NULL)
 		return false;
 	launch->tagged = !cgroups_used();
+	launch->execution = execution;
 	execution->launch = launch;
 	execution->allowed = launch->request->credit;
 	execution->pidfd = execution->output = -1;
@@ -157,12 +197,13 @@ bool execution_request(uint64_t id, const unsigned char *payload, size_t length)
 
 bool executions_queued(void)
 {
-	return queue.first != NULL;
+	return queue.first != NULL && !crowded;
 }
 
 static void forget(struct execution *execution)
 {
-	table_remove(&ids, &execution->by_id);
+	if (!execution->told)
+		table_remove(&ids, &execution->by_id);
 	if (execution->output >= 0)
 		close(execution->output);
 	if (execution->cgroup != NULL)
@@ -200,46 +241,68 @@ static void poll_output(struct execution *execution, bool wanted)
 	execution->output_polled = wanted;
 }
 
-void executions_start_next(void)
+/* What it needs beforehand, its pipe and its cgroup; false with the step where it fails, and errno. */
+static bool equip(struct execution *execution, enum step *step)
 {
-	struct execution *execution = queue.first;
 	struct child *launch = execution->launch;
-	launch->output = -1;
-	bool piped = open_output(execution);
-	int error = errno;
-	enum step step = STEP_PIPE;
-	pid_t pid = -1;
-	if (piped) {
-		const struct start_request *request = launch->request;
-		bool limited = request->memory_max != 0 || request->cpu_millicores != 0 || request->pids_max != 0;
-		step = STEP_CGROUP;
-		error = ENOTSUP;
-		if (cgroups_used()) {
-			execution->cgroup = cgroup_take(request);
-			error = errno;
-		}
-		if (execution->cgroup != NULL || (!cgroups_used() && !limited)) {
-			launch->cgroup = execution->cgroup != NULL ? cgroup_folder(execution->cgroup) : -1;
-			pid = child_start(launch, &execution->pidfd);
-			step = launch->step;
-			error = launch->error;
-		}
+	const struct start_request *request = launch->request;
+	*step = STEP_PIPE;
+	if (!open_output(execution))
+		return false;
+	*step = STEP_CGROUP;
+	errno = ENOTSUP;
+	if (!cgroups_used())
+		return request->memory_max == 0 && request->cpu_millicores == 0 && request->pids_max == 0;
+	execution->cgroup = cgroup_take(request);
+	if (execution->cgroup == NULL)
+		return false;
+	launch->cgroup = cgroup_folder(execution->cgroup);
+	return true;
+}
+
+static void close_launch(struct execution *execution)
+{
+	if (execution->launch->output >= 0)
+		close(execution->launch->output);
+	free(execution->launch);
+	execution->launch = NULL;
+}
+
+/* Its program does not run, or did for a moment at most. */
+static void fail_started(struct execution *execution)
+{
+	const struct child *launch = execution->launch;
+	if (launch->process >= 0)
+		waitpid(launch->process, NULL, 0);
+	if (launch->pidfd >= 0)
+		close(launch->pidfd);
+	if (execution->failure.step == 0)
+		execution->failure = (struct failure){ launch->step, (uint32_t)launch->error };
+	if (!execution->told)
+		tell_failure(execution->by_id.key, execution->failure.step, (int)execution->failure.error);
+	close_launch(execution);
+	forget(execution);
+}
+
+/* Its start is done, whatever it has come to. */
+static void go_on(struct execution *execution)
+{
+	struct child *launch = execution->launch;
+	if (launch->unwanted != 0) {
+		enum step step = launch->unwanted == ECANCELED ? STEP_CANCELLED : STEP_EXEC;
+		execution->failure = (struct failure){ step, (uint32_t)launch->unwanted };
 	}
-	if (launch->output >= 0)
-		close(launch->output);
-	if (pid >= 0 && execution->cgroup != NULL)
-		cgroup_limit_cpu(execution->cgroup);
-	if (pid < 0) {
-		fail(execution, step, error);
+	if (launch->process < 0 || launch->error != 0) {
+		fail_started(execution);
 		return;
 	}
-
-	take_out(&queue, execution);
-	free(launch);
-	execution->launch = NULL;
 	execution->state = RUNNING;
-	execution->pid = pid;
-	table_add(&pids, &execution->by_pid, (uint64_t)pid);
+	execution->pid = launch->process;
+	execution->pidfd = launch->pidfd;
+	close_launch(execution);
+	if (execution->cgroup != NULL)
+		cgroup_limit_cpu(execution->cgroup);
+	table_add(&pids, &execution->by_pid, (uint64_t)execution->pid);
 	struct epoll_event event = { EPOLLIN, { .ptr = execution } };
 	if (execution->pidfd >= 0 && epoll_ctl(control, EPOLL_CTL_ADD, execution->pidfd, &event) != 0) {
 		close(execution->pidfd);
@@ -247,9 +310,66 @@ void executions_start_next(void)
 	}
 	if (execution->pidfd < 0)
 		without_pidfd++;
+	if (execution->failure.step != 0) {
+		kill_everything_of(execution);
+		return;
+	}
 	poll_output(execution, execution->allowed > 0);
-	const uint32_t started[2] = { (uint32_t)pid, 0 };
+	const uint32_t started[2] = { (uint32_t)execution->pid, 0 };
 	event_put(FRAME_STARTED, execution->by_id.key, started, sizeof started);
+}
+
+bool executions_start_next(void)
+{
+	struct execution *execution = queue.first;
+	enum step step;
+	/* It may be the second time for one that was crowded out. */
+	if (execution->output < 0 && !equip(execution, &step)) {
+		fail(execution, step, errno);
+		return true;
+	}
+	take_out(&queue, execution);
+	execution->state = STARTING;
+	/* Set before, since another thread may serve meanwhile. */
+	next_starts_check = now_ms();
+	switch (starts_begin(execution->launch)) {
+	case START_DONE:
+		next_starts_check = INT64_MAX;
+		go_on(execution);
+		return true;
+	case START_ELSEWHERE:
+		return true;
+	case START_SERVED_ELSEWHERE:
+		return false;
+	case START_CROWDED:
+		execution->state = QUEUED;
+		prepend(&queue, execution);
+		crowded = true;
+	}
+	return true;
+}
+
+void executions_started(void)
+{
+	crowded = false;
+	for (struct child *child; (child = starts_next_done()) != NULL;)
+		go_on(child->execution);
+	if (without_pidfd > 0)
+		reap();
+}
+
+/* It cannot be killed: whoever waits for it is told, and the rest follows when it is done. */
+static void lose(struct child *child)
+{
+	struct execution *execution = child->execution;
+	const struct failure failure = {
+		child->unwanted == ECANCELED ? STEP_CANCELLED : STEP_EXEC,
+		(uint32_t)child->unwanted,
+	};
+	const uint32_t pid = (uint32_t)atomic_load(&child->pid);
+	tell_end(FRAME_FAILED, execution->by_id.key, &failure, sizeof failure, &pid, 1);
+	table_remove(&ids, &execution->by_id);
+	execution->told = true;
 }
 
 /* ---- output ---- */
@@ -297,21 +417,64 @@ static void kill_everything_of(struct execution *execution)
 
 void execution_kill(struct execution *execution)
 {
-	if (execution->state == QUEUED)
+	if (execution->state == QUEUED) {
 		fail(execution, STEP_CANCELLED, ECANCELED);
-	else if (execution->state == RUNNING)
+	} else if (execution->state == STARTING) {
+		starts_cancel(execution->launch, ECANCELED);
+		next_starts_check = 0;
+	} else if (execution->state == RUNNING)
 		kill_everything_of(execution);
+}
+
+/* What is left of the one that has these, as far as it is looked for. */
+static const struct execution *survived;
+static uint32_t survivors[SURVIVORS_TOLD_MAX];
+static uint32_t survivors_count;
+
+static void note_survivor(pid_t pid)
+{
+	if (survivors_count < SURVIVORS_TOLD_MAX)
+		survivors[survivors_count] = (uint32_t)pid;
+	survivors_count++;
+}
+
+static void note_if_survivor(pid_t pid)
+{
+	if (pid == survived->pid || child_leader_of(pid) == survived->pid)
+		note_survivor(pid);
+}
+
+static void find_survivors(const struct execution *execution)
+{
+	survived = execution;
+	survivors_count = 0;
+	if (execution->cgroup != NULL)
+		cgroup_each(execution->cgroup, note_survivor);
+	else
+		child_each(note_if_survivor);
+	/* A leader that is dead, but waits for whoever traces it. */
+	if (survivors_count == 0)
+		note_survivor(execution->pid);
 }
 
 static void finish(struct execution *execution)
 {
 	uint64_t limit = execution->sent + PIPE_MAX;
-	while (!execution->output_ended && execution->sent < limit && read_output(execution, limit - execution->sent))
+	bool runs = execution->failure.step == 0;
+	while (runs && !execution->output_ended && execution->sent < limit && read_output(execution, limit - execution->sent))
 		continue;
 	poll_output(execution, false);
 	if (execution->cgroup != NULL)
 		cgroup_measure(execution->cgroup, &execution->end);
-	event_put(FRAME_ENDED, execution->by_id.key, &execution->end, sizeof execution->end);
+	survivors_count = 0;
+	if (execution->survives)
+		find_survivors(execution);
+	execution->end.survivors = survivors_count;
+	uint64_t id = execution->by_id.key;
+	if (runs)
+		tell_end(FRAME_ENDED, id, &execution->end, sizeof execution->end, survivors, survivors_count);
+	else if (!execution->told)
+		tell_end(FRAME_FAILED, id, &execution->failure, sizeof execution->failure, survivors, survivors_count);
 	table_remove(&pids, &execution->by_pid);
 	forget(execution);
 }
@@ -378,6 +541,11 @@ static void reap(void)
 		if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
 			return;
 		struct execution *execution = of_pid(table_find(&pids, (uint64_t)ended.si_pid));
+		if (execution == NULL && starts_include(ended.si_pid)) {
+			/* The thread that started it tells in a moment. */
+			next_reap = now_ms() + REAP_MS;
+			return;
+		}
 		if (execution != NULL && execution->state == RUNNING)
 			execution_leader_ended(execution);
 		else if (execution != NULL && !execution->leader_reaped)
@@ -401,6 +569,8 @@ void executions_child_ended(void)
 static void judge_child(pid_t pid)
 {
 	struct execution *owner = of_pid(table_find(&pids, (uint64_t)pid));
+	if (owner == NULL && starts_include(pid))
+		return;
 	if (owner == NULL)
 		owner = of_pid(table_find(&pids, (uint64_t)child_leader_of(pid)));
 	if (owner != NULL && owner->state == RUNNING)
@@ -419,18 +589,10 @@ static void judge_child(pid_t pid)
 static void judge_children(void)
 {
 	reap();
-	char path[64];
-	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-	FILE *children = fopen(path, "re");
-	if (children == NULL)
-		return;
 	for (struct execution *execution = dying.first; execution != NULL; execution = execution->next)
 		execution->seen_alive = false;
 	strangers = false;
-	int pid;
-	while (fscanf(children, "%d", &pid) == 1)
-		judge_child(pid);
-	fclose(children);
+	child_each(judge_child);
 }
 
 /* Whether a dying execution has a process that lives; what has been forked since the last kill is killed again. */
@@ -459,7 +621,7 @@ static void check_dying(int64_t now)
 		bool lives = lives_on(execution, now);
 		if (lives && now < execution->deadline)
 			continue;
-		execution->end.survivors = lives;
+		execution->survives = lives;
 		take_out(&dying, execution);
 		finish(execution);
 	}
@@ -468,14 +630,21 @@ static void check_dying(int64_t now)
 
 int executions_tend(void)
 {
-	int64_t now = dying.first == NULL && next_reap == INT64_MAX ? 0 : now_ms();
+	bool idle = dying.first == NULL && next_reap == INT64_MAX && next_starts_check == INT64_MAX;
+	int64_t now = idle ? 0 : now_ms();
 	if (dying.first != NULL && now >= next_check)
 		check_dying(now);
 	if (now >= next_reap)
 		reap();
-	if (queue.first != NULL)
+	if (now >= next_starts_check) {
+		next_starts_check = starts_tend(now, lose);
+		crowded = false;
+	}
+	if (executions_queued())
 		return 0;
 	int64_t due = next_check < next_reap ? next_check : next_reap;
+	if (next_starts_check < due)
+		due = next_starts_check;
 	if (due == INT64_MAX)
 		return -1;
 	return due <= now ? 0 : (int)(due - now);
@@ -492,6 +661,8 @@ void executions_kill_all(void)
 {
 	while (queue.first != NULL)
 		fail(queue.first, STEP_CANCELLED, ECANCELED);
+	starts_cancel_all(ECANCELED);
+	next_starts_check = 0;
 	cgroups_kill_all();
 	table_each(&pids, kill_link);
 }

@@ -23,11 +23,14 @@ void execution_credit(struct execution *execution, uint64_t bytes);
 /* Answers a LIST. */
 void executions_list(uint64_t id);
 
-/* Whether there is one to be started. */
+/* Whether there is one to be started now. */
 bool executions_queued(void);
 
-/* Starts the oldest of those that wait. */
-void executions_start_next(void);
+/* Starts the oldest of those that wait. False where another thread serves from then on: return at once. */
+bool executions_start_next(void);
+
+/* starts_events: goes on with those that other threads have started. */
+void executions_started(void);
 
 /* Reads a piece of each output that there is something of. */
 void executions_read(void);

@@ -8,7 +8,7 @@ import { favourOwnSession } from './precedence.js'
 /** Where the build puts the program. */
 const LAUNCHER = fileURLToPath(new URL('./launcher', import.meta.url))
 /** Of the frames in launcher.h. */
-const PROTOCOL_VERSION = 1
+const PROTOCOL_VERSION = 2
 const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */

@@ -2,9 +2,9 @@
 #include "launcher.h"
 
 #include "cgroup.h"
-#include "child.h"
 #include "clock.h"
 #include "execution.h"
+#include "starts.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -39,6 +39,7 @@ enum source {
 	SOURCE_EVENTS = 2,
 	SOURCE_SIGNAL = 3,
 	SOURCE_OUTPUTS = 4,
+	SOURCE_STARTS = 5,
 };
 
 static int control;
@@ -49,6 +50,7 @@ static bool reader_gone;
 static int64_t starts_due = INT64_MAX;
 static int64_t told_at;
 static bool leaving;
+static int64_t last_moment = INT64_MAX;
 static int exit_status;
 
 static void watch(int operation, int fd, uint32_t events, enum source source)
@@ -167,6 +169,7 @@ static void handle_events(struct epoll_event *events, int count)
 {
 	bool outputs = false;
 	bool child_ended = false;
+	bool started = false;
 	for (int i = 0; i < count; i++) {
 		switch (events[i].data.u64) {
 		case SOURCE_REQUESTS:
@@ -184,6 +187,9 @@ static void handle_events(struct epoll_event *events, int count)
 		case SOURCE_OUTPUTS:
 			outputs = true;
 			break;
+		case SOURCE_STARTS:
+			started = true;
+			break;
 		default:
 			execution_leader_ended(events[i].data.ptr);
 		}
@@ -191,14 +197,24 @@ static void handle_events(struct epoll_event *events, int count)
 	/* After the loop, since it may free executions that events are about. */
 	if (child_ended)
 		read_signals();
+	if (started) {
+		executions_started();
+		starts_due = now_ms() + START_UNTOLD_MS;
+	}
 	/* Last: requests to kill and ends of leaders come first, however much output there is. */
 	if (outputs && !outputs_wait)
 		executions_read();
 }
 
-static int serve(void)
+static _Noreturn void go(void)
 {
-	int64_t last_moment = INT64_MAX;
+	cgroups_close();
+	exit(exit_status);
+}
+
+/* Returns where another thread serves from then on. */
+static void serve(void)
+{
 	while (!leaving || executions_count() > 0 || events_waiting() > 0) {
 		struct epoll_event events[EVENTS_AT_ONCE];
 		int wait = executions_tend();
@@ -219,12 +235,12 @@ static int serve(void)
 		if (executions_queued()) {
 			if (now_ms() - told_at >= TELL_EVERY_MS || events_waiting() >= TELL_BYTES)
 				flush();
-			executions_start_next();
+			if (!executions_start_next())
+				return;
 			starts_due = now_ms() + START_UNTOLD_MS;
 		}
 	}
-	cgroups_close();
-	return exit_status;
+	go();
 }
 
 /* Nothing of what the agent's own parent has set up may reach a function: descriptors, signals, limits. */
@@ -260,7 +276,7 @@ int main(int argc, char **argv)
 	sigaddset(&children, SIGCHLD);
 	signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
 	control = epoll_create1(EPOLL_CLOEXEC);
-	if (signals < 0 || control < 0 || !executions_open(control)) {
+	if (signals < 0 || control < 0 || !executions_open(control) || !starts_open(serve)) {
 		perror("flux-agent launcher: cannot start");
 		return 1;
 	}
@@ -269,10 +285,11 @@ int main(int argc, char **argv)
 	watch(EPOLL_CTL_ADD, 1, 0, SOURCE_EVENTS);
 	watch(EPOLL_CTL_ADD, signals, EPOLLIN, SOURCE_SIGNAL);
 	watch(EPOLL_CTL_ADD, executions_outputs(), EPOLLIN, SOURCE_OUTPUTS);
+	watch(EPOLL_CTL_ADD, starts_events(), EPOLLIN, SOURCE_STARTS);
 	const uint32_t ready[2] = {
 		PROTOCOL_VERSION,
 		(child_has_clone3() ? FEATURE_CLONE3 : 0u) | (cgroups_used() ? FEATURE_CGROUP : 0u),
 	};
 	event_put(FRAME_READY, 0, ready, sizeof ready);
-	return serve();
+	starts_serve();
 }

@@ -35,8 +35,9 @@
  *     READY 16   u32 version of this protocol · u32 features (enum feature). Once, first, with id 0.
  *     STARTED 17 u32 pid · u32 0. The program has been executed. May come 1 ms late, for company.
  *     OUTPUT 18  u64 offset · bytes of stdout and stderr in the order written.
- *     ENDED 19   struct ended_event. The leader has ended, all the others are dead, no OUTPUT will follow.
- *     FAILED 20  u32 step (enum step) · u32 errno. It was not started.
+ *     ENDED 19   struct ended_event, then u32 [pids] of survivors. The leader has ended, the others are dead but for these, no
+ *                OUTPUT will follow.
+ *     FAILED 20  u32 step (enum step) · u32 errno · u32 [pids] of survivors. It was not started.
  *     LISTED 21  for each that runs: u64 id · u64 offset of its next OUTPUT · u32 pid · u32 0
  *
  * An execution that has used up its credit is not read from, until it has ended: what its pipe holds then is sent all
@@ -50,7 +51,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
+/* Of processes that do not die so many are told of. */
+#define SURVIVORS_TOLD_MAX 16
 /* More than the kernel takes as arguments and environment of one program (execve(2)). */
 #define PAYLOAD_MAX (8u << 20)
 
@@ -137,7 +140,7 @@ struct ended_event {
 	uint64_t cgroup_cpu_us;       /* of all processes; 0: no cgroup */
 	uint64_t cgroup_memory_peak;  /* bytes, of all processes together; 0: not known */
 	uint32_t oom;                 /* enum oom */
-	uint32_t survivors;           /* 1: something could not be killed within KILL_LIMIT_MS */
+	uint32_t survivors;           /* what could not be killed within KILL_LIMIT_MS: so many processes */
 };
 
 /* How long a killed process may take to die: longer, and it hangs in the kernel. */

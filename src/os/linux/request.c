@@ -55,7 +55,10 @@ struct child *request_parse(const unsigned char *payload, size_t length)
 		.folder = pointers[1],
 		.argv = pointers + 2,
 		.envp = environment,
+		.output = -1,
 		.cgroup = -1,
+		.process = -1,
+		.pidfd = -1,
 	};
 	return child;
 }

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict'
-import type { End, Event } from './frames.js'
+import type { End, Event, Failure } from './frames.js'
 import { withinSeconds } from './within.js'
 
 const LIMIT_SECONDS = 30
-
-export interface Failure {
-  readonly step: string
-  readonly errno: number
-}
 
 /** One START and what has been told of it. */
 export class Execution {
@@ -118,10 +113,12 @@ export class Execution {
         this.state = 'running'
         this.startedPid = event.pid
         break
-      case 'failed':
+      case 'failed': {
+        const { type: _, id: __, ...failure } = event
         this.state = 'failed'
-        this.failure = { step: event.step, errno: event.errno }
+        this.failure = failure
         break
+      }
       case 'output':
         assert.equal(event.offset, this.length, 'offsets are contiguous')
         // Its own: one chunk of the stream is much larger.

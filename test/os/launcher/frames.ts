@@ -51,8 +51,15 @@ export type Event =
   | { readonly type: 'started'; readonly id: bigint; readonly pid: number }
   | { readonly type: 'output'; readonly id: bigint; readonly offset: number; readonly bytes: Buffer }
   | ({ readonly type: 'ended'; readonly id: bigint } & End)
-  | { readonly type: 'failed'; readonly id: bigint; readonly step: string; readonly errno: number }
+  | ({ readonly type: 'failed'; readonly id: bigint } & Failure)
   | { readonly type: 'listed'; readonly id: bigint; readonly running: readonly Listed[] }
+
+export interface Failure {
+  readonly step: string
+  readonly errno: number
+  /** Pids of what does not die, where there is any. */
+  readonly survivors?: readonly number[]
+}
 
 export interface End {
   readonly exitCode: number
@@ -64,6 +71,8 @@ export interface End {
   readonly cgroupMemoryPeak: number
   readonly oom: number
   readonly survivors: number
+  /** Of these, the first few. */
+  readonly pids: readonly number[]
 }
 
 export interface Listed {
@@ -126,11 +135,17 @@ function parse(type: number, id: bigint, payload: Buffer): Event {
       expect(payload.length > 8)
       return { type: 'output', id, offset: long(0), bytes: payload.subarray(8) }
     case 19:
-      expect(payload.length === 56)
-      return { type: 'ended', id, ...parseEnd(word, long) }
+      expect(payload.length >= 56 && payload.length === 56 + 4 * Math.min(word(52), 16))
+      return { type: 'ended', id, ...parseEnd(word, long), pids: parseWords(payload.subarray(56)) }
     case 20:
-      expect(payload.length === 8)
-      return { type: 'failed', id, step: STEPS[word(0)] ?? `step ${word(0)}`, errno: word(4) }
+      expect(payload.length >= 8 && payload.length % 4 === 0)
+      return {
+        type: 'failed',
+        id,
+        step: STEPS[word(0)] ?? `step ${word(0)}`,
+        errno: word(4),
+        ...(payload.length > 8 && { survivors: parseWords(payload.subarray(8)) }),
+      }
     case 21:
       expect(payload.length % 24 === 0)
       return { type: 'listed', id, running: parseListed(payload) }
@@ -139,7 +154,7 @@ function parse(type: number, id: bigint, payload: Buffer): Event {
   }
 }
 
-function parseEnd(word: (at: number) => number, long: (at: number) => number): End {
+function parseEnd(word: (at: number) => number, long: (at: number) => number): Omit<End, 'pids'> {
   return {
     exitCode: word(0),
     signal: word(4),
@@ -151,6 +166,10 @@ function parseEnd(word: (at: number) => number, long: (at: number) => number): E
     oom: word(48),
     survivors: word(52),
   }
+}
+
+function parseWords(words: Buffer): number[] {
+  return Array.from({ length: words.length / 4 }, (_, i) => words.readUInt32LE(4 * i))
 }
 
 function parseListed(payload: Buffer): Listed[] {

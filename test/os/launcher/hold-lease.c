@@ -11,7 +11,7 @@
 int main(int argc, char **argv)
 {
 	signal(SIGIO, SIG_IGN);
-	int fd = argc == 2 ? open(argv[1], O_RDWR) : -1;
+	int fd = argc == 2 ? open(argv[1], O_RDONLY) : -1;
 	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
 		perror("hold-lease");
 		return 1;

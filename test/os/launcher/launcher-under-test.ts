@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../support/eventually.js'
@@ -24,6 +24,9 @@ import {
 } from './frames.js'
 import { DEFAULT_ENV, left } from './marks.js'
 import { withinSeconds } from './within.js'
+
+/** The numbers of epoll_wait(2) and epoll_pwait(2). */
+const EPOLL_WAITS = process.arch === 'x64' ? ['232', '281'] : ['22']
 
 export interface LaunchOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -179,8 +182,10 @@ export class Launcher {
 
   /** Resolves once it has read the bytes and sleeps again. */
   async sendAndSeeRead(bytes: Buffer): Promise<void> {
-    const sleeps = () => Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(statusOf(this.pid))?.[1])
-    await eventually('it sleeps', () => /^State:\s+S/m.test(statusOf(this.pid)))
+    await eventually('it sleeps', () => servingThread(this.pid) !== undefined)
+    const thread = servingThread(this.pid) as string
+    const status = () => readFileSync(`/proc/${this.pid}/task/${thread}/status`, 'latin1')
+    const sleeps = () => Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status())?.[1])
     const before = sleeps()
     this.send(bytes)
     await new Promise(setImmediate)
@@ -284,6 +289,10 @@ export class Launcher {
   }
 }
 
-function statusOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/status`, 'latin1')
+/** The thread that waits for requests, by the system call it is in; undefined while none does. */
+function servingThread(pid: number): string | undefined {
+  return readdirSync(`/proc/${pid}/task`).find((thread) => {
+    const [call = ''] = readFileSync(`/proc/${pid}/task/${thread}/syscall`, 'latin1').split(' ')
+    return EPOLL_WAITS.includes(call)
+  })
 }
