@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, status } from '@grpc/grpc-js'
 import type { HealthCheckResponse__Output } from '../generated/flux/HealthCheckResponse.js'
 import type { AgentConfig } from '../main/config.js'
+import { describeListener, listenProblem, openListener } from '../main/listener.js'
 import { openStore } from '../store/open.js'
 import { answer, localAddress, openConnection, tlsCredentials } from './connect.js'
 import { isServiceError } from './failure.js'
@@ -45,32 +45,21 @@ async function eventually(attempt: () => Promise<unknown>): Promise<Error | unde
 
 /** Whether the agent can listen, or already does. */
 export async function checkPort(config: AgentConfig): Promise<Finding> {
-  const { host, port } = config
-  if (port === 0) return ok('port', 'any free one')
-  const code = await bindError(host, port)
-  switch (code) {
-    case undefined:
-      return ok('port', `${port} is free on ${host}`)
-    case 'EADDRINUSE':
-      return checkListener(config)
-    case 'EACCES':
-      return fail('port', `${port} is not this user's to listen on`, 'run the agent as root, or use a port over 1023')
-    case 'EADDRNOTAVAIL':
-      return fail('port', `this machine has no address ${host}`, 'set host to an address of this machine, or 0.0.0.0')
-    default:
-      return fail('port', `${host}:${port} cannot be listened on (${code})`, 'configure another host or port')
+  if (config.port === 0) return ok('port', 'any free one')
+  try {
+    const listener = await openListener(config)
+    const where = describeListener(listener)
+    listener.close()
+    return ok('port', `${where} is free`)
+  } catch (error) {
+    const problem = listenProblem(config, error as NodeJS.ErrnoException)
+    const agent = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' && (await findAgent(config))
+    return agent || fail('port', `${config.port} on ${config.host}: ${problem.message}`, problem.mend)
   }
 }
 
-function bindError(host: string, port: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
-    server.listen({ host, port }, () => server.close(() => resolve(undefined)))
-  })
-}
-
-async function checkListener(config: AgentConfig): Promise<Finding> {
+/** What is known of an agent that answers there. */
+async function findAgent(config: AgentConfig): Promise<Finding | undefined> {
   const address = localAddress(config)
   try {
     const { agent, close } = openConnection(
@@ -86,7 +75,6 @@ async function checkListener(config: AgentConfig): Promise<Finding> {
     // The agent's own certificate is no client's: being turned away is an answer too.
     if (isServiceError(error) && (error.code === status.PERMISSION_DENIED || error.code === status.UNAUTHENTICATED))
       return ok('port', `a flux-agent listens on ${address}`)
-    const find = process.platform === 'win32' ? `netstat -abno` : `ss -ltnp 'sport = :${config.port}'`
-    return fail('port', `${config.port} is taken by another program`, `stop it (${find} names it) or set another port`)
+    return undefined
   }
 }

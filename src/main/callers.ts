@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate } from 'node:tls'
-import { type ServerUnaryCall, status } from '@grpc/grpc-js'
+import { type ServerInterceptingCallInterface, status } from '@grpc/grpc-js'
 import type { TlsConfig } from './config.js'
 
 /** Decides whether a call may proceed, unary or streaming. */
 export interface Callers {
   /** Throws CallerRefused. Cheap after the first call of a connection. */
-  check(call: IncomingCall): void
+  check(call: IncomingCall): 'first call' | 'known'
 }
 
 export interface ChangeableCallers extends Callers {
@@ -14,8 +14,8 @@ export interface ChangeableCallers extends Callers {
   allow(names: readonly string[]): void
 }
 
-/** The part of a server's call that tells who calls. */
-export type IncomingCall = Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>
+/** The part of a server's call that tells who calls, as an interceptor has it. */
+export type IncomingCall = Pick<ServerInterceptingCallInterface, 'getAuthContext'>
 
 /** A status for gRPC: its code and message are what the caller gets. */
 export class CallerRefused extends Error {
@@ -25,19 +25,15 @@ export class CallerRefused extends Error {
 
 /** Callers that present a certificate named as configured; everybody where there is no TLS. */
 export function allowedCallers(tls: TlsConfig | undefined): ChangeableCallers {
-  if (!tls) return { check() {}, allow() {} }
-  let { allowedClients } = tls
+  let allowedClients = tls?.allowedClients
   let allowed = new WeakSet<object>()
   return {
     check(call) {
       const session = sessionOf(call)
-      if (session && allowed.has(session)) return
-      const peer = call.getAuthContext().sslPeerCertificate
-      if (!peer) throw new CallerRefused('a client certificate is required')
-      if (!isNamed(peer, allowedClients)) {
-        throw new CallerRefused(`caller ${describe(peer)} is not among tls.allowed_clients of this agent`)
-      }
+      if (session && allowed.has(session)) return 'known'
+      if (allowedClients) refuseOthers(call, allowedClients)
       if (session) allowed.add(session)
+      return 'first call'
     },
     allow(names) {
       allowedClients = names
@@ -46,14 +42,20 @@ export function allowedCallers(tls: TlsConfig | undefined): ChangeableCallers {
   }
 }
 
+function refuseOthers(call: IncomingCall, allowedClients: readonly string[]): void {
+  const peer = call.getAuthContext().sslPeerCertificate
+  if (!peer) throw new CallerRefused('a client certificate is required')
+  if (isNamed(peer, allowedClients)) return
+  throw new CallerRefused(`caller ${describe(peer)} is not among tls.allowed_clients of this agent`)
+}
+
 /**
  * The connection of a call. Its certificate never changes, as HTTP/2 forbids renegotiation, and asking for it costs 20 µs
  * a call, a sixth of the agent's whole throughput. grpc-js keeps the connection to itself: where a version
  * moves it, every call asks again.
  */
 function sessionOf(call: object): object | undefined {
-  const { stream } = (call as { call?: { stream?: { session?: unknown } } }).call ?? {}
-  const session = stream?.session
+  const session = (call as { stream?: { session?: unknown } }).stream?.session
   return typeof session === 'object' && session !== null ? session : undefined
 }
 

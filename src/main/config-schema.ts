@@ -120,7 +120,7 @@ export const settingsSchema = z.object(
     agent_id: key('1 to 128 printable characters', (text) =>
       /\S/.test(text) && /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u.test(text) ? text : undefined,
     ),
-    host: ip.default('0.0.0.0'),
+    host: ip.default('::'),
     port: whole(0, 65_535).default(50_052),
     redis_addr: key(
       'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER',

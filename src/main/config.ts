@@ -13,7 +13,7 @@ export interface AgentConfig {
   /** The file it came from; undefined for the development defaults. */
   readonly file?: string
   readonly agentId: string
-  /** Address to listen on. */
+  /** Address to listen on. `::`: all of this machine, IPv6 where it has that, and IPv4. */
   readonly host: string
   /** 0: any free port. */
   readonly port: number

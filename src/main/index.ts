@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import type { Server as Listener } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,18 +16,21 @@ import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
 import type { AgentConfig } from './config.js'
+import { Connections } from './connections.js'
 import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
 import { Functions } from './functions.js'
 import { limitProblem, unkeptLimits } from './limits.js'
+import { awaitListener, boundTo, describeListener, listenProblem } from './listener.js'
 import { LiveConfig, type Reload, workerSettings } from './live-config.js'
 import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
 import { Handlers } from './rpc/handler.js'
+import { refuseStrangers } from './rpc/refuse-strangers.js'
 import { exposureWarnings } from './secrets.js'
-import { addressOf, createServer, listen, shutdown } from './server.js'
+import { createServer, serve, shutdown } from './server.js'
 import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
 import { claimStateFormat } from './state-format.js'
@@ -149,15 +153,18 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const callers = allowedCallers(config.tls)
   const { agentId } = config
   const services = { agentId, store, functions, admission, limits, executions, pool, deployer, sampler }
-  const server = createServer(services, new Handlers(callers, log))
-  const port = await listen(server, config.host, config.port, tls.credentials).catch((error: Error) => {
-    throw new StartRefused(cannotListen(config, error))
-  })
+  const handlers = new Handlers(log)
+  const connections = new Connections()
+  const server = createServer(services, handlers, refuseStrangers(callers, connections, log))
+  const listener = await listen(config, log)
+  const endpoint = { listener, connections, server, handlers }
+  serve(endpoint, tls.credentials)
   const purge = setInterval(() => {
     store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))
   }, PURGE_MS)
-  log.info({ port, host: config.host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
-  service.serving(addressOf(config.host, port), admission)
+  const { host, port } = boundTo(listener)
+  log.info({ port, host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
+  service.serving(describeListener(listener), admission)
 
   const live = new LiveConfig(config, runAs, { log, tls, callers, admission, deployer, writes, pool })
   let hurry: () => void = () => {}
@@ -175,7 +182,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     await Promise.race([draining, hurried, sleep(drainSeconds * 1000, undefined, { ref: false })])
     await executions.stop()
     await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
-    await shutdown(server)
+    await shutdown(endpoint)
     clearInterval(purge)
     sampler.close()
     addresses.close()
@@ -220,16 +227,18 @@ async function whenAvailable<T>(waiting: (cause: string) => void, act: () => Pro
   }
 }
 
-const LISTEN_PROBLEMS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another program listens there',
-  EADDRNOTAVAIL: 'this machine does not have that address',
-  EACCES: 'only root may',
-}
-
-function cannotListen({ file, host, port }: AgentConfig, { message }: Error): string {
-  const [, code = ''] = /\b(E[A-Z]{4,})\b/.exec(message) ?? []
-  const reason = LISTEN_PROBLEMS[code] ?? message
-  return `${file ?? 'development defaults'}: cannot listen on ${host} port ${port}: ${reason}; give another host or port`
+async function listen(config: AgentConfig, log: Log): Promise<Listener> {
+  const { file = 'development defaults', port } = config
+  const problem = (error: NodeJS.ErrnoException) => {
+    const { message, mend } = listenProblem(config, error)
+    return `${file}: cannot listen on ${config.host} port ${port}: ${message}; ${mend}`
+  }
+  const listener = await awaitListener(config, (error) => log.warn(`${problem(error)}; trying for some seconds`)).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw new StartRefused(problem(error))
+    },
+  )
+  return listener.on('error', ({ message }) => log.warn({ cause: message }, 'a connection was not accepted'))
 }
 
 function resolveRunAs({ runAs, file }: AgentConfig, log: Log): RunAs | undefined {

@@ -1,15 +1,10 @@
+import type { Server as Listener } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  logVerbosity,
-  Server,
-  type ServerCredentials,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-  setLogVerbosity,
-} from '@grpc/grpc-js'
+import { Server, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
 import type { Store } from '../store/store.js'
 import type { AdmissionControl } from './admission.js'
+import type { Connections } from './connections.js'
 import type { Deployer } from './deployer.js'
 import type { Executions } from './executions.js'
 import type { Functions } from './functions.js'
@@ -30,11 +25,8 @@ import { reportNodeStatus } from './rpc/report-node-status.js'
 /** How long calls may take to finish once the server stops listening. */
 const SHUTDOWN_LIMIT_MS = 2_000
 
-/**
- * grpc-js hands a call whose deadline passes before its request is whole to its handler all the same, and then never
- * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
- */
-const dropCancelled: ServerInterceptor = (_method, call) => new ServerInterceptingCall(call)
+/** A connection whose other end has vanished without a word is noticed within the sum of both, and its calls end. */
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms': 20_000 }
 
 /** What the calls act on. */
 export interface Services {
@@ -49,11 +41,11 @@ export interface Services {
   readonly sampler: NodeSampler
 }
 
-/** Every call of both services, and what answers it. */
-export function createServer(services: Services, handlers: Handlers): Server {
+/** Every call of both services, and what answers it once `gate` lets it pass. */
+export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
   const { executions, pool, deployer, sampler } = services
   const usage = new UsageSampler()
-  const server = new Server({ ...messageLimits, 'grpc.enable_channelz': 0, interceptors: [dropCancelled] })
+  const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => registerFunction(services, call.request)),
     DeployFunction: handlers.unary((call) => deployFunction(services, deployer, call.request)),
@@ -70,26 +62,26 @@ export function createServer(services: Services, handlers: Handlers): Server {
   return server
 }
 
-/** Listens; answers the port. Rejects with what the system says, as when the address is in use. */
-export function listen(server: Server, host: string, port: number, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    // grpc-js would also print the error that it answers.
-    setLogVerbosity(logVerbosity.NONE)
-    server.bindAsync(addressOf(host, port), credentials, (error, bound) => {
-      setLogVerbosity(logVerbosity.ERROR)
-      if (error) reject(error)
-      else resolve(bound)
-    })
-  })
+/** What listens, what is open, and what answers. */
+export interface Endpoint {
+  readonly listener: Listener
+  readonly connections: Connections
+  readonly server: Server
+  readonly handlers: Handlers
 }
 
-export function addressOf(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+/** Answers calls on every connection of the listener from now on. */
+export function serve({ listener, connections, server }: Endpoint, credentials: ServerCredentials): void {
+  connections.accept(listener, server.createConnectionInjector(credentials))
 }
 
 /** Stops listening; calls under way get SHUTDOWN_LIMIT_MS to finish. */
-export async function shutdown(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
+export async function shutdown({ listener, connections, server, handlers }: Endpoint): Promise<void> {
+  listener.close()
+  const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
+  // First of all: a keepalive ping on a connection that is closing drops the calls on it.
+  await Promise.race([handlers.answered(), limit])
+  await Promise.race([new Promise<void>((resolve) => server.tryShutdown(() => resolve())), limit])
   // A caller that has stopped reading keeps its connection open, and forceShutdown knows of none with channelz off.
-  await Promise.race([closed, sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })])
+  connections.destroy()
 }

@@ -67,13 +67,16 @@ export function serverCredentials(
  */
 const HANG_UPS = { streamResetBurst: 100_000, streamResetRate: 10_000 }
 
+/** Who connects and says nothing, or not all of it, is not waited for any longer. */
+const HANDSHAKE_LIMIT_MS = 10_000
+
 /**
  * grpc-js has certificate providers for this, but they publish identity and authority one after the other, and a
  * missing or half-renewed file makes its own provider reset every new connection.
  */
 class MutualTlsCredentials extends ServerCredentials {
   constructor(context: SecureContextOptions) {
-    super({ requestCert: true, rejectUnauthorized: true, ...HANG_UPS }, context)
+    super({ requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_LIMIT_MS, ...HANG_UPS }, context)
   }
 
   use(context: SecureContextOptions): void {

@@ -147,6 +147,14 @@ export interface ProcessUse {
   readonly memoryBytes: number
 }
 
+/** What has a TCP port of this machine. */
+export interface PortHolder {
+  /** Otherwise it is a connection's own end, as of an outgoing one. */
+  readonly listens: boolean
+  /** Absent: not to be found by this user. */
+  readonly process?: { readonly pid: number; readonly command: string }
+}
+
 /** The way to the service manager that has started this process (sd_notify(3)). */
 export interface ServiceNotifier {
   /** Without a sign of life for that long the agent is restarted, ms; absent: nobody waits for one. */
@@ -193,6 +201,8 @@ export interface Platform {
   processBirth(pid: number): string | undefined
   /** What each of the processes has used; one that has ended is left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
+  /** What has that TCP port; undefined where it is free, or where this system does not tell. For an error message. */
+  portHolder(port: number): PortHolder | undefined
   /** The user of that name, or undefined where there is none. Reads the system's database: start-up only. */
   findUser(name: string): RunAs | undefined
   /** Whether this process may start others as another user. */

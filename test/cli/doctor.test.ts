@@ -98,7 +98,7 @@ test('a port that another program has fails, and one that an agent has does not'
   const taken = await examine({ port })
   server.close()
   assert.equal(taken.code, 1)
-  assert.match(taken.find('port')?.message ?? '', /taken by another program/)
+  assert.match(taken.find('port')?.message ?? '', /another program listens there/)
 
   const agent = await startTestAgent()
   const { code, find } = await examine({ port: agent.port })

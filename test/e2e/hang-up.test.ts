@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +13,7 @@ import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
 import { callSync, type SyncCall } from '../support/live-calls.js'
 import { isRunning } from '../support/processes.js'
+import { openProxy } from '../support/proxy.js'
 
 describe('a sync caller that goes away', () => {
   let agent: TestAgent
@@ -63,7 +63,7 @@ describe('a sync caller that goes away', () => {
   })
 
   it('takes the whole group with it when its connection breaks', async () => {
-    const line = await cuttableLine(agent.port)
+    const line = await openProxy(agent.port)
     const other = openConnection(`127.0.0.1:${line.port}`, credentials.createInsecure())
     const call = callSync(other.agent, { function_name: 'family' })
     const pids = await pidsOf(call.id)
@@ -147,20 +147,3 @@ describe('a sync caller that goes away', () => {
     assert.equal((await calls.ended(call.id)).output, 'done\n')
   })
 })
-
-/** A way to a port of the loopback that can be cut. */
-async function cuttableLine(to: number): Promise<{ port: number; cut(): void }> {
-  const sockets: Socket[] = []
-  const server = createServer((from) => {
-    const onward = connect(to, '127.0.0.1')
-    sockets.push(from, onward)
-    for (const socket of [from, onward]) socket.on('error', () => {})
-    from.pipe(onward).pipe(from)
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const cut = () => {
-    server.close()
-    for (const socket of sockets) socket.destroy()
-  }
-  return { port: (server.address() as AddressInfo).port, cut }
-}

@@ -55,7 +55,9 @@ describe('a start', () => {
     assert.equal(lines.length, 1, lines.join('\n'))
     assert.match(
       lines[0] ?? '',
-      new RegExp(`agent\\.yaml: cannot listen on 127\\.0\\.0\\.1 port ${port}: another program listens there; `),
+      new RegExp(
+        `agent\\.yaml: cannot listen on 127\\.0\\.0\\.1 port ${port}: another program listens there; stop process ${process.pid} \\(`,
+      ),
     )
   })
 

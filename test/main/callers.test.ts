@@ -110,7 +110,7 @@ test('the certificate is read once a connection', async (t) => {
         reads++
         return read.call(call)
       }
-      callers.check(call)
+      return callers.check(call)
     },
   })
   for (let calls = 0; calls < 3; calls++) await checkHealth(client)

@@ -53,7 +53,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
   assert.deepEqual(config, {
     file,
     agentId: 'a',
-    host: '0.0.0.0',
+    host: '::',
     port: 50052,
     store: { kind: 'redis', address: 'redis://localhost:6379' },
     network: {},

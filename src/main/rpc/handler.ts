@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -6,7 +7,6 @@ import {
   status,
 } from '@grpc/grpc-js'
 import type { Log } from '../../log.js'
-import type { Callers } from '../callers.js'
 
 /** An error that reaches the caller as a gRPC status: only for what is not the application's, as the contract says. */
 export class RpcError extends Error {
@@ -22,17 +22,22 @@ export class RpcError extends Error {
 type Unary<Request, Response> = (call: ServerUnaryCall<Request, Response>) => Promise<Response> | Response
 type Streaming<Request, Response> = (call: ServerWritableStream<Request, Response>) => Promise<void>
 
-/** What every call goes through: who calls, and an answer whatever happens, since a rejected handler would leave none. */
+/** What every call goes through: an answer whatever happens, since a rejected handler would leave none. */
 export class Handlers {
-  constructor(
-    private readonly callers: Callers,
-    private readonly log: Log,
-  ) {}
+  private open = 0
+  private readonly waiting: (() => void)[] = []
+
+  constructor(private readonly log: Log) {}
+
+  /** Resolves when no call is open: each has its answer, to the last byte, or nobody wants it any more. */
+  async answered(): Promise<void> {
+    if (this.open > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
+  }
 
   unary<Request, Response>(handle: Unary<Request, Response>): handleUnaryCall<Request, Response> {
     return async (call, callback) => {
+      this.enter(call)
       try {
-        this.callers.check(call)
         callback(null, await handle(call))
       } catch (error) {
         callback(this.statusOf(error, call.getPath()))
@@ -42,14 +47,23 @@ export class Handlers {
 
   streaming<Request, Response>(handle: Streaming<Request, Response>): handleServerStreamingCall<Request, Response> {
     return async (call) => {
+      this.enter(call)
       try {
-        this.callers.check(call)
         await handle(call)
         call.end()
       } catch (error) {
         call.emit('error', this.statusOf(error, call.getPath()))
       }
     }
+  }
+
+  private enter(call: Pick<EventEmitter, 'once'>): void {
+    this.open++
+    // grpc-js says so at each end of a call, after the answer too.
+    call.once('cancelled', () => {
+      this.open--
+      if (this.open === 0) for (const resolve of this.waiting.splice(0)) resolve()
+    })
   }
 
   private statusOf(error: unknown, path: string): { code: status; details: string } {

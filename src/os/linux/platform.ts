@@ -6,6 +6,7 @@ import type { Platform, RunAs } from '../platform.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { LauncherStarter } from './launcher.js'
 import { takeServiceNotifier } from './notifier.js'
+import { portHolder } from './port-holder.js'
 import { renice } from './precedence.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
@@ -32,6 +33,7 @@ export const linux: Platform = {
   renice,
   killGroup,
   processBirth,
+  portHolder,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
   findUser,
   canSwitchUser: () => process.getuid?.() === 0,

@@ -24,6 +24,7 @@ export const windows: Platform = {
   renice: () => {},
   killGroup,
   processBirth,
+  portHolder: () => undefined,
   usage: pidUsage,
   findUser: () => undefined,
   canSwitchUser: () => false,

@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import type { PortHolder } from '../platform.js'
+
+/** As the kernel numbers it (proc_pid_net(5)). */
+const LISTEN = '0A'
+
+/** See Platform.portHolder. */
+export function portHolder(port: number): PortHolder | undefined {
+  const sockets = ['tcp', 'tcp6'].flatMap(socketsOf).filter((socket) => socket.port === port)
+  const socket = sockets.find(({ listens }) => listens) ?? sockets[0]
+  if (!socket) return undefined
+  const process = ownerOf(socket.inode)
+  return { listens: socket.listens, ...(process && { process }) }
+}
+
+function socketsOf(table: string): { port: number; listens: boolean; inode: string }[] {
+  const [, ...rows] = readOr(`/proc/net/${table}`).trim().split('\n')
+  return rows.map((row) => {
+    const fields = row.trim().split(/\s+/)
+    const port = Number.parseInt(fields[1]?.split(':')[1] ?? '', 16)
+    return { port, listens: fields[3] === LISTEN, inode: fields[9] ?? '' }
+  })
+}
+
+/** Root finds every process, others their own. */
+function ownerOf(inode: string): PortHolder['process'] {
+  const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && holds(name, `socket:[${inode}]`))
+  return pid === undefined ? undefined : { pid: Number(pid), command: readOr(`/proc/${pid}/comm`).trim() }
+}
+
+function holds(pid: string, target: string): boolean {
+  try {
+    const dir = `/proc/${pid}/fd`
+    return readdirSync(dir).some((fd) => readlinkSync(`${dir}/${fd}`) === target)
+  } catch {
+    // It has ended, has closed a file meanwhile, or is not ours to look into.
+    return false
+  }
+}
+
+function readOr(file: string): string {
+  try {
+    return readFileSync(file, 'latin1')
+  } catch {
+    return ''
+  }
+}

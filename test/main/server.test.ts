@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { credentials, Server, ServerCredentials } from '@grpc/grpc-js'
+import { openConnection } from '../../src/cli/connect.js'
+import { createLog } from '../../src/log.js'
+import { Connections } from '../../src/main/connections.js'
+import { boundTo, openListener } from '../../src/main/listener.js'
+import { Handlers } from '../../src/main/rpc/handler.js'
+import { serve, shutdown } from '../../src/main/server.js'
+import { AgentServiceDefinition } from '../../src/proto.js'
+import { Calls } from '../support/calls.js'
+
+/** A server with one slow call, which asks its connections for a sign of life all the time. */
+async function slowServer(context: TestContext, answerAfterMs: number) {
+  const handlers = new Handlers(createLog('silent'))
+  const server = new Server({ 'grpc.keepalive_time_ms': 20, 'grpc.enable_channelz': 0 })
+  server.addService(AgentServiceDefinition, {
+    HealthCheck: handlers.unary(async () => {
+      await sleep(answerAfterMs)
+      return { healthy: true, version: 'slow' }
+    }),
+  })
+  const listener = await openListener({ host: '127.0.0.1', port: 0 })
+  const endpoint = { listener, connections: new Connections(), server, handlers }
+  serve(endpoint, ServerCredentials.createInsecure())
+  const client = openConnection(`127.0.0.1:${boundTo(listener).port}`, credentials.createInsecure())
+  context.after(() => client.close())
+  return { endpoint, calls: new Calls(client.agent) }
+}
+
+test('a stop lets calls have their answers, whatever pings are due meanwhile', async (t) => {
+  const { endpoint, calls } = await slowServer(t, 500)
+  const health = calls.health()
+  await sleep(100)
+  await shutdown(endpoint)
+  assert.equal((await health).version, 'slow')
+})
+
+test('a stop waits for no call longer than two seconds', async (t) => {
+  const { endpoint, calls } = await slowServer(t, 60_000)
+  const health = calls.health().catch(({ code }) => code)
+  await sleep(100)
+  const told = performance.now()
+  await shutdown(endpoint)
+  assert.ok(performance.now() - told < 2_500)
+  assert.equal(typeof (await health), 'number')
+})
