@@ -70,8 +70,61 @@ for (const { name, skip, setup } of STARTERS) {
     })
 
     it('tells a native program whose loader does not exist', async () => {
-      const file = program('foreign', withLoader('/nowhere/ld-musl.so'))
-      await assertFails('ENOENT', `${file} needs a dynamic loader that does not exist`, file)
+      const file = program('foreign', withLoader('/nowhere/ld.so'))
+      const fix = 'it was built for another system; build it for this one, or static'
+      await assertFails('ENOENT', `${file} needs the loader /nowhere/ld.so, which does not exist: ${fix}`, file)
+      const alpine = program('alpine', withLoader('/lib/ld-musl-sparc.so.1'))
+      const { error } = await failure(alpine)
+      assert.match(error, /needs the loader \/lib\/ld-musl-sparc\.so\.1, .* musl, as Alpine/)
+      const interpreted = program('interpreted-by-foreign', `#!${file}\n`)
+      const text = `interpreter ${file} of ${interpreted} needs the loader /nowhere/ld.so, which does not exist: ${fix}`
+      await assertFails('ENOENT', text, interpreted)
+    })
+
+    it('tells what is wrong with a first line', async () => {
+      for (const [index, line] of ['#!\n', '#! \t \nexit 0\n', '#!'].entries()) {
+        const file = program(`nothing-named-${index}`, line)
+        const { code, error } = await failure(file)
+        // The kernel takes the last one for the name of nothing.
+        assert.ok(code === 'ENOEXEC' || index === 2, code)
+        assert.equal(error, `${file} names no interpreter behind #!, as in #!/bin/sh (${code})`)
+      }
+      const relative = program('relative', '#!python3\n')
+      const how = `it is looked for in ${dir}, not on PATH; write #!/usr/bin/env python3`
+      await assertFails('ENOENT', `interpreter python3 of ${relative} does not exist: ${how}`, relative, { cwd: dir })
+      const long = program('long', `#!/${'x'.repeat(300)}\n`)
+      await assertFails('ENOEXEC', `${long} has a first line of more than 255 bytes`, long)
+    })
+
+    it('tells scripts that interpret themselves or each other', async () => {
+      const self = program('self', '#!./self\n')
+      await assertFails('ELOOP', `interpreter ./self of ${self} is a script that it interprets itself`, self, {
+        cwd: dir,
+      })
+      for (let level = 0; level < 8; level++) program(`level-${level}`, `#!${join(dir, `level-${level + 1}`)}\n`)
+      const { code, error } = await failure(join(dir, 'level-0'))
+      assert.equal(code, 'ELOOP')
+      assert.match(error, /level-0 has too many interpreters that are scripts: .*level-0, .*level-1, /)
+      program('one', '#!/bin/sh\necho one\n')
+      const two = program('two', `#!${join(dir, 'one')}\n`)
+      assert.equal((await run(starter, script('', { file: two, args: [] }))).output.toString(), 'one\n')
+    })
+
+    it('tells an interpreter for another kind of machine', { skip: isEmulated() }, async () => {
+      const interpreter = program('sparc-ruby', withMachine(2))
+      const file = program('on-sparc', `#!${interpreter}\n`)
+      const what = 'is a native program for another kind of machine: number 2'
+      await assertFails('ENOEXEC', `interpreter ${interpreter} of ${file} ${what}`, file)
+    })
+
+    it('tells a file system on which nothing may be executed', { skip: !isRoot }, async (t) => {
+      const at = join(dir, 'no exec')
+      mkdirSync(at)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'noexec', 'none', at])
+      t.after(() => execFileSync('umount', ['-l', at]))
+      const file = program('no exec/script', '#!/bin/sh\n')
+      const fix = 'which is mounted noexec: mount it without, or move apps_dir'
+      await assertFails('EACCES', `${file} lies below ${at}, ${fix}`, file)
     })
 
     it('tells a file that may not be executed', async () => {
@@ -132,14 +185,29 @@ for (const { name, skip, setup } of STARTERS) {
       await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file, { runAs: nobody })
     })
 
-    for (const [what, contents] of [
-      ['text without #!', 'echo hello\n'],
-      ['an empty file', ''],
-      ['bytes', Buffer.from([0xca, 0xfe, 0xba, 0xbe])],
+    const neither = 'is neither a native program nor a script that begins with #!'
+    for (const [what, contents, says] of [
+      ['text without #!', 'echo hello\n', `${neither}: its first line has to name an interpreter, as in #!/bin/sh`],
+      ['text before #!', '\n#!/bin/sh\n', `${neither}: #! has to be its first two bytes`],
+      [
+        'a byte order mark',
+        '\ufeff#!/bin/sh\n',
+        `${neither}: a byte order mark comes before #!; save it as UTF-8 without one`,
+      ],
+      ['UTF-16', Buffer.from('\ufeff#!/bin/sh\n', 'utf16le'), `${neither}: it is UTF-16; save it as UTF-8`],
+      ['an empty file', '', 'is empty'],
+      ['bytes', Buffer.from([1, 2, 3, 4]), neither],
+      [
+        'a Java class',
+        Buffer.from([0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 65]),
+        'is a Java class, which Linux does not run: make a script the handler that runs it, as in exec java Main',
+      ],
+      ['a program for Windows', 'MZ\x90\0', 'is a program for Windows, which Linux does not run: build it for Linux'],
+      ['an object file', withType(1), 'is an object file that is not linked'],
     ] as const) {
       it(`tells ${what} from a program, and does not hand it to a shell`, async () => {
         const file = program(`not-a-program ${what}`, contents)
-        await assertFails('ENOEXEC', `${file} is neither a native program nor a script that begins with #!`, file)
+        await assertFails('ENOEXEC', `${file} ${says}`, file)
         // Nor the second time.
         assert.equal((await failure(file)).code, 'ENOEXEC')
       })
@@ -189,6 +257,12 @@ function withLoader(loader: string): Buffer {
 function isEmulated(): boolean {
   const folder = '/proc/sys/fs/binfmt_misc'
   return existsSync(folder) && readdirSync(folder).some((name) => name !== 'register' && name !== 'status')
+}
+
+function withType(type: number): Buffer {
+  const elf = elfHeader()
+  elf.writeUInt16LE(type, 16)
+  return elf
 }
 
 function withMachine(machine: number): Buffer {

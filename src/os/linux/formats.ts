@@ -1,0 +1,47 @@
+/** What somebody may take for a program that the kernel does not. */
+export interface Format {
+  readonly kind: 'text' | 'binary'
+  readonly name: string
+  readonly fix: string
+}
+
+const SCRIPT_FIX = 'its first line has to name an interpreter, as in #!/bin/sh'
+const BUILD_FIX = 'build it for Linux'
+
+const MAGICS: readonly (readonly [magic: string, Format])[] = [
+  [
+    '\xef\xbb\xbf#!',
+    text('a script behind a byte order mark', 'a byte order mark comes before #!; save it as UTF-8 without one'),
+  ],
+  ['\xff\xfe', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
+  ['\xfe\xff', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
+  ['MZ', binary('a program for Windows', BUILD_FIX)],
+  ['\xcf\xfa\xed\xfe', binary('a program for macOS', BUILD_FIX)],
+  ['\xce\xfa\xed\xfe', binary('a program for macOS', BUILD_FIX)],
+  ['\xca\xfe\xba\xbe\0\0\0\x02', binary('a program for macOS', BUILD_FIX)],
+  ['\xca\xfe\xba\xbe', binary('a Java class', 'make a script the handler that runs it, as in exec java Main')],
+  [
+    'PK\x03\x04',
+    binary('a zip or jar archive', 'make a script the handler that runs it, as in exec java -jar app.jar'),
+  ],
+  ['\0asm', binary('a WebAssembly module', 'make a script the handler that runs it')],
+  ['\x1f\x8b', binary('compressed by gzip', 'unpack it')],
+]
+/** As the first bytes of text. */
+const PRINTABLE = /^[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*$/
+
+/** Undefined where it is nothing known. */
+export function foreignFormat(head: Buffer): Format | undefined {
+  const start = head.toString('latin1', 0, 256)
+  for (const [magic, format] of MAGICS) if (start.startsWith(magic)) return format
+  if (!PRINTABLE.test(start)) return undefined
+  return /^\s+#!/.test(start) ? text('text', '#! has to be its first two bytes') : text('text', SCRIPT_FIX)
+}
+
+function text(name: string, fix: string): Format {
+  return { kind: 'text', name, fix }
+}
+
+function binary(name: string, fix: string): Format {
+  return { kind: 'binary', name, fix }
+}
