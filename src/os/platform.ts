@@ -191,6 +191,11 @@ export interface Platform {
   requestStop(pid: number): Promise<void>
   /** Why a program can never be started, by its name alone, to follow that in a sentence; undefined where it may be. */
   handlerProblem(handler: string): string | undefined
+  /**
+   * Why a program, whose working directory is its own folder, cannot be started, as far as the file and what it needs of
+   * this machine tell; undefined where nothing is seen to be wrong.
+   */
+  programProblem(file: string): Promise<string | undefined>
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
   /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */

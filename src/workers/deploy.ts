@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join, normalize, sep } from 'node:path'
+import { platform } from '../os/index.js'
 import { type Access, accessFor } from './archive/access.js'
 import { readEntries } from './archive/entries.js'
 import { extract } from './archive/extract.js'
@@ -71,6 +72,9 @@ async function unpack(
   try {
     refuseProgramPath(program, version)
     await extract(tree, links, program, version.dir, access)
+    const problem = await platform.programProblem(join(version.dir, handler))
+    // The caller knows the handler, not where it lies on this node.
+    if (problem !== undefined) warnings.push(problem.replaceAll(`${version.dir}${sep}`, ''))
     await switchTo(
       version,
       tree.files.reduce((bytes, file) => bytes + file.packed.size, 0),

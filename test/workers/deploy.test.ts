@@ -96,7 +96,10 @@ test('going back to an earlier archive makes a version of its own', async (t) =>
 test('deploys of one function at once happen in their order, and the last one serves', async (t) => {
   const apps = await makeApps(t)
   const archives = Array.from({ length: 8 }, (_, index) =>
-    buildZip([{ name: 'run.sh' }, { name: 'number', contents: `${index}`.repeat(500_000 - index * 60_000) }]),
+    buildZip([
+      { name: 'run.sh', contents: '#!/bin/sh\n' },
+      { name: 'number', contents: `${index}`.repeat(500_000 - index * 60_000) },
+    ]),
   )
   const results = await Promise.all(archives.map((archive) => deploy(apps.task(archive))))
   assert.deepEqual(new Set(results.map((result) => result.kind)), new Set(['deployed']))
@@ -222,4 +225,22 @@ test('an app of the earlier agent keeps its files', async (t) => {
   assert.equal(await readFile(join(app, 'run.sh'), 'utf8'), 'earlier')
   assert.equal(await readFile(join(app, 'lib', 'data'), 'utf8'), 'earlier')
   assert.ok((await lstat(join(version.dir, 'run.sh'))).isFile())
+})
+
+test('a handler that cannot start here is deployed with a warning that says why', { skip: isWindows }, async (t) => {
+  const apps = await makeApps(t)
+  const warned = async (contents: string, handler: string) => {
+    const result = await deploy(apps.task(buildZip([{ name: handler, contents, mode: PROGRAM }]), { handler }))
+    return result.kind === 'deployed' ? result.warnings : result
+  }
+  assert.deepEqual(await warned('#!/nowhere/ruby\n', 'bin/app'), [
+    'interpreter /nowhere/ruby of bin/app does not exist',
+  ])
+  assert.deepEqual(await warned('#!./run\n', 'bin/run'), [
+    'interpreter ./run of bin/run is a script that it interprets itself',
+  ])
+  assert.deepEqual(await warned('MZ', 'app.exe'), [
+    'app.exe is a program for Windows, which Linux does not run: build it for Linux',
+  ])
+  assert.deepEqual(await warned('#!/bin/sh\n', 'run.sh'), [])
 })

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { userInfo } from 'node:os'
+import { dirname } from 'node:path'
 import { isatty } from 'node:tty'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
@@ -8,9 +9,11 @@ import { LauncherStarter } from './launcher.js'
 import { takeServiceNotifier } from './notifier.js'
 import { portHolder } from './port-holder.js'
 import { renice } from './precedence.js'
+import { within } from './probe.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
+import { programProblem } from './program.js'
 import { procUsage } from './usage.js'
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -27,6 +30,7 @@ export const linux: Platform = {
   onReloadRequest: (reload) => void process.on('SIGHUP', () => terminalHasGone() || reload()),
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
   handlerProblem: () => undefined,
+  programProblem: async (file) => (await within(() => programProblem(file, dirname(file))))?.text,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },

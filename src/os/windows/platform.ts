@@ -19,6 +19,7 @@ export const windows: Platform = {
   onReloadRequest: () => {},
   requestStop,
   handlerProblem,
+  programProblem: async () => undefined,
   createStarter: () => new ChildProcessStarter(),
   // Priorities are the whole process's there, and what it starts inherits them.
   renice: () => {},

@@ -25,7 +25,7 @@ export type Entry =
 export interface Entries {
   readonly entries: readonly Entry[]
   /** Sentences about names that had to be guessed. */
-  readonly warnings: readonly string[]
+  readonly warnings: string[]
 }
 
 const STORED = 0
