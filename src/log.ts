@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import pino, { type DestinationStream, type Logger } from 'pino'
+import type { JournalEvent } from './ids/id-journal.js'
 import { isJournal, journalEntries } from './journal.js'
 import type { Store } from './store/store.js'
 import type { QueueEvent } from './store/write-queue.js'
@@ -57,6 +58,21 @@ export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
       break
     case 'taken':
       log.error({ execution: event.id }, 'not recorded: another execution had this id before the store was told of it')
+      break
+  }
+}
+
+/** Tells an operator whether ids outlive this process. */
+export function logJournalEvent(log: Log, event: JournalEvent): void {
+  switch (event.kind) {
+    case 'failed':
+      log.warn({ cause: event.cause.message }, 'ids cannot be written down: after a restart they can run again')
+      break
+    case 'works again':
+      log.info('ids are written down again')
+      break
+    case 'damaged':
+      log.warn({ file: event.file, problem: event.problem }, 'some ids of the last hour are not known any more')
       break
   }
 }

@@ -1,7 +1,15 @@
-import type { EndCause, FromExecution, FromStore, Outcome, OutputPart, ToExecution } from '../workers/messages.js'
+import type {
+  EndCause,
+  FromExecution,
+  FromStore,
+  Outcome,
+  OutputPart,
+  Refusal,
+  ToExecution,
+} from '../workers/messages.js'
 import type { SupervisedTask, TaskListener } from './supervising-thread.js'
 
-export type Acceptance = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly error: string }
+export type Acceptance = { readonly kind: 'accepted' } | Refusal
 
 /** A follower's way of asking for output, one stretch after the other. */
 export interface Follower {

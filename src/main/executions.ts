@@ -1,7 +1,9 @@
+import { idNumber } from '../ids/id-number.js'
+import type { RecentIds } from '../ids/recent-ids.js'
 import { platform } from '../os/index.js'
 import type { ExecutionRecord } from '../store/record.js'
 import type { WriteQueue } from '../store/write-queue.js'
-import type { ExecuteTask, Outcome, Program } from '../workers/messages.js'
+import { type ExecuteTask, ID_TAKEN, type Outcome, type Program, type Refusal } from '../workers/messages.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { FunctionLease, Functions } from './functions.js'
@@ -9,11 +11,12 @@ import type { NodeAddresses } from './network.js'
 import type { SupervisorPool } from './pool.js'
 import type { SupervisedTask } from './supervising-thread.js'
 
-export type ExecutionRequest = Omit<ExecuteTask, 'hold'>
+export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
+  /** Whether the caller chose the id, so that another execution may have it. */
+  readonly idGiven: boolean
+}
 
-export type Started =
-  | { readonly kind: 'started'; readonly execution: Execution }
-  | { readonly kind: 'refused'; readonly error: string }
+export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
 
 /** A program, and what it was made of. */
 interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version'> {
@@ -39,19 +42,19 @@ export class Executions {
     /** For the records of executions whose thread has died. */
     private readonly writes: WriteQueue,
     private readonly node: Pick<NodeAddresses, 'variables'>,
+    /** Those of executions that are over. */
+    private readonly recent: RecentIds,
   ) {}
 
-  start(request: ExecutionRequest): Started {
+  start({ idGiven, ...request }: ExecutionRequest): Started {
     const { id, functionName: name } = request
+    const number = idGiven ? idNumber(id) : undefined
+    if (this.live.has(id) || (number !== undefined && this.recent.has(number))) return ID_TAKEN
     const lease = this.functions.lease(name)
     if (!lease)
       return refused(
         this.functions.settings(name) ? `function ${name} is not deployed on this agent` : 'function not found',
       )
-    if (this.live.has(id)) {
-      lease.release()
-      return refused('execution ID already exists')
-    }
     let slot: Slot | undefined
     const admission = this.admission.request(name, lease.settings.maxConcurrencyBehavior, (granted) => {
       slot = granted
@@ -69,7 +72,8 @@ export class Executions {
       slot?.release()
       lease.release()
     }
-    const task = this.pool.execute(this.program(lease), { ...request, hold }, execution)
+    const given = number === undefined ? {} : { idNumber: number }
+    const task = this.pool.execute(this.program(lease), { ...request, ...given, hold }, execution)
     if (!task) {
       giveBack()
       return refused('every worker thread is being replaced: try again')
@@ -78,7 +82,8 @@ export class Executions {
     this.live.set(id, execution)
     void execution.over.then(() => {
       giveBack()
-      // Nothing of a sync execution is kept, so neither is its id.
+      if (number !== undefined && execution.outcome) this.recent.add(number)
+      // Nothing of a sync execution is kept.
       if (!request.async) this.live.delete(id)
     })
     const supervised = this.supervise(execution, task)
@@ -170,6 +175,6 @@ export class Executions {
   }
 }
 
-function refused(error: string): Started {
-  return { kind: 'refused', error }
+function refused(error: string): Refusal {
+  return { kind: 'refused', error, idTaken: false }
 }

@@ -3,7 +3,9 @@ import type { Server as Listener } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Log, logQueueEvent } from '../log.js'
+import { readIds } from '../ids/id-journal.js'
+import { RecentIds } from '../ids/recent-ids.js'
+import { type Log, logJournalEvent, logQueueEvent } from '../log.js'
 import { platform } from '../os/index.js'
 import type { RunAs } from '../os/platform.js'
 import { leftoverQueues, replayLeftovers } from '../store/leftovers.js'
@@ -11,7 +13,7 @@ import { openStore } from '../store/open.js'
 import { StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
-import { WRITES_DIR } from '../workers/messages.js'
+import { IDS_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
@@ -147,8 +149,15 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   // It answers, whatever its functions and all that starts them do.
   platform.renice(nice - PRECEDENCE)
 
+  const recent = new RecentIds()
+  await readIds(
+    join(config.stateDir, IDS_DIR),
+    (number, ageMs) => recent.addOld(number, ageMs),
+    (event) => logJournalEvent(log, event),
+  )
+
   const addresses = nodeAddresses(config.network)
-  const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses)
+  const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses, recent)
   const sampler = new NodeSampler()
   const callers = allowedCallers(config.tls)
   const { agentId } = config

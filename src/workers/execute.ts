@@ -10,8 +10,8 @@ import type { ExecuteTask, Program, ToExecution } from './messages.js'
 import { endedRecord, type ProcessResult } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
-import { checkId, type Reservation, recordBegin } from './reservation.js'
-import { baseEnvironment, queue, recorded, settings, setup, starter, store } from './thread.js'
+import { recordBegin } from './reservation.js'
+import { baseEnvironment, journal, queue, recorded, settings, setup, starter, store } from './thread.js'
 
 /** How long a look at an execution that has just ended waits for the outcome to be kept. */
 const SHOW_PATIENCE_MS = 1_000
@@ -64,16 +64,20 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
   }
 
   try {
-    const reservation = await reserve(task, begun)
-    if (reservation.kind === 'refused') {
-      link.tell(reservation)
-      return
-    }
     if (task.async) {
+      const reservation = await recordBegin(begun)
+      if (reservation.kind === 'refused') {
+        link.tell(reservation)
+        return
+      }
       recorded.add(task.id)
+      await writeDown(task)
       link.tell({ kind: 'accepted' })
+      await slot.given
+    } else {
+      if (task.hold) await slot.given
+      await writeDown(task)
     }
-    await slot.given
 
     const result = await runProcess(task, program, link, output, ending)
     output.finish()
@@ -89,9 +93,9 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
   }
 }
 
-function reserve(task: ExecuteTask, record: ExecutionRecord): Promise<Reservation> | Reservation {
-  if (task.async) return recordBegin(record)
-  return task.idGiven ? checkId(task.id) : { kind: 'reserved' }
+/** Before anything of it runs: whatever becomes of this process, its id is known. */
+function writeDown({ idNumber }: ExecuteTask): Promise<void> | undefined {
+  return idNumber === undefined ? undefined : journal.add(idNumber)
 }
 
 /** A place to run in, which may have to be waited for. */

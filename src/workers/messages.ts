@@ -7,6 +7,8 @@ import type { ExecutionRecord } from '../store/record.js'
 
 /** Where, in the state folder, each thread keeps the writes that wait for the store. */
 export const WRITES_DIR = 'writes'
+/** Where, in the state folder, each thread writes down the ids it is given. */
+export const IDS_DIR = 'ids'
 
 /** What a supervising thread is told again when it changes. */
 export interface WorkerSettings {
@@ -76,8 +78,8 @@ export interface Program {
 /** One execution's whole life. */
 export interface ExecuteTask {
   readonly id: string
-  /** Whether the caller chose the id, so that another execution may already have it. */
-  readonly idGiven: boolean
+  /** Stands for the id in the journal (idNumber); absent where the agent has made it up, so that nobody sends it again. */
+  readonly idNumber?: number
   readonly async: boolean
   readonly functionName: string
   readonly args: readonly string[]
@@ -101,11 +103,21 @@ export type ToExecution =
   /** This reader has gone or has been answered for the last time. */
   | { readonly kind: 'unfollow'; readonly request: number }
 
+/** Nothing was begun. */
+export interface Refusal {
+  readonly kind: 'refused'
+  readonly error: string
+  /** Whether another execution has the id, so that this one is nothing to its record. */
+  readonly idTaken: boolean
+}
+
+export const ID_TAKEN: Refusal = { kind: 'refused', error: 'execution ID already exists', idTaken: true }
+
 /** A running task to the main thread. */
 export type FromExecution =
   /** Async only: it is recorded, or waits on disk to be. */
   | { readonly kind: 'accepted' }
-  | { readonly kind: 'refused'; readonly error: string }
+  | Refusal
   | { readonly kind: 'started'; readonly pid: number }
   /** Once: the process group is dead and the outcome is decided. The task itself settles once the record is stored. */
   | { readonly kind: 'ended'; readonly outcome: Outcome }

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { threadId, workerData } from 'node:worker_threads'
-import { createLog, logQueueEvent } from '../log.js'
+import { IdJournal } from '../ids/id-journal.js'
+import { createLog, logJournalEvent, logQueueEvent } from '../log.js'
 import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { WriteQueue } from '../store/write-queue.js'
-import { type WorkerSettings, type WorkerSetup, WRITES_DIR } from './messages.js'
+import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from './messages.js'
 
 /** What all executions of one worker thread share. */
 
@@ -23,6 +24,8 @@ export const queue = new WriteQueue({
   boundBytes: settings.backlogBytes,
   report: (event) => logQueueEvent(log, store, event),
 })
+
+export const journal = new IdJournal(join(setup.stateDir, IDS_DIR), (event) => logJournalEvent(log, event))
 
 /** Ids of the recorded executions that run on this thread. */
 export const recorded = new Set<string>()
@@ -42,6 +45,7 @@ export function configure(changed: WorkerSettings): void {
 /** Call when no execution is left: what the store does not have yet is kept for the next start. */
 export async function closeThread(): Promise<void> {
   await starter.close()
+  journal.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
 }

@@ -84,10 +84,27 @@ describe('an execution id', () => {
     open()
     await calls.execute({ ...request('before-restart'), async: true })
     await calls.ended('before-restart')
+    assert.equal((await calls.execute(request('sync-before-restart'))).error, '')
     await agent.stop()
     agent = await startTestAgent({ dir: agent.dir })
     calls = new Calls(agent.client)
     await assertTaken('before-restart')
+    await assertTaken('sync-before-restart')
+  })
+
+  it('is still refused after a SIGKILL of the agent, also of one that ran then', async () => {
+    await calls.execute({ ...request('killed-async'), async: true })
+    await calls.printed('killed-async', 'ready')
+    const call = callSync(agent.client, request('killed-sync'))
+    await calls.printed('killed-sync', 'ready')
+    await agent.kill()
+    assert.ok((await call.outcome) instanceof Error)
+    agent = await startTestAgent({ dir: agent.dir })
+    calls = new Calls(agent.client)
+    open()
+    await assertTaken('killed-async')
+    await assertTaken('killed-sync')
+    assert.equal(runs(), 2)
   })
 
   it('runs once of many that come at the same time', async () => {
@@ -101,10 +118,11 @@ describe('an execution id', () => {
     assert.equal(runs(), 1)
   })
 
-  it('is free again once a sync execution that had it has been answered', async () => {
+  it('is refused once a sync execution that had it has been answered, of which there is no record', async () => {
     open()
-    for (let i = 0; i < 100; i++) assert.equal((await calls.execute(request('again'))).error, '')
-    assert.equal(runs(), 100)
+    assert.equal((await calls.execute(request('again'))).error, '')
+    for (let i = 0; i < 10; i++) await assertTaken('again')
+    assert.equal(runs(), 1)
     assert.equal((await calls.get('again')).found, false)
   })
 

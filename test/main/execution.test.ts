@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { Execution } from '../../src/main/execution.js'
-import type { FromExecution, Outcome, ToExecution } from '../../src/workers/messages.js'
+import { type FromExecution, ID_TAKEN, type Outcome, type ToExecution } from '../../src/workers/messages.js'
 import { ended } from '../store/records.js'
 
 const OUTCOME: Outcome = { record: ended('id'), output: new Uint8Array() }
@@ -33,8 +33,8 @@ describe("the main thread's end of an execution", () => {
   })
 
   it('is over without an outcome where it was refused, though its thread dies then', async () => {
-    say({ kind: 'refused', error: 'execution ID already exists' })
-    assert.deepEqual(await execution.acceptance, { kind: 'refused', error: 'execution ID already exists' })
+    say(ID_TAKEN)
+    assert.deepEqual(await execution.acceptance, ID_TAKEN)
     execution.abandon(() => FAILED)
     await execution.over
     assert.equal(execution.outcome, undefined)

@@ -105,7 +105,7 @@ describe("the main thread's end of a supervising thread", () => {
 })
 
 function task(id: string): ExecuteTask {
-  return { id, idGiven: true, async: false, functionName: 'hello', args: [], hold: false }
+  return { id, async: false, functionName: 'hello', args: [], hold: false }
 }
 
 function silent(): TaskListener & { readonly heard: string[] } {

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { readdir, readFile, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { KNOWN_MS } from './recent-ids.js'
+
+/**
+ * A file of ids: these bytes, the time from which on ids were added to it (epoch ms), and the number of each, as
+ * little-endian doubles.
+ */
+const MAGIC = Buffer.from('fluxids1')
+const NUMBER_BYTES = 8
+const HEADER_BYTES = MAGIC.length + NUMBER_BYTES
+const SUFFIX = '.ids'
+/** A file takes ids for so long. */
+const FILE_MS = 600_000
+/** After a failure the disk is tried again. */
+const RETRY_MS = 5_000
+
+export type JournalEvent =
+  /** Ids are known until the end of this process only, until the disk takes them again. */
+  | { readonly kind: 'failed'; readonly cause: Error }
+  | { readonly kind: 'works again' }
+  | { readonly kind: 'damaged'; readonly file: string; readonly problem: string }
+
+/** Writes down the ids that one thread is given, in files of its own, for the next run of the agent. */
+export class IdJournal {
+  #waiting: number[] = []
+  #written: Promise<void> | undefined
+  #fd: number | undefined
+  /** Epoch ms. */
+  #fileUntil = 0
+  #retryAt = 0
+  #failed = false
+
+  constructor(
+    private readonly dir: string,
+    private readonly report: (event: JournalEvent) => void,
+  ) {}
+
+  /**
+   * Resolves once it is with the operating system, from where an end of this process by SIGKILL does not take it, or
+   * once that has failed. All that come in one turn take one write.
+   */
+  add(number: number): Promise<void> {
+    this.#waiting.push(number)
+    this.#written ??= Promise.resolve().then(() => this.#write())
+    return this.#written
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
+  }
+
+  #write(): void {
+    const bytes = Buffer.from(Float64Array.from(this.#waiting).buffer)
+    this.#waiting = []
+    this.#written = undefined
+    const now = Date.now()
+    if (this.#failed && now < this.#retryAt) return
+    try {
+      const fd = this.#open(now)
+      if (writeSync(fd, bytes) < bytes.length) throw new Error('the disk is full')
+      if (this.#failed) this.report({ kind: 'works again' })
+      this.#failed = false
+    } catch (error) {
+      // What has been written in part is not followed by anything else.
+      this.close()
+      this.#retryAt = now + RETRY_MS
+      if (!this.#failed) this.report({ kind: 'failed', cause: error as Error })
+      this.#failed = true
+    }
+  }
+
+  #open(now: number): number {
+    if (this.#fd !== undefined && now < this.#fileUntil && now >= this.#fileUntil - FILE_MS) return this.#fd
+    this.close()
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 })
+    const file = join(this.dir, `${randomBytes(8).toString('hex')}${SUFFIX}`)
+    this.#fd = openSync(file, 'ax', 0o600)
+    this.#fileUntil = now + FILE_MS
+    const header = Buffer.concat([MAGIC, Buffer.from(Float64Array.of(now).buffer)])
+    if (writeSync(this.#fd, header) < header.length) throw new Error('the disk is full')
+    void deleteOld(this.dir).catch(() => {})
+    return this.#fd
+  }
+}
+
+/** Hands over what is written down and was given within the last hour. Call before any thread writes there. */
+export async function readIds(
+  dir: string,
+  found: (number: number, ageMs: number) => void,
+  report: (event: JournalEvent) => void,
+): Promise<void> {
+  const files = await deleteOld(dir).then(
+    () => filesIn(dir),
+    (error: Error) => {
+      report({ kind: 'damaged', file: dir, problem: error.message })
+      return []
+    },
+  )
+  for (const file of files) {
+    try {
+      readNumbers(await readFile(file), found)
+    } catch (error) {
+      report({ kind: 'damaged', file, problem: (error as Error).message })
+    }
+  }
+}
+
+function readNumbers(bytes: Buffer, found: (number: number, ageMs: number) => void): void {
+  // Its thread was ended before it could do more.
+  if (bytes.length < HEADER_BYTES) return
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new Error('it is no file of ids')
+  // As if all had come at the end; where the clock was set back, just now.
+  const ageMs = Math.max(0, Date.now() - bytes.readDoubleLE(MAGIC.length) - FILE_MS)
+  let wrong = 0
+  // The last one may have been written in part.
+  for (let at = HEADER_BYTES; at + NUMBER_BYTES <= bytes.length; at += NUMBER_BYTES) {
+    const number = bytes.readDoubleLE(at)
+    if (Number.isSafeInteger(number) && number > 0) found(number, ageMs)
+    else wrong++
+  }
+  if (wrong > 0) throw new Error(`${wrong} ids in it are damaged`)
+}
+
+async function deleteOld(dir: string): Promise<void> {
+  for (const file of await filesIn(dir)) {
+    // Another thread may be doing the same.
+    const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity }))
+    if (Date.now() - mtimeMs > KNOWN_MS) await unlink(file).catch(() => {})
+  }
+}
+
+async function filesIn(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).filter((name) => name.endsWith(SUFFIX)).map((name) => join(dir, name))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}

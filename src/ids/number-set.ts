@@ -1,0 +1,44 @@
+/** A table is one of so many, so that the growth of one costs little at a time. */
+const TABLES = 256
+const FIRST_SLOTS = 16
+const GROWTH = 1.5
+/** Filled beyond this share, a table grows. */
+const FULLEST = 0.75
+
+/** Numbers as idNumber makes them: evenly spread, never 0. Takes 11 to 16 bytes for each, a third of what a Set does. */
+export class NumberSet {
+  size = 0
+  readonly #tables: (Float64Array | undefined)[] = new Array(TABLES)
+  readonly #sizes = new Uint32Array(TABLES)
+
+  has(number: number): boolean {
+    const table = this.#tables[number % TABLES]
+    return table !== undefined && table[slotOf(table, number)] === number
+  }
+
+  add(number: number): void {
+    const index = number % TABLES
+    let table = this.#tables[index] ?? new Float64Array(FIRST_SLOTS)
+    const size = this.#sizes[index] as number
+    if (size >= table.length * FULLEST) table = grown(table)
+    this.#tables[index] = table
+    const slot = slotOf(table, number)
+    if (table[slot] === number) return
+    table[slot] = number
+    this.#sizes[index] = size + 1
+    this.size++
+  }
+}
+
+/** Where the number is, or belongs. */
+function slotOf(table: Float64Array, number: number): number {
+  let slot = Math.floor(number / TABLES) % table.length
+  while (table[slot] !== 0 && table[slot] !== number) slot = slot + 1 === table.length ? 0 : slot + 1
+  return slot
+}
+
+function grown(table: Float64Array): Float64Array {
+  const larger = new Float64Array(Math.ceil(table.length * GROWTH))
+  for (const number of table) if (number !== 0) larger[slotOf(larger, number)] = number
+  return larger
+}

@@ -1,0 +1,55 @@
+import { NumberSet } from './number-set.js'
+
+/** How long an id is known at least. */
+export const KNOWN_MS = 3_600_000
+const GENERATION_MS = KNOWN_MS / 2
+/** Three generations of 2 million: 6 million ids in some 90 MB, and an hour of 1,100 a second. */
+const GENERATION_IDS = 2_000_000
+
+/**
+ * The ids that were given within the last hour, by their numbers. Where they come faster than there is room for, the
+ * oldest are forgotten sooner. On one thread.
+ */
+export class RecentIds {
+  /** The newest first; the third is what is left of the hour before the second began. */
+  #generations: readonly [NumberSet, NumberSet, NumberSet] = [new NumberSet(), new NumberSet(), new NumberSet()]
+  #begun: number
+
+  /** `now` is a clock in milliseconds that is never set. */
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly generationIds = GENERATION_IDS,
+  ) {
+    this.#begun = now()
+  }
+
+  has(number: number): boolean {
+    this.#turn()
+    const [newest, middle, oldest] = this.#generations
+    return newest.has(number) || middle.has(number) || oldest.has(number)
+  }
+
+  add(number: number): void {
+    this.#turn()
+    this.#generations[0].add(number)
+  }
+
+  /** One that was given so long ago. */
+  addOld(number: number, ageMs: number): void {
+    if (ageMs < GENERATION_MS) this.#generations[1].add(number)
+    else if (ageMs < KNOWN_MS) this.#generations[2].add(number)
+  }
+
+  /** An id of a generation is forgotten with it, after three turns: at least two generations' time after it was given. */
+  #turn(): void {
+    const now = this.now()
+    const due = Math.floor((now - this.#begun) / GENERATION_MS)
+    const turns = this.#generations[0].size >= this.generationIds ? Math.max(1, due) : due
+    if (turns === 0) return
+    for (let turn = 0; turn < Math.min(turns, 3); turn++) {
+      const [newest, middle] = this.#generations
+      this.#generations = [new NumberSet(), newest, middle]
+    }
+    this.#begun = now
+  }
+}

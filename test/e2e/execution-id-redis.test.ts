@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { running } from '../store/records.js'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { Calls } from '../support/calls.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+
+const TAKEN = 'execution ID already exists'
+
+describe('an execution id, with Redis', { skip: noRedis ?? false }, () => {
+  let redis: RedisServer
+  let agent: TestAgent
+  let calls: Calls
+  let id: string
+
+  before(async () => {
+    redis = await RedisServer.start()
+    agent = await startTestAgent({ config: { redis_addr: redis.address } })
+    calls = new Calls(agent.client)
+    await calls.script('quick', 'echo done')
+  })
+  after(async () => {
+    redis.resume()
+    await agent.stop()
+    await redis.stop()
+  })
+  beforeEach(() => {
+    id = randomUUID()
+  })
+
+  const execute = (async: boolean) => calls.execute({ function_name: 'quick', execution_id: id, async })
+
+  for (const [kind, async] of [
+    ['an async', true],
+    ['a sync', false],
+  ] as const) {
+    it(`is known while Redis is away where ${kind} execution had it, also after a SIGKILL`, async () => {
+      assert.equal((await execute(async)).error, '')
+      if (async) await calls.ended(id)
+      redis.pause()
+      for (const again of [true, false]) assert.equal((await execute(again)).error, TAKEN)
+      redis.resume()
+      await agent.kill()
+      agent = await startTestAgent({ dir: agent.dir, config: { redis_addr: redis.address } })
+      calls = new Calls(agent.client)
+      redis.pause()
+      for (const again of [true, false]) assert.equal((await execute(again)).error, TAKEN)
+      redis.resume()
+    })
+  }
+
+  it('that another agent has is seen though this one was stopped while it waited for the answer', async () => {
+    await redis.with((client) => client.set(`flux:exec:${id}`, JSON.stringify(running(id, 'another-agent'))))
+    redis.pause()
+    const answer = execute(true)
+    // The question is with Redis.
+    await sleep(200)
+    process.kill(agent.pid, 'SIGSTOP')
+    redis.resume()
+    await sleep(1_500)
+    process.kill(agent.pid, 'SIGCONT')
+    assert.equal((await answer).error, TAKEN)
+    assert.equal((await calls.record(id)).agent_id, 'another-agent')
+  })
+
+  it('costs a sync execution no question to Redis', async () => {
+    const asked = () =>
+      redis.with(async (client) => Number(/total_commands_processed:(\d+)/.exec(await client.info('stats'))?.[1]))
+    await execute(false)
+    const measuring = await asked().then(async (before) => (await asked()) - before)
+    const before = await asked()
+    for (let i = 0; i < 20; i++) {
+      const { error } = await calls.execute({ function_name: 'quick', execution_id: randomUUID() })
+      assert.equal(error, '')
+    }
+    const commands = (await asked()) - before - measuring
+    assert.ok(commands < 20, `${commands} commands`)
+  })
+})
