@@ -1,36 +1,58 @@
 import { createRequire } from 'node:module'
-import pino, { type DestinationStream, type Logger } from 'pino'
+import { isatty } from 'node:tty'
+import { BroadcastChannel, isMainThread, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import pino, { type Logger } from 'pino'
 import type { JournalEvent } from './ids/id-journal.js'
 import { isJournal, journalEntries } from './journal.js'
+import { StandardError } from './standard-error.js'
 import type { Store } from './store/store.js'
 import type { QueueEvent } from './store/write-queue.js'
 
 const STDERR = 2
+/** Lines of worker threads, on their way to the one that writes. */
+const LINES = 'flux-agent log'
 
 /**
- * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal or the journal. Written
- * at once, so that the last line before a crash is there.
+ * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal or the journal. Nobody
+ * waits for whoever reads it: what is too much is dropped, and counted in a line. What worker threads say is written by
+ * the main thread, which needs a log of its own for that.
  */
 export function createLog(level: string, bindings: Record<string, unknown> = {}): Logger {
-  return pino({ level, base: bindings }, destination())
+  const format = formatter()
+  if (!isMainThread) {
+    const lines = new BroadcastChannel(LINES)
+    lines.unref()
+    return pino({ level, base: bindings }, { write: (line) => lines.postMessage(format(line)) })
+  }
+  const stderr = new StandardError((dropped) => {
+    log.error({ dropped }, 'lines of the log were dropped: whoever reads it did not keep up')
+  })
+  const log = pino({ level, base: bindings }, { write: (line) => stderr.write(format(line)) })
+  const lines = new BroadcastChannel(LINES)
+  lines.onmessage = ({ data }) => stderr.write(String(data))
+  lines.unref()
+  process.prependListener('exit', () => {
+    // It takes one of these as well, which its type does not say.
+    const port = lines as unknown as MessagePort
+    for (let line = receiveMessageOnPort(port); line; line = receiveMessageOnPort(port)) stderr.write(line.message)
+  })
+  return log
 }
 
-function destination(): DestinationStream {
-  const stderr = { fd: STDERR, sync: true }
-  if (isJournal()) return toJournal(pino.destination(stderr))
-  if (!process.stderr.isTTY) return pino.destination(stderr)
-  return pinoPretty()({ destination: STDERR, sync: true, ignore: 'pid,hostname' })
+/** Makes of a line of JSON what is written. */
+function formatter(): (line: string) => string {
+  if (isJournal()) return toJournal()
+  if (!isatty(STDERR)) return (line) => line
+  return pinoPretty().prettyFactory({ colorize: true, ignore: 'pid,hostname' })
 }
 
 /** Without what the journal knows itself: time, priority, process and, by its unit, which agent it is. */
-function toJournal(stderr: DestinationStream): DestinationStream {
+function toJournal(): (line: string) => string {
   const ignore = 'time,level,pid,hostname,agent'
   const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore })
-  return {
-    write(line) {
-      const { level } = JSON.parse(line) as { level: number }
-      stderr.write(journalEntries(pino.levels.labels[level] ?? 'info', readable(line)))
-    },
+  return (line) => {
+    const { level } = JSON.parse(line) as { level: number }
+    return journalEntries(pino.levels.labels[level] ?? 'info', readable(line))
   }
 }
 

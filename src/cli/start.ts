@@ -19,6 +19,10 @@ export async function start(options: { config?: string }): Promise<void> {
   })
   const { config, warnings } = await load(options, service)
   log = createLog(config.logLevel, { agent: config.agentId })
+  process.on('uncaughtException', (error) => {
+    log?.fatal({ err: error }, 'a defect ends the agent')
+    process.exit(1)
+  })
   for (const warning of warnings) log.warn(warning)
   const stop = async (reason: string) => {
     if (!agent) log?.info({ reason }, 'stopped before it served')

@@ -51,7 +51,8 @@ describe('the journal', { skip: process.platform !== 'linux' && 'there is none b
   it('gets the same from every thread', async () => {
     const script = `import { isMainThread, Worker } from 'node:worker_threads'
       if (isMainThread) new Worker(new URL(import.meta.url))
-      else createLog('info').warn('from a thread')`
+      const log = createLog('info')
+      if (!isMainThread) log.warn('from a thread')`
     assert.equal(await logged(script), '<4>from a thread\n')
   })
 

@@ -90,7 +90,9 @@ function processBirth(pid: number): string | undefined {
   return stat && stat.state !== 'Z' ? String(stat.startTicks) : undefined
 }
 
+const startedInTerminal = isatty(2)
+
 /** Whether SIGHUP comes from the end of the terminal that this process has logged to, and not from somebody's wish. */
 function terminalHasGone(): boolean {
-  return process.stderr.isTTY && !isatty(2)
+  return startedInTerminal && !isatty(2)
 }
