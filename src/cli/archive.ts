@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs'
-import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { PassThrough, Readable } from 'node:stream'
-import { fromBufferPromise } from 'yauzl'
+import { readFile, stat } from 'node:fs/promises'
+import { type PassThrough, Readable } from 'node:stream'
 import { ZipFile } from 'yazl'
 import { MAX_MESSAGE_BYTES } from '../proto.js'
+import { readEntries } from '../workers/archive/entries.js'
+import { unwrapForm } from '../workers/archive/multipart.js'
+import { type FoundEntry, listFolder, readFound, type Selection } from './code-folder.js'
+import { tooLarge, unreadable } from './code-problem.js'
 import { CommandFailure } from './failure.js'
-import { formatBytes } from './format.js'
 
 /** One file of a function's code. */
 export interface CodeFile {
@@ -18,120 +18,119 @@ export interface CodeFile {
 /** A function's code, ready to send. */
 export interface CodeArchive {
   readonly zip: Buffer
-  readonly files: readonly CodeFile[]
+  /** Undefined where only the agent can say what is wrong with the zip. */
+  readonly files: readonly CodeFile[] | undefined
+  /** What of the folder is not in it, relative to it. */
+  readonly leftOut: readonly string[]
 }
 
-interface FoundEntry {
-  readonly path: string
-  readonly source: string
-  readonly kind: 'file' | 'folder' | 'link'
-  readonly mode: number
-  readonly size: number
-}
+/** How much of the files is zipped, and of how much; bytes. */
+export type Progress = (done: number, total: number) => void
 
 /** The message carries the function's name and settings too. */
 const MAX_ARCHIVE_BYTES = MAX_MESSAGE_BYTES - 65_536
 
-// A fixed date makes an archive a function of the code alone, so that deploying unchanged code changes nothing.
-const DATE = { mtime: new Date(2000, 0, 1), forceDosTimestamp: true }
+const EVERYTHING: Selection = { exclude: [], dereference: false }
 
-/** The code of a folder, zipped with its modes and symbolic links, or of a zip file as it is. */
-export async function readCode(path: string, progress: (done: number, total: number) => void): Promise<CodeArchive> {
+/** The agent has limits of its own. */
+const NO_LIMITS = {
+  maxEntries: Number.POSITIVE_INFINITY,
+  maxBytes: Number.POSITIVE_INFINITY,
+  maxRatio: Number.POSITIVE_INFINITY,
+}
+
+/**
+ * The code of a folder, zipped with its modes, times and symbolic links, or of a zip file as it is. Fails, by
+ * CommandFailure, with one line that names the file and the fix.
+ */
+export async function readCode(
+  path: string,
+  progress: Progress,
+  selection: Selection = EVERYTHING,
+): Promise<CodeArchive> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     throw new CommandFailure(`cannot read ${path}: ${error.code}`)
   })
-  return found.isDirectory() ? zipFolder(path, progress) : readZip(path, found.size)
+  if (found.isDirectory()) return zipFolder(path, selection, progress)
+  if (selection.exclude.length > 0 || selection.dereference) {
+    throw new CommandFailure(`${path} is no folder: --exclude and --dereference say what of a folder is sent`)
+  }
+  if (!found.isFile()) throw new CommandFailure(`${path} is neither a folder nor a zip file`)
+  return readZip(path, found.size)
 }
 
 async function readZip(path: string, size: number): Promise<CodeArchive> {
-  if (size > MAX_ARCHIVE_BYTES) throw tooLarge(path)
-  const zip = await readFile(path)
-  const files: CodeFile[] = []
-  try {
-    for await (const entry of (await fromBufferPromise(zip)).eachEntry())
-      if (!entry.fileName.endsWith('/'))
-        files.push({ path: entry.fileName, executable: isExecutable(entry.externalFileAttributes >>> 16) })
-  } catch (error) {
-    throw new CommandFailure(`${path} is neither a folder nor a readable zip file: ${(error as Error).message}`)
-  }
-  return { zip, files }
+  if (size > MAX_ARCHIVE_BYTES) throw tooLarge(path, MAX_ARCHIVE_BYTES, [])
+  const zip = await readFile(path).catch((error) => {
+    throw unreadable({ source: path, path }, error)
+  })
+  return { zip, files: listZip(zip), leftOut: [] }
 }
 
-async function zipFolder(folder: string, progress: (done: number, total: number) => void): Promise<CodeArchive> {
-  const entries = await listEntries(folder)
-  if (entries.length === 0) throw new CommandFailure(`${folder} is empty`)
-  const total = entries.reduce((sum, { size }) => sum + size, 0)
+function listZip(zip: Buffer): CodeFile[] | undefined {
+  try {
+    const { entries } = readEntries(unwrapForm(zip), NO_LIMITS, 'linux')
+    return entries.flatMap((entry) =>
+      entry.kind === 'folder' ? [] : [{ path: entry.path, executable: entry.kind === 'file' && entry.executable }],
+    )
+  } catch {
+    return undefined
+  }
+}
+
+async function zipFolder(folder: string, selection: Selection, progress: Progress): Promise<CodeArchive> {
+  const { entries, leftOut } = await listFolder(folder, selection)
+  const files = entries.filter((entry) => entry.kind === 'file')
+  const total = files.reduce((sum, { size }) => sum + size, 0)
   let done = 0
   const zip = new ZipFile()
   const packed = zip.outputStream as PassThrough
   zip.on('error', (error: Error) => packed.destroy(error))
+  const collected = collect(packed, () => tooLarge(folder, MAX_ARCHIVE_BYTES, files))
   for (const entry of entries) {
-    await addEntry(zip, entry, (bytes) => {
+    addEntry(zip, entry, (bytes) => {
       done += bytes
       progress(done, total)
     })
   }
   zip.end()
   return {
-    zip: await collect(packed, folder),
+    zip: await collected,
     files: entries
       .filter(({ kind }) => kind !== 'folder')
       .map(({ path, mode }) => ({ path, executable: isExecutable(mode) })),
+    leftOut,
   }
 }
 
-/** Files, links and empty folders below a folder, in an order that does not depend on the file system. */
-async function listEntries(folder: string, prefix = ''): Promise<FoundEntry[]> {
-  const entries: FoundEntry[] = []
-  for (const name of (await readdir(folder)).sort()) {
-    const source = join(folder, name)
-    const path = prefix + name
-    const found = await lstat(source)
-    const { mode } = found
-    if (found.isDirectory()) {
-      const inner = await listEntries(source, `${path}/`)
-      entries.push(...(inner.length > 0 ? inner : [{ path, source, kind: 'folder', mode, size: 0 } as const]))
-    } else if (found.isFile()) entries.push({ path, source, kind: 'file', mode, size: found.size })
-    else if (found.isSymbolicLink()) entries.push({ path, source, kind: 'link', mode, size: 0 })
-    else throw new CommandFailure(`${source} is neither a file, a folder nor a symbolic link`)
-  }
-  return entries
-}
-
-async function addEntry(zip: ZipFile, entry: FoundEntry, progress: (bytes: number) => void): Promise<void> {
-  const { path, source, mode, size } = entry
-  switch (entry.kind) {
-    case 'folder':
-      return zip.addEmptyDirectory(path, { mode, ...DATE })
-    case 'link':
-      return zip.addBuffer(Buffer.from(await readlink(source)), path, { mode, compress: false, ...DATE })
-    case 'file':
-      return zip.addReadStreamLazy(path, { mode, size, ...DATE }, (done) => {
-        const stream = createReadStream(source)
-        stream.on('data', (chunk) => progress(chunk.length))
-        done(null, stream)
-      })
+function addEntry(zip: ZipFile, entry: FoundEntry, progress: (bytes: number) => void): void {
+  const { path, mode, modified } = entry
+  // To the second, in UTC, which keeps Python's bytecode valid. The library fails on times before 1970.
+  const options = { mode, mtime: new Date(Math.max(0, modified.getTime())) }
+  if (entry.kind === 'folder') zip.addEmptyDirectory(path, options)
+  else if (entry.kind === 'link') zip.addBuffer(Buffer.from(entry.target), path, { ...options, compress: false })
+  else {
+    zip.addReadStreamLazy(path, { ...options, size: entry.size }, (opened) => {
+      const stream = Readable.from(readFound(entry), { objectMode: false })
+      stream.on('error', (error) => zip.emit('error', error))
+      stream.on('data', (chunk: Buffer) => progress(chunk.length))
+      opened(null, stream)
+    })
   }
 }
 
-async function collect(packed: Readable, folder: string): Promise<Buffer> {
+async function collect(packed: Readable, refused: () => CommandFailure): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of packed) {
     chunks.push(chunk)
     size += chunk.length
-    if (size > MAX_ARCHIVE_BYTES) throw tooLarge(folder)
+    if (size > MAX_ARCHIVE_BYTES) throw refused()
   }
   return Buffer.concat(chunks)
 }
 
-/** By the mode with its type bits: a symbolic link has every permission and is none the less no program. */
+/** By the mode with its type bits; a symbolic link has every permission and is none the less no program. */
 function isExecutable(mode: number): boolean {
   return (mode & 0o111) !== 0 && (mode & 0o170000) !== 0o120000
-}
-
-function tooLarge(path: string): CommandFailure {
-  return new CommandFailure(
-    `${path} is too large: its archive is over ${formatBytes(MAX_ARCHIVE_BYTES)}, and one message holds no more`,
-  )
 }

@@ -16,6 +16,8 @@ interface DeployOptions extends ConnectionOptions {
   readonly env: Readonly<Record<string, string>>
   readonly maxConcurrency: number
   readonly wait?: boolean
+  readonly exclude: readonly string[]
+  readonly dereference?: boolean
   readonly json?: boolean
 }
 
@@ -30,7 +32,9 @@ export function deployCommand(): Command {
   return connectionOptions(
     new Command('deploy')
       .summary('register a function and deploy its code')
-      .description('Register a function and deploy its code: a folder, zipped with modes and links, or a zip as it is.')
+      .description(
+        'Register a function and deploy its code: a folder, zipped with modes, times and links, or a zip as it is.',
+      )
       .argument('NAME', 'function name')
       .argument('CODE', 'folder or zip file')
       .option('--handler <FILE>', 'program to run, relative to the code (default: the only candidate at the top)')
@@ -40,6 +44,8 @@ export function deployCommand(): Command {
       .option('--env <KEY=VALUE>', 'environment variable; can be repeated', variable, {})
       .option('--max-concurrency <N>', 'executions at once; 0: no limit', wholeNumber, 0)
       .option('--wait', 'let executions over --max-concurrency wait instead of being refused')
+      .option('--exclude <PATH>', 'leave out a file or folder, relative to CODE; can be repeated', another, [])
+      .option('--dereference', 'send what links out of CODE lead to, instead of refusing them')
       .option('--json', 'print the result as JSON')
       .addHelpText(
         'after',
@@ -53,8 +59,11 @@ Examples:
 }
 
 async function deploy(name: string, path: string, options: DeployOptions): Promise<void> {
-  const { zip, files } = await withBar((progress) => readCode(path, progress))
-  const handler = options.handler ?? guessHandler(name, files)
+  const selection = { exclude: options.exclude, dereference: options.dereference ?? false }
+  const { zip, files, leftOut } = await withBar((progress) => readCode(path, progress, selection))
+  for (const folder of leftOut) process.stderr.write(`flux-agent: left out ${folder}, an agent's own state\n`)
+  // Where the zip cannot be read, the agent says why before it looks for the handler.
+  const handler = options.handler ?? (files ? guessHandler(name, files) : name)
   const config = {
     name,
     handler,
@@ -98,6 +107,10 @@ async function withBar<T>(work: (progress: (done: number, total: number) => void
 function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It needs to be a whole number.')
   return Number(text)
+}
+
+function another(path: string, earlier: readonly string[]): string[] {
+  return [...earlier, path]
 }
 
 function variable(text: string, earlier: Record<string, string>): Record<string, string> {

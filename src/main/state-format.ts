@@ -29,6 +29,15 @@ export function claimStateFormat({ stateDir, file: config }: Pick<AgentConfig, '
   if (found?.format !== FORMAT || found.version !== VERSION) writeFormat(file, { format: FORMAT, version: VERSION })
 }
 
+/** Whether an agent keeps its state in a folder. */
+export function isStateFolder(path: string): boolean {
+  try {
+    return stateFormat.safeParse(JSON.parse(readFileSync(join(path, FILE), 'utf8'))).success
+  } catch {
+    return false
+  }
+}
+
 /** Undefined where there is none: versions that wrote none had format 1. */
 function readFormat(file: string, subject: string): StateFormat | undefined {
   let text: string

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { readCode } from '../../src/cli/archive.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { runCli } from '../support/cli.js'
+import { both, buildZip } from '../support/zip.js'
 import { makeTool } from './tool.js'
 
 let agent: TestAgent
@@ -57,6 +58,38 @@ test('what the agent refuses is said in one line', async () => {
   assert.equal(code, 1)
   assert.equal(stdout.length, 0)
   assert.match(stderr, /^flux-agent: [^\n]*missing\.sh[^\n]*\n$/)
+})
+
+test('a zip that cannot be read is refused in the words of the agent', async () => {
+  const file = join(makeTempDir('flux-agent-deploy-'), 'code.zip')
+  writeFileSync(file, '<!DOCTYPE html><title>502 Bad Gateway</title>')
+  const { code, stderr } = await run('deploy', 'page', file)
+  assert.equal(code, 1)
+  assert.match(stderr, /^flux-agent: not a zip archive: it is HTML or XML, perhaps the page of an error [^\n]*\n$/)
+})
+
+test('warnings of the agent are shown', async () => {
+  const file = join(makeTempDir('flux-agent-deploy-'), 'code.zip')
+  const name = Buffer.from('caf\x82.txt', 'latin1')
+  writeFileSync(
+    file,
+    buildZip([
+      { name: 'main.sh', contents: '#!/bin/sh\n' },
+      { name, system: 0, ...both({ flags: 0 }) },
+    ]),
+  )
+  const { code, stderr } = await run('deploy', 'guessed', file)
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /^flux-agent: function deployed; warning: entry "café.txt" does not say in which encoding/)
+})
+
+test('what of a folder is left out is said', async () => {
+  const dir = makeTool()
+  mkdirSync(join(dir, '.flux-agent'))
+  writeFileSync(join(dir, 'main.py'), '')
+  const { code, stderr } = await run('deploy', 'selected', dir, '--exclude', 'main.py')
+  assert.equal(code, 0, stderr)
+  assert.equal(stderr, "flux-agent: left out .flux-agent, an agent's own state\n")
 })
 
 test('a deploy just below the message limit arrives', async () => {
