@@ -33,6 +33,7 @@ export class StartPool {
       scratchDir,
       noNewPrivileges: true,
       maxProcesses: MAX_PROCESSES,
+      oomKill: 'execution',
     })
     if (isolation.starter.kind !== 'launcher') throw new Error(isolation.problem ?? 'there is no launcher here')
     const workerData: StartWorkerSetup = {

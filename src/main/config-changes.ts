@@ -46,6 +46,7 @@ const VALUES: Readonly<Record<ConfigKey, (config: AgentConfig) => unknown>> = {
   isolation: ({ isolation }) => isolation.required,
   no_new_privileges: ({ isolation }) => isolation.noNewPrivileges,
   max_processes: ({ isolation }) => isolation.maxProcesses,
+  oom_kill: ({ isolation }) => isolation.oomKill,
   log_level: ({ logLevel }) => logLevel,
 }
 

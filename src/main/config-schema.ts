@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import type { OomKill } from '../os/platform.js'
 import type { LogLevel } from './config.js'
 
 /**
@@ -79,6 +80,7 @@ const folder = matching(/^[^\0]+$/, 'the path of a folder')
 const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
 const clientName = matching(/^[^\p{C}]+$/u, 'a name as in the CN or a DNS SAN of a client certificate')
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
+const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
 const SECTION = 'a section of keys'
 
 const network = z.object({ node_private_ip: ip.optional(), node_public_ip: ip.optional() }, SECTION)
@@ -144,6 +146,7 @@ export const settingsSchema = z.object(
     isolation: oneOf(['best_effort', 'required']).default('best_effort'),
     no_new_privileges: flag.default(true),
     max_processes: whole(0, 4_194_304).default(4096),
+    oom_kill: oneOf(OOM_KILLS).default('execution'),
     log_level: oneOf(LOG_LEVELS).default('info'),
   },
   SECTION,

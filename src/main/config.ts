@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import type { OomKill } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { ArchiveLimits } from '../workers/messages.js'
 import { ConfigError, readDocument, readSettings } from './config-document.js'
@@ -47,6 +48,7 @@ export interface IsolationConfig {
   readonly noNewPrivileges: boolean
   /** Processes and threads of one execution; 0: no limit. */
   readonly maxProcesses: number
+  readonly oomKill: OomKill
 }
 
 export interface TlsConfig {
@@ -139,6 +141,7 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
       required: settings.isolation === 'required',
       noNewPrivileges: settings.no_new_privileges,
       maxProcesses: settings.max_processes,
+      oomKill: settings.oom_kill,
     },
     logLevel: settings.log_level,
   }

@@ -45,14 +45,28 @@ export type ProcessEnd =
   | (ProcessFacts & { readonly kind: 'killed'; readonly signal: string })
   /** What supervised it has died, and everything was killed with it: how it would have ended is not known. */
   | { readonly kind: 'lost'; readonly error: string }
-  | StartFailure
+  | (StartFailure & Left)
   /** It was killed before it had been started. */
-  | { readonly kind: 'never started' }
+  | (Left & { readonly kind: 'never started' })
 
 /** What is known of a process that has ended. */
-export interface ProcessFacts {
+export interface ProcessFacts extends Left {
   readonly use?: ResourceUse
+  /** Something of it, not necessarily its leader, was killed for memory. */
   readonly outOfMemory?: OutOfMemory
+  /** How many processes were, where the others go on. */
+  readonly oomKills?: number
+}
+
+/** What SIGKILL has not ended within seconds, as it hangs in the kernel; absent where nothing is left. */
+export interface Left {
+  readonly survivors?: Survivors
+}
+
+export interface Survivors {
+  readonly count: number
+  /** Of the first few of them. */
+  readonly pids: readonly number[]
 }
 
 /** It could not be started, and nothing of it runs. */
@@ -108,7 +122,11 @@ export type StarterSetup =
       readonly noNewPrivileges: boolean
       /** Processes and threads of one execution. 0: no limit. */
       readonly maxProcesses: number
+      readonly oomKill: OomKill
     }
+
+/** What the kernel kills where memory runs out: all that an execution runs, or only the process it chooses. */
+export type OomKill = 'execution' | 'process'
 
 /** A cgroup v2 folder of the agent's own. */
 export interface CgroupParent {
@@ -137,6 +155,7 @@ export interface IsolationOptions {
   readonly noNewPrivileges: boolean
   /** Processes and threads of one execution. 0: no limit. */
   readonly maxProcesses: number
+  readonly oomKill: OomKill
 }
 
 /** What a process has used since it was started. */

@@ -30,8 +30,14 @@ export interface ExecutionRecord {
   readonly cpu_ms?: number
   /** The most memory its processes held at once, KiB; absent where the system does not tell. */
   readonly max_rss_kb?: number
-  /** Present, and true, when the kernel killed it for memory. */
+  /** Present, and true, when the kernel killed it, or some process of it, for memory. */
   readonly oom_killed?: boolean
+  /** How many of its processes were; present with `oom_killed` where the others went on (`oom_kill: process`). */
+  readonly oom_kills?: number
+  /** Present when SIGKILL has not ended so many of its processes within seconds, as they hang in the kernel. */
+  readonly survivors?: number
+  /** Pids of the first few of them. */
+  readonly survivor_pids?: readonly number[]
   /** Present, and true, when it never began: its id is free for one that does. */
   readonly refused?: true
 }

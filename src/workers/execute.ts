@@ -7,11 +7,11 @@ import { Ending } from './ending.js'
 import type { TaskLink } from './link.js'
 import { LiveOutput } from './live-output.js'
 import type { ExecuteTask, Program, ToExecution } from './messages.js'
-import { endedRecord, type ProcessResult } from './outcome.js'
+import { endedRecord, type ProcessResult, survivorsOf } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
 import { recordBegin } from './reservation.js'
-import { baseEnvironment, journal, queue, recorded, settings, setup, starter, store } from './thread.js'
+import { baseEnvironment, journal, log, queue, recorded, settings, setup, starter, store } from './thread.js'
 
 /** How long a look at an execution that has just ended waits for the outcome to be kept. */
 const SHOW_PATIENCE_MS = 1_000
@@ -82,6 +82,11 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
     const result = await runProcess(task, program, link, output, ending)
     output.finish()
     const record = endedRecord(begun, result, ending.cause, program, output.length)
+    const survivors = survivorsOf(result)
+    if (survivors) {
+      const { functionName, id } = task
+      log.error({ function: functionName, execution: id, ...survivors }, 'processes survive SIGKILL')
+    }
     const end = task.async ? storeEnd(record) : undefined
     shown = async () => (end && !(await soon(end.kept)) ? begun : record)
     await tellOutcome(task, link, record, ending, output)

@@ -1,4 +1,4 @@
-import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts } from '../os/platform.js'
+import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../store/record.js'
 import type { EndCause } from './messages.js'
 
@@ -20,7 +20,9 @@ export function endedRecord(
   outputBytes: number,
 ): ExecutionRecord {
   const [status, error] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
-  const { use, outOfMemory }: ProcessFacts = result.kind === 'exited' || result.kind === 'killed' ? result : {}
+  const { use, outOfMemory, oomKills }: ProcessFacts =
+    result.kind === 'exited' || result.kind === 'killed' ? result : {}
+  const survivors = survivorsOf(result)
   const durationMs = Math.round(result.durationMs)
   return {
     ...running,
@@ -33,7 +35,14 @@ export function endedRecord(
     ...(result.kind === 'killed' && { signal: result.signal }),
     ...(use && { cpu_ms: use.cpuMs, max_rss_kb: use.maxRssKb }),
     ...(outOfMemory && { oom_killed: true }),
+    ...(oomKills && { oom_kills: oomKills }),
+    ...(survivors && { survivors: survivors.count, survivor_pids: survivors.pids }),
   }
+}
+
+/** What is left of an execution that has ended. */
+export function survivorsOf(result: ProcessResult): Survivors | undefined {
+  return result.kind === 'lost' ? undefined : result.survivors
 }
 
 function causeVerdict(cause: EndCause, timeoutSeconds: number): [ExecutionStatus, string] {
@@ -55,7 +64,10 @@ function resultVerdict(result: ProcessResult, { memoryMb }: Limits): [ExecutionS
     case 'killed':
       return [
         'failed',
-        result.outOfMemory ? outOfMemoryError(result.outOfMemory, memoryMb) : `killed by ${result.signal}`,
+        // Where the kernel kills one process, the leader may have ended otherwise.
+        result.outOfMemory && result.signal === 'SIGKILL'
+          ? outOfMemoryError(result.outOfMemory, memoryMb)
+          : `killed by ${result.signal}`,
       ]
     case 'lost':
     case 'not started':

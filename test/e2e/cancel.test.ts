@@ -6,10 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
+import { freeze, noFreezer } from '../support/freezer.js'
 import { callSync } from '../support/live-calls.js'
 import { isRunning } from '../support/processes.js'
 
 const DONE = { success: true, message: 'execution cancelled' }
+/** How long Flux waits for the answer. */
+const FLUX_WAITS_MS = 5_000
 const TOO_LATE = { success: false, message: 'execution not found or already completed' }
 
 describe('CancelExecution', () => {
@@ -53,6 +56,36 @@ describe('CancelExecution', () => {
     await calls.printed(id, 'ready')
     assert.deepEqual(await calls.cancel(id), DONE)
     assert.equal((await calls.record(id)).status, 'cancelled')
+  })
+
+  it('says which processes SIGKILL does not end, and gives the slot back all the same', {
+    skip: noFreezer,
+  }, async () => {
+    const lines = 'echo $$; (setsid sleep 60 & echo $!); echo ready; sleep 60'
+    await calls.script('hangs', 'eval "$1"', { max_concurrency: 1 })
+    const id = await calls.start('hangs', [lines])
+    const [leader, pid] = (await pidsOf(id)) as [number, number]
+    const thaw = await freeze(pid)
+    try {
+      const begun = performance.now()
+      const answer = await calls.cancel(id)
+      assert.ok(performance.now() - begun < FLUX_WAITS_MS)
+      const left = `1 of its processes survives SIGKILL, hanging in the kernel (pid ${pid})`
+      assert.deepEqual(answer, { success: false, message: `execution cancelled, but ${left}` })
+      assert.deepEqual(runningOf([leader, pid]), [pid])
+      const { status, error, survivors, survivor_pids } = await calls.record(id)
+      assert.deepEqual([status, error, survivors, survivor_pids], ['cancelled', 'execution cancelled', 1, [pid]])
+      const line = agent
+        .logs()
+        .split('\n')
+        .find((text) => text.includes('survive SIGKILL'))
+      const { level, execution, function: name, pids } = JSON.parse(line ?? '{}')
+      assert.deepEqual([level, execution, name, pids], [50, id, 'hangs', [pid]])
+      assert.equal((await calls.execute({ function_name: 'hangs', args: ['echo runs'] })).output.toString(), 'runs\n')
+    } finally {
+      await thaw()
+    }
+    await eventually('it is dead in the end', () => !isRunning(pid))
   })
 
   it('ends a sync execution, whose caller gets the output so far', async () => {

@@ -36,16 +36,17 @@ describe('memory_mb', { skip: notInGuest }, () => {
 
   it('kills what exceeds it, with its leader, and says so in the record of an async one', async () => {
     // The leader, a shell, holds next to nothing and would go on.
-    const [output, { status, error, signal, exit_code, oom_killed, max_rss_kb }] = await run('greedy')
+    const [output, { status, error, signal, exit_code, oom_killed, oom_kills, max_rss_kb }] = await run('greedy')
     assert.equal(output, '')
     assert.deepEqual(
-      { status, error, signal, exit_code, oom_killed },
+      { status, error, signal, exit_code, oom_killed, oom_kills },
       {
         status: 'failed',
         error: 'out of memory: exceeded 64 MB',
         signal: 'SIGKILL',
         exit_code: undefined,
         oom_killed: true,
+        oom_kills: undefined,
       },
     )
     assert.ok(between(max_rss_kb, 0.95 * LIMIT_KB, LIMIT_KB), `max_rss_kb ${max_rss_kb}`)
@@ -108,6 +109,48 @@ describe('memory_mb', { skip: notInGuest }, () => {
     const second = await calls.execute({ function_name: 'next' })
     assert.equal(second.error, '')
     assert.notEqual(groupIn(second.output.toString()), groupIn(first.output.toString()))
+  })
+})
+
+describe('oom_kill: process', { skip: notInGuest }, () => {
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    agent = await startTestAgent({ config: { isolation: 'required', oom_kill: 'process' } })
+    calls = new Calls(agent.client)
+  })
+  after(() => agent?.stop())
+
+  async function run(lines: string): Promise<[string, ExecutionRecord]> {
+    await calls.script('run', lines, { memory_mb: 64 })
+    const [output, record] = await followed(agent.operations, await calls.start('run'))
+    return [output.toString(), record]
+  }
+
+  it('has the kernel kill one process, without which the execution goes on', async () => {
+    const [output, record] = await run(`${hold(200)}; echo "it ended with $?"`)
+    const [told] = output.split('\n').slice(-2)
+    assert.equal(told, 'it ended with 137')
+    const { status, error, exit_code, oom_killed, oom_kills } = record
+    assert.deepEqual(
+      { status, error, exit_code, oom_killed, oom_kills },
+      { status: 'success', error: undefined, exit_code: 0, oom_killed: true, oom_kills: 1 },
+    )
+  })
+
+  it('fails an execution whose leader is the one, and what is left of it is killed', async () => {
+    const [, { status, error, signal, oom_killed, oom_kills }] = await run(`sleep 300 & exec ${hold(200)}`)
+    assert.deepEqual(
+      { status, error, signal, oom_killed, oom_kills },
+      { status: 'failed', error: 'out of memory: exceeded 64 MB', signal: 'SIGKILL', oom_killed: true, oom_kills: 1 },
+    )
+  })
+
+  it('says nothing of memory where nothing was killed for it', async () => {
+    const [, record] = await run('kill -9 $$')
+    assert.equal(record.error, 'killed by SIGKILL')
+    assert.equal('oom_killed' in record || 'oom_kills' in record, false)
   })
 })
 

@@ -17,7 +17,13 @@ it('a limit does not cost executions half of their rate', { skip: notInGuest }, 
   const stateDir = makeTempDir('flux-rate-')
   const scratchDir = join(stateDir, 'run')
   mkdirSync(scratchDir)
-  const isolation = await platform.isolate({ stateDir, scratchDir, noNewPrivileges: true, maxProcesses: 0 })
+  const isolation = await platform.isolate({
+    stateDir,
+    scratchDir,
+    noNewPrivileges: true,
+    maxProcesses: 0,
+    oomKill: 'execution',
+  })
   assert.deepEqual(isolation.unkept, {})
   t.after(() => platform.release(isolation))
   const starter = platform.createStarter(isolation.starter)

@@ -24,7 +24,7 @@ const inUse: AgentConfig = {
   stateDir: '/state',
   archive: { maxEntries: 1, maxBytes: MiB, maxRatio: 1 },
   workers: 1,
-  isolation: { required: false, noNewPrivileges: true, maxProcesses: 1 },
+  isolation: { required: false, noNewPrivileges: true, maxProcesses: 1, oomKill: 'execution' },
   logLevel: 'info',
 }
 
@@ -55,6 +55,7 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
   isolation: ['restart', { isolation: { ...inUse.isolation, required: true } }],
   no_new_privileges: ['restart', { isolation: { ...inUse.isolation, noNewPrivileges: false } }],
   max_processes: ['restart', { isolation: { ...inUse.isolation, maxProcesses: 2 } }],
+  oom_kill: ['restart', { isolation: { ...inUse.isolation, oomKill: 'process' } }],
   log_level: ['at once', { logLevel: 'debug' }],
 }
 

@@ -66,7 +66,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     stateDir: '/var/lib/flux-agent',
     archive: { maxEntries: 100000, maxBytes: 4294967296, maxRatio: 200 },
     workers: Math.min(64, availableParallelism()),
-    isolation: { required: false, noNewPrivileges: true, maxProcesses: 4096 },
+    isolation: { required: false, noNewPrivileges: true, maxProcesses: 4096, oomKill: 'execution' },
     logLevel: 'info',
   })
 })
@@ -159,6 +159,7 @@ const WRONG: readonly [text: string, line: string][] = [
   ['isolation: strict', ': isolation: "strict" is not allowed; allowed: one of best_effort, required'],
   ['isolation: true', ': isolation: "true" is not allowed; allowed: one of best_effort, required'],
   ['no_new_privileges: "yes"', ': no_new_privileges: "yes" is not allowed; allowed: true or false'],
+  ['oom_kill: group', ': oom_kill: "group" is not allowed; allowed: one of execution, process'],
   ['max_processes: -1', ': max_processes: "-1" is not allowed; allowed: a whole number from 0 to 4194304'],
   ['max_processes: 4194305', ': max_processes: "4194305" is not allowed; allowed: a whole number from 0 to 4194304'],
   [
@@ -261,10 +262,10 @@ test('sizes are bytes or carry a unit', () => {
 })
 
 test('isolation is as strict as it is written', () => {
-  const text = 'isolation: required\nno_new_privileges: false\nmax_processes: 0'
-  const strict = { required: true, noNewPrivileges: false, maxProcesses: 0 }
+  const text = 'isolation: required\nno_new_privileges: false\nmax_processes: 0\noom_kill: process'
+  const strict = { required: true, noNewPrivileges: false, maxProcesses: 0, oomKill: 'process' }
   assert.deepEqual(load(`${LOOPBACK}${text}`).config.isolation, strict)
-  const defaults = { required: false, noNewPrivileges: true, maxProcesses: 4096 }
+  const defaults = { required: false, noNewPrivileges: true, maxProcesses: 4096, oomKill: 'execution' }
   assert.deepEqual(load(`${LOOPBACK}isolation: best_effort`).config.isolation, defaults)
   assert.equal(load(`${LOOPBACK}max_processes: 4194304`).config.isolation.maxProcesses, 4_194_304)
 })

@@ -11,7 +11,13 @@ export interface Isolated {
 }
 
 const [stateDir = ''] = process.argv.slice(2)
-const isolation = await isolate({ stateDir, scratchDir: stateDir, noNewPrivileges: true, maxProcesses: 0 })
+const isolation = await isolate({
+  stateDir,
+  scratchDir: stateDir,
+  noNewPrivileges: true,
+  maxProcesses: 0,
+  oomKill: 'execution',
+})
 const [, at = ''] = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? []
 const dir = isolation.starter.kind === 'launcher' ? isolation.starter.cgroups?.dir : undefined
 const isolated: Isolated = { at, ...(dir !== undefined && { dir }) }

@@ -8,7 +8,13 @@ import { makeTempDir } from '../support/agent.js'
 describe('isolation', () => {
   it('is found as it was foretold, and leaves nothing once it is released', async () => {
     const stateDir = makeTempDir('flux-isolation-')
-    const options = { stateDir, scratchDir: join(stateDir, 'run'), noNewPrivileges: true, maxProcesses: 7 }
+    const options = {
+      stateDir,
+      scratchDir: join(stateDir, 'run'),
+      noNewPrivileges: true,
+      maxProcesses: 7,
+      oomKill: 'execution' as const,
+    }
     const { problem, unkept, cgroups } = platform.inspectIsolation()
     const isolation = await platform.isolate(options)
     assert.deepEqual(isolation.unkept, unkept)

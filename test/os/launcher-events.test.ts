@@ -13,8 +13,10 @@ describe('events of the launcher', () => {
     frame(17, LARGE_ID, words(4712, 0)),
     frame(18, LARGE_ID, Buffer.concat([Buffer.alloc(8), Buffer.alloc(70_000, 'x')])),
     frame(20, 9, words(14, 2)),
-    frame(19, 7, Buffer.concat([words(3, 0), longs(1_500, 500, 2_048, 0, 0), words(0, 0)])),
-    frame(19, LARGE_ID, Buffer.concat([words(0, 9), longs(0, 0, 1_024, 9_000_000, 33 * 2 ** 20), words(1, 0)])),
+    frame(19, 7, Buffer.concat([words(3, 0), longs(1_500, 500, 2_048, 0, 0), words(0, 0, 0, 0)])),
+    frame(19, LARGE_ID, Buffer.concat([words(0, 9), longs(0, 0, 1_024, 9_000_000, 33 * 2 ** 20), words(1, 0, 2, 0)])),
+    frame(19, 8, Buffer.concat([words(0, 9), longs(0, 0, 1, 0, 0), words(0, 17, 0, 0, 31, 32)])),
+    frame(20, 10, words(2, 125, 33)),
   ])
   const expected = [
     'started 7 4711',
@@ -23,7 +25,9 @@ describe('events of the launcher', () => {
     `output ${LARGE_ID} ${'x'.repeat(70_000)}`,
     'failed 9 exec ENOENT',
     'ended 7 {"use":{"cpuMs":2,"maxRssKb":2048},"kind":"exited","code":3}',
-    `ended ${LARGE_ID} {"use":{"cpuMs":9000,"maxRssKb":33792},"outOfMemory":"own limit","kind":"killed","signal":"SIGKILL"}`,
+    `ended ${LARGE_ID} {"use":{"cpuMs":9000,"maxRssKb":33792},"outOfMemory":"own limit","oomKills":2,"kind":"killed","signal":"SIGKILL"}`,
+    'ended 8 {"use":{"cpuMs":0,"maxRssKb":1},"survivors":{"count":17,"pids":[31,32]},"kind":"killed","signal":"SIGKILL"}',
+    'failed 10 cancelled ECANCELED 33',
   ]
 
   it('are told in their order however the stream is cut', () => {
@@ -75,7 +79,7 @@ function parse(stream: Buffer, cuts: readonly number[]): string[] {
       open = id
     },
     ended: (id, end) => say(`ended ${id} ${JSON.stringify(end)}`),
-    failed: (id, step, code) => say(`failed ${id} ${step} ${code}`),
+    failed: (id, { step, code, survivors }) => say(['failed', id, step, code, ...survivors].join(' ')),
   })
   let from = 0
   for (const to of [...cuts, stream.length]) {

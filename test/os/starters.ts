@@ -55,6 +55,7 @@ function launcherSetup(dir: string): StarterSetup & { readonly kind: 'launcher' 
     scratchDir: join(dir, 'run'),
     noNewPrivileges: true,
     maxProcesses: 0,
+    oomKill: 'execution',
   }
 }
 

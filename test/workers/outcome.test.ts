@@ -74,6 +74,30 @@ describe('endedRecord', () => {
     assert.equal('oom_killed' in endedRecord(running('x'), killed, undefined, BOUNDS, 0), false)
   })
 
+  it('blames memory only for a leader that was killed, and tells what was killed for it all the same', () => {
+    const oom = { outOfMemory: 'own limit', oomKills: 2 } as const
+    assert.deepEqual(verdict({ ...exited(0), ...oom }), ['success', undefined])
+    assert.deepEqual(verdict({ ...exited(3), ...oom }), ['failed', 'exit code 3'])
+    assert.deepEqual(verdict({ ...killed, signal: 'SIGSEGV', ...oom }), ['failed', 'killed by SIGSEGV'])
+    assert.deepEqual(verdict({ ...killed, ...oom }), ['failed', 'out of memory: exceeded 64 MB'])
+    const { oom_killed, oom_kills } = endedRecord(running('x'), { ...exited(0), ...oom }, undefined, BOUNDS, 0)
+    assert.deepEqual([oom_killed, oom_kills], [true, 2])
+  })
+
+  it('tells what survives, also of what was never started', () => {
+    const survivors = { count: 17, pids: [31, 32] }
+    const results: ProcessResult[] = [
+      { ...killed, survivors },
+      { kind: 'never started', durationMs: 0, survivors },
+      { kind: 'not started', code: 'ETIMEDOUT', error: 'no', durationMs: 0, survivors },
+    ]
+    for (const result of results) {
+      const record = endedRecord(running('x'), result, 'cancelled', BOUNDS, 0)
+      assert.deepEqual([record.survivors, record.survivor_pids], [17, [31, 32]])
+    }
+    assert.equal('survivors' in endedRecord(running('x'), killed, 'cancelled', BOUNDS, 0), false)
+  })
+
   it('tells what was used, where that is known', () => {
     const use = { cpuMs: 12, maxRssKb: 3_400 }
     const { cpu_ms, max_rss_kb } = endedRecord(running('x'), { ...exited(0), use }, undefined, BOUNDS, 0)

@@ -1,8 +1,9 @@
 import type { CancelExecutionRequest__Output } from '../../generated/flux/CancelExecutionRequest.js'
 import type { CancelExecutionResponse } from '../../generated/flux/CancelExecutionResponse.js'
+import type { Outcome } from '../../workers/messages.js'
 import type { Executions } from '../executions.js'
 
-/** Answers once the process group is dead, or that there is nothing to cancel. */
+/** Answers once all its processes are dead, or which are not, or that there is nothing to cancel. */
 export async function cancelExecution(
   executions: Executions,
   { execution_id: id }: CancelExecutionRequest__Output,
@@ -11,7 +12,15 @@ export async function cancelExecution(
   if (execution && !execution.isOver && !execution.cancelling) {
     execution.cancelling = true
     const outcome = await execution.end('cancelled')
-    if (outcome?.cause === 'cancelled') return { success: true, message: 'execution cancelled' }
+    if (outcome?.cause === 'cancelled') return answer(outcome)
   }
   return { success: false, message: 'execution not found or already completed' }
+}
+
+function answer({ record: { survivors = 0, survivor_pids: pids = [] } }: Outcome): CancelExecutionResponse {
+  if (survivors === 0) return { success: true, message: 'execution cancelled' }
+  const more = survivors > pids.length ? ', and more' : ''
+  const those = `${survivors} of its processes ${survivors === 1 ? 'survives' : 'survive'} SIGKILL`
+  const message = `execution cancelled, but ${those}, hanging in the kernel (pid ${pids.join(', ')}${more})`
+  return { success: false, message }
 }

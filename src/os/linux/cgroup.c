@@ -33,6 +33,8 @@ struct cgroup {
 	uint64_t memory_max;
 	uint32_t cpu_millicores;
 	uint32_t pids_max;
+	/* memory.oom.group is 0. */
+	bool oom_one;
 	/* Counters when it was taken. */
 	uint64_t cpu_us;
 	uint64_t peak;
@@ -171,7 +173,7 @@ static struct cgroup *make(void)
 		errno = error;
 		return NULL;
 	}
-	/* A function of which one process is missing is of no use, and its leader's end tells of it. */
+	/* A function of which one process is missing is of no use as a rule, and its leader's end tells of it. */
 	if (group->memory_events >= 0)
 		write_file(group->folder, "memory.oom.group", "1");
 	return group;
@@ -208,6 +210,12 @@ static bool set_limits(struct cgroup *group, const struct start_request *limits)
 	group->cpu_millicores = limits->cpu_millicores;
 	if (group->cpu_millicores != 0 && !write_cpu_max(group, 0))
 		return false;
+	bool oom_one = limits->flags & START_OOM_ONE;
+	if (oom_one != group->oom_one && group->memory_events >= 0) {
+		if (!write_file(group->folder, "memory.oom.group", oom_one ? "0" : "1"))
+			return false;
+		group->oom_one = oom_one;
+	}
 	if (limits->pids_max != group->pids_max) {
 		snprintf(text, sizeof text, limits->pids_max != 0 ? "%" PRIu32 : "max", limits->pids_max);
 		if (!write_file(group->folder, "pids.max", text))
@@ -300,12 +308,14 @@ void cgroup_measure(struct cgroup *group, struct ended_event *event)
 	group->peak = peak;
 	uint64_t ooms = counter(group->memory_events, "oom");
 	uint64_t oom_kills = counter(group->memory_events, "oom_kill");
-	/* The whole group dies of it, its leader included: what else ended the leader was there first. */
-	if (oom_kills > group->oom_kills && event->signal == SIGKILL) {
+	/* Where the whole group dies of it, so does its leader: what else ended that was there first. */
+	if (oom_kills > group->oom_kills && (event->signal == SIGKILL || group->oom_one)) {
 		see_ooms_above();
 		/* Since it was taken, not since the last look: that may have been for another one, killed at the same time. */
 		bool above = ooms_above > group->ooms_above;
 		event->oom = ooms > group->ooms ? OOM_OWN_LIMIT : above ? OOM_LIMIT_ABOVE : OOM_NODE;
+		/* Where all of them are killed, the kernel counts the first one twice. */
+		event->oom_kills = group->oom_one ? (uint32_t)(oom_kills - group->oom_kills) : 0;
 	}
 	group->ooms = ooms;
 	group->oom_kills = oom_kills;

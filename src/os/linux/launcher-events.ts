@@ -5,6 +5,8 @@ import { getUint64, HEADER_BYTES } from './launcher-frame.js'
 /** What a launcher tells its worker thread, in the frames that launcher.h defines. */
 
 const OFFSET_BYTES = 8
+const ENDED_BYTES = 64
+const FAILED_BYTES = 8
 const NOTHING = Buffer.alloc(0)
 
 const STARTED = 17
@@ -40,8 +42,14 @@ export interface LauncherEvents {
   /** A part of the chunk that was read, which is the reader's again after the call; one frame may come in several. */
   output(id: number, bytes: Buffer): void
   ended(id: number, end: ProcessEnd): void
-  /** `code`: the errno's name. */
-  failed(id: number, step: StartStep, code: string): void
+  failed(id: number, failure: LauncherFailure): void
+}
+
+export interface LauncherFailure {
+  readonly step: StartStep
+  /** The errno's name. */
+  readonly code: string
+  readonly survivors: readonly number[]
 }
 
 /** What is to be read next. */
@@ -111,7 +119,11 @@ export class EventParser {
         this.events.ended(id, readEnd(payload))
         break
       case FAILED:
-        this.events.failed(id, STEPS[payload.readUInt32LE(0)] ?? 'unknown', errnoName(payload.readUInt32LE(4)))
+        this.events.failed(id, {
+          step: STEPS[payload.readUInt32LE(0)] ?? 'unknown',
+          code: errnoName(payload.readUInt32LE(4)),
+          survivors: readPids(payload, FAILED_BYTES),
+        })
         break
     }
   }
@@ -136,6 +148,8 @@ function readEnd(payload: Buffer): ProcessEnd {
   const cgroupCpuUs = getUint64(payload, 32)
   const cgroupPeak = getUint64(payload, 40)
   const outOfMemory = OUT_OF_MEMORY[payload.readUInt32LE(48)]
+  const survivors = payload.readUInt32LE(52)
+  const oomKills = payload.readUInt32LE(56)
   return {
     // A cgroup knows of all processes; without one it is the leader and those it has waited for.
     use: {
@@ -143,10 +157,17 @@ function readEnd(payload: Buffer): ProcessEnd {
       maxRssKb: cgroupPeak > 0 ? Math.ceil(cgroupPeak / 1024) : ownRssKb,
     },
     ...(outOfMemory && { outOfMemory }),
+    ...(oomKills > 0 && { oomKills }),
+    ...(survivors > 0 && { survivors: { count: survivors, pids: readPids(payload, ENDED_BYTES) } }),
     ...(signal === 0
       ? { kind: 'exited', code: payload.readUInt32LE(0) }
       : { kind: 'killed', signal: signalName(signal) }),
   }
+}
+
+/** Those behind the fixed part of a payload. */
+function readPids(payload: Buffer, at: number): number[] {
+  return Array.from({ length: (payload.length - at) / 4 }, (_, i) => payload.readUInt32LE(at + 4 * i))
 }
 
 /** Realtime signals have no names in Node; two of them are the C library's own. */

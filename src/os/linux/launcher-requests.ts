@@ -15,6 +15,7 @@ const CREDIT = 3
 const AS_USER = 1
 const NO_NEW_PRIVILEGES = 2
 const SET_OOM_SCORE = 4
+const OOM_ONE = 8
 
 /** What a function writes where others write, too, as in its home, is its own. */
 const UMASK = 0o077
@@ -33,6 +34,8 @@ export interface Confinement {
   readonly maxProcesses: number
   readonly keepsMemory: boolean
   readonly keepsCpu: boolean
+  /** Where memory runs out, one process is killed, not all of the execution. */
+  readonly oomKillsOne: boolean
 }
 
 /** Undefined where it is longer than the kernel takes (E2BIG of execve(2)). */
@@ -85,8 +88,13 @@ export function creditFrame(id: number, bytes: number): Buffer {
   return frame
 }
 
-function startFlags(runAs: RunAs | undefined, { noNewPrivileges }: Confinement): number {
-  return SET_OOM_SCORE | (runAs ? AS_USER : 0) | (noNewPrivileges ? NO_NEW_PRIVILEGES : 0)
+function startFlags(runAs: RunAs | undefined, confinement: Confinement): number {
+  return (
+    SET_OOM_SCORE |
+    (runAs ? AS_USER : 0) |
+    (confinement.noNewPrivileges ? NO_NEW_PRIVILEGES : 0) |
+    (confinement.oomKillsOne ? OOM_ONE : 0)
+  )
 }
 
 /** Answers where the payload begins. */

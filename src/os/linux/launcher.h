@@ -104,6 +104,7 @@ enum start_flag {
 	START_AS_USER = 1,        /* uid, gid and groups are to be taken on */
 	START_NO_NEW_PRIVS = 2,
 	START_OOM_SCORE = 4,      /* oom_score_adj is to be set */
+	START_OOM_ONE = 8,        /* where memory runs out, one process is killed, not all of them */
 };
 
 struct start_request {
@@ -141,6 +142,8 @@ struct ended_event {
 	uint64_t cgroup_memory_peak;  /* bytes, of all processes together; 0: not known */
 	uint32_t oom;                 /* enum oom */
 	uint32_t survivors;           /* what could not be killed within KILL_LIMIT_MS: so many processes */
+	uint32_t oom_kills;           /* processes killed for memory with START_OOM_ONE */
+	uint32_t zero;
 };
 
 /* How long a killed process may take to die: longer, and it hangs in the kernel. */

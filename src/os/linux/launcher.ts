@@ -6,7 +6,7 @@ import type {
   StartRequest,
   SupervisedProcess,
 } from '../platform.js'
-import type { LauncherEvents, StartStep } from './launcher-events.js'
+import type { LauncherEvents, LauncherFailure } from './launcher-events.js'
 import { LauncherProcess } from './launcher-process.js'
 import { type Confinement, creditFrame, killFrame, startFrame } from './launcher-requests.js'
 import { explainFailure, startFailure } from './start-failure.js'
@@ -42,6 +42,7 @@ export class LauncherStarter implements ProcessStarter {
       maxProcesses: controllers.includes('pids') ? setup.maxProcesses : 0,
       keepsMemory: controllers.includes('memory'),
       keepsCpu: controllers.includes('cpu'),
+      oomKillsOne: setup.oomKill === 'process',
     }
     this.launcher = this.launch()
   }
@@ -51,7 +52,7 @@ export class LauncherStarter implements ProcessStarter {
     const tracked: Tracked = { request, listener, pid: undefined, taken: 0, paused: false }
     this.tracked.set(id, tracked)
     const frame = startFrame(id, request, this.confinement, CREDIT_BYTES)
-    if (!frame) this.failed(id, 'exec', 'E2BIG')
+    if (!frame) this.failed(id, { step: 'exec', code: 'E2BIG', survivors: [] })
     else this.living(id)?.send(frame)
     return {
       kill: () => this.kill(id),
@@ -86,7 +87,7 @@ export class LauncherStarter implements ProcessStarter {
       started: (id, pid) => this.started(id, pid),
       output: (id, bytes) => this.output(id, bytes),
       ended: (id, end) => this.ended(id, end),
-      failed: (id, step, code) => this.failed(id, step, code),
+      failed: (id, failure) => this.failed(id, failure),
     }
     const launcher = new LauncherProcess(this.setup, events, (how) => {
       if (this.launcher === launcher) this.launcher = undefined
@@ -126,16 +127,19 @@ export class LauncherStarter implements ProcessStarter {
     tracked?.listener.ended(end)
   }
 
-  private failed(id: number, step: StartStep, code: string): void {
+  private failed(id: number, { step, code, survivors: pids }: LauncherFailure): void {
+    const left = pids.length > 0 && { survivors: { count: pids.length, pids } }
     if (step === 'cancelled') {
-      this.ended(id, { kind: 'never started' })
+      this.ended(id, { kind: 'never started', ...left })
       return
     }
     const tracked = this.tracked.get(id)
     this.tracked.delete(id)
     if (!tracked) return
     const { request, listener } = tracked
-    void explainFailure({ step, code, message: `${step} failed` }, request).then((end) => listener.ended(end))
+    void explainFailure({ step, code, message: `${step} failed` }, request).then((end) =>
+      listener.ended({ ...end, ...left }),
+    )
   }
 
   /** The launcher has died, which nobody asked for. What it ran ends once it is gone. */

@@ -10,15 +10,16 @@ export function killGroup(pid: number): boolean {
   return signalGroup(pid, 'SIGKILL')
 }
 
-/** Resolves once no process of a killed group runs any more, at the latest after DEATH_LIMIT_MS. */
-export async function groupDead(pid: number): Promise<void> {
+/** Resolves once no process of a killed group runs any more, or after DEATH_LIMIT_MS, with the pids of those that do. */
+export async function groupDead(pid: number): Promise<number[]> {
   const deadline = performance.now() + DEATH_LIMIT_MS
   for (let wait = 1; signalGroup(pid, 0) && performance.now() < deadline; wait = Math.min(wait * 2, 50)) {
     // Orphans are reaped by init, at its leisure, and in a container perhaps never: a zombie is dead enough.
-    if (wait >= 8 && !hasLivingMember(pid)) return
+    if (wait >= 8 && livingMembers(pid).length === 0) return []
     await sleep(wait)
     killGroup(pid)
   }
+  return signalGroup(pid, 0) ? livingMembers(pid) : []
 }
 
 /**
@@ -47,9 +48,10 @@ function signalGroup(pid: number, signal: 'SIGKILL' | 0): boolean {
   }
 }
 
-function hasLivingMember(group: number): boolean {
-  return readdirSync('/proc').some((entry) => {
+function livingMembers(group: number): number[] {
+  const members = readdirSync('/proc').filter((entry) => {
     const stat = /^\d+$/.test(entry) ? processStat(entry) : undefined
     return stat?.group === group && stat.state !== 'Z' && stat.state !== 'X'
   })
+  return members.map(Number)
 }

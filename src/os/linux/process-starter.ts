@@ -115,7 +115,10 @@ class Supervised implements SupervisedProcess {
         // A reader that has met the end has closed the descriptor, and its number may be another pipe's by now.
         if (!reader.destroyed) drain(pipe, readBuffer, listener)
         reader.destroy()
-        void (leftover ? groupDead(pid) : Promise.resolve()).then(() => resolve(endOf(code, signal)))
+        void (leftover ? groupDead(pid) : Promise.resolve([])).then((pids) => {
+          const left = pids.length > 0 && { survivors: { count: pids.length, pids } }
+          resolve({ ...endOf(code, signal), ...left })
+        })
       })
     })
     listener.started(pid)

@@ -70,6 +70,7 @@ export interface End {
   readonly cgroupCpuUs: number
   readonly cgroupMemoryPeak: number
   readonly oom: number
+  readonly oomKills: number
   readonly survivors: number
   /** Of these, the first few. */
   readonly pids: readonly number[]
@@ -135,8 +136,8 @@ function parse(type: number, id: bigint, payload: Buffer): Event {
       expect(payload.length > 8)
       return { type: 'output', id, offset: long(0), bytes: payload.subarray(8) }
     case 19:
-      expect(payload.length >= 56 && payload.length === 56 + 4 * Math.min(word(52), 16))
-      return { type: 'ended', id, ...parseEnd(word, long), pids: parseWords(payload.subarray(56)) }
+      expect(payload.length >= 64 && payload.length === 64 + 4 * Math.min(word(52), 16), word(60))
+      return { type: 'ended', id, ...parseEnd(word, long), pids: parseWords(payload.subarray(64)) }
     case 20:
       expect(payload.length >= 8 && payload.length % 4 === 0)
       return {
@@ -165,6 +166,7 @@ function parseEnd(word: (at: number) => number, long: (at: number) => number): O
     cgroupMemoryPeak: long(40),
     oom: word(48),
     survivors: word(52),
+    oomKills: word(56),
   }
 }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync, copyFileSync, readFileSync } from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
 import { makeTempDir } from '../../support/agent.js'
 import { eventually } from '../../support/eventually.js'
+import { freeze, noFreezer } from '../../support/freezer.js'
 import { childrenOf } from '../../support/proc.js'
 import { helper, noCompiler } from './builds.js'
 import type { Launcher } from './launcher-under-test.js'
@@ -103,6 +104,26 @@ describeEach(
       for (let i = 0; i < 50; i++) assert.equal(await launcher.script('echo served').result(), 'served\n')
     })
 
+    it('is told of with its pid where it cannot be killed', { skip: noCompiler || noFreezer }, async () => {
+      const launcher = launch({ leavesCgroups: true })
+      const { file, holder } = await hold(launcher)
+      const held = launcher.start({ file, ...user })
+      await eventually('it waits', () => launcher.children().length === 2)
+      const pid = launcher.children().find((child) => !isProgram(child, 'hold-lease')) as number
+      const thaw = await freeze(pid)
+      try {
+        launcher.kill(held)
+        assert.equal(await launcher.script('echo served').result(), 'served\n')
+        assert.deepEqual(await held.failed, { step: 'CANCELLED', errno: 125, survivors: [pid] })
+        assert.equal(await launcher.script('echo served').result(), 'served\n')
+      } finally {
+        await thaw()
+      }
+      await eventually('it is gone in the end', () => !existsSync(`/proc/${pid}`))
+      launcher.kill(holder)
+      await holder.ended
+    })
+
     it('ends with the launcher', { skip: noCompiler }, async () => {
       const launcher = launch()
       const { file, holder } = await hold(launcher)
@@ -124,4 +145,8 @@ async function duration(act: () => Promise<unknown>): Promise<number> {
   const begun = performance.now()
   await act()
   return performance.now() - begun
+}
+
+function isProgram(pid: number, name: string): boolean {
+  return readFileSync(`/proc/${pid}/comm`, 'latin1') === `${name}\n`
 }

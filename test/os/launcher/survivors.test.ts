@@ -1,35 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../support/eventually.js'
+import { freeze, noFreezer as skip } from '../../support/freezer.js'
 import { isRunning } from '../../support/processes.js'
 import { describeEach } from './variants.js'
 
-/** A process in a frozen cgroup v1 does not even die of SIGKILL, like one that hangs in the kernel. */
-const FREEZER = '/sys/fs/cgroup/freezer'
-const skip =
-  process.getuid?.() === 0 && existsSync(`${FREEZER}/cgroup.procs`) ? false : 'needs root and the freezer of cgroup v1'
-
 describeEach('a process that does not die', ({ launch }) => {
-  const frozen = `${FREEZER}/launcher-test-${process.pid}`
-
-  /** Answers what undoes it. */
-  const freeze = async (pid: number) => {
-    mkdirSync(frozen, { recursive: true })
-    writeFileSync(`${frozen}/cgroup.procs`, String(pid))
-    const set = async (state: string) => {
-      writeFileSync(`${frozen}/freezer.state`, state)
-      await eventually(state, () => readFileSync(`${frozen}/freezer.state`, 'utf8') === `${state}\n`)
-    }
-    await set('FROZEN')
-    return async () => {
-      if (!existsSync(frozen)) return
-      await set('THAWED')
-      await eventually('the group can be removed', () => rmdirSync(frozen) === undefined)
-    }
-  }
-
   it('is waited for for 4 s, and told of as a survivor', { skip }, async () => {
     const launcher = launch({ leavesCgroups: true })
     const execution = launcher.script('setsid sleep 60 & echo $!; sleep 60')
@@ -39,8 +17,8 @@ describeEach('a process that does not die', ({ launch }) => {
       const begun = performance.now()
       launcher.kill(execution)
       for (let i = 0; i < 5; i++) assert.equal(await launcher.script('echo served').result(), 'served\n')
-      const { signal, survivors } = await execution.ended
-      assert.deepEqual({ signal, survivors }, { signal: 9, survivors: 1 })
+      const { signal, survivors, pids } = await execution.ended
+      assert.deepEqual({ signal, survivors, pids }, { signal: 9, survivors: 1, pids: [pid] })
       assert.ok(performance.now() - begun > 3_500)
       // Others end all the same.
       assert.equal(await launcher.script('echo served').result(), 'served\n')
