@@ -1,6 +1,6 @@
 import type { FunctionConfig__Output } from '../generated/flux/FunctionConfig.js'
 import { platform } from '../os/index.js'
-import type { FunctionSettings } from '../store/function.js'
+import type { ConcurrencyBehavior, FunctionSettings } from '../store/function.js'
 import { componentProblem, pathProblem } from '../workers/archive/names.js'
 
 /** A value, or one sentence that says what is wrong, where, and what is allowed. */
@@ -20,28 +20,29 @@ const NUMBERS = {
 
 /** Checks what RegisterFunction and DeployFunction bring. */
 export function validateFunction(config: FunctionConfig__Output): Validated<FunctionSettings> {
-  const wrong = nameProblem(config.name) ?? handlerProblem(config) ?? numberProblem(config) ?? envProblem(config)
-  if (wrong) return invalid(wrong)
-  const behavior = config.max_concurrency_behavior || 'exit'
-  if (behavior !== 'exit' && behavior !== 'wait') {
-    const value = JSON.stringify(behavior)
-    return invalid(
-      `function ${config.name}: max_concurrency_behavior ${value} is not allowed; allowed: exit, wait or empty`,
-    )
+  const settings: FunctionSettings = {
+    name: config.name,
+    handler: config.handler,
+    cpuMillicores: config.cpu_millicores,
+    memoryMb: config.memory_mb,
+    timeoutSeconds: config.timeout_seconds,
+    env: config.env,
+    maxConcurrency: config.max_concurrency,
+    maxConcurrencyBehavior: (config.max_concurrency_behavior || 'exit') as ConcurrencyBehavior,
   }
-  return {
-    ok: true,
-    value: {
-      name: config.name,
-      handler: config.handler,
-      cpuMillicores: config.cpu_millicores,
-      memoryMb: config.memory_mb,
-      timeoutSeconds: config.timeout_seconds,
-      env: config.env,
-      maxConcurrency: config.max_concurrency,
-      maxConcurrencyBehavior: behavior,
-    },
-  }
+  const wrong = settingsProblem(settings)
+  return wrong ? invalid(wrong) : { ok: true, value: settings }
+}
+
+/** Why a function cannot be taken on, whether it is registered or has been stored by whoever; undefined where it can. */
+export function settingsProblem(settings: FunctionSettings): string | undefined {
+  return (
+    nameProblem(settings.name) ??
+    handlerProblem(settings) ??
+    numberProblem(settings) ??
+    envProblem(settings) ??
+    behaviorProblem(settings)
+  )
 }
 
 /** Checks the id a caller gives an execution. */
@@ -54,9 +55,13 @@ export function validateExecutionId(id: string): Validated<string> {
 
 /** Checks the arguments for what no process can be given (execve(2)). */
 export function validateArgs(args: readonly string[]): Validated<readonly string[]> {
-  const at = args.findIndex((arg) => arg.includes('\0'))
-  if (at < 0) return { ok: true, value: args }
-  return invalid(`args[${at}] holds a NUL byte, which no process argument can`)
+  const { longest, sizeOf, unit } = platform.strings
+  for (const [at, arg] of args.entries()) {
+    if (arg.includes('\0')) return invalid(`args[${at}] holds a NUL byte, which no process argument can`)
+    const size = sizeOf(arg)
+    if (size > longest) return invalid(`args[${at}] is too long: ${size} ${unit}; allowed: ${longest}`)
+  }
+  return { ok: true, value: args }
 }
 
 function nameProblem(name: string): string | undefined {
@@ -67,7 +72,7 @@ function nameProblem(name: string): string | undefined {
   return problem && `function name ${excerpt(name)} cannot name a folder: it ${problem.text}`
 }
 
-function handlerProblem({ name, handler }: FunctionConfig__Output): string | undefined {
+function handlerProblem({ name, handler }: FunctionSettings): string | undefined {
   const parts = handler.split('/')
   const inside = !parts.some((part) => part === '' || part === '.' || part === '..')
   const portable = !/[\0\\]/.test(handler) && !/^[A-Za-z]:/.test(handler)
@@ -78,24 +83,54 @@ function handlerProblem({ name, handler }: FunctionConfig__Output): string | und
   return `function ${name}: handler ${excerpt(handler)} is not allowed; allowed: a relative path inside the archive, with / and without . or ..`
 }
 
-function numberProblem(config: FunctionConfig__Output): string | undefined {
+function numberProblem(settings: FunctionSettings): string | undefined {
+  const values: Record<keyof typeof NUMBERS, number> = {
+    cpu_millicores: settings.cpuMillicores,
+    memory_mb: settings.memoryMb,
+    timeout_seconds: settings.timeoutSeconds,
+    max_concurrency: settings.maxConcurrency,
+  }
   for (const [key, max] of Object.entries(NUMBERS) as [keyof typeof NUMBERS, number][]) {
-    const value = config[key]
+    const value = values[key]
     if (!(value >= 0 && value <= max)) {
-      return `function ${config.name}: ${key} ${value} is not allowed; allowed: 0 (no limit) to ${max}`
+      return `function ${settings.name}: ${key} ${value} is not allowed; allowed: 0 (no limit) to ${max}`
     }
   }
   return undefined
 }
 
-function envProblem({ name, env }: FunctionConfig__Output): string | undefined {
+function envProblem({ name, env }: FunctionSettings): string | undefined {
+  const { longest, together, sizeOf, unit } = platform.strings
+  let total = 0
   for (const [key, value] of Object.entries(env)) {
     if (key === '' || /[=\0]/.test(key)) {
       return `function ${name}: env name ${excerpt(key)} is not allowed; allowed: not empty, without = and NUL`
     }
-    if (value.includes('\0')) return `function ${name}: env ${key} holds a NUL byte, which no environment variable can`
+    const subject = `function ${name}: env ${key.length > 80 ? excerpt(key) : key}`
+    if (value.includes('\0')) return `${subject} holds a NUL byte, which no environment variable can`
+    const size = sizeOf(`${key}=${value}`)
+    if (size > longest) return `${subject} is too long: ${size} ${unit} with its name; allowed: ${longest}`
+    total += size + 1
+  }
+  if (total > together) return `function ${name}: env is too long: ${total} ${unit} together; allowed: ${together}`
+  const twice = process.platform === 'win32' ? sameForWindows(Object.keys(env)) : undefined
+  return twice && `function ${name}: env ${twice.join(' and ')} are one variable for Windows; allowed: one of them`
+}
+
+function sameForWindows(names: readonly string[]): [string, string] | undefined {
+  const seen = new Map<string, string>()
+  for (const name of names) {
+    const other = seen.get(name.toUpperCase())
+    if (other !== undefined) return [other, name]
+    seen.set(name.toUpperCase(), name)
   }
   return undefined
+}
+
+function behaviorProblem({ name, maxConcurrencyBehavior: behavior }: FunctionSettings): string | undefined {
+  if (behavior === 'exit' || behavior === 'wait') return undefined
+  const value = JSON.stringify(behavior)
+  return `function ${name}: max_concurrency_behavior ${value} is not allowed; allowed: exit, wait or empty`
 }
 
 function invalid(message: string): { ok: false; message: string } {

@@ -186,6 +186,16 @@ export interface ServiceNotifier {
   close(): Promise<void>
 }
 
+/** What an operating system takes as arguments and environment of a process. */
+export interface StringLimits {
+  /** Of one argument, or one variable with its name and `=`. */
+  readonly longest: number
+  /** Of all arguments and variables, with one more for each. */
+  readonly together: number
+  readonly unit: 'bytes' | 'characters'
+  sizeOf(text: string): number
+}
+
 /** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
 export interface Platform {
   /**
@@ -215,6 +225,7 @@ export interface Platform {
    * this machine tell; undefined where nothing is seen to be wrong.
    */
   programProblem(file: string): Promise<string | undefined>
+  readonly strings: StringLimits
   /** Once a worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
   /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */

@@ -68,10 +68,15 @@ describe('an execution that fails', { skip: process.platform === 'win32' }, () =
     assert.match(await failure('text'), /^\/.*\/main is neither a native program nor a script .* \(ENOEXEC\)$/)
   })
 
-  it('tells arguments that are too long', async () => {
+  it('refuses an argument that is too long, and tells how much all are where that is too much', async () => {
+    const refused = await calls.execute({ function_name: 'run', args: ['x', 'y'.repeat(300_000)] })
+    assert.equal(refused.error, 'args[1] is too long: 300000 bytes; allowed: 131071')
     assert.match(
-      await failure('run', ['x'.repeat(300_000)]),
-      /^arguments and environment are too long: 300\d+ bytes \(E2BIG\)$/,
+      await failure(
+        'run',
+        Array.from({ length: 60 }, () => 'x'.repeat(120_000)),
+      ),
+      /^arguments and environment are too long together: 720\d{4} bytes; allowed: \d{7} \(E2BIG\)$/,
     )
   })
 

@@ -124,6 +124,21 @@ describe('validateFunction', () => {
     assert.ok(!refused.ok && !refused.message.includes('secret'))
   })
 
+  it('accepts variables up to what the system takes of one, and tells which is too long, without its value', {
+    skip: process.platform !== 'linux',
+  }, () => {
+    assert.equal(check({ env: { TOKEN: 'x'.repeat(131_071 - 'TOKEN='.length) } }).ok, true)
+    const refused = check({ env: { FINE: 'x', TOKEN: 'secret'.repeat(30_000) } })
+    assertRefused(refused, 'function hello: env TOKEN is too long: 180006 bytes with its name; allowed: 131071')
+    assert.ok(!refused.ok && !refused.message.includes('secret'))
+    assertRefused(check({ env: { U: 'ü'.repeat(70_000) } }), 'env U is too long: 140002 bytes')
+  })
+
+  it('refuses variables that are too long together', { skip: process.platform !== 'linux' }, () => {
+    const env = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`V${n}`, 'x'.repeat(120_000)]))
+    assertRefused(check({ env }), 'function hello: env is too long: 72', 'bytes together; allowed: ')
+  })
+
   it('accepts env values of any other kind', () => {
     assert.equal(check({ env: { lower: '', 'WITH SPACE': 'a=b\n', É: 'ü "quoted"' } }).ok, true)
   })
@@ -181,6 +196,11 @@ describe('validateArgs', () => {
   it('accepts everything but NUL', () => {
     assert.equal(validateArgs([]).ok, true)
     assert.equal(validateArgs(['', '-x', '\n', '"', 'ü', '\x01']).ok, true)
+  })
+
+  it('tells which argument is too long', { skip: process.platform !== 'linux' }, () => {
+    assert.equal(validateArgs(['x'.repeat(131_071)]).ok, true)
+    assertRefused(validateArgs(['fine', 'x'.repeat(131_072)]), 'args[1] is too long: 131072 bytes; allowed: 131071')
   })
 
   it('tells which argument holds a NUL', () => {

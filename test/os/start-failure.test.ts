@@ -220,14 +220,23 @@ for (const { name, skip, setup } of STARTERS) {
       assert.ok(error.includes(file) && error.includes('another kind of machine'), error)
     })
 
-    it('tells arguments that are too long, and how long they are', async () => {
-      const { code, error } = await failure('/bin/sh', { args: ['x'.repeat(200_000)], env: { A: 'y'.repeat(1_000) } })
-      assert.equal(code, 'E2BIG')
-      assert.match(error, /arguments and environment are too long: 2010\d\d bytes/)
+    it('tells an argument that is too long, and the longest that the kernel takes', async () => {
+      const [taken, refused] = [131_071, 131_072].map((length) => ['-c', 'true', 'x'.repeat(length)])
+      const { end } = await run(starter, script('', { args: taken ?? [] }))
+      assert.deepEqual([end.kind, end.kind === 'exited' && end.code], ['exited', 0])
+      const text = 'argument 3 is too long: 131072 bytes; allowed: 131071'
+      await assertFails('E2BIG', text, '/bin/sh', { args: refused ?? [] })
     })
 
-    it('tells an environment that is too long', async () => {
-      assert.equal((await failure('/bin/sh', { env: { A: 'y'.repeat(200_000) } })).code, 'E2BIG')
+    it('tells a variable that is too long', async () => {
+      const text = 'env SECRET is too long: 200007 bytes; allowed: 131071'
+      await assertFails('E2BIG', text, '/bin/sh', { env: { SECRET: 'y'.repeat(200_000) } })
+    })
+
+    it('tells how much is too long together', async () => {
+      const { code, error } = await failure('/bin/sh', { args: Array.from({ length: 60 }, () => 'x'.repeat(120_000)) })
+      assert.equal(code, 'E2BIG')
+      assert.match(error, /^arguments and environment are too long together: 720\d{4} bytes; allowed: \d{7} \(E2BIG\)$/)
     })
 
     it('takes arguments of a megabyte', async () => {

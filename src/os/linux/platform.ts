@@ -14,6 +14,7 @@ import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
 import { programProblem } from './program.js'
+import { strings } from './string-limits.js'
 import { procUsage } from './usage.js'
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -31,6 +32,7 @@ export const linux: Platform = {
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
   handlerProblem: () => undefined,
   programProblem: async (file) => (await within(() => programProblem(file, dirname(file))))?.text,
+  strings,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)
   },

@@ -3,6 +3,7 @@ import type { StartFailure, StartRequest } from '../platform.js'
 import type { StartStep } from './launcher-events.js'
 import { kindOf, within } from './probe.js'
 import { programProblem } from './program.js'
+import { chargedBytes, strings } from './string-limits.js'
 
 /** Files whose head has been found right; deployed versions never change. */
 const checked = new Set<string>()
@@ -46,10 +47,9 @@ async function reason({ code, step }: SystemFailure, request: StartRequest): Pro
   if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
   if (step !== undefined && step !== 'chdir' && step !== 'exec') return undefined
   if (code === 'E2BIG') {
-    const bytes = [...args, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
-      .map((text) => Buffer.byteLength(text) + 1)
-      .reduce((sum, length) => sum + length, 0)
-    return `arguments and environment are too long: ${bytes} bytes`
+    const bytes = chargedBytes(file, args, env)
+    const together = `arguments and environment are too long together: ${bytes} bytes; allowed: ${strings.together}`
+    return longString(request) ?? together
   }
   const problem = await programProblem(file, cwd)
   if (problem) return problem.text
@@ -63,4 +63,15 @@ async function reason({ code, step }: SystemFailure, request: StartRequest): Pro
     default:
       return undefined
   }
+}
+
+/** The first argument or variable that is too long by itself. */
+function longString({ args, env }: StartRequest): string | undefined {
+  const { longest, sizeOf } = strings
+  const tooLong = (subject: string, size: number) =>
+    size > longest ? [`${subject} is too long: ${size} bytes; allowed: ${longest}`] : []
+  return [
+    ...args.flatMap((arg, at) => tooLong(`argument ${at + 1}`, sizeOf(arg))),
+    ...Object.entries(env).flatMap(([name, value]) => tooLong(`env ${name}`, sizeOf(`${name}=${value}`))),
+  ][0]
 }

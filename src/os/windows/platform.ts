@@ -20,6 +20,13 @@ export const windows: Platform = {
   requestStop,
   handlerProblem,
   programProblem: async () => undefined,
+  // CreateProcessW, SetEnvironmentVariableW: 32,767 with the NUL.
+  strings: {
+    longest: 32_766,
+    together: Number.POSITIVE_INFINITY,
+    unit: 'characters',
+    sizeOf: ({ length }) => length,
+  },
   createStarter: () => new ChildProcessStarter(),
   // Priorities are the whole process's there, and what it starts inherits them.
   renice: () => {},
