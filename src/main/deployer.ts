@@ -1,9 +1,21 @@
 import { Piscina } from 'piscina'
 import type { RunAs } from '../os/platform.js'
-import type { ArchiveLimits, CodeVersion, DeployResult, DeployTask } from '../workers/messages.js'
+import type {
+  AppsCheck,
+  ArchiveLimits,
+  CodeVersion,
+  DeployRefused,
+  DeployTask,
+  HandlerCheck,
+  PreparedVersion,
+  PrepareResult,
+  ServingVersion,
+} from '../workers/messages.js'
 
 const DEPLOY = new URL('../workers/deploy.js', import.meta.url).href
-const DEPLOYS_AT_ONCE = 4
+/** Archives that are unpacked at once: what is asked for meanwhile, and takes no time, waits for none of them. */
+const UNPACKED_AT_ONCE = 4
+const UNLIMITED = 1_000_000
 
 /** Unpacks archives in a thread of its own, so that neither calls nor running executions wait for it. Main thread only. */
 export class Deployer {
@@ -11,13 +23,13 @@ export class Deployer {
     filename: DEPLOY,
     minThreads: 1,
     maxThreads: 1,
-    concurrentTasksPerWorker: DEPLOYS_AT_ONCE,
-    // Else the older of two deploys of a function may be the last to run, and its code serves from then on.
-    stricterFIFO: true,
+    concurrentTasksPerWorker: UNLIMITED,
     atomics: 'async',
     recordTiming: false,
     workerHistogram: false,
   })
+
+  private readonly unpacking = new Places(UNPACKED_AT_ONCE)
 
   constructor(
     private readonly appsDir: string,
@@ -30,25 +42,79 @@ export class Deployer {
     })
   }
 
-  /** The archive is handed over: its memory must not be used afterwards. */
-  async deploy(functionName: string, handler: string, archive: Buffer): Promise<DeployResult> {
+  /**
+   * Unpacks code that does not serve yet; with `fingerprint`, that of the settings that come with it. The archive is
+   * handed over: its memory must not be used afterwards.
+   */
+  async prepare(
+    { name, handler }: { readonly name: string; readonly handler: string },
+    archive: Buffer,
+    fingerprint?: string,
+  ): Promise<PrepareResult> {
     const { appsDir, runAs, limits } = this
     // A smaller one may lie in the memory that all small buffers share, which must not be handed over.
     const bytes = archive.byteLength > Buffer.poolSize ? archive : new Uint8Array(archive)
-    const task: DeployTask = { functionName, handler, archive: bytes, appsDir, ...(runAs && { runAs }), limits }
-    return this.pool.run(task, { name: 'deploy', transferList: [bytes.buffer as ArrayBuffer] })
+    const task: DeployTask = {
+      functionName: name,
+      handler,
+      archive: bytes,
+      ...(fingerprint !== undefined && { fingerprint }),
+      appsDir,
+      ...(runAs && { runAs }),
+      limits,
+    }
+    await this.unpacking.enter()
+    try {
+      return await this.pool.run(task, { name: 'prepare', transferList: [bytes.buffer as ArrayBuffer] })
+    } finally {
+      this.unpacking.leave()
+    }
+  }
+
+  /** Has it serve after the next start, too; where that is refused it is gone. */
+  activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
+    return this.pool.run(prepared, { name: 'activate' })
+  }
+
+  discard(prepared: PreparedVersion): Promise<void> {
+    return this.pool.run(prepared, { name: 'discard' })
+  }
+
+  /** Why code cannot be run by a handler that it was not deployed for. */
+  checkHandler({ dir }: CodeVersion, handler: string): Promise<string | undefined> {
+    const check: HandlerCheck = { versionDir: dir, handler, ...(this.runAs && { runAs: this.runAs }) }
+    return this.pool.run(check, { name: 'checkHandler' })
   }
 
   removeVersion(dir: string): Promise<void> {
     return this.pool.run(dir, { name: 'removeVersion' })
   }
 
-  /** Removes what earlier runs left; answers the versions that serve. */
-  clean(): Promise<{ name: string; version: CodeVersion }[]> {
-    return this.pool.run(this.appsDir, { name: 'cleanApps' })
+  /** Finishes or removes what earlier runs left; answers the versions that serve. */
+  clean(stored: AppsCheck['stored']): Promise<ServingVersion[]> {
+    const check: AppsCheck = { appsDir: this.appsDir, stored, ...(this.runAs && { runAs: this.runAs }) }
+    return this.pool.run(check, { name: 'cleanApps' })
   }
 
   destroy(): Promise<void> {
     return this.pool.destroy()
+  }
+}
+
+/** So many at once, in the order in which they have come. */
+class Places {
+  private readonly waiting: (() => void)[] = []
+
+  constructor(private free: number) {}
+
+  async enter(): Promise<void> {
+    if (this.free > 0) this.free--
+    else await new Promise<void>((resolve) => this.waiting.push(resolve))
+  }
+
+  leave(): void {
+    const next = this.waiting.shift()
+    if (next) next()
+    else this.free++
   }
 }

@@ -7,6 +7,7 @@ import { type ExecuteTask, ID_TAKEN, type Outcome, type Program, type Refusal } 
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { FunctionLease, Functions } from './functions.js'
+import { enforcedLimits } from './limits.js'
 import type { NodeAddresses } from './network.js'
 import type { SupervisorPool } from './pool.js'
 import type { SupervisedTask } from './supervising-thread.js'
@@ -19,7 +20,7 @@ export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'>
 export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
 
 /** A program, and what it was made of. */
-interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version'> {
+interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version' | 'warnings'> {
   readonly variables: NodeAddresses['variables']
   readonly program: Program
 }
@@ -141,19 +142,27 @@ export class Executions {
   }
 
   /** The same object as long as nothing of it changes, so that it is told to each thread once. */
-  private program({ settings, version }: FunctionLease): Program {
+  private program({ settings, version, warnings }: FunctionLease): Program {
     const { variables } = this.node
     const made = this.programs.get(settings.name)
-    if (made?.settings === settings && made.version === version && made.variables === variables) return made.program
+    if (
+      made?.settings === settings &&
+      made.version === version &&
+      made.warnings === warnings &&
+      made.variables === variables
+    ) {
+      return made.program
+    }
     const program: Program = {
       functionName: settings.name,
       versionDir: version.dir,
       handler: settings.handler,
       env: { ...settings.env, ...variables },
       timeoutSeconds: settings.timeoutSeconds,
-      limits: { memoryMb: settings.memoryMb, cpuMillicores: settings.cpuMillicores },
+      limits: enforcedLimits(settings),
+      ...(warnings.length > 0 && { warnings }),
     }
-    this.programs.set(settings.name, { settings, version, variables, program })
+    this.programs.set(settings.name, { settings, version, warnings, variables, program })
     return program
   }
 

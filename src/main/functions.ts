@@ -1,10 +1,13 @@
 import type { FunctionSettings } from '../store/function.js'
 import type { CodeVersion } from '../workers/messages.js'
+import { functionWarnings } from './warnings.js'
 
 /** A function as one execution sees it, for as long as it needs it. */
 export interface FunctionLease {
   readonly settings: FunctionSettings
   readonly version: CodeVersion
+  /** What is wrong with the two, though it can be run. */
+  readonly warnings: readonly string[]
   /** Lets the version go; the second time and after, nothing happens. */
   release(): void
 }
@@ -12,6 +15,7 @@ export interface FunctionLease {
 interface Entry {
   settings?: FunctionSettings
   version?: CodeVersion
+  warnings: readonly string[]
 }
 
 /** The functions of this agent: their settings, and the version of their code that serves. */
@@ -30,9 +34,26 @@ export class Functions {
     return this.entries.get(name)?.settings
   }
 
-  /** New settings count for the executions that come. */
-  register(settings: FunctionSettings): void {
-    this.entry(settings.name).settings = settings
+  version(name: string): CodeVersion | undefined {
+    return this.entries.get(name)?.version
+  }
+
+  /** What is wrong with a function, though it can be run. */
+  warnings(name: string): readonly string[] {
+    return this.entries.get(name)?.warnings ?? []
+  }
+
+  /** A function whose name is the same but for small and capital letters. */
+  differingInCase(name: string): string | undefined {
+    const folded = name.toLowerCase()
+    return [...this.entries.keys()].find((other) => other !== name && other.toLowerCase() === folded)
+  }
+
+  /** New settings count for the executions that come. `handlerProblem`: why the code here has not their handler. */
+  register(settings: FunctionSettings, handlerProblem?: string): void {
+    const entry = this.entry(settings.name)
+    entry.settings = settings
+    entry.warnings = [...functionWarnings(settings), ...(handlerProblem === undefined ? [] : [handlerProblem])]
   }
 
   /** The version serves from now on; executions of the one before keep it until they end. */
@@ -47,7 +68,7 @@ export class Functions {
 
   /** Takes the function for one execution; undefined where it has no code here. */
   lease(name: string): FunctionLease | undefined {
-    const { settings, version } = this.entries.get(name) ?? {}
+    const { settings, version, warnings = [] } = this.entries.get(name) ?? {}
     if (!settings || !version) return undefined
     const { dir } = version
     this.users.set(dir, (this.users.get(dir) ?? 0) + 1)
@@ -55,6 +76,7 @@ export class Functions {
     return {
       settings,
       version,
+      warnings,
       release: () => {
         if (!held) return
         held = false
@@ -69,7 +91,7 @@ export class Functions {
   private entry(name: string): Entry {
     let entry = this.entries.get(name)
     if (!entry) {
-      entry = {}
+      entry = { warnings: [] }
       this.entries.set(name, entry)
     }
     return entry

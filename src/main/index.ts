@@ -13,7 +13,7 @@ import { openStore } from '../store/open.js'
 import { StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
-import { IDS_DIR, WRITES_DIR } from '../workers/messages.js'
+import { IDS_DIR, type StoredFunction, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
@@ -21,6 +21,7 @@ import type { AgentConfig } from './config.js'
 import { Connections } from './connections.js'
 import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
+import { fingerprintOf } from './fingerprint.js'
 import { Functions } from './functions.js'
 import { limitProblem, unkeptLimits } from './limits.js'
 import { awaitListener, boundTo, describeListener, listenProblem } from './listener.js'
@@ -29,6 +30,7 @@ import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
+import { Registrations } from './registrations.js'
 import { Handlers } from './rpc/handler.js'
 import { refuseStrangers } from './rpc/refuse-strangers.js'
 import { exposureWarnings } from './secrets.js'
@@ -37,9 +39,13 @@ import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
 import { claimStateFormat } from './state-format.js'
 import { serverCredentials } from './tls.js'
+import { settingsProblem } from './validation.js'
+import { Withdrawals } from './withdrawals.js'
 
 /** Where, in the state folder, the process starters keep what only the running agent needs. */
 const RUN_DIR = 'run'
+/** Where, there, it keeps the registrations that it has to take back. */
+const WITHDRAWALS_DIR = 'withdrawals'
 /** Nice levels of the main thread before all others. */
 const PRECEDENCE = 10
 const STORE_RETRY_MS = 500
@@ -92,6 +98,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     const writes = await replayLeftovers(writesDir, store, queues, (why) => log.error(why))
     if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')
   }
+  const withdrawals = new Withdrawals(join(config.stateDir, WITHDRAWALS_DIR), store, log)
   const storeAway = (cause: string) => log.warn({ store: store.address, cause }, 'waiting for the store')
   const waiting = (cause: string) => {
     storeAway(cause)
@@ -99,9 +106,12 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   }
   const recovered = await whenAvailable(waiting, async () => {
     await replay(await leftoverQueues(writesDir))
+    await withdrawals.replay()
     const ended = await store.endLeftovers(config.agentId, 'agent restarted')
     if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
-    return store.functions((name, why) => log.warn({ function: name, why }, 'stored function is not readable'))
+    return store.functions((name, why) =>
+      log.warn({ function: name, why }, 'stored function is not readable, and not loaded: register it again'),
+    )
   })
 
   const deployer = new Deployer(appsDir, runAs, config.archive)
@@ -111,16 +121,27 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       .catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
   })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
+  const stored = new Map<string, StoredFunction>()
   for (const settings of recovered) {
-    const problem = limitProblem(limits, settings)
-    if (problem) {
-      log.warn(problem)
-      continue
-    }
+    const { name, handler, maxConcurrency } = settings
+    stored.set(name, { handler, fingerprint: fingerprintOf(settings) })
+    const unacceptable = settingsProblem(settings)
+    if (unacceptable) log.warn(`stored function is not loaded: ${unacceptable}; register it again`)
+    const problem = unacceptable ? undefined : limitProblem(limits, settings)
+    if (problem) log.warn(problem)
+    if (unacceptable || problem) continue
     functions.register(settings)
-    admission.limit(settings.name, settings.maxConcurrency)
+    admission.limit(name, maxConcurrency)
   }
-  for (const { name, version } of await deployer.clean()) functions.serve(name, version)
+  for (const { name, version, handlerProblem } of await deployer.clean(stored)) {
+    functions.serve(name, version)
+    const settings = functions.settings(name)
+    if (settings) functions.register(settings, handlerProblem)
+  }
+  for (const { name } of recovered) {
+    for (const warning of functions.warnings(name)) log.warn(`function ${name}: ${warning}`)
+  }
+  const registrations = new Registrations({ store, functions, admission, limits, deployer, withdrawals, log })
 
   const writes = new WriteQueue({
     store,
@@ -161,7 +182,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const sampler = new NodeSampler()
   const callers = allowedCallers(config.tls)
   const { agentId } = config
-  const services = { agentId, store, functions, admission, limits, executions, pool, deployer, sampler }
+  const services = { agentId, admission, registrations, executions, pool, sampler }
   const handlers = new Handlers(log)
   const connections = new Connections()
   const server = createServer(services, handlers, refuseStrangers(callers, connections, log))
@@ -199,6 +220,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     await pool.close()
     platform.release(isolation)
     await writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
+    withdrawals.close()
     await deployer.destroy()
     await store.close()
     unlock()

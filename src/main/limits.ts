@@ -1,5 +1,16 @@
-import type { Isolation } from '../os/platform.js'
+import type { Isolation, Limits } from '../os/platform.js'
 import type { FunctionSettings } from '../store/function.js'
+
+/**
+ * Fewer are a mistake, as of somebody who means cores, and not enforced: upstream has never enforced any. It is the
+ * least that the kernel gives in its usual period, 1 ms in 100 ms (Documentation/scheduler/sched-bwc.rst).
+ */
+export const CPU_FLOOR = 10
+
+/** What of a function's limits is enforced, where the node can. */
+export function enforcedLimits({ memoryMb, cpuMillicores }: FunctionSettings): Limits {
+  return { memoryMb, cpuMillicores: cpuMillicores < CPU_FLOOR ? 0 : cpuMillicores }
+}
 
 /** What happens to functions with limits that this node cannot keep. */
 export interface LimitPolicy {

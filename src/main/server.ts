@@ -2,15 +2,12 @@ import type { Server as Listener } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Server, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../proto.js'
-import type { Store } from '../store/store.js'
 import type { AdmissionControl } from './admission.js'
 import type { Connections } from './connections.js'
-import type { Deployer } from './deployer.js'
 import type { Executions } from './executions.js'
-import type { Functions } from './functions.js'
-import type { LimitPolicy } from './limits.js'
 import type { NodeSampler } from './node-status.js'
 import type { SupervisorPool } from './pool.js'
+import type { Registrations } from './registrations.js'
 import { cancelExecution } from './rpc/cancel-execution.js'
 import { deployFunction } from './rpc/deploy-function.js'
 import { executeFunction } from './rpc/execute-function.js'
@@ -31,24 +28,21 @@ const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms
 /** What the calls act on. */
 export interface Services {
   readonly agentId: string
-  readonly store: Store
-  readonly functions: Functions
   readonly admission: AdmissionControl
-  readonly limits: LimitPolicy
   readonly executions: Executions
   readonly pool: SupervisorPool
-  readonly deployer: Deployer
+  readonly registrations: Registrations
   readonly sampler: NodeSampler
 }
 
 /** Every call of both services, and what answers it once `gate` lets it pass. */
 export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
-  const { executions, pool, deployer, sampler } = services
+  const { executions, pool, registrations, sampler } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
   server.addService(AgentServiceDefinition, {
-    RegisterFunction: handlers.unary((call) => registerFunction(services, call.request)),
-    DeployFunction: handlers.unary((call) => deployFunction(services, deployer, call.request)),
+    RegisterFunction: handlers.unary((call) => registerFunction(registrations, call)),
+    DeployFunction: handlers.unary((call) => deployFunction(registrations, call)),
     ExecuteFunction: handlers.unary((call) => executeFunction(executions, call)),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),

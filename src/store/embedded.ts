@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
@@ -11,6 +12,11 @@ import { idOf, type Store, StoreUnavailable, type StoreWrite } from './store.js'
 const PURGE_CHUNKS = 1_000
 const PURGE_IDS = 200
 const CLOSE_LIMIT_MS = 2_000
+
+interface Registration {
+  readonly registration: string
+  readonly replaced?: string | undefined
+}
 
 type ChunkKey = [id: string, from: number, to: number]
 
@@ -29,6 +35,8 @@ export class EmbeddedStore implements Store {
   readonly #root: RootDatabase
   /** By name. */
   readonly #functions: Database<string, string>
+  /** By name: the last registration, and the function it has replaced. */
+  readonly #registrations: Database<Registration, string>
   /** By id, as JSON. */
   readonly #records: Database<string, string>
   /** Output, in chunks that never overlap. */
@@ -49,6 +57,7 @@ export class EmbeddedStore implements Store {
     // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
     this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
     this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
+    this.#registrations = this.#root.openDB({ name: 'registrations', encoding: 'json' })
     this.#records = this.#root.openDB({ name: 'records', encoding: 'string' })
     this.#chunks = this.#root.openDB({ name: 'chunks', encoding: 'binary' })
     this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
@@ -72,9 +81,23 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  async putFunction(settings: FunctionSettings): Promise<void> {
+  async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {
     const { functionToJson } = await functionJson()
-    return this.#transaction(() => this.#functions.putSync(settings.name, functionToJson(settings)))
+    const { name } = settings
+    return this.#transaction(() => {
+      this.#registrations.putSync(name, { registration, replaced: this.#functions.get(name) })
+      this.#functions.putSync(name, functionToJson(settings))
+    })
+  }
+
+  withdrawFunction({ name }: FunctionSettings, registration: string): Promise<void> {
+    return this.#transaction(() => {
+      const last = this.#registrations.get(name)
+      if (last?.registration !== registration) return
+      if (last.replaced === undefined) this.#functions.removeSync(name)
+      else this.#functions.putSync(name, last.replaced)
+      this.#registrations.removeSync(name)
+    })
   }
 
   begin(record: ExecutionRecord): Promise<boolean> {

@@ -38,6 +38,8 @@ export interface ExecutionRecord {
   readonly survivors?: number
   /** Pids of the first few of them. */
   readonly survivor_pids?: readonly number[]
+  /** What is surely not meant by the function's settings; absent where there is nothing. */
+  readonly warnings?: readonly string[]
   /** Present, and true, when it never began: its id is free for one that does. */
   readonly refused?: true
 }

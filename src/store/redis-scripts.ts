@@ -17,7 +17,7 @@ export interface Script {
   readonly digest: string
 }
 
-const script = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') })
+export const script = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') })
 
 /** Whether a record is of an execution that was refused. */
 const IS_REFUSED = `

@@ -1,14 +1,16 @@
+import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { Patience } from '../patience.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { type Gap, joinedGaps, readableEnd } from './gaps.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { parseRedisAddress } from './redis-address.js'
+import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './redis-functions.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
 import { SilenceWatch } from './redis-silence.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
-import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
+import { OutcomeUnknown, type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
 /** How long reads and small writes wait for an answer. */
 const ANSWER_LIMIT_MS = 2_000
@@ -20,8 +22,6 @@ const SILENCE_LIMIT_MS = 10_000
 const LONGEST_RECONNECT_DELAY_MS = 1_000
 const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
-
-const FUNCTION_PREFIX = 'agent:function:'
 
 /**
  * The store in Redis 4 or newer, on one connection that is made again for ever. Used on the thread that made it; any
@@ -94,9 +94,24 @@ export class RedisStore implements Store {
     return functions
   }
 
-  async putFunction(settings: FunctionSettings): Promise<void> {
+  async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {
     const { functionToJson } = await functionJson()
-    await this.#answer((redis) => redis.set(FUNCTION_PREFIX + settings.name, functionToJson(settings)))
+    const command = putCommand(settings.name, functionToJson(settings), registration)
+    await this.#firstContact
+    const sent = this.#redis.status === 'ready'
+    try {
+      await this.#answer((redis) => runPipeline(redis, [command]))
+    } catch (error) {
+      const { message, cause } = error as StoreUnavailable
+      const refused = cause instanceof Error && cause.name === 'ReplyError'
+      throw sent && !refused ? new OutcomeUnknown(message, { cause }) : error
+    }
+  }
+
+  async withdrawFunction(settings: FunctionSettings, registration: string): Promise<void> {
+    const { functionToJson } = await functionJson()
+    const command = withdrawCommand(settings.name, functionToJson(settings), registration)
+    await this.#answer((redis) => runPipeline(redis, [command]))
   }
 
   async begin(record: ExecutionRecord): Promise<boolean> {

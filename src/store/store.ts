@@ -31,8 +31,16 @@ export interface Store {
 
   /** Every function readable under the contract's keys; the ones that are not are reported through `unreadable`. */
   functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]>
-  /** Stored when it resolves. */
-  putFunction(settings: FunctionSettings): Promise<void>
+  /**
+   * Stored when it resolves. Rejects with OutcomeUnknown where it may be stored, or may be yet, at any time: until
+   * `withdrawFunction` has resolved for this `registration`, which is a name for it that no other has.
+   */
+  putFunction(settings: FunctionSettings, registration?: string): Promise<void>
+  /**
+   * Takes a registration back, whatever has become of it: where these settings are stored by it, what they have replaced
+   * is stored again, and should they still be on their way, they are not stored any more. Can be repeated.
+   */
+  withdrawFunction(settings: FunctionSettings, registration: string): Promise<void>
 
   /**
    * Records an execution as begun, unless a record of its id exists that is not of a refusal: then false, and nothing is
@@ -76,3 +84,6 @@ export class StoreUnavailable extends Error {
   readonly code = 'STORE_UNAVAILABLE'
   override readonly name = 'StoreUnavailable'
 }
+
+/** The same, and nobody knows whether what was to be stored is. */
+export class OutcomeUnknown extends StoreUnavailable {}

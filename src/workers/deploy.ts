@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { join, normalize, sep } from 'node:path'
+import { basename, dirname, join, normalize, sep } from 'node:path'
 import { platform } from '../os/index.js'
 import { type Access, accessFor } from './archive/access.js'
 import { readEntries } from './archive/entries.js'
@@ -10,45 +10,88 @@ import { componentProblem, pathProblem, programPathProblem } from './archive/nam
 import { suggest } from './archive/nearest.js'
 import { ArchiveRefused, quote, refuseSystemError } from './archive/refused.js'
 import { buildTree, describe, type FileNode, type Tree } from './archive/tree.js'
-import type { CodeVersion, DeployResult, DeployTask } from './messages.js'
-import { createVersion, currentVersion, digestOf, discardVersion, switchTo } from './versions.js'
+import type {
+  AppsCheck,
+  CodeVersion,
+  DeployRefused,
+  DeployTask,
+  HandlerCheck,
+  PreparedVersion,
+  PrepareResult,
+  ServingVersion,
+} from './messages.js'
+import {
+  cleanVersions,
+  createVersion,
+  currentVersion,
+  digestOf,
+  discardVersion,
+  prepareSwitch,
+  switchTo,
+} from './versions.js'
 
-export { cleanApps, removeVersion } from './versions.js'
-
-/** The end of the last deploy of each function that has one under way. */
-const turns = new Map<string, Promise<unknown>>()
+export { removeVersion } from './versions.js'
 
 /**
- * Unpacks an archive into a folder of its own and makes it the function's current version, deploys of one function
- * one after the other. Until the switch the old version serves, and it stays on disk for the executions that have it:
- * the caller counts these and then calls `removeVersion`. Whatever is wrong with the archive, the handler or the disk
- * is answered as `refused` and leaves nothing behind; a rejection is a defect of the agent. Worker threads only.
+ * Unpacks an archive into a folder of its own, which is to become the function's current version by `activate`, or to
+ * be removed by `discard`. Until then the old version serves, and it stays on disk for the executions that have it: the
+ * caller counts these and then calls `removeVersion`. Whatever is wrong with the archive, the handler or the disk is
+ * answered as `refused` and leaves nothing behind; a rejection is a defect of the agent. One at a time of a function.
+ * Worker threads only.
  */
-export async function deploy(task: DeployTask): Promise<DeployResult> {
-  const earlier = turns.get(task.functionName) ?? Promise.resolve()
-  const turn = earlier.then(() => deployInTurn(task))
-  const settled = turn.catch(() => undefined)
-  turns.set(task.functionName, settled)
-  try {
-    return await turn
-  } finally {
-    if (turns.get(task.functionName) === settled) turns.delete(task.functionName)
-  }
-}
-
-async function deployInTurn(task: DeployTask): Promise<DeployResult> {
+export async function prepare(task: DeployTask): Promise<PrepareResult> {
   const { functionName, appsDir } = task
   const access = accessFor(task.runAs)
-  try {
+  return unlessRefused(functionName, async () => {
     refuseFunctionName(functionName)
     const handler = readHandler(task.handler)
     const archive = unwrapForm(Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength))
     const digest = await digestOf(archive)
     const current = await currentVersion(appsDir, functionName)
-    if (current?.digest === digest && (await serves(current, handler, access))) {
+    if (current?.digest === digest && (await handlerProblem(current.dir, handler, access)) === undefined) {
       return { kind: 'unchanged', version: current }
     }
-    return { kind: 'deployed', ...(await unpack(task, archive, handler, digest, access)) }
+    return unpack(task, archive, handler, digest, access)
+  })
+}
+
+/** Has a version serve from now on; where that is refused it is gone, and the old one serves on. */
+export function activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
+  return unlessRefused(basename(dirname(dirname(prepared.next))), async () => {
+    try {
+      await switchTo(prepared)
+      return undefined
+    } catch (error) {
+      await discard(prepared)
+      throw error
+    }
+  })
+}
+
+/** Removes a version that shall not serve; never rejects. */
+export function discard({ version, next }: PreparedVersion): Promise<void> {
+  return discardVersion(version, next)
+}
+
+/** Why the code of a version cannot be run by this handler, which it was not deployed for. */
+export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Promise<string | undefined> {
+  return handlerProblem(versionDir, handler, accessFor(runAs))
+}
+
+/** For the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
+export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<ServingVersion[]> {
+  const serving: ServingVersion[] = []
+  for (const found of await cleanVersions(appsDir, stored)) {
+    const handler = stored.get(found.name)?.handler
+    const problem = handler && (await handlerProblem(found.version.dir, handler, accessFor(runAs)))
+    serving.push({ ...found, ...(problem && { handlerProblem: problem }) })
+  }
+  return serving
+}
+
+async function unlessRefused<T>(functionName: string, work: () => Promise<T>): Promise<T | DeployRefused> {
+  try {
+    return await work()
   } catch (error) {
     const refused = refuseSystemError(`cannot deploy ${quote(functionName)}`, error)
     if (refused instanceof ArchiveRefused) return { kind: 'refused', message: refused.message }
@@ -62,8 +105,8 @@ async function unpack(
   handler: string,
   digest: string,
   access: Access,
-): Promise<{ version: CodeVersion; warnings: readonly string[] }> {
-  const { functionName, appsDir, limits } = task
+): Promise<PreparedVersion> {
+  const { functionName, appsDir, limits, fingerprint } = task
   const { entries, warnings } = readEntries(archive, limits, process.platform)
   const tree = buildTree(entries, limits, process.platform)
   const links = new Links(tree)
@@ -75,27 +118,21 @@ async function unpack(
     const problem = await platform.programProblem(join(version.dir, handler))
     // The caller knows the handler, not where it lies on this node.
     if (problem !== undefined) warnings.push(problem.replaceAll(`${version.dir}${sep}`, ''))
-    await switchTo(
-      version,
-      tree.files.reduce((bytes, file) => bytes + file.packed.size, 0),
-    )
-    return { version, warnings }
+    const bytes = tree.files.reduce((sum, file) => sum + file.packed.size, 0)
+    return { kind: 'prepared', version, next: await prepareSwitch(version, bytes, fingerprint), warnings }
   } catch (error) {
     await discardVersion(version)
     throw error
   }
 }
 
-/** Whether a version has the handler, with the modes it would be given today: the runner may have been created since. */
-async function serves(version: CodeVersion, handler: string, access: Access): Promise<boolean> {
-  try {
-    const found = await stat(join(version.dir, handler))
-    if (!found.isFile()) return false
-    if (process.platform === 'win32') return true
-    return (found.mode & 0o777) === access.program && (access.gid === undefined || found.gid === access.gid)
-  } catch {
-    return false
-  }
+/** Its modes are those that it would be given today: the runner may have been created since. */
+async function handlerProblem(versionDir: string, handler: string, access: Access): Promise<string | undefined> {
+  const found = await stat(join(versionDir, handler)).catch(() => undefined)
+  if (!found?.isFile()) return `handler ${quote(handler)} is not in the code that is deployed here: deploy its code`
+  if (process.platform === 'win32') return undefined
+  const isProgram = (found.mode & 0o777) === access.program && (access.gid === undefined || found.gid === access.gid)
+  return isProgram ? undefined : `handler ${quote(handler)} was no program when its code was deployed: deploy it again`
 }
 
 function findProgram(tree: Tree, links: Links, handler: string, warnings: readonly string[]): FileNode {

@@ -32,6 +32,7 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
     function_name: task.functionName,
     status: 'running',
     started_at: new Date().toISOString(),
+    ...(program.warnings && { warnings: program.warnings }),
   }
   // The outcome is not shown before it would survive this process: what was told once is never taken back.
   let shown: () => ExecutionRecord | Promise<ExecutionRecord> = () => begun

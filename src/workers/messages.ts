@@ -73,6 +73,8 @@ export interface Program {
   /** 0: none. */
   readonly timeoutSeconds: number
   readonly limits: Limits
+  /** For the record. */
+  readonly warnings?: readonly string[]
 }
 
 /** One execution's whole life. */
@@ -170,6 +172,8 @@ export interface DeployTask {
   readonly functionName: string
   readonly handler: string
   readonly archive: Uint8Array
+  /** Of the settings that come with it. */
+  readonly fingerprint?: string
   readonly appsDir: string
   readonly runAs?: RunAs
   readonly limits: ArchiveLimits
@@ -183,13 +187,51 @@ export interface CodeVersion {
   readonly digest: string
 }
 
-export type DeployResult =
-  | {
-      readonly kind: 'deployed'
-      readonly version: CodeVersion
-      /** What its maker should know and need not change, each a sentence without a full stop. */
-      readonly warnings: readonly string[]
-    }
+/** A version that is whole on disk and does not serve yet. */
+export interface PreparedVersion {
+  readonly kind: 'prepared'
+  readonly version: CodeVersion
+  /** Absolute path of the file that makes it the one that serves. */
+  readonly next: string
+  /** What its maker should know and need not change, each a sentence without a full stop. */
+  readonly warnings: readonly string[]
+}
+
+export interface DeployRefused {
+  readonly kind: 'refused'
+  readonly message: string
+}
+
+export type PrepareResult =
+  | PreparedVersion
   /** The same archive serves already. */
   | { readonly kind: 'unchanged'; readonly version: CodeVersion }
-  | { readonly kind: 'refused'; readonly message: string }
+  | DeployRefused
+
+/** A look at whether code has a handler. */
+export interface HandlerCheck {
+  readonly versionDir: string
+  readonly handler: string
+  readonly runAs?: RunAs
+}
+
+/** The start's look at all code there is. */
+export interface AppsCheck {
+  readonly appsDir: string
+  /** What is stored of each function, by its name. */
+  readonly stored: ReadonlyMap<string, StoredFunction>
+  readonly runAs?: RunAs
+}
+
+export interface StoredFunction {
+  readonly handler: string
+  readonly fingerprint: string
+}
+
+/** The version of a function that can serve. */
+export interface ServingVersion {
+  readonly name: string
+  readonly version: CodeVersion
+  /** Why it has not the handler that is stored. */
+  readonly handlerProblem?: string
+}

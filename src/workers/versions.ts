@@ -5,15 +5,16 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grantFolder } from './archive/access.js'
 import { ArchiveRefused } from './archive/refused.js'
-import type { CodeVersion } from './messages.js'
+import type { AppsCheck, CodeVersion, PreparedVersion, ServingVersion } from './messages.js'
 
 /**
  * Where code lies on disk:
  *
  *     appsDir/NAME/versions/3f9a…-81c2…/   one version: its digest's beginning and a random part
  *     appsDir/NAME/versions/current        which of them serves, its whole digest and its size
+ *     appsDir/NAME/versions/next-…-93b0…   the same of one that is to serve, named by the settings it came with
  *
- * `current` decides alone: it is written beside itself, flushed and renamed, so that it always names a version that
+ * `current` decides alone: it is written as `next-…`, flushed, and renamed once the settings are stored, so that it always names a version that
  * was unpacked completely, whenever the process is killed. It is a file and no symbolic link because Windows gives
  * these to administrators only, and because a file has room for the digest. A version in use is never written to, and
  * what is neither current nor in use is debris. Files of others, in `appsDir`, in `appsDir/NAME` or in `versions`, stay.
@@ -24,15 +25,12 @@ import type { CodeVersion } from './messages.js'
 const VERSIONS = 'versions'
 const CURRENT = 'current'
 const VERSION_NAME = /^[0-9a-f]{16}-[0-9a-f]{8}$/
-const NEXT_CURRENT = /^current-[0-9a-f]{8}$/
+const NEXT = /^next-(?<fingerprint>[0-9a-f]{16}|none)-[0-9a-f]{8}$/
+/** As versions until 0.1.0 have named it. */
+const EARLIER_NEXT = /^current-[0-9a-f]{8}$/
 const CURRENT_TEXT = /^(?<folder>[0-9a-f]{16}-[0-9a-f]{8}) (?<digest>[0-9a-f]{64}) (?<bytes>\d+)\n$/
 
 const HASHED_AT_ONCE = 2 * 1024 * 1024
-
-export interface ServingVersion {
-  readonly name: string
-  readonly version: CodeVersion
-}
 
 interface Current extends CodeVersion {
   /** All its files as they were unpacked. */
@@ -51,7 +49,7 @@ export async function digestOf(archive: Buffer): Promise<string> {
 
 /** The version that serves, or undefined before the first deploy. */
 export async function currentVersion(appsDir: string, functionName: string): Promise<CodeVersion | undefined> {
-  const current = await readCurrent(versionsDir(appsDir, functionName))
+  const current = await readPointer(versionsDir(appsDir, functionName), CURRENT)
   return current && { dir: current.dir, digest: current.digest }
 }
 
@@ -84,9 +82,10 @@ function refuseForeign(appsDir: string): void {
 }
 
 /** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */
-export async function discardVersion(version: CodeVersion): Promise<void> {
+export async function discardVersion(version: CodeVersion, next?: string): Promise<void> {
   const versions = dirname(version.dir)
   try {
+    if (next !== undefined) await rm(next, { force: true })
     await removeFolder(version.dir)
     // Refused by the system, and rightly, where the function has another version.
     await rmdir(versions)
@@ -96,23 +95,26 @@ export async function discardVersion(version: CodeVersion): Promise<void> {
   }
 }
 
-/** Makes a version with so many bytes in its files the one that serves; or rejects, and the old one serves on. */
-export async function switchTo(version: CodeVersion, bytes: number): Promise<void> {
-  const versions = dirname(version.dir)
-  const next = join(versions, `${CURRENT}-${randomName()}`)
+/**
+ * Writes down that a version with so many bytes in its files is to serve, and answers the file that says so. Should the
+ * agent be killed before `switchTo`, the version serves from the next start on if by then the settings it came with are
+ * stored, and is removed otherwise.
+ */
+export async function prepareSwitch(version: CodeVersion, bytes: number, fingerprint = 'none'): Promise<string> {
+  const next = join(dirname(version.dir), `next-${fingerprint}-${randomName()}`)
+  const file = await open(next, 'wx', 0o600)
   try {
-    const file = await open(next, 'wx', 0o600)
-    try {
-      await file.writeFile(`${basename(version.dir)} ${version.digest} ${bytes}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(next, join(versions, CURRENT))
-  } catch (error) {
-    await rm(next, { force: true })
-    throw error
+    await file.writeFile(`${basename(version.dir)} ${version.digest} ${bytes}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
   }
+  return next
+}
+
+/** Makes it the version that serves; or rejects, and the old one serves on. */
+export async function switchTo({ next }: Pick<PreparedVersion, 'next'>): Promise<void> {
+  await rename(next, join(dirname(next), CURRENT))
 }
 
 /**
@@ -124,39 +126,52 @@ export async function removeVersion(dir: string): Promise<void> {
   if (!VERSION_NAME.test(basename(dir)) || basename(versions) !== VERSIONS) {
     throw new Error(`not the folder of a version: ${dir}`)
   }
-  if ((await readCurrent(versions))?.dir === dir) throw new Error(`this version still serves: ${dir}`)
+  if ((await readPointer(versions, CURRENT))?.dir === dir) throw new Error(`this version still serves: ${dir}`)
   await removeFolder(dir)
 }
 
 /**
- * For the start, before the first deploy: removes what a killed agent left below `appsDir` and answers the version of
- * each function that can serve. Files that are not this agent's stay. Rejects with the system's error.
+ * For the start, before the first deploy: finishes or takes back the switch that a killed agent was at, removes what it
+ * left below `appsDir`, and answers the version of each function that can serve. Files that are not this agent's stay.
+ * Rejects with the system's error.
  */
-export async function cleanApps(appsDir: string): Promise<ServingVersion[]> {
+export async function cleanVersions(
+  appsDir: string,
+  stored: AppsCheck['stored'],
+): Promise<Pick<ServingVersion, 'name' | 'version'>[]> {
   const serving: ServingVersion[] = []
   for (const functionName of await listFolders(appsDir)) {
     const versions = versionsDir(appsDir, functionName)
-    const names = await list(versions)
+    const names = (await list(versions)).map(({ name }) => name)
     if (names.length === 0) continue
-    const current = await readCurrent(versions)
-    const whole = current !== undefined && (await bytesIn(current.dir)) >= current.bytes
-    for (const { name } of names) {
-      const path = join(versions, name)
-      if (NEXT_CURRENT.test(name)) await rm(path, { force: true })
-      else if (VERSION_NAME.test(name) && !(whole && path === current.dir)) await removeFolder(path)
+    const fingerprint = stored.get(functionName)?.fingerprint ?? 'nothing stored'
+    const next = names.find((name) => NEXT.exec(name)?.groups?.['fingerprint'] === fingerprint)
+    if (next !== undefined && (await isWhole(await readPointer(versions, next)))) {
+      await switchTo({ next: join(versions, next) })
     }
-    if (whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
-    else if (current !== undefined) await rm(join(versions, CURRENT), { force: true })
+    const current = await readPointer(versions, CURRENT)
+    const whole = await isWhole(current)
+    for (const name of names) {
+      const path = join(versions, name)
+      if (NEXT.test(name) || EARLIER_NEXT.test(name)) await rm(path, { force: true })
+      else if (VERSION_NAME.test(name) && !(whole && path === current?.dir)) await removeFolder(path)
+    }
+    if (current && whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
+    else if (current) await rm(join(versions, CURRENT), { force: true })
   }
   return serving
+}
+
+async function isWhole(current: Current | undefined): Promise<boolean> {
+  return current !== undefined && (await bytesIn(current.dir)) >= current.bytes
 }
 
 function versionsDir(appsDir: string, functionName: string): string {
   return join(resolve(appsDir), functionName, VERSIONS)
 }
 
-async function readCurrent(versions: string): Promise<Current | undefined> {
-  const text = await readFile(join(versions, CURRENT), 'utf8').catch(unless('ENOENT', 'ENOTDIR', 'EISDIR'))
+async function readPointer(versions: string, name: string): Promise<Current | undefined> {
+  const text = await readFile(join(versions, name), 'utf8').catch(unless('ENOENT', 'ENOTDIR', 'EISDIR'))
   const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
   if (folder === undefined || digest === undefined) return undefined
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }

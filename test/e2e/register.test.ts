@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { scriptZip } from '../support/apps.js'
 import { Calls } from '../support/calls.js'
 
 describe('RegisterFunction', () => {
@@ -39,6 +40,45 @@ describe('RegisterFunction', () => {
       /"queue" is not allowed; allowed: exit, wait or empty/,
     )
     assert.equal((await calls.execute({ function_name: 'wrong' })).error, 'function not found')
+  })
+
+  it('takes what is surely not meant with a warning, in the answer, the log and the record', async () => {
+    const config = { name: 'cores', handler: 'main.sh', cpu_millicores: 1 }
+    const archive = scriptZip('i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo counted')
+    const warning = /; warning: cpu_millicores 1 is not enforced, .*1000 is one core/
+    const deployed = await calls.deploy('cores', archive, config)
+    assert.equal(deployed.success, true)
+    assert.match(deployed.message, /^function deployed; warning: cpu_millicores 1 /)
+    for (const ack of [await calls.register(config), await calls.deploy('cores', archive)]) {
+      assert.equal(ack.success, true)
+      assert.match(ack.message, warning)
+    }
+    const record = await calls.ended(await calls.start('cores'))
+    assert.deepEqual([record.status, record.output], ['success', 'counted\n'])
+    assert.match(record.warnings?.join() ?? '', /^cpu_millicores 1 is not enforced/)
+    await calls.script('usual', 'true')
+    const usual = await calls.ended(await calls.start('usual'))
+    assert.equal('warnings' in usual, false)
+    const logged = agent
+      .logs()
+      .split('\n')
+      .filter((line) => line.includes('function cores: cpu_millicores 1 is not'))
+    assert.equal(logged.length, 3)
+  })
+
+  it('tells of a handler that the code has not, which came for another', async () => {
+    await calls.script('renamed', 'echo hello')
+    const renamed = await calls.register({ name: 'renamed', handler: 'bin/other' })
+    assert.deepEqual(renamed, {
+      success: true,
+      message:
+        'function registered; warning: handler "bin/other" is not in the code that is deployed here: deploy its code',
+    })
+    const record = await calls.ended(await calls.start('renamed'))
+    assert.match(record.error ?? '', /bin\/other does not exist/)
+    assert.match(record.warnings?.join() ?? '', /^handler "bin\/other" is not in the code/)
+    const back = await calls.register({ name: 'renamed', handler: 'main.sh' })
+    assert.equal(back.message, 'function registered')
   })
 
   it('keeps the old settings where the new ones are refused', async () => {

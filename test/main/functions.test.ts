@@ -1,18 +1,9 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import { Functions } from '../../src/main/functions.js'
-import type { FunctionSettings } from '../../src/store/function.js'
+import { settingsOf } from '../support/settings.js'
 
-const SETTINGS: FunctionSettings = {
-  name: 'hello',
-  handler: 'main.sh',
-  cpuMillicores: 0,
-  memoryMb: 0,
-  timeoutSeconds: 0,
-  env: {},
-  maxConcurrency: 0,
-  maxConcurrencyBehavior: 'exit',
-}
+const SETTINGS = settingsOf('hello')
 
 const version = (dir: string) => ({ dir, digest: `digest of ${dir}` })
 

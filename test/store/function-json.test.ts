@@ -1,17 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { functionFromJson, functionToJson } from '../../src/store/function-json.js'
+import { settingsOf } from '../support/settings.js'
 
-const bare = {
-  name: 'f',
-  handler: 'main.sh',
-  cpuMillicores: 0,
-  memoryMb: 0,
-  timeoutSeconds: 0,
-  env: {},
-  maxConcurrency: 0,
-  maxConcurrencyBehavior: 'exit',
-}
+const bare = settingsOf('f')
 
 describe('function as JSON', () => {
   it('has the keys other agents read', () => {

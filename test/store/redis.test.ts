@@ -3,9 +3,10 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RECORD_TTL_MS } from '../../src/store/record.js'
 import { RedisStore } from '../../src/store/redis.js'
-import { StoreUnavailable } from '../../src/store/store.js'
+import { OutcomeUnknown, StoreUnavailable } from '../../src/store/store.js'
 import { eventually } from '../support/eventually.js'
 import { noRedis, RedisServer } from '../support/redis.js'
+import { settingsOf } from '../support/settings.js'
 import { standStill } from '../support/stand-still.js'
 import { ended, noise, output, running } from './records.js'
 import { storeCases } from './store-cases.js'
@@ -65,22 +66,44 @@ describe('redis store', { skip: noRedis ?? false }, () => {
     assert.deepEqual(reasons.toSorted(), ['a-set: not JSON', 'broken: not JSON'])
   })
 
+  const settings = (handler: string) => settingsOf('late', handler)
+  const storedHandler = async () =>
+    JSON.parse((await server.with((redis) => redis.get('agent:function:late'))) ?? '').Handler
+
+  it('takes back a registration that it was given while it was paused', async () => {
+    await first.putFunction(settings('old'), 'old')
+    server.pause()
+    await assert.rejects(first.putFunction(settings('new'), 'new'), (error) => error instanceof OutcomeUnknown)
+    server.resume()
+    await eventually('it arrives all the same', async () => (await storedHandler()) === 'new')
+    await first.withdrawFunction(settings('new'), 'new')
+    assert.equal(await storedHandler(), 'old')
+  })
+
+  it('does not store what arrives after it was taken back, and after what came later', async () => {
+    await first.putFunction(settings('old'), 'before')
+    await first.withdrawFunction(settings('overdue'), 'overdue')
+    await first.putFunction(settings('newer'), 'newer')
+    await second.putFunction(settings('overdue'), 'overdue')
+    assert.equal(await storedHandler(), 'newer')
+  })
+
+  it('knows that what the server has refused is not stored', async (t) => {
+    await server.with((redis) => redis.config('SET', 'min-replicas-to-write', '1'))
+    t.after(() => server.with((redis) => redis.config('SET', 'min-replicas-to-write', '0')))
+    await assert.rejects(first.putFunction(settings('refused')), (error) => {
+      assert.ok(error instanceof StoreUnavailable && !(error instanceof OutcomeUnknown), String(error))
+      return true
+    })
+  })
+
   it('keeps functions without expiry, records and output with one, and leases put it off', async () => {
     const ttl = (key: string) => server.with((redis) => redis.pttl(key))
     const expiring = async (key: string, now = RECORD_TTL_MS) => {
       const left = await ttl(key)
       assert.ok(left > now - 60_000 && left <= now, `${key}: ${left}`)
     }
-    await first.putFunction({
-      name: 'f',
-      handler: 'x',
-      cpuMillicores: 0,
-      memoryMb: 0,
-      timeoutSeconds: 0,
-      env: {},
-      maxConcurrency: 0,
-      maxConcurrencyBehavior: 'exit',
-    })
+    await first.putFunction(settingsOf('f'))
     assert.equal(await ttl('agent:function:f'), -1)
 
     await first.write([{ kind: 'begin', record: running('ttl') }, output('ttl', 0, 'hello')])

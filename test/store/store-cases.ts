@@ -32,6 +32,25 @@ export function storeCases(first: () => Store, second: () => Store): void {
       )
     })
 
+    it('are as they were before a registration that is withdrawn, unless there was another since', async () => {
+      const named = async (name: string) => (await second().functions(unread)).find((found) => found.name === name)
+      const [old, changed] = [1, 2].map((memoryMb) => ({ ...hello, name: 'withdrawn', memoryMb })) as [
+        FunctionSettings,
+        FunctionSettings,
+      ]
+      await first().putFunction(old, 'one')
+      await first().withdrawFunction(old, 'one')
+      assert.equal(await named('withdrawn'), undefined)
+      await first().putFunction(old, 'two')
+      await first().putFunction(changed, 'three')
+      await first().withdrawFunction(old, 'two')
+      assert.deepEqual(await named('withdrawn'), changed)
+      for (let time = 0; time < 2; time++) {
+        await first().withdrawFunction(changed, 'three')
+        assert.deepEqual(await named('withdrawn'), old)
+      }
+    })
+
     it('are all found where there are thousands', async () => {
       const names = Array.from({ length: 2_500 }, (_, index) => `many-${index}`)
       await Promise.all(names.map((name) => first().putFunction({ ...hello, name })))

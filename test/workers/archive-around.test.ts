@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { deploy } from '../../src/workers/deploy.js'
 import type { CodeVersion } from '../../src/workers/messages.js'
 import { buildZip, type ZipEntry } from '../support/zip.js'
-import { makeApps, snapshot } from './deploy-fixture.js'
+import { deploy, makeApps, snapshot } from './deploy-fixture.js'
 
 const run: ZipEntry = { name: 'run.sh', contents: '#!/bin/sh\n' }
 const data: ZipEntry = { name: 'data', contents: 'data '.repeat(100) }

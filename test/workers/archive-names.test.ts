@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { crc32, deflateRawSync } from 'node:zlib'
-import { deploy } from '../../src/workers/deploy.js'
 import {
   both,
   buildZip,
@@ -12,7 +11,7 @@ import {
   type ZipEntry,
   zip64Extra,
 } from '../support/zip.js'
-import { isWindows, makeApps, snapshot } from './deploy-fixture.js'
+import { deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
 
 const run: ZipEntry = { name: 'run.sh' }
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { RunAs } from '../../src/os/platform.js'
-import { deploy } from '../../src/workers/deploy.js'
-import type { CodeVersion, DeployTask } from '../../src/workers/messages.js'
+import { activate, cleanApps, prepare } from '../../src/workers/deploy.js'
+import type { CodeVersion, DeployTask, PrepareResult, ServingVersion } from '../../src/workers/messages.js'
 
 /** Nobody: a user every Linux has, for tests that run as root. */
 export const NOBODY: RunAs = { name: 'nobody', uid: 65534, gid: 65534, home: '/nonexistent', groups: [] }
@@ -23,6 +23,23 @@ export interface Apps {
   deployed(archive: Buffer, changes?: Partial<DeployTask>): Promise<CodeVersion>
   /** Deploys, fails the test where it is not refused, and answers the message. */
   refused(archive: Buffer, changes?: Partial<DeployTask>): Promise<string>
+}
+
+/** From the archive to the version that serves. */
+export async function deploy(
+  task: DeployTask,
+): Promise<
+  Exclude<PrepareResult, { kind: 'prepared' }> | { kind: 'deployed'; version: CodeVersion; warnings: readonly string[] }
+> {
+  const prepared = await prepare(task)
+  if (prepared.kind !== 'prepared') return prepared
+  const { version, warnings } = prepared
+  return (await activate(prepared)) ?? { kind: 'deployed', version, warnings }
+}
+
+/** What a start finds where nothing is stored of any function. */
+export function clean(appsDir: string): Promise<ServingVersion[]> {
+  return cleanApps({ appsDir, stored: new Map() })
 }
 
 /** A folder for apps in a folder of its own, gone after the test. */

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deploy } from '../../src/workers/deploy.js'
 import { buildZip, FOLDER, link, PROGRAM } from '../support/zip.js'
-import { makeApps, snapshot } from './deploy-fixture.js'
+import { deploy, makeApps, snapshot } from './deploy-fixture.js'
 
 const expected: Record<string, string> = {
   'run.sh': '#!/bin/sh\necho run\n',

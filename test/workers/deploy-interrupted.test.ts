@@ -6,9 +6,10 @@ import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { cleanApps, deploy } from '../../src/workers/deploy.js'
+import { cleanApps, discard, prepare } from '../../src/workers/deploy.js'
+import type { PreparedVersion } from '../../src/workers/messages.js'
 import { buildZip } from '../support/zip.js'
-import { isWindows, makeApps, snapshot } from './deploy-fixture.js'
+import { type Apps, clean, deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([
   { name: 'run.sh', contents: 'good' },
@@ -26,9 +27,9 @@ test('an agent killed while it unpacks leaves the old version, and the next star
   await writeFile(archive, buildZip([{ name: 'run.sh' }, ...files]))
   const child = `
 import { readFileSync } from 'node:fs'
-const { deploy } = await import(${JSON.stringify(moduleUrl)})
+const { prepare } = await import(${JSON.stringify(moduleUrl)})
 const [archive, appsDir] = process.argv.slice(1)
-await deploy({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(archive), appsDir, limits: { maxEntries: 30000, maxBytes: 1e9, maxRatio: 100 } })
+await prepare({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(archive), appsDir, limits: { maxEntries: 30000, maxBytes: 1e9, maxRatio: 100 } })
 `
   const agent = spawn(process.execPath, ['--input-type=module', '-e', child, archive, apps.appsDir], {
     stdio: 'inherit',
@@ -48,7 +49,7 @@ await deploy({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(a
   assert.equal((await readdir(versions)).length, 3)
 
   assert.deepEqual(await deploy(apps.task(good)), { kind: 'unchanged', version })
-  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version }])
   assert.deepEqual(await snapshot(apps.appsDir), await snapshotOf(before))
 })
 
@@ -58,6 +59,54 @@ async function snapshotOf(before: Record<string, string>): Promise<Record<string
   return Object.fromEntries(entries.map(([name, contents]) => [name.slice('apps/'.length), contents]))
 }
 
+async function prepared(apps: Apps, contents: string, fingerprint: string): Promise<PreparedVersion> {
+  const archive = buildZip([{ name: 'run.sh', contents }])
+  const result = await prepare(apps.task(archive, { fingerprint }))
+  assert.equal(result.kind, 'prepared', JSON.stringify(result))
+  return result as PreparedVersion
+}
+
+test('an agent killed before the switch leaves code that serves if the settings it came with are stored', async (t) => {
+  const apps = await makeApps(t)
+  const old = await apps.deployed(good)
+  const versions = join(apps.appsDir, 'hello', 'versions')
+  const stored = (fingerprint: string) => new Map([['hello', { handler: 'run.sh', fingerprint }]])
+  await prepared(apps, 'lost', '0123456789abcdef')
+  const check = { appsDir: apps.appsDir, stored: stored('fedcba9876543210') }
+  assert.deepEqual(await cleanApps(check), [{ name: 'hello', version: old }])
+  assert.deepEqual((await readdir(versions)).sort(), [basename(old.dir), 'current'].sort())
+
+  const { version } = await prepared(apps, 'stored', 'fedcba9876543210')
+  assert.deepEqual(await cleanApps(check), [{ name: 'hello', version }])
+  assert.deepEqual((await readdir(versions)).sort(), [basename(version.dir), 'current'].sort())
+  assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'stored')
+})
+
+test('code that comes to nothing leaves nothing', async (t) => {
+  const apps = await makeApps(t)
+  await discard(await prepared(apps, 'first', '0123456789abcdef'))
+  assert.deepEqual(await snapshot(apps.appsDir), {})
+  await apps.deployed(good)
+  const before = await snapshot(apps.appsDir)
+  await discard(await prepared(apps, 'second', '0123456789abcdef'))
+  assert.deepEqual(await snapshot(apps.appsDir), before)
+})
+
+test('the start tells of code that has not the handler that is stored', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  const problems = async (handler: string) => {
+    const stored = new Map([['hello', { handler, fingerprint: '0123456789abcdef' }]])
+    const [serving] = await cleanApps({ appsDir: apps.appsDir, stored })
+    assert.deepEqual(serving?.version, version)
+    return serving?.handlerProblem
+  }
+  assert.equal(await problems('run.sh'), undefined)
+  assert.match((await problems('other.sh')) ?? '', /^handler "other\.sh" is not in the code that is deployed here/)
+  assert.match((await problems('lib')) ?? '', /^handler "lib" is not in the code/)
+  if (!isWindows) assert.match((await problems('lib/data')) ?? '', /^handler "lib\/data" was no program/)
+})
+
 test('the start removes what is ours and half done, and nothing else', async (t) => {
   const apps = await makeApps(t)
   await apps.deployed(good)
@@ -65,7 +114,9 @@ test('the start removes what is ours and half done, and nothing else', async (t)
   const versions = join(apps.appsDir, 'hello', 'versions')
   await mkdir(join(versions, '0123456789abcdef-01234567', 'half'), { recursive: true })
   await writeFile(join(versions, '0123456789abcdef-01234567', 'half', 'done'), 'x')
-  await writeFile(join(versions, 'current-01234567'), 'half')
+  for (const half of ['current-01234567', 'next-none-01234567', 'next-0123456789abcdef-01234567']) {
+    await writeFile(join(versions, half), 'half')
+  }
   const strange = {
     'hello/versions/notes.txt': 'x',
     'hello/versions/v1/file': 'x',
@@ -83,7 +134,7 @@ test('the start removes what is ours and half done, and nothing else', async (t)
   }
   if (!isWindows) await symlink(join(apps.appsDir, 'hello'), join(apps.appsDir, 'linked'))
 
-  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version }])
   for (const name of Object.keys(strange)) assert.equal(await readFile(join(apps.appsDir, name), 'utf8'), 'x', name)
   assert.deepEqual((await readdir(versions)).sort(), [basename(version.dir), 'current', 'notes.txt', 'v1'].sort())
   assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'newer')
@@ -93,17 +144,17 @@ test('a version whose files a power cut has emptied serves no more, and the same
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await truncate(join(version.dir, 'lib', 'data'))
-  assert.deepEqual(await cleanApps(apps.appsDir), [])
+  assert.deepEqual(await clean(apps.appsDir), [])
   assert.equal(existsSync(version.dir), false)
   const again = await apps.deployed(good)
-  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version: again }])
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: again }])
 })
 
 test('a version beside whose code a function has written serves on', async (t) => {
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await writeFile(join(version.dir, 'cache'), 'x')
-  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version }])
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version }])
 })
 
 test('a pointer to nothing or to nonsense is no version', async (t) => {
@@ -116,7 +167,7 @@ test('a pointer to nothing or to nonsense is no version', async (t) => {
   ]) {
     await apps.deployed(good)
     await writeFile(join(apps.appsDir, 'hello', 'versions', 'current'), text)
-    assert.deepEqual(await cleanApps(apps.appsDir), [])
+    assert.deepEqual(await clean(apps.appsDir), [])
     assert.equal((await deploy(apps.task(good))).kind, 'deployed')
     await apps.deployed(buildZip([{ name: 'run.sh', contents: 'between' }]))
   }
@@ -124,6 +175,6 @@ test('a pointer to nothing or to nonsense is no version', async (t) => {
 
 test('no folder for apps means no apps', async (t) => {
   const apps = await makeApps(t)
-  assert.deepEqual(await cleanApps(apps.appsDir), [])
+  assert.deepEqual(await clean(apps.appsDir), [])
   assert.equal(existsSync(apps.appsDir), false)
 })

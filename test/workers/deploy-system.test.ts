@@ -96,23 +96,22 @@ test('a large archive is unpacked in bounded memory', async (t) => {
   const limits = { maxEntries: 10, maxBytes: 200_000_000, maxRatio: 100 }
   const child = `
 import { readFileSync } from 'node:fs'
-const { deploy } = await import(${JSON.stringify(moduleUrl)})
+const { prepare } = await import(${JSON.stringify(moduleUrl)})
 const task = (name) => ({ functionName: name, handler: 'run.sh', archive: readFileSync(name + '.zip'), appsDir: 'apps', limits: ${JSON.stringify(limits)} })
-await deploy(task('small'))
+await prepare(task('small'))
 const large = task('large')
 const before = process.resourceUsage().maxRSS
-const { kind } = await deploy(large)
-console.log(JSON.stringify({ kind, grownKiB: process.resourceUsage().maxRSS - before }))
+const { kind, version } = await prepare(large)
+console.log(JSON.stringify({ kind, dir: version?.dir, grownKiB: process.resourceUsage().maxRSS - before }))
 `
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', child], {
     cwd: apps.root,
     encoding: 'utf8',
   })
   assert.equal(stderr, '')
-  const { kind, grownKiB } = JSON.parse(stdout)
+  const { kind, dir, grownKiB } = JSON.parse(stdout)
   t.diagnostic(`${grownKiB} KiB more for 160 MB unpacked`)
-  assert.equal(kind, 'deployed')
+  assert.equal(kind, 'prepared')
   assert.ok(grownKiB < 48 * 1024, `${grownKiB} KiB`)
-  const [dir] = (await readFile(join(apps.appsDir, 'large', 'versions', 'current'), 'utf8')).split(' ')
-  assert.ok((await readFile(join(apps.appsDir, 'large', 'versions', dir ?? '', 'd'))).equals(contents))
+  assert.ok((await readFile(join(dir, 'd'))).equals(contents))
 })

@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs'
 import { chmod, lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { cleanApps, deploy, removeVersion } from '../../src/workers/deploy.js'
+import { removeVersion } from '../../src/workers/deploy.js'
 import { buildZip, FOLDER, LINK, PROGRAM } from '../support/zip.js'
-import { isRoot, isWindows, makeApps, modeOf, NOBODY, snapshot } from './deploy-fixture.js'
+import { clean, deploy, isRoot, isWindows, makeApps, modeOf, NOBODY, snapshot } from './deploy-fixture.js'
 
 const hello = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho hello\n' }])
 const goodbye = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho goodbye\n' }])
@@ -81,7 +81,7 @@ test('a new version leaves the old one to those who use it, until it is removed'
   await assert.rejects(removeVersion(join(apps.appsDir, 'hello')), /not the folder of a version/)
   await removeVersion(old.dir)
   assert.equal(existsSync(old.dir), false)
-  assert.deepEqual(await cleanApps(apps.appsDir), [{ name: 'hello', version: current }])
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: current }])
 })
 
 test('going back to an earlier archive makes a version of its own', async (t) => {
@@ -91,27 +91,6 @@ test('going back to an earlier archive makes a version of its own', async (t) =>
   const again = await apps.deployed(hello)
   assert.notEqual(again.dir, first.dir)
   assert.equal(again.digest, first.digest)
-})
-
-test('deploys of one function at once happen in their order, and the last one serves', async (t) => {
-  const apps = await makeApps(t)
-  const archives = Array.from({ length: 8 }, (_, index) =>
-    buildZip([
-      { name: 'run.sh', contents: '#!/bin/sh\n' },
-      { name: 'number', contents: `${index}`.repeat(500_000 - index * 60_000) },
-    ]),
-  )
-  const results = await Promise.all(archives.map((archive) => deploy(apps.task(archive))))
-  assert.deepEqual(new Set(results.map((result) => result.kind)), new Set(['deployed']))
-  const [serving] = await cleanApps(apps.appsDir)
-  assert.deepEqual(results.at(-1), { kind: 'deployed', version: serving?.version, warnings: [] })
-  assert.match(await readFile(join(serving?.version.dir ?? '', 'number'), 'utf8'), /^7+$/)
-
-  const same = await Promise.all([hello, hello, hello].map((archive) => deploy(apps.task(archive))))
-  assert.deepEqual(
-    same.map((result) => result.kind),
-    ['deployed', 'unchanged', 'unchanged'],
-  )
 })
 
 test('functions do not wait for one another', async (t) => {
@@ -221,7 +200,7 @@ test('an app of the earlier agent keeps its files', async (t) => {
   await writeFile(join(app, 'run.sh'), 'earlier')
   await writeFile(join(app, 'lib', 'data'), 'earlier')
   const version = await apps.deployed(hello)
-  await cleanApps(apps.appsDir)
+  await clean(apps.appsDir)
   assert.equal(await readFile(join(app, 'run.sh'), 'utf8'), 'earlier')
   assert.equal(await readFile(join(app, 'lib', 'data'), 'utf8'), 'earlier')
   assert.ok((await lstat(join(version.dir, 'run.sh'))).isFile())

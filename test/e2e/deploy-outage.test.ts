@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
+import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { appsOf, versionsOf } from '../support/apps.js'
+import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
+import { noRedis, RedisServer } from '../support/redis.js'
+import { buildZip, PROGRAM } from '../support/zip.js'
+
+const skip = process.platform === 'win32' ? 'not on Windows' : (noRedis ?? false)
+
+describe('deploys and registrations while Redis is away', { skip }, () => {
+  let redis: RedisServer
+  let agent: TestAgent
+  let calls: Calls
+
+  before(async () => {
+    redis = await RedisServer.start()
+  })
+  beforeEach(() => begin())
+  afterEach(async () => {
+    redis.resume()
+    await agent.stop()
+    await redis.with((client) => client.flushall())
+  })
+  after(() => redis.stop())
+
+  async function begin(dir?: string): Promise<void> {
+    agent = await startTestAgent({ config: { redis_addr: redis.address }, ...(dir !== undefined && { dir }) })
+    calls = new Calls(agent.client)
+  }
+
+  async function restart(): Promise<void> {
+    await agent.stop()
+    redis.resume()
+    await begin(agent.dir)
+  }
+
+  /** Code that prints its number and the setting of the function. */
+  const code = (number: number, handler = 'main.sh') =>
+    buildZip([{ name: handler, contents: `#!/bin/sh\necho ${number} $SETTING\n`, mode: PROGRAM }])
+  const config = (SETTING: string, handler = 'main.sh'): FunctionConfig => ({ name: 'f', handler, env: { SETTING } })
+
+  async function deployed(number: number, brought?: FunctionConfig): Promise<void> {
+    const handler = brought?.handler ?? 'main.sh'
+    assert.deepEqual(await calls.deploy('f', code(number, handler), brought), {
+      success: true,
+      message: 'function deployed',
+    })
+  }
+
+  async function prints(text: string): Promise<void> {
+    const { output, error } = await calls.execute({ function_name: 'f' })
+    assert.deepEqual([output.toString(), error], [`${text}\n`, ''])
+  }
+
+  const storedSetting = () =>
+    redis.with(async (client) => JSON.parse((await client.get('agent:function:f')) ?? '{}').Env?.SETTING)
+
+  async function refusedWhilePaused(brought: FunctionConfig): Promise<void> {
+    redis.pause()
+    const { success, message } = await calls.deploy('f', code(2, brought.handler ?? ''), brought)
+    assert.equal(success, false)
+    assert.match(message, /^code unpacked, but function f not registered: Redis at /)
+  }
+
+  it('leaves no trace of a deploy that was refused, though Redis carries out what it was sent', async () => {
+    await deployed(1, config('old'))
+    const before = versionsOf(agent, 'f')
+    await refusedWhilePaused(config('new', 'other.sh'))
+    assert.deepEqual(versionsOf(agent, 'f'), before)
+    await prints('1 old')
+    // What it has been sent comes before anything that is asked now.
+    redis.resume()
+    await eventually('the old settings are stored', async () => (await storedSetting()) === 'old')
+    await eventually('a later deploy is taken', async () => (await calls.deploy('f', code(3), config('newer'))).success)
+    await prints('3 newer')
+    await restart()
+    await prints('3 newer')
+  })
+
+  it('takes back at the next start what was refused before the agent was stopped', async () => {
+    await deployed(1, config('old'))
+    await refusedWhilePaused(config('new', 'other.sh'))
+    await restart()
+    await prints('1 old')
+    assert.equal(await storedSetting(), 'old')
+    assert.equal(versionsOf(agent, 'f').length, 1)
+  })
+
+  it('leaves nothing of a first deploy that was refused', async () => {
+    await refusedWhilePaused(config('new'))
+    assert.equal((await calls.execute({ function_name: 'f' })).error, 'function not found')
+    await restart()
+    assert.equal((await calls.execute({ function_name: 'f' })).error, 'function not found')
+    assert.equal(await redis.with((client) => client.exists('agent:function:f')), 0)
+    assert.deepEqual(versionsOf(agent, 'f'), [])
+  })
+
+  it('takes back a registration that was refused', async () => {
+    await deployed(1, config('old'))
+    redis.pause()
+    const ack = await calls.register(config('new', 'other.sh'))
+    assert.equal(ack.success, false)
+    assert.match(ack.message, /^function f not registered: Redis at /)
+    const again = await calls.register(config('newer'))
+    assert.equal(again.success, false)
+    assert.match(again.message, /Redis at /)
+    redis.resume()
+    await eventually('the old settings are stored', async () => (await storedSetting()) === 'old')
+    await prints('1 old')
+    await restart()
+    await prints('1 old')
+  })
+
+  it('has the last of several deploys and registrations serve, also where one waits for Redis', async () => {
+    await deployed(1, config('one'))
+    redis.pause()
+    const answers = [
+      calls.deploy('f', code(2), config('two')),
+      calls.deploy('f', code(3)),
+      calls.register(config('three')),
+      calls.deploy('f', code(4)),
+    ]
+    await sleep(500)
+    redis.resume()
+    assert.deepEqual(
+      (await Promise.all(answers)).map(({ success }) => success),
+      [true, true, true, true],
+    )
+    await prints('4 three')
+    assert.equal(await storedSetting(), 'three')
+    await restart()
+    await prints('4 three')
+  })
+
+  it('lets no other function wait', async () => {
+    await deployed(1, config('one'))
+    await calls.script('other', 'echo old')
+    redis.pause()
+    const held = calls.deploy('f', code(2), config('two'))
+    const begun = performance.now()
+    const archive = buildZip([{ name: 'main.sh', contents: '#!/bin/sh\necho new\n', mode: PROGRAM }])
+    assert.equal((await calls.deploy('other', archive)).success, true)
+    assert.ok(performance.now() - begun < 1_000, 'it has waited')
+    assert.equal((await calls.execute({ function_name: 'other' })).output.toString(), 'new\n')
+    redis.resume()
+    assert.equal((await held).success, true)
+  })
+
+  it('drops what waits for its turn once its caller has gone', async () => {
+    await deployed(1, config('one'))
+    redis.pause()
+    const first = calls.register(config('two'))
+    const second = new Promise((resolve) => {
+      const request = { function_name: 'f', code_archive: code(2) }
+      agent.client.deployFunction(request, { deadline: Date.now() + 500 }, (error) => resolve(error?.code))
+    })
+    assert.equal(await second, 4)
+    redis.resume()
+    assert.equal((await first).success, true)
+    await deployed(3)
+    await prints('3 two')
+    assert.ok(!agent.logs().includes('call failed'), agent.logs())
+  })
+
+  it('undoes a registration whose code cannot be put to use', async () => {
+    await deployed(1, config('old'))
+    const current = join(appsOf(agent), 'f', 'versions', 'current')
+    rmSync(current)
+    mkdirSync(join(current, 'in the way'), { recursive: true })
+    const { success, message } = await calls.deploy('f', code(2, 'other.sh'), config('new', 'other.sh'))
+    assert.equal(success, false)
+    assert.match(message, /^cannot deploy "f": /)
+    await prints('1 old')
+    await eventually('the old settings are stored', async () => (await storedSetting()) === 'old')
+    assert.equal(versionsOf(agent, 'f').length, 1)
+  })
+})
