@@ -1,14 +1,8 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
+import { type Identity, isTrusted, keyProblem, readContentsNow, readIdentity } from '../main/certificates.js'
 import type { AgentConfig, TlsConfig } from '../main/config.js'
 import { TLS_SERVER_NAME } from '../proto.js'
 import { type Finding, fail, ok, warn } from './finding.js'
-
-interface Material {
-  readonly authorities: readonly X509Certificate[]
-  readonly certificate: X509Certificate
-  readonly key: KeyObject
-}
 
 const DAY_MS = 86_400_000
 const SOON_DAYS = 30
@@ -20,39 +14,20 @@ const REISSUE = 'have a new certificate issued for this node'
 export function checkCertificates({ tls }: AgentConfig): Finding[] {
   if (!tls) return []
   try {
-    const material = read(tls)
-    return [...checkIdentity(material), ...checkValidity(material), ...checkUsage(material), ...checkAccess(tls)]
+    const identity = readIdentity(tls, readContentsNow(tls))
+    return [...checkIdentity(tls, identity), ...checkValidity(identity), ...checkUsage(identity), ...checkAccess(tls)]
   } catch (error) {
     return [fail('tls', (error as Error).message, 'name PEM files in tls.ca_cert, tls.cert_file and tls.key_file')]
   }
 }
 
-function read({ caCert, certFile, keyFile }: TlsConfig): Material {
-  const parsed = <T>(file: string, parse: (pem: Buffer) => T): T => {
-    try {
-      return parse(readFileSync(file))
-    } catch (error) {
-      throw new Error(`${file} cannot be used: ${(error as Error).message}`)
-    }
-  }
-  return {
-    authorities: parsed(caCert, bundle),
-    certificate: parsed(certFile, (pem) => new X509Certificate(pem)),
-    key: parsed(keyFile, createPrivateKey),
-  }
-}
-
-function bundle(pem: Buffer): X509Certificate[] {
-  const blocks = pem.toString().match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? []
-  if (blocks.length === 0) throw new Error('it holds no certificate')
-  return blocks.map((block) => new X509Certificate(block))
-}
-
-function* checkIdentity({ authorities, certificate, key }: Material): Iterable<Finding> {
-  yield certificate.checkPrivateKey(key)
+function* checkIdentity(tls: TlsConfig, identity: Identity): Iterable<Finding> {
+  const { certificate } = identity
+  const problem = keyProblem(tls, identity)
+  yield problem === undefined
     ? ok('tls key', 'belongs to the certificate')
-    : fail('tls key', 'belongs to another certificate', 'put the key beside the certificate it was made for')
-  yield authorities.some((authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey))
+    : fail('tls key', problem, 'put the key beside the certificate it was made for')
+  yield isTrusted(identity)
     ? ok('tls ca', 'has signed the certificate')
     : fail('tls ca', 'has not signed the certificate', `${REISSUE}, or name the CA that signed it in tls.ca_cert`)
   yield certificate.checkHost(TLS_SERVER_NAME, { subject: 'never' })
@@ -60,10 +35,10 @@ function* checkIdentity({ authorities, certificate, key }: Material): Iterable<F
     : fail('tls name', `${certificate.subjectAltName ?? 'none'}: callers expect ${TLS_SERVER_NAME}`, REISSUE)
 }
 
-function* checkValidity({ authorities, certificate }: Material): Iterable<Finding> {
+function* checkValidity({ authorities, issuers, certificate }: Identity): Iterable<Finding> {
   const dated = [
     ...authorities.map((authority) => ['tls ca dates', authority] as const),
-    ['tls dates', certificate] as const,
+    ...[certificate, ...issuers].map((one) => ['tls dates', one] as const),
   ]
   for (const [subject, { validFrom, validTo }] of dated) {
     const days = (Date.parse(validTo) - Date.now()) / DAY_MS
@@ -75,7 +50,7 @@ function* checkValidity({ authorities, certificate }: Material): Iterable<Findin
   }
 }
 
-function* checkUsage({ certificate }: Material): Iterable<Finding> {
+function* checkUsage({ certificate }: Identity): Iterable<Finding> {
   // Node names the extended key usage so; a certificate without one may be used for everything.
   const usage: readonly string[] | undefined = certificate.keyUsage
   if (!usage || usage.includes(SERVER_AUTH)) yield ok('tls usage', 'server')

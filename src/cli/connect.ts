@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
-import { type ChannelCredentials, type ClientUnaryCall, credentials, type requestCallback } from '@grpc/grpc-js'
+import {
+  type ChannelCredentials,
+  type ClientUnaryCall,
+  credentials,
+  logVerbosity,
+  type requestCallback,
+  setLogVerbosity,
+} from '@grpc/grpc-js'
 import type { Command } from 'commander'
 import type { AgentConfig, TlsConfig } from '../main/config.js'
 import {
@@ -11,6 +18,7 @@ import {
   type OperationsClient,
   TLS_SERVER_NAME,
 } from '../proto.js'
+import { isNear, parseAddress } from './address.js'
 import { CommandFailure, explain, isServiceError } from './failure.js'
 import { loadNamedConfig } from './named-config.js'
 
@@ -75,9 +83,17 @@ export function answer<Response>(
   })
 }
 
+// What its own lines on stderr say is told with the status of the call.
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE)
+
 /** Opens clients to an address; the channel connects with the first call. */
 export function openConnection(address: string, channelCredentials: ChannelCredentials): AgentConnection {
-  const options = { ...messageLimits, 'grpc.ssl_target_name_override': TLS_SERVER_NAME }
+  const options = {
+    ...messageLimits,
+    'grpc.ssl_target_name_override': TLS_SERVER_NAME,
+    // grpc-js would ask the proxy of http_proxy even for this machine.
+    ...(isNear(parseAddress(address).host) && { 'grpc.enable_http_proxy': 0 }),
+  }
   const agent = new AgentService(address, channelCredentials, options)
   const operations = new Operations(address, channelCredentials, { channelOverride: agent.getChannel() })
   return { address, agent, operations, close: () => agent.close() }
@@ -97,8 +113,7 @@ export function tlsCredentials({ caCert, certFile, keyFile }: TlsFiles): Channel
 
 function connect(options: ConnectionOptions): AgentConnection {
   const { address = process.env['FLUX_AGENT_ADDRESS'], ca, cert, key } = options
-  if (address !== undefined && !/^.+:\d{1,5}$/.test(address))
-    throw new CommandFailure(`"${address}" is not an address: it needs to be HOST:PORT`)
+  if (address !== undefined) parseAddress(address)
   // Whoever says everything needs no agent.yaml: on a node its key may be root's alone to read.
   if (address && ca && cert && key)
     return openConnection(address, tlsCredentials({ caCert: ca, certFile: cert, keyFile: key }))

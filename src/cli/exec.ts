@@ -24,7 +24,7 @@ export function execCommand(): Command {
       .summary('run a function')
       .description('Run a function like a local program: its output as it comes, its exit code. Ctrl-C cancels it.')
       .argument('NAME', 'function to run')
-      .argument('[ARGS...]', 'passed on as they are, also where they look like options')
+      .argument('[ARGS...]', 'passed on as they are, also where they look like options; one -- before them is left out')
       .passThroughOptions()
       .option('--async', 'print the execution id and return; it runs on by itself')
       .option('--follow', 'with --async: print the id to stderr and stay until it ends')
@@ -37,15 +37,28 @@ Exit code: the function's; 124 timed out, 130 cancelled, 128+N ended by signal N
 
 Examples:
   flux-agent exec hello world
-  flux-agent exec resize --width 200 photo.png     --width goes to the function
+  flux-agent exec resize --width 200 photo.png     --width goes to the function, as all that follows NAME
+  flux-agent exec report -- --json                 the same, said by --
   id=$(flux-agent exec --async report) && flux-agent logs --follow "$id"`,
       )
-      .action((name: string, args: string[], options: ExecOptions) =>
-        run(name, args, options).catch((error: Error) => {
+      .action((name: string, args: string[], options: ExecOptions, command: Command) =>
+        run(name, argumentsOf(args, command), options).catch((error: Error) => {
           throw new CommandFailure(error.message, NOT_RUN)
         }),
       ),
   )
+}
+
+/**
+ * What the function gets. An option of this command right behind the function's name may have been meant for the
+ * command: that is said; behind -- it is surely the function's.
+ */
+function argumentsOf(args: string[], command: Command): string[] {
+  const [first] = args
+  if (first === '--') return args.slice(1)
+  if (command.options.some(({ long }) => long === first))
+    console.error(`flux-agent: ${first} goes to the function; for exec itself it stands before the function's name`)
+  return args
 }
 
 async function run(name: string, args: string[], options: ExecOptions): Promise<void> {

@@ -47,5 +47,6 @@ function isOutOfReach({ details }: ServiceError): boolean {
 
 function reason(details: string): string {
   const words = /Last error: (?:Error: )?(.*?)\.?( Resolution note.*)?$/s.exec(details)?.[1] ?? details
-  return words.trim().split('\n')[0] || 'no connection'
+  const line = words.trim().split('\n')[0]
+  return line && line !== 'undefined' ? line : 'no connection'
 }

@@ -11,12 +11,15 @@ export class ConfigError extends Error {
 
 type Section = Readonly<Record<string, unknown>>
 
+/** As shells, Compose files and Windows write them. */
+const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$/
 /** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
 const MAX_ALIASES = 100
 
-/** Reads the text of a configuration file. Throws ConfigError; `name` is the file in its lines. */
-export function readDocument(text: string, name: string): { settings: Settings; warnings: string[] } {
-  const document = withoutBlanks(parse(text, name))
+/** Reads the contents of a configuration file. Throws ConfigError; `name` is the file in its lines. */
+export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
+  const document = withoutBlanks(parse(decode(contents, name), name))
+  refuseUnexpanded(document, name)
   return { settings: readSettings(document, name), warnings: unknownKeys(document, name) }
 }
 
@@ -25,6 +28,36 @@ export function readSettings(document: unknown, name: string): Settings {
   const result = settingsSchema.safeParse(document)
   if (result.success) return result.data
   throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, name)).join('\n'))
+}
+
+/** UTF-8, or UTF-16 that a byte order mark tells, as editors and shells of Windows write it. */
+function decode(contents: Buffer, name: string): string {
+  const mark = contents.toString('latin1', 0, 2)
+  const encoding = mark === '\xff\xfe' ? 'utf-16le' : mark === '\xfe\xff' ? 'utf-16be' : 'utf-8'
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(contents)
+    if (!text.includes('\0')) return text
+  } catch {
+    // Said below.
+  }
+  throw new ConfigError(`${name}: is not UTF-8 text: save it as UTF-8`)
+}
+
+/** What other readers of YAML would fill in, and this one does not: taken as it stands, it would count for nothing. */
+function refuseUnexpanded(value: unknown, name: string, path: readonly string[] = []): void {
+  const key = path.join('.')
+  if (isSection(value)) {
+    for (const [inner, child] of Object.entries(value)) {
+      if (inner === '<<')
+        throw new ConfigError(`${name}: ${join(key, inner)}: keys are not merged; write them out here`)
+      refuseUnexpanded(child, name, [...path, inner])
+    }
+  } else if (Array.isArray(value)) {
+    for (const child of value) refuseUnexpanded(child, name, path)
+  } else if (typeof value === 'string') {
+    const variable = VARIABLE.exec(value)?.[0]
+    if (variable) throw new ConfigError(`${name}: ${key}: ${variable} is not expanded; write the value itself`)
+  }
 }
 
 /** Only the reason and the line of a syntax error are kept: its message quotes the file, which may hold a password. */

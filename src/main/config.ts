@@ -74,18 +74,18 @@ export interface LoadedConfig {
 export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
   const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
   const file = resolve(options.cwd, named ?? 'agent.yaml')
-  const text = readConfigFile(file, named !== undefined)
-  if (text === undefined) return developmentDefaults(options.cwd)
-  const { settings, warnings } = readDocument(text, file)
+  const contents = readConfigFile(file, named !== undefined)
+  if (contents === undefined) return developmentDefaults(options.cwd)
+  const { settings, warnings } = readDocument(contents, file)
   const config = { file, ...resolveSettings(settings, dirname(file)) }
   checkTlsFiles(config)
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
 /** Undefined where there is no such file and nobody named it. */
-function readConfigFile(file: string, named: boolean): string | undefined {
+function readConfigFile(file: string, named: boolean): Buffer | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readFileSync(file)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && !named) return undefined

@@ -43,6 +43,14 @@ test('arguments after the name reach the function as they are', async () => {
   assert.equal(stdout.toString(), args.map((arg) => `[${arg}]\n`).join(''))
 })
 
+test('one -- before the arguments is left out, and an option behind the name is the function’s, as is said', async () => {
+  const separated = await run('tool', '--', 'args', '--', '--json')
+  assert.deepEqual([separated.stdout.toString(), separated.stderr], ['[--]\n[--json]\n', ''])
+  const doubtful = await run('tool', '--async')
+  assert.match(doubtful.stderr, /^flux-agent: --async goes to the function; [^\n]*\n/)
+  assert.equal((await run('tool', 'args', '--async')).stderr, '')
+})
+
 test('the exit code is the function’s, without a word', async () => {
   assert.deepEqual(await run('tool', 'exit', '7'), { code: 7, signal: null, stdout: Buffer.alloc(0), stderr: '' })
 })

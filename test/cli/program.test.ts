@@ -89,10 +89,7 @@ test('the address comes from --address, FLUX_AGENT_ADDRESS, agent.yaml and the d
 
 test('what cannot be understood is said in one line', async (t) => {
   const cases: Record<string, [args: string[], message: RegExp]> = {
-    'an address without a port': [
-      ['ps', '--address', 'localhost'],
-      /"localhost" is not an address: it needs to be HOST:PORT/,
-    ],
+    'an address without a port': [['ps', '--address', 'localhost'], /address "localhost" is not HOST:PORT, as in /],
     'a configuration that is not there': [['ps', '--config', 'none.yaml'], /none\.yaml: cannot be read/],
     'half of the TLS options': [['ps', '--ca', 'ca.pem'], /pass --ca, --cert and --key together/],
     'a certificate that is not there': [

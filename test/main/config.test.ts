@@ -18,7 +18,7 @@ function folder(): string {
 }
 
 /** Writes a file and loads it as --config gives it. */
-function load(text: string, dir = folder()) {
+function load(text: string | Buffer, dir = folder()) {
   const file = join(dir, 'agent.yaml')
   writeFileSync(file, text)
   return { file, dir, ...loadConfig({ file, env: {}, cwd: '/' }) }
@@ -27,7 +27,7 @@ function load(text: string, dir = folder()) {
 const LOOPBACK = 'agent_id: a\nhost: 127.0.0.1\n'
 
 /** The lines of the error, without the file at their start. */
-function errors(text: string): string[] {
+function errors(text: string | Buffer): string[] {
   const dir = folder()
   try {
     load(text, dir)
@@ -69,6 +69,36 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     isolation: { required: false, noNewPrivileges: true, maxProcesses: 4096, oomKill: 'execution' },
     logLevel: 'info',
   })
+})
+
+test('UTF-16 with its byte order mark is read, other encodings are told', () => {
+  const little = Buffer.from(`\ufeff${LOOPBACK}`, 'utf16le')
+  assert.equal(load(little).config.agentId, 'a')
+  assert.equal(load(Buffer.from(little).swap16()).config.agentId, 'a')
+  assert.equal(load(`\ufeff${LOOPBACK}`).config.agentId, 'a')
+  for (const contents of [little.subarray(2), Buffer.from('agent_id: n\xf6rd\n', 'latin1'), little.subarray(0, 9)])
+    assert.deepEqual(errors(contents), [': is not UTF-8 text: save it as UTF-8'])
+})
+
+test('what is not filled in is refused by name', () => {
+  for (const [text, line] of [
+    [`agent_id: \${HOSTNAME}`, `: agent_id: \${HOSTNAME} is not expanded; write the value itself`],
+    [`agent_id: node-\${HOSTNAME:-1}`, `: agent_id: \${HOSTNAME:-1} is not expanded; write the value itself`],
+    ['agent_id: $(hostname)', ': agent_id: $(hostname) is not expanded; write the value itself'],
+    ['agent_id: $HOSTNAME', ': agent_id: $HOSTNAME is not expanded; write the value itself'],
+    ['agent_id: "%COMPUTERNAME%"', ': agent_id: %COMPUTERNAME% is not expanded; write the value itself'],
+    [
+      `${LOOPBACK}tls: {allowed_clients: ['\${CLIENT}']}`,
+      `: tls.allowed_clients: \${CLIENT} is not expanded; write the value itself`,
+    ],
+    ['base: &base {agent_id: a}\n<<: *base', ': <<: keys are not merged; write them out here'],
+    [
+      'base: &base {node_private_ip: 1.2.3.4}\nagent_id: a\nnetwork:\n  <<: *base',
+      ': network.<<: keys are not merged; write them out here',
+    ],
+  ] as const)
+    assert.deepEqual(errors(text), [line], text)
+  assert.equal(load('agent_id: a$b 100% {x}\nhost: 127.0.0.1').config.agentId, 'a$b 100% {x}')
 })
 
 test('what Flux writes when it bootstraps a node loads as it is', () => {

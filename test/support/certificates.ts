@@ -27,6 +27,8 @@ export interface Authority {
   /** PEM. */
   readonly cert: string
   issue(request: CertificateRequest): Promise<Identity>
+  /** An authority that this one vouches for. */
+  intermediate(name: string): Promise<Authority>
 }
 
 /** Everything a test of mutual TLS needs. */
@@ -76,22 +78,24 @@ export async function makeAuthority(name: string): Promise<Authority> {
     signingAlgorithm: SIGNING,
     notBefore: new Date(Date.now() - DAY),
     notAfter: new Date(Date.now() + 30 * DAY),
-    extensions: [
-      new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
+    extensions: await authorityExtensions(keys.publicKey),
   })
+  return authorityOf(certificate, keys.privateKey)
+}
+
+function authorityOf(
+  certificate: InstanceType<typeof x509.X509Certificate>,
+  signingKey: webcrypto.CryptoKey,
+): Authority {
+  const signed = { issuer: certificate.subjectName, signingKey, signingAlgorithm: SIGNING }
   return {
     cert: `${certificate.toString('pem')}\n`,
     async issue({ subject, san, extra = [], notBefore, notAfter }) {
       const own = await webcrypto.subtle.generateKey(KEYS, true, ['sign', 'verify'])
       const issued = await x509.X509CertificateGenerator.create({
+        ...signed,
         subject,
-        issuer: certificate.subjectName,
         publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: SIGNING,
         notBefore: notBefore ?? new Date(Date.now() - DAY),
         notAfter: notAfter ?? new Date(Date.now() + 10 * DAY),
         extensions: [
@@ -103,7 +107,27 @@ export async function makeAuthority(name: string): Promise<Authority> {
       const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey))
       return { cert: `${issued.toString('pem')}\n`, key: pem('PRIVATE KEY', key) }
     },
+    async intermediate(name) {
+      const own = await webcrypto.subtle.generateKey(KEYS, true, ['sign', 'verify'])
+      const issued = await x509.X509CertificateGenerator.create({
+        ...signed,
+        subject: `CN=${name}`,
+        publicKey: own.publicKey,
+        notBefore: new Date(Date.now() - DAY),
+        notAfter: new Date(Date.now() + 20 * DAY),
+        extensions: await authorityExtensions(own.publicKey),
+      })
+      return authorityOf(issued, own.privateKey)
+    },
   }
+}
+
+async function authorityExtensions(publicKey: webcrypto.CryptoKey): Promise<Extension[]> {
+  return [
+    new x509.BasicConstraintsExtension(true, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+    await x509.SubjectKeyIdentifierExtension.create(publicKey),
+  ]
 }
 
 function pem(label: string, der: Buffer): string {
