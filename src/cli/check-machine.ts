@@ -3,6 +3,7 @@ import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { appsFolder, appsProblem, hole, replaceable } from '../main/apps-folder.js'
 import type { AgentConfig } from '../main/config.js'
+import { commandedByFunctions, rootProblem } from '../main/run-as.js'
 import { platform } from '../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
@@ -18,17 +19,23 @@ export function checkNode(): Finding {
 }
 
 /** Whether functions can be run as the configured user. */
-export function checkUser({ runAs }: AgentConfig): Finding {
+export function checkUser(config: AgentConfig): Finding[] {
+  const { runAs, allowRoot } = config
   const self = process.platform === 'win32' ? 'this user' : userInfo().username
   const root = platform.canSwitchUser()
   if (runAs.kind === 'self') {
-    if (!root) return ok('user', `functions run as the agent's own user, ${self}`)
-    return warn('user', `functions run as ${self}, with all its rights`, 'set run_as to a user of their own')
+    if (!root) return [ok('user', `functions run as the agent's own user, ${self}`)]
+    return [warn('user', `functions run as ${self}, with all its rights`, 'set run_as to a user of their own')]
   }
   const user = platform.findUser(runAs.name)
-  if (!user) return fail('user', `there is no user ${runAs.name}`, platform.createUserHint(runAs.name))
-  if (root) return ok('user', `functions run as ${user.name} (uid ${user.uid})`)
-  return fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')
+  if (!user) return [fail('user', `there is no user ${runAs.name}`, platform.createUserHint(runAs.name))]
+  if (root && user.uid === 0 && !allowRoot) return [fail('user', rootProblem(user.name), 'correct run_as')]
+  if (root) {
+    const commanded = commandedByFunctions(config, user)
+    const found = ok('user', `functions run as ${user.name} (uid ${user.uid})`)
+    return commanded ? [found, warn('tls', commanded)] : [found]
+  }
+  return [fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')]
 }
 
 /** Whether the agent can write where it keeps its state and the functions' code, and functions cannot. */

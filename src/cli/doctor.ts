@@ -43,7 +43,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     node,
     ...(config.file ? [ok('config', config.file)] : []),
     ...warnings.map((warning) => warn('config', warning)),
-    checkUser(config),
+    ...checkUser(config),
     ...(await checkFolders(config)),
     ...checkIsolation(config),
     ...checkCertificates(config),

@@ -37,6 +37,7 @@ const VALUES: Readonly<Record<ConfigKey, (config: AgentConfig) => unknown>> = {
   store_backlog_bytes: ({ backlogBytes }) => backlogBytes,
   drain_seconds: ({ drainSeconds }) => drainSeconds,
   run_as: ({ runAs }) => runAs,
+  allow_root: ({ allowRoot }) => allowRoot,
   apps_dir: ({ appsDir }) => appsDir,
   state_dir: ({ stateDir }) => stateDir,
   'archive.max_entries': ({ archive }) => archive.maxEntries,

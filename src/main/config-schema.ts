@@ -139,6 +139,7 @@ export const settingsSchema = z.object(
     run_as: matching(/^[^\s:/\p{C}]{1,128}$/u, 'the name of a user, or self').default(
       process.platform === 'win32' ? 'self' : 'flux-runner',
     ),
+    allow_root: flag.default(false),
     apps_dir: folder.optional(),
     state_dir: folder.default(process.platform === 'win32' ? './data' : '/var/lib/flux-agent'),
     archive: archive.prefault({}),

@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { OomKill } from '../os/platform.js'
@@ -6,6 +6,7 @@ import type { StoreLocation } from '../store/open.js'
 import type { ArchiveLimits } from '../workers/messages.js'
 import { ConfigError, readDocument, readSettings } from './config-document.js'
 import type { Settings, StoreSetting } from './config-schema.js'
+import { ForeignFile, readOwnFile } from './ownership.js'
 
 export { ConfigError } from './config-document.js'
 
@@ -31,6 +32,8 @@ export interface AgentConfig {
   readonly drainSeconds: number
   /** The user functions run as; `self`: the agent's own. */
   readonly runAs: { readonly kind: 'self' } | { readonly kind: 'user'; readonly name: string }
+  /** Whether that user may be root, under whatever name. */
+  readonly allowRoot: boolean
   /** Absent: `apps` in the runner's home, or in the state folder where functions run as the agent's own user. */
   readonly appsDir?: string
   readonly stateDir: string
@@ -85,8 +88,9 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
 /** Undefined where there is no such file and nobody named it. */
 function readConfigFile(file: string, named: boolean): Buffer | undefined {
   try {
-    return readFileSync(file)
+    return readOwnFile(file)
   } catch (error) {
+    if (error instanceof ForeignFile) throw new ConfigError(error.message)
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' && !named) return undefined
     throw new ConfigError(`${file}: cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`)
@@ -133,6 +137,7 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
     backlogBytes: settings.store_backlog_bytes,
     drainSeconds: settings.drain_seconds,
     runAs: run_as === 'self' ? { kind: 'self' } : { kind: 'user', name: run_as },
+    allowRoot: settings.allow_root,
     ...(settings.apps_dir && { appsDir: resolve(base, settings.apps_dir) }),
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },

@@ -7,7 +7,6 @@ import { readIds } from '../ids/id-journal.js'
 import { RecentIds } from '../ids/recent-ids.js'
 import { type Log, logJournalEvent, logQueueEvent } from '../log.js'
 import { platform } from '../os/index.js'
-import type { RunAs } from '../os/platform.js'
 import { leftoverQueues, replayLeftovers } from '../store/leftovers.js'
 import { openStore } from '../store/open.js'
 import { StoreUnavailable } from '../store/store.js'
@@ -33,6 +32,7 @@ import { SupervisorPool } from './pool.js'
 import { Registrations } from './registrations.js'
 import { Handlers } from './rpc/handler.js'
 import { refuseStrangers } from './rpc/refuse-strangers.js'
+import { commandedByFunctions, resolveRunAs } from './run-as.js'
 import { exposureWarnings } from './secrets.js'
 import { createServer, serve, shutdown } from './server.js'
 import type { ServiceManager } from './service-manager.js'
@@ -69,6 +69,8 @@ export interface RunningAgent {
 /** Starts the agent; resolves once it serves. Waits for its store for as long as that takes. */
 export async function startAgent(config: AgentConfig, log: Log, service: ServiceManager): Promise<RunningAgent> {
   const runAs = resolveRunAs(config, log)
+  const commanded = commandedByFunctions(config, runAs)
+  if (commanded) log.warn(commanded)
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
   claimStateFormat(config)
@@ -270,20 +272,4 @@ async function listen(config: AgentConfig, log: Log): Promise<Listener> {
     },
   )
   return listener.on('error', ({ message }) => log.warn({ cause: message }, 'a connection was not accepted'))
-}
-
-function resolveRunAs({ runAs, file }: AgentConfig, log: Log): RunAs | undefined {
-  if (runAs.kind === 'self') {
-    log.warn("run_as is self: functions run as the agent's own user and can reach all that it can")
-    return undefined
-  }
-  if (!platform.canSwitchUser()) {
-    log.warn(`not root: functions run as the agent's own user, not as ${runAs.name}`)
-    return undefined
-  }
-  const user = platform.findUser(runAs.name)
-  if (user) return user
-  throw new StartRefused(
-    `${file ?? 'configuration'}: run_as: user ${runAs.name} does not exist; create it: ${platform.createUserHint(runAs.name)}`,
-  )
 }

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { platform } from '../os/index.js'
+import { ForeignFile, foreignProblem, readOwnFile } from './ownership.js'
 
 /** Another agent works in the same state folder. */
 export class StateDirInUse extends Error {
@@ -10,10 +11,13 @@ export class StateDirInUse extends Error {
 
 /**
  * Takes the state folder for this process, so that no second agent replays writes that the first still holds. The lock
- * of a process that has died counts for nothing. Answers how to give it back. Throws StateDirInUse.
+ * of a process that has died counts for nothing. Answers how to give it back. Throws StateDirInUse, and ForeignFile
+ * where root would work in another user's folder.
  */
 export function lockStateDir(stateDir: string): () => void {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  const problem = foreignProblem(stateDir, statSync(stateDir))
+  if (problem) throw new ForeignFile(`state_dir: ${problem}`)
   const file = lockFile(stateDir)
   const own = `${process.pid} ${platform.processBirth(process.pid)}\n`
   for (;;) {
@@ -33,7 +37,10 @@ export function lockStateDir(stateDir: string): () => void {
   }
 }
 
-/** The pid of the agent that works in this state folder; undefined where none does. */
+/**
+ * The pid of the agent that works in this state folder, by its start time too; undefined where none does. Throws
+ * ForeignFile where root would believe another user's lock.
+ */
 export function lockHolder(stateDir: string): number | undefined {
   const [pid, birth] = readLock(stateDir).trim().split(' ')
   return pid && birth && platform.processBirth(Number(pid)) === birth ? Number(pid) : undefined
@@ -41,7 +48,7 @@ export function lockHolder(stateDir: string): number | undefined {
 
 function readLock(stateDir: string): string {
   try {
-    return readFileSync(lockFile(stateDir), 'utf8')
+    return readOwnFile(lockFile(stateDir)).toString()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error

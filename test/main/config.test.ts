@@ -54,6 +54,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     file,
     agentId: 'a',
     host: '::',
+    allowRoot: false,
     port: 50052,
     store: { kind: 'redis', address: 'redis://localhost:6379' },
     network: {},
