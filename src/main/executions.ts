@@ -50,7 +50,7 @@ export class Executions {
   start({ idGiven, ...request }: ExecutionRequest): Started {
     const { id, functionName: name } = request
     const number = idGiven ? idNumber(id) : undefined
-    if (this.live.has(id) || (number !== undefined && this.recent.has(number))) return ID_TAKEN
+    if (this.isTaken(id, number)) return ID_TAKEN
     const lease = this.functions.lease(name)
     if (!lease)
       return refused(
@@ -91,6 +91,11 @@ export class Executions {
     this.supervised.add(supervised)
     void supervised.then(() => this.supervised.delete(supervised))
     return { kind: 'started', execution }
+  }
+
+  /** Whether an execution has it, or was given it within the last hour. */
+  isTaken(id: string, number: number | undefined = idNumber(id)): boolean {
+    return this.live.has(id) || (number !== undefined && this.recent.has(number))
   }
 
   find(id: string): Execution | undefined {

@@ -29,6 +29,7 @@ import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
+import { Refusals } from './refusals.js'
 import { Registrations } from './registrations.js'
 import { Handlers } from './rpc/handler.js'
 import { refuseStrangers } from './rpc/refuse-strangers.js'
@@ -184,7 +185,8 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const sampler = new NodeSampler()
   const callers = allowedCallers(config.tls)
   const { agentId } = config
-  const services = { agentId, admission, registrations, executions, pool, sampler }
+  const refusals = new Refusals(agentId, store, log)
+  const services = { agentId, admission, registrations, executions, refusals, pool, sampler }
   const handlers = new Handlers(log)
   const connections = new Connections()
   const server = createServer(services, handlers, refuseStrangers(callers, connections, log))
@@ -221,6 +223,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     tls.close()
     await pool.close()
     platform.release(isolation)
+    await refusals.close()
     await writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
     withdrawals.close()
     await deployer.destroy()

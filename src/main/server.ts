@@ -7,6 +7,7 @@ import type { Connections } from './connections.js'
 import type { Executions } from './executions.js'
 import type { NodeSampler } from './node-status.js'
 import type { SupervisorPool } from './pool.js'
+import type { Refusals } from './refusals.js'
 import type { Registrations } from './registrations.js'
 import { cancelExecution } from './rpc/cancel-execution.js'
 import { deployFunction } from './rpc/deploy-function.js'
@@ -30,6 +31,7 @@ export interface Services {
   readonly agentId: string
   readonly admission: AdmissionControl
   readonly executions: Executions
+  readonly refusals: Refusals
   readonly pool: SupervisorPool
   readonly registrations: Registrations
   readonly sampler: NodeSampler
@@ -37,13 +39,13 @@ export interface Services {
 
 /** Every call of both services, and what answers it once `gate` lets it pass. */
 export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
-  const { executions, pool, registrations, sampler } = services
+  const { executions, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => registerFunction(registrations, call)),
     DeployFunction: handlers.unary((call) => deployFunction(registrations, call)),
-    ExecuteFunction: handlers.unary((call) => executeFunction(executions, call)),
+    ExecuteFunction: handlers.unary((call) => executeFunction(executions, refusals, call)),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
     HealthCheck: handlers.unary(() => healthCheck(executions)),

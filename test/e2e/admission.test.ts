@@ -58,7 +58,7 @@ describe('admission', () => {
     assert.equal(await errorOf('one'), 'function one at capacity')
     const request = { function_name: 'one', args: args('turned away'), execution_id: 'turned-away', async: true }
     assert.equal((await calls.execute(request)).error, 'function one at capacity')
-    assert.equal((await calls.get('turned-away')).found, false)
+    assert.equal((await calls.ended('turned-away')).error, 'function one at capacity')
     await openGate()
     assert.deepEqual(started(), ['first'])
   })

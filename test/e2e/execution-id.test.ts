@@ -131,11 +131,11 @@ describe('an execution id', () => {
     await calls.execute({ ...request('holder', 'single'), async: true })
     const refused = await calls.execute({ ...request('turned-away', 'single'), async: true })
     assert.equal(refused.error, 'function single at capacity')
-    assert.equal((await calls.get('turned-away')).found, false)
+    assert.equal((await calls.ended('turned-away')).refused, true)
     open()
     await calls.ended('holder')
     assert.equal((await calls.execute({ ...request('turned-away', 'single'), async: true })).error, '')
-    await calls.ended('turned-away')
+    await eventually('it has run', async () => (await calls.ended('turned-away')).status === 'success')
   })
 
   it('must be given for an async execution', async () => {

@@ -85,7 +85,7 @@ describe('an execution that fails', { skip: process.platform === 'win32' }, () =
     const error = 'args[1] holds a NUL byte, which no process argument can'
     assert.equal((await calls.execute(request)).error, error)
     assert.equal((await calls.execute({ ...request, execution_id: 'nul', async: true })).error, error)
-    assert.equal((await calls.get('nul')).found, false)
+    assert.equal((await calls.ended('nul')).error, error)
   })
 
   for (const code of [1, 2, 126, 127, 255]) {
@@ -130,7 +130,7 @@ describe('an execution that fails', { skip: process.platform === 'win32' }, () =
     assert.equal((await calls.execute({ function_name: 'nobody' })).error, 'function not found')
     const request = { function_name: 'nobody', execution_id: 'unknown-function', async: true }
     assert.equal((await calls.execute(request)).error, 'function not found')
-    assert.equal((await calls.get('unknown-function')).found, false)
+    assert.equal((await calls.ended('unknown-function')).error, 'function not found')
   })
 
   it('tells a function without code', async () => {

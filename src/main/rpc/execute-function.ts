@@ -2,31 +2,42 @@ import { randomUUID } from 'node:crypto'
 import { type ServerUnaryCall, status } from '@grpc/grpc-js'
 import type { ExecutionRequest__Output } from '../../generated/flux/ExecutionRequest.js'
 import type { ExecutionResponse } from '../../generated/flux/ExecutionResponse.js'
+import type { Refusal } from '../../workers/messages.js'
 import type { Execution } from '../execution.js'
 import type { Executions } from '../executions.js'
+import type { Refusals } from '../refusals.js'
 import { validateArgs, validateExecutionId } from '../validation.js'
 import { RpcError } from './handler.js'
 
-/** Sync: answers with the outcome. Async: answers once the execution is recorded, and it runs on. */
+/**
+ * Sync: answers with the outcome. Async: answers once the execution is recorded, and it runs on; where it is refused, a
+ * record says why, too.
+ */
 export async function executeFunction(
   executions: Executions,
+  refusals: Refusals,
   call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
 ): Promise<ExecutionResponse> {
   if (executions.draining) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
   const { function_name: functionName, execution_id: id, args, async } = call.request
   const idGiven = id !== ''
-  const wrong = [idGiven || async ? validateExecutionId(id) : undefined, validateArgs(args)].find(
-    (check) => check && !check.ok,
-  )
-  if (wrong && !wrong.ok) return failure(wrong.message)
+  const validId = idGiven || async ? validateExecutionId(id) : undefined
+  // No record can have such an id.
+  if (validId && !validId.ok) return failure(validId.message)
+  const refuse = ({ error, idTaken }: Omit<Refusal, 'kind'>) => {
+    if (async && !idTaken) refusals.add({ id, functionName, error })
+    return failure(error)
+  }
+  const validArgs = validateArgs(args)
+  if (!validArgs.ok) return refuse({ error: validArgs.message, idTaken: executions.isTaken(id) })
 
   const started = executions.start({ id: idGiven ? id : randomUUID(), idGiven, functionName, args, async })
-  if (started.kind === 'refused') return failure(started.error)
+  if (started.kind === 'refused') return refuse(started)
   const { execution } = started
   if (!async) endOnHangUp(call, execution)
 
   const acceptance = await execution.acceptance
-  if (acceptance.kind === 'refused') return failure(acceptance.error)
+  if (acceptance.kind === 'refused') return refuse(acceptance)
   if (async) return { output: Buffer.alloc(0), error: '', duration_ms: 0 }
   const { record, output } = await execution.ended
   const { buffer, byteOffset, byteLength } = output
