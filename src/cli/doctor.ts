@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { LoadedConfig } from '../main/config.js'
 import { checkCertificates } from './check-certificates.js'
+import { checkFunctions } from './check-functions.js'
 import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
 import { checkSecrets } from './check-secrets.js'
@@ -39,6 +40,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, mend))]
   }
   const { config, warnings } = loaded
+  const store = await checkStore(config)
   return [
     node,
     ...(config.file ? [ok('config', config.file)] : []),
@@ -48,7 +50,8 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...checkIsolation(config),
     ...checkCertificates(config),
     ...checkSecrets(config),
-    await checkStore(config),
+    store,
+    ...(store.level === 'fail' ? [] : await checkFunctions(config)),
     await checkPort(config),
   ]
 }

@@ -12,7 +12,7 @@ import { openStore } from '../store/open.js'
 import { StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
-import { IDS_DIR, type StoredFunction, WRITES_DIR } from '../workers/messages.js'
+import { IDS_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
 import { allowedCallers } from './callers.js'
@@ -20,11 +20,11 @@ import type { AgentConfig } from './config.js'
 import { Connections } from './connections.js'
 import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
-import { fingerprintOf } from './fingerprint.js'
 import { Functions } from './functions.js'
-import { limitProblem, unkeptLimits } from './limits.js'
+import { unkeptLimits } from './limits.js'
 import { awaitListener, boundTo, describeListener, listenProblem } from './listener.js'
 import { LiveConfig, type Reload, workerSettings } from './live-config.js'
+import { loadFunctions } from './load-functions.js'
 import { lockStateDir } from './lock.js'
 import { nodeAddresses } from './network.js'
 import { NodeSampler } from './node-status.js'
@@ -40,7 +40,6 @@ import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
 import { claimStateFormat } from './state-format.js'
 import { serverCredentials } from './tls.js'
-import { settingsProblem } from './validation.js'
 import { Withdrawals } from './withdrawals.js'
 
 /** Where, in the state folder, the process starters keep what only the running agent needs. */
@@ -124,26 +123,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       .catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
   })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
-  const stored = new Map<string, StoredFunction>()
-  for (const settings of recovered) {
-    const { name, handler, maxConcurrency } = settings
-    stored.set(name, { handler, fingerprint: fingerprintOf(settings) })
-    const unacceptable = settingsProblem(settings)
-    if (unacceptable) log.warn(`stored function is not loaded: ${unacceptable}; register it again`)
-    const problem = unacceptable ? undefined : limitProblem(limits, settings)
-    if (problem) log.warn(problem)
-    if (unacceptable || problem) continue
-    functions.register(settings)
-    admission.limit(name, maxConcurrency)
-  }
-  for (const { name, version, handlerProblem } of await deployer.clean(stored)) {
-    functions.serve(name, version)
-    const settings = functions.settings(name)
-    if (settings) functions.register(settings, handlerProblem)
-  }
-  for (const { name } of recovered) {
-    for (const warning of functions.warnings(name)) log.warn(`function ${name}: ${warning}`)
-  }
+  await loadFunctions(recovered, { functions, admission, limits, deployer, log })
   const registrations = new Registrations({ store, functions, admission, limits, deployer, withdrawals, log })
 
   const writes = new WriteQueue({

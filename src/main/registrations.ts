@@ -13,6 +13,18 @@ import type { Withdrawals } from './withdrawals.js'
 /** How long a registration waits for one before it that failed to be taken back. */
 const WITHDRAWAL_LIMIT_MS = 2_000
 
+/** A caller that waits for its turn is answered so long before its deadline, or when three quarters of its time are over. */
+const ANSWER_MS = 1_000
+/** Whoever would wait longer waits. */
+const LONGEST_WAIT_MS = 3_600_000
+
+/** Who waits for the answer. */
+export interface Caller {
+  /** Epoch ms; Infinity where it has none. */
+  readonly deadline: number
+  hasGone(): boolean
+}
+
 export type Change =
   | { readonly kind: 'done'; readonly message: string; readonly warnings: readonly string[] }
   /** All is as it was before, here, on disk and in the store. */
@@ -32,16 +44,16 @@ interface Parts {
 /**
  * Registers functions and deploys their code: those of one function in the order in which they come, so that the last
  * one counts here, on disk and in the store. What is refused has changed nothing, and a kill at any moment leaves
- * settings and code that belong together. One whose caller has gone before its turn is dropped; one that has begun is
- * done. Main thread only.
+ * settings and code that belong together. One whose caller has gone, or is about to, before its turn is
+ * dropped; one that has begun is done. Main thread only.
  */
 export class Registrations {
   private readonly turns = new Turns()
 
   constructor(private readonly parts: Parts) {}
 
-  register(settings: FunctionSettings, hasGone: () => boolean): Promise<Change> {
-    return this.inTurn(settings.name, hasGone, async () => {
+  register(settings: FunctionSettings, caller: Caller): Promise<Change> {
+    return this.inTurn(settings.name, caller, async () => {
       const { functions, deployer } = this.parts
       const stored = await this.store(settings)
       if (stored.kind === 'refused') return stored
@@ -53,13 +65,8 @@ export class Registrations {
   }
 
   /** `brought`: the settings that come with the code. The archive must not be used afterwards. */
-  deploy(
-    name: string,
-    brought: FunctionSettings | undefined,
-    archive: Buffer,
-    hasGone: () => boolean,
-  ): Promise<Change> {
-    return this.inTurn(name, hasGone, async () => {
+  deploy(name: string, brought: FunctionSettings | undefined, archive: Buffer, caller: Caller): Promise<Change> {
+    return this.inTurn(name, caller, async () => {
       const { functions, deployer, withdrawals } = this.parts
       const settings = brought ?? functions.settings(name)
       if (!settings) return refused('function not registered')
@@ -87,8 +94,26 @@ export class Registrations {
     })
   }
 
-  private inTurn(name: string, hasGone: () => boolean, work: () => Promise<Change>): Promise<Change> {
-    return this.turns.take(name, async () => (hasGone() ? refused('its caller has gone: nothing is changed') : work()))
+  private inTurn(name: string, caller: Caller, work: () => Promise<Change>): Promise<Change> {
+    let over = false
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<Change>((resolve) => {
+      const left = caller.deadline - Date.now()
+      if (left > LONGEST_WAIT_MS) return
+      timer = setTimeout(
+        () => {
+          over = true
+          resolve(refused(`function ${name} is left as it is: what was asked for before goes on still; try again`))
+        },
+        left - Math.min(ANSWER_MS, left / 4),
+      )
+    })
+    const turn = this.turns.take(name, async () => {
+      clearTimeout(timer)
+      if (over || caller.hasGone()) return refused('its caller has gone: nothing is changed')
+      return work()
+    })
+    return Promise.race([turn, late])
   }
 
   /** Stores settings; until they are used, they can be withdrawn by the registration's name. */

@@ -12,6 +12,7 @@ import {
   writeAgentFiles,
 } from '../support/certificates.js'
 import { runCli } from '../support/cli.js'
+import { noRedis, RedisServer } from '../support/redis.js'
 import { examine } from './examine.js'
 
 const DAY = 86_400_000
@@ -45,6 +46,37 @@ test('where all is well no check fails, and nothing is made', async () => {
   for (const subject of ['node', 'config', 'user', 'state', 'apps', 'store', 'port', 'tls key', 'tls ca', 'tls name'])
     assert.ok(subjects.has(subject), subject)
   assert.deepEqual(readdirSync(dir), ['agent.yaml'])
+})
+
+test('stored functions that a start leaves out, or that say what is surely not meant, are warned of', {
+  skip: noRedis ?? false,
+}, async (t) => {
+  const redis = await RedisServer.start()
+  t.after(() => redis.stop())
+  const { find } = await examine({ redis_addr: redis.address })
+  assert.deepEqual(find('functions'), { level: 'ok', subject: 'functions', message: '0 stored' })
+  await redis.with((client) =>
+    client.mset({
+      'agent:function:good': '{"Handler":"main.sh"}',
+      'agent:function:cores': '{"Handler":"main.sh","Resources":{"CPU":1}}',
+      'agent:function:outside': '{"Handler":"../main.sh"}',
+      'agent:function:broken': '{"Handler":7}',
+    }),
+  )
+  const { code, findings } = await examine({ redis_addr: redis.address })
+  assert.equal(code, 0)
+  const messages = findings.filter(({ subject }) => subject === 'functions').map(({ message }) => message)
+  assert.equal(messages.length, 3, messages.join('\n'))
+  for (const expected of [
+    /^function cores: cpu_millicores 1 is not enforced/,
+    /^stored function is not loaded: function outside: handler .*; register it again$/,
+    /^stored function broken is not readable: Handler: /,
+  ]) {
+    assert.ok(
+      messages.some((message) => expected.test(message)),
+      `${expected}: ${messages.join('\n')}`,
+    )
+  }
 })
 
 test('people get a line a check', async () => {

@@ -158,14 +158,38 @@ describe('deploys and registrations while Redis is away', { skip }, () => {
     const first = calls.register(config('two'))
     const second = new Promise((resolve) => {
       const request = { function_name: 'f', code_archive: code(2) }
-      agent.client.deployFunction(request, { deadline: Date.now() + 500 }, (error) => resolve(error?.code))
+      const call = agent.client.deployFunction(request, (error) => resolve(error?.code))
+      void calls.health().then(() => call.cancel())
     })
-    assert.equal(await second, 4)
+    assert.equal(await second, 1)
+    // On the same connection: by its answer the agent has seen the cancel.
+    await calls.health()
     redis.resume()
     assert.equal((await first).success, true)
     await deployed(3)
     await prints('3 two')
     assert.ok(!agent.logs().includes('call failed'), agent.logs())
+  })
+
+  it('answers in time what would wait for its turn until its caller has gone', async () => {
+    await deployed(1, config('one'))
+    redis.pause()
+    const first = calls.register(config('two'))
+    const begun = performance.now()
+    const answer = new Promise<{ success: boolean; message: string }>((resolve, reject) => {
+      const options = { deadline: Date.now() + 1_800 }
+      agent.client.registerFunction(config('three'), options, (error, ack) => (ack ? resolve(ack) : reject(error)))
+    })
+    const { success, message } = await answer
+    assert.deepEqual(
+      [success, message],
+      [false, 'function f is left as it is: what was asked for before goes on still; try again'],
+    )
+    assert.ok(performance.now() - begun < 1_700)
+    redis.resume()
+    assert.equal((await first).success, true)
+    await deployed(4)
+    await prints('4 two')
   })
 
   it('undoes a registration whose code cannot be put to use', async () => {

@@ -3,7 +3,7 @@ import type { DeploymentAck } from '../../generated/flux/DeploymentAck.js'
 import type { DeploymentPackage__Output } from '../../generated/flux/DeploymentPackage.js'
 import type { Registrations } from '../registrations.js'
 import { validateFunction } from '../validation.js'
-import { ackOf } from './register-function.js'
+import { ackOf, callerOf } from './register-function.js'
 
 /** Unpacks the archive into a new version and puts it to use, together with the configuration that comes with it. */
 export async function deployFunction(
@@ -16,7 +16,7 @@ export async function deployFunction(
   if (brought && brought.value.name !== name) {
     return refused(`function_name ${JSON.stringify(name)} and config.name ${JSON.stringify(brought.value.name)} differ`)
   }
-  return ackOf(await registrations.deploy(name, brought?.value, archive, () => call.cancelled))
+  return ackOf(await registrations.deploy(name, brought?.value, archive, callerOf(call)))
 }
 
 function refused(message: string): DeploymentAck {

@@ -1,7 +1,7 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js'
 import type { FunctionAck } from '../../generated/flux/FunctionAck.js'
 import type { FunctionConfig__Output } from '../../generated/flux/FunctionConfig.js'
-import type { Change, Registrations } from '../registrations.js'
+import type { Caller, Change, Registrations } from '../registrations.js'
 import { validateFunction } from '../validation.js'
 
 /** An ack means that the settings are stored; they count for the executions that come. */
@@ -11,7 +11,12 @@ export async function registerFunction(
 ): Promise<FunctionAck> {
   const checked = validateFunction(call.request)
   if (!checked.ok) return { success: false, message: checked.message }
-  return ackOf(await registrations.register(checked.value, () => call.cancelled))
+  return ackOf(await registrations.register(checked.value, callerOf(call)))
+}
+
+/** Who has sent a registration or a deploy. */
+export function callerOf(call: ServerUnaryCall<unknown, unknown>): Caller {
+  return { deadline: Number(call.getDeadline()), hasGone: () => call.cancelled }
 }
 
 /** The answer to a registration or a deploy. */

@@ -1,0 +1,50 @@
+import type { Log } from '../log.js'
+import type { FunctionSettings } from '../store/function.js'
+import type { StoredFunction } from '../workers/messages.js'
+import type { AdmissionControl } from './admission.js'
+import type { Deployer } from './deployer.js'
+import { fingerprintOf } from './fingerprint.js'
+import type { Functions } from './functions.js'
+import { type LimitPolicy, limitProblem } from './limits.js'
+import { settingsProblem } from './validation.js'
+
+interface Parts {
+  readonly functions: Functions
+  readonly admission: AdmissionControl
+  readonly limits: LimitPolicy
+  readonly deployer: Deployer
+  readonly log: Log
+}
+
+/** At the start: takes on what is stored, unless it would be refused today, with the code that is here. */
+export async function loadFunctions(
+  recovered: readonly FunctionSettings[],
+  { functions, admission, limits, deployer, log }: Parts,
+): Promise<void> {
+  const stored = new Map<string, StoredFunction>()
+  for (const settings of recovered) {
+    const { name, handler, maxConcurrency } = settings
+    stored.set(name, { handler, fingerprint: fingerprintOf(settings) })
+    const problem = storedProblem(settings) ?? limitProblem(limits, settings)
+    if (problem) {
+      log.warn(problem)
+      continue
+    }
+    functions.register(settings)
+    admission.limit(name, maxConcurrency)
+  }
+  for (const { name, version, handlerProblem } of await deployer.clean(stored)) {
+    functions.serve(name, version)
+    const settings = functions.settings(name)
+    if (settings) functions.register(settings, handlerProblem)
+  }
+  for (const { name } of recovered) {
+    for (const warning of functions.warnings(name)) log.warn(`function ${name}: ${warning}`)
+  }
+}
+
+/** Why a start leaves out what is stored of a function, and what to do; undefined where it takes it on. */
+export function storedProblem(settings: FunctionSettings): string | undefined {
+  const problem = settingsProblem(settings)
+  return problem && `stored function is not loaded: ${problem}; register it again`
+}
