@@ -1,25 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { Patience } from '../patience.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { type Gap, joinedGaps, readableEnd } from './gaps.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
-import { parseRedisAddress } from './redis-address.js'
+import { RedisConnection } from './redis-connection.js'
+import { isReadOnly } from './redis-errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './redis-functions.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
-import { SilenceWatch } from './redis-silence.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
-import { OutcomeUnknown, type Store, StoreUnavailable, type StoreWrite } from './store.js'
+import { OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from './store.js'
 
 /** How long reads and small writes wait for an answer. */
 const ANSWER_LIMIT_MS = 2_000
-/**
- * How long Redis may be silent while anything is unanswered before the connection is given up. Long, because a stopped
- * Redis carries out what it was sent once it goes on: a batch is not sent again on another connection before that.
- */
-const SILENCE_LIMIT_MS = 10_000
-const LONGEST_RECONNECT_DELAY_MS = 1_000
+/** How long such a write waits for the connection to the Redis that has taken over. */
+const TAKEOVER_LIMIT_MS = 1_000
 const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
 
@@ -29,43 +25,12 @@ const CHUNK_IDS = 500
  */
 export class RedisStore implements Store {
   readonly address: string
-  readonly #redis: Redis
-  readonly #silence: SilenceWatch
-  /** The first attempt to connect has had its outcome, so that what is asked right after opening is not refused. */
-  readonly #firstContact: Promise<void>
-  #lastError: Error | undefined
+  readonly #connection: RedisConnection
 
   /** `address` as parseRedisAddress takes it; throws an Error where it is none. */
   constructor(address: string) {
-    const { display, connection } = parseRedisAddress(address)
-    this.address = display
-    this.#redis = new Redis({
-      ...connection,
-      enableOfflineQueue: false,
-      autoResendUnfulfilledCommands: false,
-      // 0: what is unanswered when the connection breaks is rejected then, not after some attempts to reconnect.
-      maxRetriesPerRequest: 0,
-      retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS),
-      connectTimeout: ANSWER_LIMIT_MS,
-      maxLoadingRetryTime: LONGEST_RECONNECT_DELAY_MS,
-      keepAlive: 10_000,
-    })
-    this.#redis.on('error', (error) => {
-      this.#lastError = error
-    })
-    this.#redis.on('ready', () => {
-      this.#lastError = undefined
-    })
-    this.#silence = new SilenceWatch(this.#redis, SILENCE_LIMIT_MS)
-    this.#firstContact = new Promise((resolve) => {
-      const patience = new Patience(ANSWER_LIMIT_MS, resolve)
-      for (const event of ['ready', 'close'] as const) {
-        this.#redis.once(event, () => {
-          patience.end()
-          resolve()
-        })
-      }
-    })
+    this.#connection = new RedisConnection(address)
+    this.address = this.#connection.address
   }
 
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
@@ -97,8 +62,8 @@ export class RedisStore implements Store {
   async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {
     const { functionToJson } = await functionJson()
     const command = putCommand(settings.name, functionToJson(settings), registration)
-    await this.#firstContact
-    const sent = this.#redis.status === 'ready'
+    await this.#connection.firstContact
+    const sent = this.#connection.isReady
     try {
       await this.#answer((redis) => runPipeline(redis, [command]))
     } catch (error) {
@@ -130,14 +95,11 @@ export class RedisStore implements Store {
   }
 
   async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
-    await this.#firstContact
-    try {
-      // Without a time limit of its own: see SILENCE_LIMIT_MS.
-      this.#silence.begin()
-      return await writeBatch(this.#redis, batch)
-    } catch (error) {
-      throw this.#unavailable(error)
-    }
+    await this.#connection.firstContact
+    // Without a time limit of its own: the connection has one.
+    const taken = await this.#ask((redis) => writeBatch(redis, batch))
+    this.#connection.wrote()
+    return taken
   }
 
   async record(id: string): Promise<ExecutionRecord | undefined> {
@@ -202,31 +164,36 @@ export class RedisStore implements Store {
   async purgeExpired(): Promise<void> {}
 
   async close(): Promise<void> {
-    this.#silence.end()
-    this.#redis.disconnect()
+    this.#connection.close()
   }
 
   async #answer<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
-    await this.#firstContact
-    this.#silence.begin()
+    await this.#connection.firstContact
     let patience: Patience | undefined
     const limit = new Promise<never>((_, reject) => {
       const silent = () => reject(new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`))
       patience = new Patience(ANSWER_LIMIT_MS, silent)
     })
+    const once = () => this.#ask((redis) => Promise.race([ask(redis), limit]))
     try {
-      return await Promise.race([ask(this.#redis), limit])
-    } catch (error) {
-      throw this.#unavailable(error)
+      return await once().catch(async (error: StoreUnavailable) => {
+        if (!isReadOnly(error.cause)) throw error
+        // Where another Redis has taken over, the next connection leads to it.
+        await this.#connection.ready(TAKEOVER_LIMIT_MS)
+        return once()
+      })
     } finally {
       patience?.end()
     }
   }
 
-  /** While there is no connection, what ended it or keeps it from being made says more than what a command met. */
-  #unavailable(error: unknown): StoreUnavailable {
-    const cause = this.#redis.status === 'ready' ? error : (this.#lastError ?? new Error('not connected'))
-    return new StoreUnavailable(`Redis at ${this.address}: ${describe(cause)}`, { cause })
+  async #ask<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = this.#connection.use()
+    try {
+      return await ask(redis)
+    } catch (error) {
+      throw this.#connection.unavailable(error)
+    }
   }
 }
 
@@ -250,12 +217,6 @@ async function ofType<T>(reply: Promise<T>, absent: T): Promise<T> {
     if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return absent
     throw error
   }
-}
-
-/** An error of several addresses tried at once has no message of its own, only a code. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.message || ('code' in error ? String(error.code) : error.name)
 }
 
 function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {

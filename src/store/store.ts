@@ -79,10 +79,31 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** The store does not take or give now; trying again later is right. */
+/** Why the store does not take or give. */
+export interface StoreProblem {
+  /** What is wrong, for people. */
+  readonly problem: string
+  /** What to do about it, where that is known. */
+  readonly fix?: string | undefined
+  /** No later try does better before somebody has changed something; otherwise trying again is right. */
+  readonly permanent?: boolean
+}
+
+/** The store does not take or give now. What waits for it waits on, however long that is. */
 export class StoreUnavailable extends Error {
   readonly code = 'STORE_UNAVAILABLE'
   override readonly name = 'StoreUnavailable'
+  readonly problem: string
+  readonly fix: string | undefined
+  readonly permanent: boolean
+
+  /** The message is the problem, and after a semicolon the fix. */
+  constructor(problem: string, { fix, permanent = false, cause }: Omit<StoreProblem, 'problem'> & ErrorOptions = {}) {
+    super(fix === undefined ? problem : `${problem}; ${fix}`, { cause })
+    this.problem = problem
+    this.fix = fix
+    this.permanent = permanent
+  }
 }
 
 /** The same, and nobody knows whether what was to be stored is. */

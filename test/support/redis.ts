@@ -20,15 +20,18 @@ export const noRedis: string | undefined =
 export class RedisServer {
   readonly port: number
   readonly #dir: string
+  readonly #options: readonly string[]
   #process: ChildProcess | undefined
 
-  private constructor(port: number, dir: string) {
+  private constructor(port: number, dir: string, options: readonly string[]) {
     this.port = port
     this.#dir = dir
+    this.#options = options
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'flux-redis-')))
+  /** `options` as on its command line, besides the ones that every one gets. */
+  static async start(...options: readonly string[]): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'flux-redis-')), options)
     await server.restart()
     return server
   }
@@ -66,7 +69,8 @@ export class RedisServer {
 
   /** Begins again on the same port, with the data that was saved. */
   async restart(): Promise<void> {
-    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir]
+    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir]
+    const options = [...own, ...this.#options]
     this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
     await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
