@@ -69,6 +69,12 @@ export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
     case 'away':
       log.warn({ store: store.address, cause: event.cause.message }, 'store is away: writes wait for it')
       break
+    case 'refused':
+      log.error(
+        { store: store.address, cause: event.cause.message },
+        'the store refuses what is written, and no retry will help: writes wait until that is put right',
+      )
+      break
     case 'back':
       log.info({ store: store.address }, 'store is back')
       break

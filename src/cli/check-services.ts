@@ -5,6 +5,7 @@ import type { HealthCheckResponse__Output } from '../generated/flux/HealthCheckR
 import type { AgentConfig } from '../main/config.js'
 import { describeListener, listenProblem, openListener } from '../main/listener.js'
 import { openStore } from '../store/open.js'
+import { StoreUnavailable } from '../store/store.js'
 import { answer, localAddress, openConnection, tlsCredentials } from './connect.js'
 import { isServiceError } from './failure.js'
 import { type Finding, fail, ok } from './finding.js'
@@ -12,33 +13,34 @@ import { type Finding, fail, ok } from './finding.js'
 const STORE_SECONDS = 5
 const RETRY_MS = 100
 
-/** Whether the store answers. */
+/** Whether the store takes and gives all that an agent needs. */
 export async function checkStore({ store: location }: AgentConfig): Promise<Finding> {
   if (location.kind === 'embedded' && !existsSync(location.path)) return ok('store', `${location.path}, to be made`)
-  const mend =
-    location.kind === 'redis'
-      ? 'start Redis, correct redis_addr, or keep everything on this node by redis_addr: embedded'
-      : `make ${location.path} and everything in it the agent's own`
   try {
     const store = await openStore(location)
-    const problem = await eventually(() => store.exists('flux-agent-doctor'))
-    const finding = problem ? fail('store', `${store.address}: ${problem.message}`, mend) : ok('store', store.address)
-    await store.close()
-    return finding
+    try {
+      await eventually(() => store.probe())
+      return ok('store', `${store.address} takes what an agent writes`)
+    } finally {
+      await store.close()
+    }
   } catch (error) {
-    return fail('store', (error as Error).message, mend)
+    const otherwise = 'correct redis_addr, or keep everything on this node by redis_addr: embedded'
+    if (error instanceof StoreUnavailable) return fail('store', error.problem, error.fix ?? otherwise)
+    return fail('store', (error as Error).message, otherwise)
   }
 }
 
-/** The last failure, where none of the attempts succeeded in time: Redis connects in the background. */
-async function eventually(attempt: () => Promise<unknown>): Promise<Error | undefined> {
+/** Rejects with the last failure, where none of the attempts succeeded in time: it may be starting, or about to be. */
+async function eventually(attempt: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + STORE_SECONDS * 1000
   for (;;) {
-    const problem = await attempt().then(
-      () => undefined,
-      (error: Error) => error,
-    )
-    if (!problem || Date.now() >= deadline) return problem
+    try {
+      await attempt()
+      return
+    } catch (error) {
+      if ((error instanceof StoreUnavailable && error.permanent) || Date.now() >= deadline) throw error
+    }
     await delay(RETRY_MS)
   }
 }

@@ -9,12 +9,13 @@ import { type Log, logJournalEvent, logQueueEvent } from '../log.js'
 import { platform } from '../os/index.js'
 import { leftoverQueues, replayLeftovers } from '../store/leftovers.js'
 import { openStore } from '../store/open.js'
-import { StoreUnavailable } from '../store/store.js'
+import type { StoreUnavailable } from '../store/store.js'
 import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
 import { IDS_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
 import { openAppsFolder } from './apps-folder.js'
+import { whenStored, withStore } from './await-store.js'
 import { allowedCallers } from './callers.js'
 import type { AgentConfig } from './config.js'
 import { Connections } from './connections.js'
@@ -48,8 +49,6 @@ const RUN_DIR = 'run'
 const WITHDRAWALS_DIR = 'withdrawals'
 /** Nice levels of the main thread before all others. */
 const PRECEDENCE = 10
-const STORE_RETRY_MS = 500
-const STORE_NEWS_MS = 5_000
 const PURGE_MS = 60_000
 /** How long a stop waits for the store to take the last records before they are kept on disk for the next start. */
 const SETTLE_LIMIT_MS = 3_000
@@ -101,12 +100,16 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')
   }
   const withdrawals = new Withdrawals(join(config.stateDir, WITHDRAWALS_DIR), store, log)
-  const storeAway = (cause: string) => log.warn({ store: store.address, cause }, 'waiting for the store')
-  const waiting = (cause: string) => {
-    storeAway(cause)
-    service.waiting(cause)
+  const storeAway = ({ permanent, message: cause }: StoreUnavailable) =>
+    permanent
+      ? log.error({ store: store.address, cause }, 'no retry will help: waiting until that is put right')
+      : log.warn({ store: store.address, cause }, 'waiting for the store')
+  const waiting = (why: StoreUnavailable) => {
+    storeAway(why)
+    service.waiting(why.message)
   }
-  const recovered = await whenAvailable(waiting, async () => {
+  const recovered = await withStore(config, waiting, async () => {
+    await store.probe()
     await replay(await leftoverQueues(writesDir))
     await withdrawals.replay()
     const ended = await store.endLeftovers(config.agentId, 'agent restarted')
@@ -146,7 +149,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     },
     (queueId) => {
       log.error('a worker thread has died; its executions are ended and it is replaced')
-      void whenAvailable(storeAway, () => replay([queueId]))
+      void whenStored(storeAway, () => replay([queueId]))
     },
   )
   await pool.started()
@@ -226,20 +229,6 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       service.ready()
       return outcome
     },
-  }
-}
-
-/** Does it as soon as the store answers; `waiting` hears every few seconds why it does not. */
-async function whenAvailable<T>(waiting: (cause: string) => void, act: () => Promise<T>): Promise<T> {
-  for (let told = -Infinity; ; await sleep(STORE_RETRY_MS)) {
-    try {
-      return await act()
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error
-      if (performance.now() - told < STORE_NEWS_MS) continue
-      told = performance.now()
-      waiting(error.message)
-    }
   }
 }
 

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { embeddedProblem } from './embedded-errors.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { bytesOf, type Gap } from './gaps.js'
 import { mergeOutputs } from './merge-outputs.js'
+import { exercise, newProbe } from './probe.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { idOf, type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
@@ -53,17 +55,32 @@ export class EmbeddedStore implements Store {
   constructor(path: string, now: () => number = Date.now) {
     this.address = path
     this.#now = now
-    mkdirSync(path, { recursive: true, mode: 0o700 })
-    // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
-    this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
-    this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
-    this.#registrations = this.#root.openDB({ name: 'registrations', encoding: 'json' })
-    this.#records = this.#root.openDB({ name: 'records', encoding: 'string' })
-    this.#chunks = this.#root.openDB({ name: 'chunks', encoding: 'binary' })
-    this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
-    this.#byExpiry = this.#root.openDB({ name: 'by-expiry', encoding: 'string' })
-    this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
-    this.#incomplete = this.#root.openDB({ name: 'incomplete', encoding: 'string' })
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 })
+      // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
+      this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
+      this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
+      this.#registrations = this.#root.openDB({ name: 'registrations', encoding: 'json' })
+      this.#records = this.#root.openDB({ name: 'records', encoding: 'string' })
+      this.#chunks = this.#root.openDB({ name: 'chunks', encoding: 'binary' })
+      this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
+      this.#byExpiry = this.#root.openDB({ name: 'by-expiry', encoding: 'string' })
+      this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
+      this.#incomplete = this.#root.openDB({ name: 'incomplete', encoding: 'string' })
+    } catch (error) {
+      throw this.#unavailable(error)
+    }
+  }
+
+  async probe(): Promise<void> {
+    const probe = newProbe()
+    try {
+      await this.putFunction(probe.settings, probe.id)
+      await this.withdrawFunction(probe.settings, probe.id)
+      await exercise(this, probe)
+    } finally {
+      await this.#transaction(() => this.#drop(probe.id)).catch(() => undefined)
+    }
   }
 
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
@@ -338,8 +355,8 @@ export class EmbeddedStore implements Store {
   }
 
   #unavailable(error: unknown): StoreUnavailable {
-    const why = error instanceof Error ? error.message : String(error)
-    return new StoreUnavailable(`embedded store in ${this.address}: ${why}`, { cause: error })
+    const { problem, ...advice } = embeddedProblem(error, this.address)
+    return new StoreUnavailable(`embedded store in ${this.address}: ${problem}`, { ...advice, cause: error })
   }
 }
 

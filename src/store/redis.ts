@@ -3,11 +3,13 @@ import type { Redis } from 'ioredis'
 import { Patience } from '../patience.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { type Gap, joinedGaps, readableEnd } from './gaps.js'
+import { exercise, newProbe } from './probe.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { RedisConnection } from './redis-connection.js'
 import { isReadOnly } from './redis-errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './redis-functions.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
+import { commandsInScripts, deleteProbe } from './redis-probe.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
 import { OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from './store.js'
@@ -31,6 +33,26 @@ export class RedisStore implements Store {
   constructor(address: string) {
     this.#connection = new RedisConnection(address)
     this.address = this.#connection.address
+  }
+
+  async probe(): Promise<void> {
+    const { functionToJson } = await functionJson()
+    const probe = newProbe()
+    const { settings, id } = probe
+    const { name } = settings
+    // XX: it may be written, and is not, since every agent reads what is there.
+    const put: RedisCommand = { name: 'set', keys: [FUNCTION_PREFIX + name], args: [functionToJson(settings), 'XX'] }
+    try {
+      await this.#answer((redis) => redis.scan('0', 'MATCH', FUNCTION_PREFIX + name, 'COUNT', 1))
+      await this.#answer((redis) => runPipeline(redis, [put, ...commandsInScripts(probe)]))
+      // Withdrawn before it comes, it does nothing.
+      await this.withdrawFunction(settings, id)
+      await this.putFunction(settings, id)
+      await exercise(this, probe)
+    } finally {
+      const withdrawn = putCommand(name, '', id).keys
+      await this.#answer((redis) => runPipeline(redis, [deleteProbe(probe, withdrawn)])).catch(() => undefined)
+    }
   }
 
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {

@@ -29,6 +29,12 @@ export interface Store {
   /** Where it is, for people: an address without its password, or a folder. */
   readonly address: string
 
+  /**
+   * Writes, reads and deletes a probe, once by each kind of command that an agent needs; rejects with the first refusal.
+   * Others see nothing of it.
+   */
+  probe(): Promise<void>
+
   /** Every function readable under the contract's keys; the ones that are not are reported through `unreadable`. */
   functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]>
   /**

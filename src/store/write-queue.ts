@@ -5,7 +5,7 @@ import { Patience } from '../patience.js'
 import { LateBegins } from './late-begins.js'
 import { batchFrom, costOf, Entry, entriesFrom, outputOf, type PendingWrite, writesOf } from './pending.js'
 import { type Spilled, SpillFile } from './spill-file.js'
-import type { Store, StoreWrite } from './store.js'
+import { type Store, StoreUnavailable, type StoreWrite } from './store.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -35,6 +35,8 @@ export interface WriteQueueOptions {
 /** What an operator wants to know. */
 export type QueueEvent =
   | { readonly kind: 'away'; readonly cause: Error }
+  /** The store refuses the writes, and will until somebody has changed something; they wait as while it is away. */
+  | { readonly kind: 'refused'; readonly cause: Error }
   | { readonly kind: 'back' }
   /** Writes stay in memory, and functions wait, until the disk takes them again or the store does. */
   | { readonly kind: 'disk-failed'; readonly cause: Error }
@@ -72,6 +74,7 @@ export class WriteQueue {
   #onDisk = 0
 
   #away = false
+  #refused = false
   #diskFailed = false
   #draining = false
   #spilling: Promise<void> | undefined
@@ -245,6 +248,7 @@ export class WriteQueue {
     if (this.#head === undefined) this.#tail = undefined
     if (this.#away) {
       this.#away = false
+      this.#refused = false
       this.#report({ kind: 'back' })
     }
     for (const [index, entry] of batch.entries()) {
@@ -255,9 +259,13 @@ export class WriteQueue {
   }
 
   #goAway(cause: Error): void {
-    if (this.#away || this.#closed) return
+    if (this.#closed) return
+    const refused = cause instanceof StoreUnavailable && cause.permanent
+    if (refused ? this.#refused : this.#away) return
+    this.#refused = refused
+    this.#report({ kind: refused ? 'refused' : 'away', cause })
+    if (this.#away) return
     this.#away = true
-    this.#report({ kind: 'away', cause })
     // Otherwise all that is in memory is leaving already.
     if (this.#onDisk === 0 && this.#firstLeaving === undefined) {
       for (const entry of entriesFrom(this.#head)) this.#leave(entry)

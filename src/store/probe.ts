@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto'
+import type { FunctionSettings } from './function.js'
+import type { ExecutionRecord } from './record.js'
+import { type Store, StoreUnavailable } from './store.js'
+
+/** An execution and a function that nobody has, in the name of an agent that nobody is. */
+export interface Probe {
+  readonly id: string
+  readonly agentId: string
+  readonly settings: FunctionSettings
+}
+
+export function newProbe(): Probe {
+  const id = `flux-agent-probe-${randomUUID()}`
+  const settings: FunctionSettings = {
+    name: id,
+    handler: 'probe',
+    cpuMillicores: 0,
+    memoryMb: 0,
+    timeoutSeconds: 0,
+    env: {},
+    maxConcurrency: 1,
+    maxConcurrencyBehavior: 'exit',
+  }
+  return { id, agentId: id, settings }
+}
+
+/** Has the store do with the probe all that it does with an execution; the caller deletes what is left. */
+export async function exercise(store: Store, { id, agentId }: Probe): Promise<void> {
+  const record: ExecutionRecord = {
+    execution_id: id,
+    agent_id: agentId,
+    function_name: id,
+    status: 'running',
+    started_at: new Date().toISOString(),
+  }
+  const written = Buffer.from('probe')
+  await store.refuse([{ ...record, status: 'failed', refused: true }])
+  await store.begin(record)
+  // The second time it looks at what is there; with a gap, at how output is missing.
+  await store.begin(record)
+  await store.write([{ kind: 'output', id, offset: written.length, bytes: written }])
+  await store.write([{ kind: 'output', id, offset: 0, bytes: written }])
+  await store.renewLeases([id])
+  const [there, found, output, length] = [
+    await store.exists(id),
+    await store.record(id),
+    await store.output(id, 0, written.length),
+    await store.outputLength(id),
+  ]
+  await store.gaps(id)
+  if (!there || found?.status !== 'running' || !output.equals(written) || length !== 2 * written.length) {
+    throw new StoreUnavailable(`${store.address}: what was just written is not what is read`, {
+      fix: 'give an address that does not spread reads over replicas, and a store that evicts nothing',
+    })
+  }
+  await store.endLeftovers(agentId, 'probe')
+}
