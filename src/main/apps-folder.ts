@@ -33,6 +33,11 @@ export function appsFolder({ appsDir, stateDir }: Omit<AppsConfig, 'file'>, runA
   return appsDir ?? join(runAs?.home ?? stateDir, 'apps')
 }
 
+/** Where functions get folders for temporary files: no function has such a name, and nobody can put another in its place. */
+export function tmpFolder(apps: string): string {
+  return join(apps, '.tmp')
+}
+
 /**
  * Makes the apps folder readable by functions and changeable by the agent alone, and answers where it is. Its usual place,
  * the runner's home, is taken from the runner for that: whoever owns a folder may put another `apps` into it, and the

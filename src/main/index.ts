@@ -14,7 +14,7 @@ import { WriteQueue } from '../store/write-queue.js'
 import { VERSION } from '../version.js'
 import { IDS_DIR, WRITES_DIR } from '../workers/messages.js'
 import { AdmissionControl } from './admission.js'
-import { openAppsFolder } from './apps-folder.js'
+import { openAppsFolder, tmpFolder } from './apps-folder.js'
 import { whenStored, withStore } from './await-store.js'
 import { allowedCallers } from './callers.js'
 import type { AgentConfig } from './config.js'
@@ -81,7 +81,8 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
 
   const { required, ...confinement } = config.isolation
-  const isolation = await platform.isolate({ stateDir: config.stateDir, scratchDir, ...confinement })
+  const { stateDir } = config
+  const isolation = await platform.isolate({ stateDir, scratchDir, tmpdirs: tmpFolder(appsDir), ...confinement })
   service.starting()
   const limits = { required, unkept: isolation.unkept }
   if (isolation.problem) {

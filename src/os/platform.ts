@@ -22,6 +22,8 @@ export interface StartRequest {
   readonly args: readonly string[]
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
+  /** The TMPDIR of `env` stands in for a folder of the process's own, removed after its end, where there can be none. */
+  readonly ownTmpdir?: boolean
   readonly runAs?: RunAs
   /** Those of them that this machine keeps; the others are left aside. */
   readonly limits?: Limits
@@ -123,6 +125,8 @@ export type StarterSetup =
       /** Processes and threads of one execution. 0: no limit. */
       readonly maxProcesses: number
       readonly oomKill: OomKill
+      /** Where each execution gets a folder for temporary files; absent: nowhere. */
+      readonly tmpdirs?: string
     }
 
 /** What the kernel kills where memory runs out: all that an execution runs, or only the process it chooses. */
@@ -156,6 +160,8 @@ export interface IsolationOptions {
   /** Processes and threads of one execution. 0: no limit. */
   readonly maxProcesses: number
   readonly oomKill: OomKill
+  /** A folder that nobody but the agent changes, for folders that are each one execution's TMPDIR. */
+  readonly tmpdirs?: string
 }
 
 /** What a process has used since it was started. */

@@ -133,6 +133,7 @@ async function runProcess(
     args: task.args,
     cwd: dirname(file),
     env: { ...baseEnvironment, ...env, FLUX_EXECUTION_ID: task.id },
+    ownTmpdir: !('TMPDIR' in env),
     ...(setup.runAs && { runAs: setup.runAs }),
     limits,
   }

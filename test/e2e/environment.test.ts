@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { dirname } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { LAUNCHER } from '../os/starters.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
+import { eventually } from '../support/eventually.js'
 import { buildZip, PROGRAM } from '../support/zip.js'
 
 const isLinux = process.platform === 'linux'
 const isRoot = process.getuid?.() === 0
+const noLauncher = existsSync(LAUNCHER) ? false : 'there is no launcher'
 
 /** KEY=VALUE by key. */
 function variables(environ: Buffer): Record<string, string> {
@@ -43,14 +46,16 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
   it('has exactly the variables of the contract, and none of the agent', async () => {
     const { output } = await calls.execute({ function_name: 'environ', execution_id: 'my-id' })
     const { username, homedir } = userInfo()
-    assert.deepEqual(variables(output), {
+    const { TMPDIR, ...others } = variables(output)
+    if (noLauncher) assert.equal(TMPDIR, '/tmp')
+    else assert.match(TMPDIR ?? '', /\/\.tmp\/\w+\/\w+$/)
+    assert.deepEqual(others, {
       PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       HOME: homedir,
       USER: username,
       LOGNAME: username,
       LANG: 'de_DE.UTF-8',
       TZ: 'Asia/Tokyo',
-      TMPDIR: '/tmp',
       TERM: 'dumb',
       GREETING: 'hé=llo\n',
       FLUX_EXECUTION_ID: 'my-id',
@@ -118,8 +123,22 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
     assert.deepEqual([group, session], [pid, pid])
   })
 
-  it('keeps what it writes to itself', { skip: existsSync(LAUNCHER) ? false : 'there is no launcher' }, async () => {
+  it('keeps what it writes to itself', { skip: noLauncher }, async () => {
     assert.equal(await run('umask'), '0077\n')
+  })
+
+  it('has a folder for temporary files of its own, which is removed after it', { skip: noLauncher }, async () => {
+    const lines = 'mkdir -p $TMPDIR/a/b && echo x >$TMPDIR/a/b/c && mktemp && stat -c "%a %U" $TMPDIR && echo $TMPDIR'
+    const [file = '', access, dir = ''] = (await run(lines)).split('\n')
+    assert.equal(access, `700 ${userInfo().username}`)
+    assert.equal(dirname(file), dir)
+    await eventually('it is gone', () => !existsSync(dir))
+    assert.notEqual(await run('echo $TMPDIR'), `${dir}\n`)
+  })
+
+  it('has the TMPDIR that its function sets', async () => {
+    await calls.script('elsewhere', 'echo $TMPDIR', { env: { TMPDIR: '/var/tmp' } })
+    assert.equal((await calls.execute({ function_name: 'elsewhere' })).output.toString(), '/var/tmp\n')
   })
 
   it('opens its output by name', async () => {
@@ -132,7 +151,7 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
     const other = await startTestAgent({ config: { run_as: 'nobody', apps_dir: `${dir}/apps` } })
     try {
       const there = new Calls(other.client)
-      await there.script('who', 'id -u; id -G; echo $USER $LOGNAME; echo x >/dev/stdout')
+      await there.script('who', 'id -u; id -G; echo $USER $LOGNAME; touch $TMPDIR/y; echo x >/dev/stdout')
       const { error, output } = await there.execute({ function_name: 'who' })
       assert.deepEqual([error, output.toString()], ['', '65534\n65534\nnobody nobody\nx\n'])
     } finally {

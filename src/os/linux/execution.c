@@ -8,6 +8,7 @@
 #include "starts.h"
 #include "stream.h"
 #include "table.h"
+#include "tmpdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +64,7 @@ struct execution {
 	uint64_t sent;
 	uint64_t allowed;
 	struct cgroup *cgroup;
+	struct tmpdir *tmpdir;
 	struct ended_event end;
 	/* Where it has not been started as far as anybody is told. */
 	struct failure failure;
@@ -208,6 +210,8 @@ static void forget(struct execution *execution)
 		close(execution->output);
 	if (execution->cgroup != NULL)
 		cgroup_release(execution->cgroup);
+	if (execution->tmpdir != NULL)
+		tmpdir_release(execution->tmpdir, execution->survives);
 	free(execution->launch);
 	free(execution);
 }
@@ -241,6 +245,19 @@ static void poll_output(struct execution *execution, bool wanted)
 	execution->output_polled = wanted;
 }
 
+/* Where there can be none, what the environment says stays. */
+static void give_tmpdir(struct execution *execution)
+{
+	const struct start_request *request = execution->launch->request;
+	bool as_user = request->flags & START_AS_USER;
+	execution->tmpdir = tmpdir_take(as_user ? request->uid : geteuid(), as_user ? request->gid : getegid());
+	if (execution->tmpdir == NULL)
+		return;
+	for (char **entry = execution->launch->envp; *entry != NULL; entry++)
+		if (strncmp(*entry, "TMPDIR=", 7) == 0)
+			*entry = tmpdir_variable(execution->tmpdir);
+}
+
 /* What it needs beforehand, its pipe and its cgroup; false with the step where it fails, and errno. */
 static bool equip(struct execution *execution, enum step *step)
 {
@@ -249,6 +266,8 @@ static bool equip(struct execution *execution, enum step *step)
 	*step = STEP_PIPE;
 	if (!open_output(execution))
 		return false;
+	if (request->flags & START_TMPDIR)
+		give_tmpdir(execution);
 	*step = STEP_CGROUP;
 	errno = ENOTSUP;
 	if (!cgroups_used())

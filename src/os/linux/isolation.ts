@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
@@ -12,13 +12,14 @@ const PROTOCOL_VERSION = 2
 const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */
-export async function isolate({ scratchDir, stateDir, ...options }: IsolationOptions): Promise<Isolation> {
+export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: IsolationOptions): Promise<Isolation> {
   favourOwnSession()
   const problem = launcherProblem()
   if (problem) {
     return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }
   }
-  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...options } as const
+  if (tmpdirs) makePassage(tmpdirs)
+  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...(tmpdirs && { tmpdirs }), ...options } as const
   const place = findCgroupPlace()
   if (place.kind === 'none') return { starter: launcher, unkept: allUnkept(place.reason) }
   try {
@@ -28,6 +29,12 @@ export async function isolate({ scratchDir, stateDir, ...options }: IsolationOpt
     const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
     return { starter: launcher, unkept: allUnkept(reason) }
   }
+}
+
+/** A folder that others can pass through, but not look into. */
+function makePassage(dir: string): void {
+  mkdirSync(dir, { recursive: true })
+  chmodSync(dir, 0o711)
 }
 
 /** See Platform.inspectIsolation. */

@@ -24,14 +24,14 @@ export class LauncherProcess {
   private closing = false
 
   constructor(
-    { program, cgroups, scratchDir }: StarterSetup & { readonly kind: 'launcher' },
+    { program, cgroups, scratchDir, tmpdirs }: StarterSetup & { readonly kind: 'launcher' },
     events: LauncherEvents,
     /** It has died unasked; all that it told before has been heard. */
     died: (how: string) => void,
   ) {
     this.cgroup = cgroups && makeCgroup(cgroups)
     const pipe = makePipe(scratchDir)
-    this.child = spawn(program, this.cgroup ? [this.cgroup] : [], {
+    this.child = spawn(program, [this.cgroup ?? '-', ...(tmpdirs ? [tmpdirs] : [])], {
       cwd: '/',
       env: {},
       detached: true,

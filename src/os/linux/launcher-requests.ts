@@ -1,4 +1,4 @@
-import type { RunAs, StartRequest } from '../platform.js'
+import type { StartRequest } from '../platform.js'
 import { HEADER_BYTES, putUint64 } from './launcher-frame.js'
 import { FUNCTION_OOM_SCORE } from './precedence.js'
 
@@ -16,8 +16,9 @@ const AS_USER = 1
 const NO_NEW_PRIVILEGES = 2
 const SET_OOM_SCORE = 4
 const OOM_ONE = 8
+const OWN_TMPDIR = 16
 
-/** What a function writes where others write, too, as in its home, is its own. */
+/** Other users of the node have no part in what functions write. */
 const UMASK = 0o077
 /** Resource, soft and hard limit (getrlimit(2)). The launcher's own hard limits bound these. */
 const RLIMITS = [
@@ -60,7 +61,7 @@ export function startFrame(
   at = putUint64(frame, confinement.keepsMemory ? (limits?.memoryMb ?? 0) * 2 ** 20 : 0, at)
   at = frame.writeUInt32LE(confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0, at)
   at = frame.writeUInt32LE(confinement.maxProcesses, at)
-  at = frame.writeUInt32LE(startFlags(runAs, confinement), at)
+  at = frame.writeUInt32LE(startFlags(request, confinement), at)
   at = frame.writeUInt32LE(runAs?.uid ?? 0, at)
   at = frame.writeUInt32LE(runAs?.gid ?? 0, at)
   at = frame.writeUInt32LE(UMASK, at)
@@ -88,12 +89,13 @@ export function creditFrame(id: number, bytes: number): Buffer {
   return frame
 }
 
-function startFlags(runAs: RunAs | undefined, confinement: Confinement): number {
+function startFlags({ runAs, ownTmpdir }: StartRequest, confinement: Confinement): number {
   return (
     SET_OOM_SCORE |
     (runAs ? AS_USER : 0) |
     (confinement.noNewPrivileges ? NO_NEW_PRIVILEGES : 0) |
-    (confinement.oomKillsOne ? OOM_ONE : 0)
+    (confinement.oomKillsOne ? OOM_ONE : 0) |
+    (ownTmpdir ? OWN_TMPDIR : 0)
   )
 }
 

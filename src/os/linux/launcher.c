@@ -6,6 +6,7 @@
 #include "execution.h"
 #include "starts.h"
 #include "stream.h"
+#include "tmpdir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -209,6 +210,7 @@ static void handle_events(struct epoll_event *events, int count)
 static _Noreturn void go(void)
 {
 	cgroups_close();
+	tmpdirs_close();
 	exit(exit_status);
 }
 
@@ -266,11 +268,14 @@ static void shed_inheritance(void)
 int main(int argc, char **argv)
 {
 	shed_inheritance();
-	if (argc > 2 || (argc == 2 && !cgroups_open(argv[1]))) {
-		fprintf(stderr, "flux-agent launcher: usage: launcher [CGROUP]; CGROUP %s: %s\n", argc > 1 ? argv[1] : "",
-			strerror(errno));
+	if (argc > 3 || (argc > 1 && strcmp(argv[1], "-") != 0 && !cgroups_open(argv[1]))) {
+		fprintf(stderr, "flux-agent launcher: usage: launcher [CGROUP [FOLDER]]; CGROUP %s: %s\n",
+			argc > 1 ? argv[1] : "", strerror(errno));
 		return 2;
 	}
+	/* Without them executions have what their environment names. */
+	if (argc == 3 && !tmpdirs_open(argv[2]))
+		fprintf(stderr, "flux-agent launcher: no folders for temporary files in %s: %s\n", argv[2], strerror(errno));
 	sigset_t children;
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);

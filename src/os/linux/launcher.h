@@ -3,10 +3,11 @@
  * program of its own because a start costs the page tables of whoever forks, and those of the agent are large; because
  * what the agent starts must not outlive it, even by SIGKILL; and because only this part needs root.
  *
- *     launcher [CGROUP]
+ *     launcher [CGROUP [FOLDER]]
  *
  * CGROUP is an empty folder of a cgroup2 file system, below which every execution gets a cgroup of its own. Without it,
- * what has left an execution's process group is found as a descendant that the launcher, a subreaper, has inherited.
+ * or with "-" in its place, what has left an execution's process group is found as a descendant that the launcher, a
+ * subreaper, has inherited. Below FOLDER executions get folders for temporary files of their own: see tmpdir.h.
  *
  * Requests come on standard input, events go to standard output, both as frames: a header of 16 bytes, then a payload.
  * All numbers are little-endian. When standard input closes, everything that was started is killed and the launcher
@@ -105,6 +106,7 @@ enum start_flag {
 	START_NO_NEW_PRIVS = 2,
 	START_OOM_SCORE = 4,      /* oom_score_adj is to be set */
 	START_OOM_ONE = 8,        /* where memory runs out, one process is killed, not all of them */
+	START_TMPDIR = 16,        /* where there is one for it, it stands in place of TMPDIR in the environment */
 };
 
 struct start_request {

@@ -2,6 +2,7 @@
 #include "starts.h"
 
 #include "clock.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,18 +72,6 @@ int starts_events(void)
 
 /* ---- threads ---- */
 
-/* They never end: a child is killed with the thread that has started it (PR_SET_PDEATHSIG). */
-static bool make_thread(void *(*run)(void *), size_t stack)
-{
-	pthread_t thread;
-	pthread_attr_t attributes;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, stack);
-	errno = pthread_create(&thread, &attributes, run, NULL);
-	pthread_attr_destroy(&attributes);
-	return errno == 0;
-}
-
 static void tell_done(struct child *child)
 {
 	child->done_next = atomic_load(&done);
@@ -94,6 +83,7 @@ static void tell_done(struct child *child)
 		return;
 }
 
+/* It never ends: a child is killed with the thread that has started it (PR_SET_PDEATHSIG). */
 static void *start_others(void *unused)
 {
 	(void)unused;
@@ -120,7 +110,7 @@ static bool hand_over(struct child *child)
 {
 	pthread_mutex_lock(&lock);
 	bool has_thread = idle > waiting;
-	if (!has_thread && threads < THREADS_MAX && make_thread(start_others, STARTER_STACK)) {
+	if (!has_thread && threads < THREADS_MAX && start_thread(start_others, STARTER_STACK)) {
 		threads++;
 		has_thread = true;
 	}
@@ -210,7 +200,7 @@ bool starts_open(void (*serving)(void))
 	serve = serving;
 	events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return events >= 0 && sem_init(&watch_wakes, 0, 0) == 0 && child_prepare() &&
-	       make_thread(watch_first, SERVER_STACK);
+	       start_thread(watch_first, SERVER_STACK);
 }
 
 void starts_serve(void)

@@ -21,7 +21,7 @@ export const STEPS = [
 ] as const
 
 export const Feature = { clone3: 1, cgroup: 2 } as const
-export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4 } as const
+export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16 } as const
 export const NO_LIMIT = 2n ** 64n - 1n
 
 type Long = number | bigint

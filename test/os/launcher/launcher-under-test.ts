@@ -36,6 +36,8 @@ export interface LaunchOptions {
   readonly gid?: number
   /** Its stdout is not read from the beginning. */
   readonly unread?: boolean
+  /** Where executions get folders for temporary files. */
+  readonly tmpdirs?: string
   /** Those of what it could not kill. */
   readonly leavesCgroups?: boolean
   /** What it has said on stderr may be this. */

@@ -32,7 +32,7 @@ describe('a launcher that cannot serve', { skip: noLauncher }, () => {
   const cases = [
     ['a folder that is not there', ['/nonexistent'], 'pipe', 2, /CGROUP \/nonexistent: No such file or directory/],
     ['a folder that is not a cgroup', ['/usr'], 'pipe', 2, /CGROUP \/usr: /],
-    ['two arguments', ['/usr', '/usr'], 'pipe', 2, /usage: launcher \[CGROUP\]/],
+    ['three arguments', ['-', '/usr', '/usr'], 'pipe', 2, /usage: launcher \[CGROUP \[FOLDER\]\]/],
     ['files in place of pipes', [], file, 2, /standard input and output must be pipes or sockets/],
   ] as const
   for (const [what, args, stdio, status, message] of cases) {

@@ -54,7 +54,8 @@ function variant(cgroups: boolean, sanitized: boolean, fallback: 'clone3' | 'pid
       const program = sanitized ? sanitizedLauncher() : LAUNCHER
       const filter = fallback ? [helper('without-clone3'), ...(fallback === 'pidfd' ? ['--nor-pidfd'] : [])] : []
       const dir = cgroups ? makeCgroup() : undefined
-      const command = [...prefix, ...filter, program, ...(dir ? [dir] : [])] as [string, ...string[]]
+      const folders = options.tmpdirs ? [dir ?? '-', options.tmpdirs] : dir ? [dir] : []
+      const command = [...prefix, ...filter, program, ...folders] as [string, ...string[]]
       const env = { ...(sanitized && SANITIZED_ENV), ...options.env }
       const launcher = new Launcher(command, { ...options, env })
       open.set(launcher, dir)
