@@ -240,8 +240,11 @@ test('what is no zip archive is called by its name', async (t) => {
       is('HTML or XML, perhaps the page of an error \\(it begins with "<!DOCTYPE html><title>502'),
     ],
     JSON: [Buffer.from('{"error":"no such file"}'), is('JSON or the like \\(it begins with')],
-    'a script': [Buffer.from('#!/bin/sh\necho\n'), is('a bare script \\(its first line is "#!/bin/sh"\\)$')],
-    ELF: [Buffer.from('\x7fELF\x02\x01\x01'), is('a bare program \\(ELF\\)$')],
+    'a script': [
+      Buffer.from('#!/bin/sh\necho\n'),
+      is('a bare script, which has to be packed \\(its first line is "#!/bin/sh"\\)$'),
+    ],
+    ELF: [Buffer.from('\x7fELF\x02\x01\x01'), is('a bare program \\(ELF\\), which has to be packed$')],
     base64: [Buffer.from(zip.toString('base64')), is('base64 text of a zip archive; send the bytes themselves$')],
     text: [Buffer.from('Moved Permanently ü'), is('text \\(it begins with "Moved Permanently ü"\\)$')],
     noise: [Buffer.from([0, 1, 2, 3, 255]), is('of no kind known here \\(it begins with the bytes 00010203ff\\)$')],

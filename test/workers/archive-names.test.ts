@@ -80,7 +80,11 @@ test('folders as tools list them', async (t) => {
 })
 
 test('an empty file that is deflated', (t) =>
-  taken(t, { 'of two bytes': [[{ name: 'x', stored: false, packed: deflateRawSync('') }], { x: '' }] }))
+  taken(t, {
+    'to two bytes': [[{ name: 'x', stored: false, packed: deflateRawSync('') }], { x: '' }],
+    'to five': [[{ name: 'x', stored: false, packed: deflateRawSync('', { level: 0 }) }], { x: '' }],
+    'to none': [[{ name: 'x', stored: false, packed: Buffer.alloc(0) }], { x: '' }],
+  }))
 
 test('backslashes and colons', { skip: isWindows }, async (t) => {
   await taken(t, {

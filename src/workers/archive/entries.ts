@@ -155,7 +155,8 @@ function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: Ent
   if (method === STORED && kind !== 'folder' && size !== bytes.length) {
     throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
   }
-  return { name, deflated: method === DEFLATED, bytes, size, crc32: entry.crc32 }
+  // Some writers deflate nothing to nothing, which is no deflate stream.
+  return { name, deflated: method === DEFLATED && bytes.length > 0, bytes, size, crc32: entry.crc32 }
 }
 
 function makeEntry(

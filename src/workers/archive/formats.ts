@@ -8,7 +8,7 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ['BZh', 'bzip2, as of a .tar.bz2'],
   ['\x28\xb5\x2f\xfd', 'Zstandard, as of a .tar.zst'],
   ['\x04\x22\x4d\x18', 'LZ4'],
-  ['\x7fELF', 'a bare program (ELF)'],
+  ['\x7fELF', 'a bare program (ELF), which has to be packed'],
   ['MZ', 'a bare Windows program'],
   ['\xcf\xfa\xed\xfe', 'a bare macOS program'],
   ['\xca\xfe\xba\xbe', 'a bare macOS program or a Java class'],
@@ -48,7 +48,8 @@ function formOf(bytes: Buffer): string {
   if (known) return known[1]
   const text = textOf(bytes)
   if (text === undefined) return `of no kind known here (it begins with the bytes ${bytes.toString('hex', 0, 8)})`
-  if (text.startsWith('#!')) return `a bare script (its first line is ${quote(text.split(/\r?\n/, 1)[0] ?? '')})`
+  if (text.startsWith('#!'))
+    return `a bare script, which has to be packed (its first line is ${quote(text.split(/\r?\n/, 1)[0] ?? '')})`
   const begins = `it begins with ${quote(text.trim().slice(0, SHOWN))}`
   if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return `HTML or XML, perhaps the page of an error (${begins})`
   if (/^\s*[[{]/.test(text)) return `JSON or the like (${begins})`
