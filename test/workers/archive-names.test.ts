@@ -13,7 +13,7 @@ import {
 } from '../support/zip.js'
 import { deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
 
-const run: ZipEntry = { name: 'run.sh' }
+const run: ZipEntry = { name: 'run.sh', contents: '#!/bin/sh\n' }
 
 /** Without UTF-8's flag. */
 const unflagged = both({ flags: 0 })
