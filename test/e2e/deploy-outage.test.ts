@@ -3,17 +3,20 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { credentials } from '@grpc/grpc-js'
+import { Redis } from 'ioredis'
 import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { appsOf, versionsOf } from '../support/apps.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
+import { clientsTo } from '../support/flux-client.js'
 import { noRedis, RedisServer } from '../support/redis.js'
 import { buildZip, PROGRAM } from '../support/zip.js'
 
 const skip = process.platform === 'win32' ? 'not on Windows' : (noRedis ?? false)
 
-describe('deploys and registrations while Redis is away', { skip }, () => {
+describe('deploys and registrations, whatever comes in between', { skip }, () => {
   let redis: RedisServer
   let agent: TestAgent
   let calls: Calls
@@ -203,5 +206,50 @@ describe('deploys and registrations while Redis is away', { skip }, () => {
     await prints('1 old')
     await eventually('the old settings are stored', async () => (await storedSetting()) === 'old')
     assert.equal(versionsOf(agent, 'f').length, 1)
+  })
+
+  it('is one thing, whole, whenever the agent is killed in the middle of a deploy', async (t) => {
+    const begun = performance.now()
+    await deployed(0, config('0'))
+    const usualMs = performance.now() - begun
+    const client = new Redis(redis.port)
+    t.after(() => client.disconnect())
+    const seen: string[] = []
+    for (let n = 1; n <= 8; n++) {
+      const old = (await calls.execute({ function_name: 'f' })).output.toString()
+      const handler = n % 2 === 0 ? 'main.sh' : 'other.sh'
+      const interrupted = calls.deploy('f', code(n, handler), config(`${n}`, handler)).catch(() => undefined)
+      // Every other time as soon as the settings are stored, else from before the first step to after the last.
+      if (n % 2 === 0) while (!(await client.get('agent:function:f'))?.includes(`"${n}"`));
+      else await sleep((n / 8) * usualMs)
+      await agent.kill()
+      const answered = await interrupted
+      await begin(agent.dir)
+      const { output, error } = await calls.execute({ function_name: 'f' })
+      const now = output.toString()
+      assert.equal(error, '')
+      assert.ok(
+        now === `${n} ${n}\n` || (now === old && !answered),
+        `${old} became ${now}, ${JSON.stringify(answered)}`,
+      )
+      assert.equal(versionsOf(agent, 'f').length, 1)
+      seen.push(`${now === old ? 'old' : 'new'}${answered ? ', answered' : ''}`)
+    }
+    t.diagnostic(seen.join('; '))
+    assert.ok(seen.some((what) => what.startsWith('new')))
+  })
+
+  it('are taken while the agent drains, and count from its next start on', async () => {
+    await calls.script('long', 'echo on; sleep 3', {})
+    const id = await calls.start('long')
+    await calls.printed(id, 'on')
+    const stopped = agent.stop()
+    await eventually('it drains', () => agent.logs().includes('"msg":"stopping"'))
+    const other = clientsTo(agent.port, credentials.createInsecure())
+    const ack = await new Calls(other.agent).deploy('f', code(1), config('one')).finally(() => other.close())
+    assert.equal(ack.success, true)
+    await stopped
+    await begin(agent.dir)
+    await prints('1 one')
   })
 })

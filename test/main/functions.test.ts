@@ -73,6 +73,13 @@ describe('Functions', () => {
     assert.deepEqual(removed, [])
   })
 
+  it('finds a name that differs in its capital letters only', () => {
+    functions.register(SETTINGS)
+    assert.equal(functions.differingInCase('hello'), undefined)
+    assert.equal(functions.differingInCase('Hello'), 'hello')
+    assert.equal(functions.differingInCase('hello2'), undefined)
+  })
+
   it('never deletes the version that serves', () => {
     functions.register(SETTINGS)
     functions.serve('hello', version('v1'))
