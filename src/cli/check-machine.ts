@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs'
 import { access, constants, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { appsFolder, appsProblem, hole, replaceable } from '../main/apps-folder.js'
 import type { AgentConfig } from '../main/config.js'
 import { commandedByFunctions, rootProblem } from '../main/run-as.js'
+import { tryStateDir } from '../main/state-format.js'
+import { systemFailure } from '../main/system-failure.js'
 import { platform } from '../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
@@ -42,12 +45,23 @@ export function checkUser(config: AgentConfig): Finding[] {
 export async function checkFolders(config: AgentConfig): Promise<Finding[]> {
   const runner = config.runAs.kind === 'user' ? platform.findUser(config.runAs.name) : undefined
   const apps = appsFolder(config, runner)
-  const state = await checkFolder('state', config.stateDir)
+  const state = await checkState(config.stateDir)
   if (!runner || !platform.canSwitchUser()) return [state, await checkFolder('apps', apps)]
   const problem = appsProblem(apps, runner)
   if (problem) return [state, fail('apps', problem.message, problem.mend)]
   const holes = replaceable(apps, runner)
   return [state, await checkFolder('apps', apps), ...holes.map((folder) => warn('apps', hole(apps, folder, runner)))]
+}
+
+async function checkState(path: string): Promise<Finding> {
+  const found = await checkFolder('state', path)
+  if (found.level !== 'ok' || !existsSync(path)) return found
+  try {
+    tryStateDir(path)
+    return found
+  } catch (error) {
+    return fail('state', systemFailure(error) ?? String(error), 'or configure another state_dir')
+  }
 }
 
 async function checkFolder(subject: string, path: string): Promise<Finding> {

@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../main/config.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
 import { logReload } from '../main/live-config.js'
 import { ServiceManager } from '../main/service-manager.js'
+import { systemFailure } from '../main/system-failure.js'
 import { platform } from '../os/index.js'
 import { loadNamedConfig } from './named-config.js'
 
@@ -37,8 +38,9 @@ export async function start(options: { config?: string }): Promise<void> {
   agent = await startAgent(config, log, service).catch(async (error: unknown) => {
     // What has a code is for an operator to mend; anything else is a defect, told with its stack.
     const known = error instanceof Error && 'code' in error
-    log?.fatal(known ? {} : { err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`)
-    await service.failed(error)
+    const message = systemFailure(error) ?? (error instanceof Error ? error.message : String(error))
+    log?.fatal(known ? {} : { err: error }, `cannot start: ${message}`)
+    await service.failed({ message, errno: (error as NodeJS.ErrnoException).errno })
     // Threads that have started already would keep the process alive.
     process.exit(1)
   })
@@ -50,7 +52,7 @@ async function load(options: { config?: string }, service: ServiceManager): Prom
   try {
     return loadNamedConfig(options)
   } catch (error) {
-    await service.failed(error)
+    await service.failed(error as Error)
     throw error
   }
 }

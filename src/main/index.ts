@@ -39,7 +39,7 @@ import { exposureWarnings } from './secrets.js'
 import { createServer, serve, shutdown } from './server.js'
 import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
-import { claimStateFormat } from './state-format.js'
+import { claimStateFormat, tryStateDir } from './state-format.js'
 import { serverCredentials } from './tls.js'
 import { Withdrawals } from './withdrawals.js'
 
@@ -72,6 +72,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   if (commanded) log.warn(commanded)
   const writesDir = join(config.stateDir, WRITES_DIR)
   const unlock = lockStateDir(config.stateDir)
+  tryStateDir(config.stateDir)
   claimStateFormat(config)
   const scratchDir = join(config.stateDir, RUN_DIR)
   rmSync(scratchDir, { recursive: true, force: true })

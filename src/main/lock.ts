@@ -2,6 +2,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { platform } from '../os/index.js'
 import { ForeignFile, foreignProblem, readOwnFile } from './ownership.js'
+import { atPath } from './system-failure.js'
 
 /** Another agent works in the same state folder. */
 export class StateDirInUse extends Error {
@@ -22,7 +23,7 @@ export function lockStateDir(stateDir: string): () => void {
   const own = `${process.pid} ${platform.processBirth(process.pid)}\n`
   for (;;) {
     try {
-      writeFileSync(file, own, { flag: 'wx', mode: 0o600 })
+      atPath(file, () => writeFileSync(file, own, { flag: 'wx', mode: 0o600 }))
       return () => rmSync(file, { force: true })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error

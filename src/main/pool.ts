@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
+import { Patience } from '../patience.js'
 import type {
   ExecuteTask,
   FromStore,
@@ -12,12 +13,17 @@ import type {
   WorkerSettings,
   WorkerSetup,
 } from '../workers/messages.js'
+import { StartRefused } from './start-refused.js'
 import { type SupervisedTask, SupervisingThread, type TaskListener } from './supervising-thread.js'
 
 const SUPERVISOR = new URL('../workers/index.js', import.meta.url).href
 /** More reads than callers wait for at once. */
 const UNLIMITED = 1_000_000
-const START_LIMIT_MS = 15_000
+/** For as long a start goes on without any movement, and in all. */
+const STILL_LIMIT_MS = 15_000
+const START_LIMIT_MS = 600_000
+/** Processor time that a process which only waits does not use in STILL_LIMIT_MS. */
+const MOVEMENT_MS = 250
 const CLOSE_LIMIT_MS = 5_000
 
 /**
@@ -55,10 +61,26 @@ export class SupervisorPool {
     this.pool.on('message', (hello: ThreadHello) => this.welcome(hello))
   }
 
-  /** Resolves when every thread is ready; rejects when one cannot load, since piscina would let its tasks hang. */
+  /**
+   * Resolves when every thread is ready, however long that takes while anything moves. Rejects when one cannot load,
+   * since piscina would let its tasks hang, and with StartRefused when nothing has moved for some time.
+   */
   async started(): Promise<void> {
-    const signal = AbortSignal.timeout(START_LIMIT_MS)
-    while (this.threads.size < this.size) await once(this.pool, 'message', { signal })
+    const begun = performance.now()
+    const givenUp = new AbortController()
+    const patience = new Patience(STILL_LIMIT_MS, () => givenUp.abort(), this.movement())
+    try {
+      while (this.threads.size < this.size) await once(this.pool, 'message', givenUp)
+    } catch (error) {
+      if (!givenUp.signal.aborted) throw error
+      const seconds = Math.round((performance.now() - begun) / 1000)
+      throw new StartRefused(
+        `${this.size - this.threads.size} of ${this.size} worker threads are not ready after ${seconds} s, and nothing has ` +
+          `moved for ${STILL_LIMIT_MS / 1000} s; see what holds this machine up, or give fewer workers`,
+      )
+    } finally {
+      patience.end()
+    }
     this.pool.on('error', () => {
       // A thread that dies without tasks: nobody's error, and it is replaced.
     })
@@ -93,6 +115,24 @@ export class SupervisorPool {
     const gone = Promise.all(threads.map((thread) => thread.gone))
     await Promise.race([gone, sleep(CLOSE_LIMIT_MS, undefined, { ref: false })])
     await this.pool.destroy()
+  }
+
+  /** Tells whether since it was last asked a thread has become ready, or they all have used some processor time. */
+  private movement(): () => boolean {
+    const used = () => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1000
+    }
+    const end = performance.now() + START_LIMIT_MS
+    let [ready, usedMs] = [this.threads.size, used()]
+    return () => {
+      if (performance.now() > end) return false
+      const [readyNow, usedNow] = [this.threads.size, used()]
+      if (readyNow === ready && usedNow - usedMs < MOVEMENT_MS) return false
+      ready = readyNow
+      usedMs = usedNow
+      return true
+    }
   }
 
   private welcome(hello: ThreadHello): void {

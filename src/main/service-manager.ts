@@ -78,8 +78,7 @@ export class ServiceManager {
   }
 
   /** The agent does not start. Resolves when that has been told. */
-  failed(error: unknown): Promise<void> {
-    const { message, errno } = error as NodeJS.ErrnoException
+  failed({ message, errno }: { readonly message: string; readonly errno?: number | undefined }): Promise<void> {
     this.enter({ kind: 'failed', reason: message }, `ERRNO=${Math.abs(errno ?? constants.errno.EINVAL)}`)
     return this.close()
   }

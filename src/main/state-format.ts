@@ -1,13 +1,15 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { VERSION } from '../version.js'
 import type { AgentConfig } from './config.js'
 import { StartRefused } from './start-refused.js'
+import { atPath } from './system-failure.js'
 
 /** Of what lies in the state folder and in the apps folder. To be raised by whoever makes older versions misread it. */
 const FORMAT = 1
 const FILE = 'format.json'
+const ROOM_BYTES = 256 * 1024
 
 const stateFormat = z.object({ format: z.number().int().min(1), version: z.string() })
 type StateFormat = z.infer<typeof stateFormat>
@@ -60,12 +62,31 @@ function readFormat(file: string, subject: string): StateFormat | undefined {
 /** Never half of it, even where the machine fails meanwhile. */
 function writeFormat(file: string, format: StateFormat): void {
   const unfinished = `${file}.new`
-  const fd = openSync(unfinished, 'w', 0o600)
-  try {
-    writeSync(fd, `${JSON.stringify(format)}\n`)
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+  writeThrough(unfinished, Buffer.from(`${JSON.stringify(format)}\n`))
   renameSync(unfinished, file)
+}
+
+/**
+ * Writes to the folder what a start may need there, and removes it: a full disk, a quota or a folder that is another
+ * user's ends the start before the store meets it. Throws the system's error, with the path. Blocks for a millisecond.
+ */
+export function tryStateDir(stateDir: string): void {
+  const file = join(stateDir, `room-${process.pid}`)
+  try {
+    writeThrough(file, Buffer.alloc(ROOM_BYTES))
+  } finally {
+    rmSync(file, { force: true })
+  }
+}
+
+function writeThrough(file: string, contents: Buffer): void {
+  atPath(file, () => {
+    const fd = openSync(file, 'w', 0o600)
+    try {
+      for (let written = 0; written < contents.length; ) written += writeSync(fd, contents, written)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
 }

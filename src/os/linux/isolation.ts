@@ -55,7 +55,7 @@ export function release({ starter }: Isolation): void {
 function launcherProblem(): string | undefined {
   if (!existsSync(LAUNCHER)) return 'the launcher is not built: there was no C compiler when this program was built'
   // Its input ends at once, and so does it, once it has said which frames it speaks.
-  const { status, stdout, stderr, error } = spawnSync(LAUNCHER, { input: '', timeout: LIMIT_MS })
+  const { status, stdout, stderr, error } = spawnSync(LAUNCHER, { input: '', timeout: LIMIT_MS, killSignal: 'SIGKILL' })
   const why = error?.message ?? (stderr.toString().trim() || `exit code ${status}`)
   if (error || status !== 0 || stdout.length < 24) return `the launcher does not run here: ${why}`
   const version = stdout.readUInt32LE(16)

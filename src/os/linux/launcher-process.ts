@@ -11,6 +11,7 @@ import { openNamedPipe, type Pipe, readInto } from './pipe.js'
 import { groupDead, killGroup, killTagged } from './process-group.js'
 
 const READ_BYTES = 65_536
+const MKFIFO_LIMIT_MS = 40_000
 
 let made = 0
 
@@ -94,7 +95,8 @@ export class LauncherProcess {
 function makePipe(dir: string): Pipe {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const path = join(dir, `events-${process.pid}-${threadId}-${made++}`)
-  execFileSync('mkfifo', ['-m', '0600', path])
+  // This thread waits for it, and the end of this process waits for this thread.
+  execFileSync('mkfifo', ['-m', '0600', path], { timeout: MKFIFO_LIMIT_MS, killSignal: 'SIGKILL' })
   return openNamedPipe(path)
 }
 
