@@ -21,6 +21,9 @@ interface DeployOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
+/** The largest number of a field int32; beyond it the value would arrive as another. */
+const INT32_MAX = 2 ** 31 - 1
+
 /** 50 MiB over a slow line, then unpacked by the agent. */
 const DEPLOY_SECONDS = 300
 
@@ -105,8 +108,9 @@ async function withBar<T>(work: (progress: (done: number, total: number) => void
 }
 
 function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It needs to be a whole number.')
-  return Number(text)
+  const number = Number(text)
+  if (/^\d+$/.test(text) && number <= INT32_MAX) return number
+  throw new InvalidArgumentError(`It needs to be a whole number from 0 to ${INT32_MAX}.`)
 }
 
 function another(path: string, earlier: readonly string[]): string[] {

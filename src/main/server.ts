@@ -12,6 +12,7 @@ import type { Registrations } from './registrations.js'
 import { cancelExecution } from './rpc/cancel-execution.js'
 import { deployFunction } from './rpc/deploy-function.js'
 import { executeFunction } from './rpc/execute-function.js'
+import { allowFarDeadlines } from './rpc/far-deadlines.js'
 import { followOutput } from './rpc/follow-output.js'
 import { getExecution } from './rpc/get-execution.js'
 import type { Handlers } from './rpc/handler.js'
@@ -42,6 +43,7 @@ export function createServer(services: Services, handlers: Handlers, gate: Serve
   const { executions, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
+  allowFarDeadlines(server)
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => registerFunction(registrations, call)),
     DeployFunction: handlers.unary((call) => deployFunction(registrations, call)),

@@ -10,11 +10,11 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const EXECUTION_ID = /^[\x21-\x7e]{1,200}$/
 const HANDLER_MAX_BYTES = 4096
 
-/** Beyond these a number is a mistake. The timeout's is the longest that a timer takes (2^31-1 ms). */
+/** Beyond these a number is a mistake. The timeout's is the largest that the contract's field holds. */
 const NUMBERS = {
   cpu_millicores: 1_024_000,
   memory_mb: 16_777_216,
-  timeout_seconds: 2_147_483,
+  timeout_seconds: 2_147_483_647,
   max_concurrency: 1_000_000,
 } as const
 

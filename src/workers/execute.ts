@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LongTimer } from '../long-timer.js'
 import type { ProcessEnd, StartRequest } from '../os/platform.js'
 import type { PendingWrite } from '../store/pending.js'
 import type { ExecutionRecord } from '../store/record.js'
@@ -138,12 +139,12 @@ async function runProcess(
     limits,
   }
   const begun = performance.now()
-  let timer: NodeJS.Timeout | undefined
+  let timer: LongTimer | undefined
   const end = await new Promise<ProcessEnd>((resolve) => {
     const process = starter.start(request, {
       started: (pid) => {
         link.tell({ kind: 'started', pid })
-        if (timeoutSeconds > 0) timer = setTimeout(() => ending.end('timeout'), timeoutSeconds * 1000)
+        if (timeoutSeconds > 0) timer = new LongTimer(timeoutSeconds * 1000, () => ending.end('timeout'))
       },
       output: (chunk) => output.push(chunk),
       ended: (how) => {
@@ -154,7 +155,7 @@ async function runProcess(
     if (output instanceof LiveOutput) output.throttle(process)
     ending.whenCaused(() => process.kill())
   })
-  clearTimeout(timer)
+  timer?.clear()
   const ran = end.kind !== 'not started' && end.kind !== 'never started'
   return { ...end, durationMs: ran ? performance.now() - begun : 0 }
 }

@@ -109,7 +109,9 @@ test('what cannot be understood is said in one line', async (t) => {
 
 test('options that need a number or a pair refuse anything else', async () => {
   const number = await runCli(['deploy', 'f', dir, '--memory-mb', '1.5'])
-  assert.match(number.stderr, /--memory-mb.*'1\.5' is invalid\. It needs to be a whole number/)
+  assert.match(number.stderr, /--memory-mb.*'1\.5' is invalid\. It needs to be a whole number from 0 to 2147483647\./)
+  const large = await runCli(['deploy', 'f', dir, '--timeout', '4294967297'])
+  assert.match(large.stderr, /--timeout.*'4294967297' is invalid/)
   const pair = await runCli(['deploy', 'f', dir, '--env', 'LEVEL'])
   assert.match(pair.stderr, /--env.*'LEVEL' is invalid\. It needs to be KEY=VALUE/)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
@@ -119,6 +120,28 @@ describe('an execution that fails', { skip: process.platform === 'win32' }, () =
     const record = await calls.ended(await calls.start('slow'))
     assert.deepEqual([record.status, record.error], ['failed', 'execution timed out after 1s'])
     assert.match(record.output ?? '', /^\d+\n\d+\n$/)
+  })
+
+  it('has all the time that a configuration can give', async () => {
+    for (const timeout_seconds of [2_147_484, 4_294_968, 2_147_483_647]) {
+      await calls.script('long', 'sleep 0.3; echo done', { timeout_seconds })
+      const { error, output } = await calls.execute({ function_name: 'long' })
+      assert.deepEqual([error, String(output)], ['', 'done\n'], `${timeout_seconds} s`)
+    }
+  })
+
+  it('is judged by its own time where the agent is stopped meanwhile', async () => {
+    await calls.script('stopped', 'echo begun; sleep "$1"; echo done', { timeout_seconds: 1 })
+    const [inTime, late] = [await calls.start('stopped', ['0.4']), await calls.start('stopped', ['60'])]
+    await Promise.all([inTime, late].map((id) => calls.printed(id, 'begun')))
+    process.kill(agent.pid, 'SIGSTOP')
+    await sleep(2_000)
+    process.kill(agent.pid, 'SIGCONT')
+    const continued = performance.now()
+    assert.equal((await calls.ended(late)).error, 'execution timed out after 1s')
+    assert.ok(performance.now() - continued < 1_000)
+    const record = await calls.ended(inTime)
+    assert.deepEqual([record.status, record.output], ['success', 'begun\ndone\n'])
   })
 
   it('does not time out where it has ended before', async () => {

@@ -55,6 +55,17 @@ describe('a sync caller that goes away', () => {
     assert.equal((await calls.get(call.id)).found, false)
   })
 
+  it('has its answer though its deadline is weeks or years away', async () => {
+    await calls.script('short', 'sleep 0.2')
+    const day = 86_400
+    for (const seconds of [24 * day, 25 * day, 30 * day, 50 * day, 5 * 365 * day]) {
+      const connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
+      const outcome = await callSync(connection.agent, { function_name: 'short' }, seconds).outcome
+      connection.close()
+      assert.ok('error' in outcome && outcome.error === '', `${seconds} s: ${JSON.stringify(outcome)}`)
+    }
+  })
+
   it('takes the whole group with it when its deadline passes', async () => {
     const call = callSync(agent.client, { function_name: 'family' }, 2)
     const pids = await pidsOf(call.id)

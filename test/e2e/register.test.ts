@@ -30,7 +30,7 @@ describe('RegisterFunction', () => {
     )
     assert.match(
       await refused({ timeout_seconds: -1 }),
-      /timeout_seconds -1 is not allowed; allowed: 0 \(no limit\) to 2147483/,
+      /timeout_seconds -1 is not allowed; allowed: 0 \(no limit\) to 2147483647/,
     )
     assert.match(await refused({ memory_mb: '9223372036854775807' }), /memory_mb 9223\d+ is not allowed; allowed: 0/)
     assert.match(await refused({ env: { 'A=B': 'x' } }), /env name "A=B" is not allowed; allowed: not empty, without =/)
