@@ -87,6 +87,10 @@ function isSection(value: unknown): value is Section {
 function describe(issue: z.core.$ZodIssue, document: unknown, name: string): string {
   const key = issue.path.join('.')
   const value = issue.path.reduce<unknown>((inner, step) => (inner as Section | undefined)?.[String(step)], document)
+  // Where the reason is given, the value may hold a password.
+  if (issue.code === 'custom' && issue.params?.['reason']) {
+    return `${name}: ${key}: ${issue.params['reason']}; allowed: ${issue.message}`
+  }
   if (value === undefined) return `${name}: ${key} is missing; allowed: ${issue.message}`
   const subject = key === '' ? 'the file' : `${key}:`
   return `${name}: ${subject} ${shown(value)} is not allowed; allowed: ${issue.message}`

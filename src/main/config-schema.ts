@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { OomKill } from '../os/platform.js'
+import { type AddressError, parseRedisAddress } from '../store/redis-address.js'
 import type { LogLevel } from './config.js'
 
 /**
@@ -59,20 +60,21 @@ export type StoreSetting =
   | { readonly kind: 'redis'; readonly address: string }
   | { readonly kind: 'embedded'; readonly path?: string }
 
-/** Addresses come out as a URL or an absolute socket path: those a Redis client cannot take for anything else. */
-function readStore(text: string): StoreSetting | undefined {
+const STORES =
+  'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER'
+
+const redisAddr = z.string(STORES).transform((text, context): StoreSetting => {
   if (text === 'embedded') return { kind: 'embedded' }
   const [, folder] = /^embedded:(.+)$/.exec(text) ?? []
   if (folder !== undefined) return { kind: 'embedded', path: folder }
-  const [, socket] = /^(?:unix:\/\/)?(\/[^/].*)$/.exec(text) ?? []
-  if (socket !== undefined) return { kind: 'redis', address: socket }
-  const hasScheme = /^rediss?:\/\//.test(text)
-  if (!hasScheme && !/^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d+)?$/.test(text)) return undefined
-  const address = hasScheme ? text : `redis://${text}`
-  if (!URL.canParse(address)) return undefined
-  const { hostname, pathname } = new URL(address)
-  return hostname !== '' && /^(?:\/\d*)?$/.test(pathname) ? { kind: 'redis', address } : undefined
-}
+  try {
+    parseRedisAddress(text)
+    return { kind: 'redis', address: text }
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: STORES, params: { reason: (error as AddressError).message } })
+    return z.NEVER
+  }
+})
 
 const flag = key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()])
 const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
@@ -124,10 +126,7 @@ export const settingsSchema = z.object(
     ),
     host: ip.default('::'),
     port: whole(0, 65_535).default(50_052),
-    redis_addr: key(
-      'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER',
-      readStore,
-    ).default({ kind: 'redis', address: 'redis://localhost:6379' }),
+    redis_addr: redisAddr.default({ kind: 'redis', address: 'redis://localhost:6379' }),
     network: network.prefault({}),
     tls: tls.optional(),
     max_tasks: whole(0, 1_000_000).default(0),

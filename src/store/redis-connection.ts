@@ -37,12 +37,13 @@ export class RedisConnection {
 
   /** `address` as parseRedisAddress takes it; throws an Error where it is none. */
   constructor(address: string) {
-    const { display, connection } = parseRedisAddress(address)
+    const { display, tls, connection } = parseRedisAddress(address)
     this.address = display
-    this.#tls = connection.tls !== undefined
+    this.#tls = tls
     this.#user = connection.username
     this.redis = new Redis({
       ...connection,
+      ...(tls && { tls: {} }),
       // Proxies, and users without a right to HELLO, INFO or CLIENT: AUTH, SELECT and what the store needs is enough.
       protocol: 2,
       enableReadyCheck: false,
