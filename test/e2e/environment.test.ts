@@ -3,15 +3,14 @@ import { chmodSync, existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { LAUNCHER } from '../os/starters.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
+import { noLauncher } from '../support/launchers.js'
 import { buildZip, PROGRAM } from '../support/zip.js'
 
 const isLinux = process.platform === 'linux'
 const isRoot = process.getuid?.() === 0
-const noLauncher = existsSync(LAUNCHER) ? false : 'there is no launcher'
 
 /** KEY=VALUE by key. */
 function variables(environ: Buffer): Record<string, string> {
@@ -123,11 +122,13 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
     assert.deepEqual([group, session], [pid, pid])
   })
 
-  it('keeps what it writes to itself', { skip: noLauncher }, async () => {
+  it('keeps what it writes to itself', { skip: noLauncher ?? false }, async () => {
     assert.equal(await run('umask'), '0077\n')
   })
 
-  it('has a folder for temporary files of its own, which is removed after it', { skip: noLauncher }, async () => {
+  it('has a folder for temporary files of its own, which is removed after it', {
+    skip: noLauncher ?? false,
+  }, async () => {
     const lines = 'mkdir -p $TMPDIR/a/b && echo x >$TMPDIR/a/b/c && mktemp && stat -c "%a %U" $TMPDIR && echo $TMPDIR'
     const [file = '', access, dir = ''] = (await run(lines)).split('\n')
     assert.equal(access, `700 ${userInfo().username}`)

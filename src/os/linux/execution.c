@@ -202,6 +202,14 @@ bool executions_queued(void)
 	return queue.first != NULL && !crowded;
 }
 
+static void close_launch(struct execution *execution)
+{
+	if (execution->launch->output >= 0)
+		close(execution->launch->output);
+	free(execution->launch);
+	execution->launch = NULL;
+}
+
 static void forget(struct execution *execution)
 {
 	if (!execution->told)
@@ -212,7 +220,8 @@ static void forget(struct execution *execution)
 		cgroup_release(execution->cgroup);
 	if (execution->tmpdir != NULL)
 		tmpdir_release(execution->tmpdir, execution->survives);
-	free(execution->launch);
+	if (execution->launch != NULL)
+		close_launch(execution);
 	free(execution);
 }
 
@@ -279,14 +288,6 @@ static bool equip(struct execution *execution, enum step *step)
 	return true;
 }
 
-static void close_launch(struct execution *execution)
-{
-	if (execution->launch->output >= 0)
-		close(execution->launch->output);
-	free(execution->launch);
-	execution->launch = NULL;
-}
-
 /* Its program does not run, or did for a moment at most. */
 static void fail_started(struct execution *execution)
 {
@@ -299,7 +300,6 @@ static void fail_started(struct execution *execution)
 		execution->failure = (struct failure){ launch->step, (uint32_t)launch->error };
 	if (!execution->told)
 		tell_failure(execution->by_id.key, execution->failure.step, (int)execution->failure.error);
-	close_launch(execution);
 	forget(execution);
 }
 
@@ -560,7 +560,7 @@ static void reap(void)
 		if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid == 0)
 			return;
 		struct execution *execution = of_pid(table_find(&pids, (uint64_t)ended.si_pid));
-		if (execution == NULL && starts_include(ended.si_pid)) {
+		if (execution == NULL && (starts_include(ended.si_pid) || starts_include_unknown())) {
 			/* The thread that started it tells in a moment. */
 			next_reap = now_ms() + REAP_MS;
 			return;
@@ -588,10 +588,15 @@ void executions_child_ended(void)
 static void judge_child(pid_t pid)
 {
 	struct execution *owner = of_pid(table_find(&pids, (uint64_t)pid));
-	if (owner == NULL && starts_include(pid))
-		return;
 	if (owner == NULL)
 		owner = of_pid(table_find(&pids, (uint64_t)child_leader_of(pid)));
+	if (owner == NULL && starts_include(pid))
+		return;
+	/* It may be one that is just being started: at the next look it has told so. */
+	if (owner == NULL && starts_include_unknown()) {
+		strangers = true;
+		return;
+	}
 	if (owner != NULL && owner->state == RUNNING)
 		return;
 	kill(pid, SIGKILL);

@@ -296,12 +296,15 @@ void starts_cancel_all(int error)
 
 bool starts_include(pid_t pid)
 {
-	for (struct child *child = first; child != NULL; child = child->next) {
-		pid_t its = atomic_load(&child->pid);
-		if (its == pid || its == 0)
+	for (struct child *child = first; child != NULL; child = child->next)
+		if (atomic_load(&child->pid) == pid)
 			return true;
-	}
 	return false;
+}
+
+bool starts_include_unknown(void)
+{
+	return starts_include(0);
 }
 
 static void look_after(struct child *child, int64_t now, void (*lost)(struct child *))

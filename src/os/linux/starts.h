@@ -42,8 +42,11 @@ struct child *starts_next_done(void);
 void starts_cancel(struct child *child, int error);
 void starts_cancel_all(int error);
 
-/* Whether a child of the launcher is, or may be, one of those that are being started. */
+/* Whether a child of the launcher is one of those that are being started. */
 bool starts_include(pid_t pid);
+
+/* Whether there is one that has not told its pid yet. */
+bool starts_include_unknown(void);
 
 /*
  * Kills those that take too long or have been cancelled; `lost` hears, once, of one that does not die of it. Answers when
