@@ -2,6 +2,7 @@ import { Piscina } from 'piscina'
 import type { RunAs } from '../os/platform.js'
 import type {
   AppsCheck,
+  AppsFound,
   ArchiveLimits,
   CodeVersion,
   DeployRefused,
@@ -9,7 +10,6 @@ import type {
   HandlerCheck,
   PreparedVersion,
   PrepareResult,
-  ServingVersion,
 } from '../workers/messages.js'
 
 const DEPLOY = new URL('../workers/deploy.js', import.meta.url).href
@@ -90,8 +90,8 @@ export class Deployer {
     return this.pool.run(dir, { name: 'removeVersion' })
   }
 
-  /** Finishes or removes what earlier runs left; answers the versions that serve. */
-  clean(stored: AppsCheck['stored']): Promise<ServingVersion[]> {
+  /** Finishes or removes what earlier runs left; answers what serves. */
+  clean(stored: AppsCheck['stored']): Promise<AppsFound> {
     const check: AppsCheck = { appsDir: this.appsDir, stored, ...(this.runAs && { runAs: this.runAs }) }
     return this.pool.run(check, { name: 'cleanApps' })
   }

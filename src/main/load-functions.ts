@@ -33,7 +33,11 @@ export async function loadFunctions(
     functions.register(settings)
     admission.limit(name, maxConcurrency)
   }
-  for (const { name, version, handlerProblem } of await deployer.clean(stored)) {
+  const { serving, damaged } = await deployer.clean(stored)
+  for (const name of damaged) {
+    log.warn(`function ${name}: files of its code were empty, as after a power cut, and it is removed: deploy it again`)
+  }
+  for (const { name, version, handlerProblem } of serving) {
     functions.serve(name, version)
     const settings = functions.settings(name)
     if (settings) functions.register(settings, handlerProblem)

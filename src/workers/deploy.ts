@@ -12,6 +12,7 @@ import { ArchiveRefused, quote, refuseSystemError } from './archive/refused.js'
 import { buildTree, describe, type FileNode, type Tree } from './archive/tree.js'
 import type {
   AppsCheck,
+  AppsFound,
   CodeVersion,
   DeployRefused,
   DeployTask,
@@ -79,14 +80,15 @@ export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Prom
 }
 
 /** For the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
-export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<ServingVersion[]> {
+export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<AppsFound> {
+  const found = await cleanVersions(appsDir, stored)
   const serving: ServingVersion[] = []
-  for (const found of await cleanVersions(appsDir, stored)) {
-    const handler = stored.get(found.name)?.handler
-    const problem = handler && (await handlerProblem(found.version.dir, handler, accessFor(runAs)))
-    serving.push({ ...found, ...(problem && { handlerProblem: problem }) })
+  for (const { name, version } of found.serving) {
+    const handler = stored.get(name)?.handler
+    const problem = handler && (await handlerProblem(version.dir, handler, accessFor(runAs)))
+    serving.push({ name, version, ...(problem && { handlerProblem: problem }) })
   }
-  return serving
+  return { ...found, serving }
 }
 
 async function unlessRefused<T>(functionName: string, work: () => Promise<T>): Promise<T | DeployRefused> {

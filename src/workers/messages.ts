@@ -228,6 +228,12 @@ export interface StoredFunction {
   readonly fingerprint: string
 }
 
+export interface AppsFound {
+  readonly serving: readonly ServingVersion[]
+  /** Functions whose code was damaged, and is removed. */
+  readonly damaged: readonly string[]
+}
+
 /** The version of a function that can serve. */
 export interface ServingVersion {
   readonly name: string

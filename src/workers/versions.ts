@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grantFolder } from './archive/access.js'
 import { ArchiveRefused } from './archive/refused.js'
-import type { AppsCheck, CodeVersion, PreparedVersion, ServingVersion } from './messages.js'
+import type { AppsCheck, AppsFound, CodeVersion, PreparedVersion, ServingVersion } from './messages.js'
 
 /**
  * Where code lies on disk:
@@ -20,7 +20,7 @@ import type { AppsCheck, CodeVersion, PreparedVersion, ServingVersion } from './
  * what is neither current nor in use is debris. Files of others, in `appsDir`, in `appsDir/NAME` or in `versions`, stay.
  *
  * The files of a version are not flushed one by one, which would take seconds. A power cut soon after a deploy may
- * therefore leave `current` in place and files behind it empty; `cleanApps` finds them too short at the next start.
+ * therefore leave `current` in place and files behind it empty; `cleanVersions` finds them empty at the next start.
  */
 const VERSIONS = 'versions'
 const CURRENT = 'current'
@@ -132,14 +132,12 @@ export async function removeVersion(dir: string): Promise<void> {
 
 /**
  * For the start, before the first deploy: finishes or takes back the switch that a killed agent was at, removes what it
- * left below `appsDir`, and answers the version of each function that can serve. Files that are not this agent's stay.
+ * left below `appsDir`, and answers what can serve. Files that are not this agent's stay.
  * Rejects with the system's error.
  */
-export async function cleanVersions(
-  appsDir: string,
-  stored: AppsCheck['stored'],
-): Promise<Pick<ServingVersion, 'name' | 'version'>[]> {
+export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']): Promise<AppsFound> {
   const serving: ServingVersion[] = []
+  const damaged: string[] = []
   for (const functionName of await listFolders(appsDir)) {
     const versions = versionsDir(appsDir, functionName)
     const names = (await list(versions)).map(({ name }) => name)
@@ -157,13 +155,22 @@ export async function cleanVersions(
       else if (VERSION_NAME.test(name) && !(whole && path === current?.dir)) await removeFolder(path)
     }
     if (current && whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
-    else if (current) await rm(join(versions, CURRENT), { force: true })
+    else if (current) {
+      await rm(join(versions, CURRENT), { force: true })
+      damaged.push(functionName)
+    }
   }
-  return serving
+  return { serving, damaged }
 }
 
+/**
+ * A power cut leaves files empty. Functions that run as the agent's user may write beside their code, and remove what
+ * they do not need of it.
+ */
 async function isWhole(current: Current | undefined): Promise<boolean> {
-  return current !== undefined && (await bytesIn(current.dir)) >= current.bytes
+  if (!current) return false
+  const found = await contentsOf(current.dir)
+  return found !== undefined && (found.bytes >= current.bytes || !found.hasEmpty)
 }
 
 function versionsDir(appsDir: string, functionName: string): string {
@@ -177,14 +184,14 @@ async function readPointer(versions: string, name: string): Promise<Current | un
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }
 }
 
-/** More than was unpacked is no sign of damage: functions that run as the agent's user may write beside their code. */
-async function bytesIn(dir: string): Promise<number> {
-  const entries = (await readdir(dir, { recursive: true, withFileTypes: true }).catch(unless('ENOENT'))) ?? []
-  let bytes = 0
-  for (const entry of entries) {
-    if (entry.isFile()) bytes += lstatSync(join(entry.parentPath, entry.name)).size
-  }
-  return bytes
+/** Undefined where there is no such folder. */
+async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boolean } | undefined> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(unless('ENOENT'))
+  if (!entries) return undefined
+  const sizes = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => lstatSync(join(entry.parentPath, entry.name)).size)
+  return { bytes: sizes.reduce((sum, size) => sum + size, 0), hasEmpty: sizes.includes(0) }
 }
 
 async function listFolders(dir: string): Promise<string[]> {

@@ -38,8 +38,8 @@ export async function deploy(
 }
 
 /** What a start finds where nothing is stored of any function. */
-export function clean(appsDir: string): Promise<ServingVersion[]> {
-  return cleanApps({ appsDir, stored: new Map() })
+export async function clean(appsDir: string): Promise<readonly ServingVersion[]> {
+  return (await cleanApps({ appsDir, stored: new Map() })).serving
 }
 
 /** A folder for apps in a folder of its own, gone after the test. */

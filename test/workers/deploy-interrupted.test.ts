@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -73,11 +73,11 @@ test('an agent killed before the switch leaves code that serves if the settings 
   const stored = (fingerprint: string) => new Map([['hello', { handler: 'run.sh', fingerprint }]])
   await prepared(apps, 'lost', '0123456789abcdef')
   const check = { appsDir: apps.appsDir, stored: stored('fedcba9876543210') }
-  assert.deepEqual(await cleanApps(check), [{ name: 'hello', version: old }])
+  assert.deepEqual((await cleanApps(check)).serving, [{ name: 'hello', version: old }])
   assert.deepEqual((await readdir(versions)).sort(), [basename(old.dir), 'current'].sort())
 
   const { version } = await prepared(apps, 'stored', 'fedcba9876543210')
-  assert.deepEqual(await cleanApps(check), [{ name: 'hello', version }])
+  assert.deepEqual((await cleanApps(check)).serving, [{ name: 'hello', version }])
   assert.deepEqual((await readdir(versions)).sort(), [basename(version.dir), 'current'].sort())
   assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'stored')
 })
@@ -97,7 +97,7 @@ test('the start tells of code that has not the handler that is stored', async (t
   const version = await apps.deployed(good)
   const problems = async (handler: string) => {
     const stored = new Map([['hello', { handler, fingerprint: '0123456789abcdef' }]])
-    const [serving] = await cleanApps({ appsDir: apps.appsDir, stored })
+    const [serving] = (await cleanApps({ appsDir: apps.appsDir, stored })).serving
     assert.deepEqual(serving?.version, version)
     return serving?.handlerProblem
   }
@@ -144,10 +144,18 @@ test('a version whose files a power cut has emptied serves no more, and the same
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await truncate(join(version.dir, 'lib', 'data'))
-  assert.deepEqual(await clean(apps.appsDir), [])
+  const stored = new Map()
+  assert.deepEqual(await cleanApps({ appsDir: apps.appsDir, stored }), { serving: [], damaged: ['hello'] })
   assert.equal(existsSync(version.dir), false)
   const again = await apps.deployed(good)
   assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: again }])
+})
+
+test('a version of whose code a function has removed a part serves on', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  await rm(join(version.dir, 'lib', 'data'))
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version }])
 })
 
 test('a version beside whose code a function has written serves on', async (t) => {
