@@ -43,6 +43,20 @@ describe('DeployFunction', { skip: process.platform === 'win32' }, () => {
     assert.equal(await output('unknown'), 'hello\n')
   })
 
+  it('takes an HTTP body as a control plane hands it on: a form with one file', async () => {
+    const form = (boundary: string) =>
+      Buffer.concat([
+        Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="code.zip"\r\n`),
+        Buffer.from('Content-Type: application/zip\r\n\r\n'),
+        scriptZip('echo from a form'),
+        Buffer.from(`\r\n--${boundary}--\r\n`),
+      ])
+    await deploy('form', form('5f0c4e2b1a9d8c77-0123456789abcdef'))
+    assert.equal(await output('form'), 'from a form\n')
+    const ack = await calls.deploy('form', form('another'), { name: 'form', handler: 'main.sh' })
+    assert.deepEqual(ack, { success: true, message: 'function deployed already' })
+  })
+
   it('takes the code of a function that has been registered', async () => {
     await calls.register({ name: 'registered', handler: 'main.sh', env: { GREETING: 'hi' } })
     const ack = await calls.deploy('registered', scriptZip('echo "$GREETING"'))

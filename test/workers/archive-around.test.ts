@@ -65,6 +65,7 @@ test('a file in a multipart form', async (t) => {
       '--b--\r\n',
     ),
     'with a name in RFC 8187': bytes(part("Content-Disposition: form-data; filename*=UTF-8''x%20y.zip", zip), '--b--'),
+    'with its type alone': bytes(part('X-Own: x\r\nContent-Type: application/zip', zip), '--b--'),
     'among other fields': bytes(text, part('Content-Disposition: form-data; name=f; filename=x', zip), text, '--b--'),
     'beside a field for files that is empty': bytes(
       part('Content-Disposition: form-data; name=other; filename=""', ''),
@@ -142,6 +143,7 @@ test('an archive with other bytes around it', async (t) => {
   await taken(t, {
     'behind a script': bytes(stub, zip),
     'behind a script that it knows': adjusted(stub, zip),
+    'behind a script with dashes and colons': bytes('-- a comment\nlocal x = a:b()\nother:c()\n', zip),
     'behind a program with the signatures of its entries': bytes('\x7fELF PK\x03\x04 PK\x01\x02 PK\x05\x06', zip),
     'zip64 behind a script': bytes(stub, zip64),
     'before a line end': bytes(zip, '\r\n'),

@@ -64,7 +64,7 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
   const warnings: string[] = []
   let size = 0
   for (const header of headers) {
-    const name = nameOf(header)
+    const name = nameOf(archive, header)
     if (name.warning !== undefined) warnings.push(name.warning)
     const path = plainPath(name.text, header.madeOnUnix, platform)
     const kind = kindOf(header.mode, name.text)
@@ -123,13 +123,13 @@ function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, 
   const start = directory.base + entry.offset
   const local = readLocalHeader(archive, start, directory.start)
   if (local === undefined) throw damaged('its header is not where the directory says')
-  const problem = disagreement(entry, local, kind === 'folder')
+  const problem = disagreement(archive, entry, local, kind === 'folder')
   if (problem !== undefined) throw damaged(`its header and the directory ${problem}`)
-  refuseOtherName(local, entry, name)
-  const end = local.dataStart + entry.packedSize
+  refuseOtherName(archive, local, entry, name)
+  const end = local.extraEnd + entry.packedSize
   if (end > directory.start) throw damaged('its data runs past its end')
-  const range: Range = { name, start, dataStart: local.dataStart, end }
-  return { range, modified: modifiedAt(entry, local) }
+  const range: Range = { name, start, dataStart: local.extraEnd, end }
+  return { range, modified: modifiedAt(archive, entry, local) }
 }
 
 function refuseUnreadable({ encrypted, method }: CentralHeader, name: string): void {

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { getFileNameLowLevel } from 'yauzl'
 import { encodingHint } from './encodings.js'
-import { type CentralHeader, extraField, type LocalHeader } from './headers.js'
+import { type CentralHeader, extraField, type Header, rawName } from './headers.js'
 import { quote, refuseEntry } from './refused.js'
 
 /** Info-ZIP's name in UTF-8 beside one in another encoding (APPNOTE.TXT, 4.6.9): a version, a CRC-32 of that, the name. */
@@ -22,16 +22,16 @@ export interface EntryName {
  * and code page 437 otherwise, where the archive was not made on Unix. Throws ArchiveRefused where two readers would
  * see two different names, or none.
  */
-export function nameOf(header: CentralHeader): EntryName {
-  const raw = header.name
+export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
+  const raw = rawName(archive, header)
   // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
   if (raw.some((byte) => byte < 0x20 || byte === 0x7f)) {
     const text = 'contains control characters; only printable names are allowed'
     throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('latin1'), text)
   }
-  const unicode = unicodePath(header)
+  const unicode = unicodePath(archive, header)
   const utf8 = isUtf8(raw) ? raw.toString('utf8') : undefined
-  if (unicode !== undefined) return { text: separated(header, agreed(header, utf8, unicode)) }
+  if (unicode !== undefined) return { text: separated(header, agreed(header, raw, utf8, unicode)) }
   if (utf8 !== undefined) return { text: separated(header, utf8) }
 
   const hint = encodingHint(raw)
@@ -51,8 +51,8 @@ export function nameOf(header: CentralHeader): EntryName {
 }
 
 /** Throws ArchiveRefused where the local header's own Unicode name is another one than the directory gives the entry. */
-export function refuseOtherName(local: LocalHeader, central: CentralHeader, name: string): void {
-  const unicode = unicodePath(local)
+export function refuseOtherName(archive: Buffer, local: Header, central: CentralHeader, name: string): void {
+  const unicode = unicodePath(archive, local)
   if (unicode === undefined || separated(central, unicode) === name) return
   throw otherName(name, unicode)
 }
@@ -62,22 +62,23 @@ function separated({ madeOnUnix }: CentralHeader, name: string): string {
   return madeOnUnix ? name : name.replaceAll('\\', '/')
 }
 
-function unicodePath(header: CentralHeader | LocalHeader): string | undefined {
-  const field = extraField(header, UNICODE_PATH)
+function unicodePath(archive: Buffer, header: Header): string | undefined {
+  const field = extraField(archive, header, UNICODE_PATH)
   if (field === undefined || field.length <= UNICODE_PATH_AT || field[0] !== 1) return undefined
+  const raw = rawName(archive, header)
   const name = field.toString('utf8', UNICODE_PATH_AT)
   // What is left of a name that a tool changed without knowing this field; readers may take either.
-  if (field.readUInt32LE(1) !== crc32(header.name) && name !== header.name.toString('utf8')) {
-    throw otherName(header.name.toString('utf8'), name)
+  if (field.readUInt32LE(1) !== crc32(raw) && name !== raw.toString('utf8')) {
+    throw otherName(raw.toString('utf8'), name)
   }
   return name
 }
 
 /** The Unicode name, where the other one is the same in an encoding that has not all its characters. */
-function agreed(header: CentralHeader, utf8: string | undefined, unicode: string): string {
+function agreed({ nameIsUtf8 }: CentralHeader, raw: Buffer, utf8: string | undefined, unicode: string): string {
   if (utf8 === unicode) return unicode
-  if (!header.nameIsUtf8 && standsFor(header.name.toString('latin1'), unicode)) return unicode
-  throw otherName(utf8 ?? header.name.toString('latin1'), unicode)
+  if (!nameIsUtf8 && standsFor(raw.toString('latin1'), unicode)) return unicode
+  throw otherName(utf8 ?? raw.toString('latin1'), unicode)
 }
 
 /** Whether both are the same but for characters that are not ASCII, or are escaped as by Info-ZIP, or only marked. */

@@ -17,7 +17,7 @@ const ENCRYPTED = 0x1 | 0x40 | 0x2000
 const UNIX = 3
 const MACOS = 19
 
-/** What an entry's two headers have in common (APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.12). */
+/** One of an entry's two headers, the directory's or its own (APPNOTE.TXT 6.3.10, sections 4.3.12 and 4.3.7). */
 export interface Header {
   readonly nameIsUtf8: boolean
   readonly encrypted: boolean
@@ -32,8 +32,11 @@ export interface Header {
   readonly packedSize: number
   /** Bytes unpacked. */
   readonly size: number
-  readonly name: Buffer
-  readonly extra: Buffer
+  /** Places in the archive: a hundred thousand views of it would cost more than all else here. */
+  readonly nameStart: number
+  readonly nameEnd: number
+  /** Behind an entry's own header this is where its data begins. */
+  readonly extraEnd: number
 }
 
 /** An entry as the directory has it. */
@@ -42,13 +45,8 @@ export interface CentralHeader extends Header {
   readonly madeOnUnix: boolean
   /** With the type bits; 0 where it was not made on Unix. */
   readonly mode: number
-  /** Of its local header, counted as the archive counts. */
+  /** Of its own header, counted as the archive counts. */
   readonly offset: number
-}
-
-/** An entry as it stands before its data. */
-export interface LocalHeader extends Header {
-  readonly dataStart: number
 }
 
 /** The directory's headers, from `start` to at most `end`. Throws ArchiveRefused where there are fewer. */
@@ -60,35 +58,32 @@ export function readCentralHeaders(archive: Buffer, start: number, end: number, 
     if (nameStart > end || archive.readUInt32LE(at) !== CENTRAL_SIGNATURE) {
       throw unreadable(headers.length, `there is no header at byte ${at}, and ${count} entries are declared`)
     }
-    const extraStart = nameStart + archive.readUInt16LE(at + 28)
-    const extraEnd = extraStart + archive.readUInt16LE(at + 30)
+    const nameEnd = nameStart + archive.readUInt16LE(at + 28)
+    const extraEnd = nameEnd + archive.readUInt16LE(at + 30)
     const next = extraEnd + archive.readUInt16LE(at + 32)
     if (next > end) throw unreadable(headers.length, 'the next one runs past the end of the directory')
-    const common = readCommon(archive, at + 8, nameStart, extraStart, extraEnd)
+    const header = readHeader(archive, at + 8, nameStart, nameEnd, extraEnd)
     const system = archive.readUInt8(at + 5)
-    const madeOnUnix = system === UNIX || system === MACOS
-    const [size, packedSize, offset] = resolveZip64(
-      common.extra,
-      [common.size, common.packedSize, archive.readUInt32LE(at + 42)],
-      () => unreadable(headers.length, 'the zip64 field of the next one is too short'),
-    )
-    const mode = madeOnUnix ? archive.readUInt16LE(at + 40) : 0
-    headers.push({ ...common, size, packedSize, offset, madeOnUnix, mode })
+    header.madeOnUnix = system === UNIX || system === MACOS
+    header.mode = header.madeOnUnix ? archive.readUInt16LE(at + 40) : 0
+    header.offset = archive.readUInt32LE(at + 42)
+    if (!resolveZip64(archive, header)) throw unreadable(headers.length, 'the zip64 field of the next one is too short')
+    headers.push(header)
     at = next
   }
   return { headers, end: at }
 }
 
-/** The local header at a place, or undefined where there is none that ends before `limit`. */
-export function readLocalHeader(archive: Buffer, at: number, limit: number): LocalHeader | undefined {
+/** An entry's own header at a place, or undefined where there is none that ends before `limit`. */
+export function readLocalHeader(archive: Buffer, at: number, limit: number): Header | undefined {
   const nameStart = at + LOCAL_BYTES
   if (nameStart > limit || archive.readUInt32LE(at) !== LOCAL_SIGNATURE) return undefined
-  const extraStart = nameStart + archive.readUInt16LE(at + 26)
-  const dataStart = extraStart + archive.readUInt16LE(at + 28)
-  if (dataStart > limit) return undefined
-  const common = readCommon(archive, at + 6, nameStart, extraStart, dataStart)
-  const [size, packedSize] = resolveZip64(common.extra, [common.size, common.packedSize], () => undefined)
-  return { ...common, size, packedSize, dataStart }
+  const nameEnd = nameStart + archive.readUInt16LE(at + 26)
+  const extraEnd = nameEnd + archive.readUInt16LE(at + 28)
+  if (extraEnd > limit) return undefined
+  const header = readHeader(archive, at + 6, nameStart, nameEnd, extraEnd)
+  resolveZip64(archive, header)
+  return header
 }
 
 /** Whether a local header stands there, rather than a program that knows its signature. */
@@ -98,8 +93,8 @@ export function isLocalHeader(bytes: Buffer, at: number): boolean {
     header !== undefined &&
     bytes.readUInt8(at + 4) < 64 &&
     header.method < 100 &&
-    header.name.length > 0 &&
-    !header.name.some((byte) => byte < 0x20)
+    header.nameEnd > header.nameStart &&
+    !rawName(bytes, header).some((byte) => byte < 0x20)
   )
 }
 
@@ -107,8 +102,14 @@ export function isLocalHeader(bytes: Buffer, at: number): boolean {
  * What a local header says otherwise than the directory, to follow the entry's name in a sentence. What usual tools
  * write differently is no contradiction: zeros where the sizes follow the data, and sizes in a zip64 field or not.
  */
-export function disagreement(central: CentralHeader, local: LocalHeader, folder: boolean): string | undefined {
-  if (!local.name.equals(central.name)) return 'name it differently'
+export function disagreement(
+  archive: Buffer,
+  central: CentralHeader,
+  local: Header,
+  folder: boolean,
+): string | undefined {
+  const names = [central.nameStart, central.nameEnd, local.nameStart, local.nameEnd] as const
+  if (archive.compare(archive, ...names) !== 0) return 'name it differently'
   if (local.encrypted !== central.encrypted) return 'do not agree whether it is encrypted'
   if (local.method !== central.method) {
     return `do not agree how it is compressed (methods ${local.method} and ${central.method})`
@@ -124,25 +125,34 @@ export function disagreement(central: CentralHeader, local: LocalHeader, folder:
   return undefined
 }
 
-/** The data of the first extra field with this id. Fields that are cut off, as by tools that pad, are no fields. */
-export function extraField({ extra }: Header, id: number): Buffer | undefined {
-  return findField(extra, id)
+/** An entry's name as it stands there. */
+export function rawName(archive: Buffer, { nameStart, nameEnd }: Header): Buffer {
+  return archive.subarray(nameStart, nameEnd)
 }
 
-function findField(extra: Buffer, id: number): Buffer | undefined {
-  let at = 0
-  while (at + 4 <= extra.length) {
+/** The data of the first extra field with this id. Fields that are cut off, as by tools that pad, are no fields. */
+export function extraField(archive: Buffer, { nameEnd, extraEnd }: Header, id: number): Buffer | undefined {
+  let at = nameEnd
+  while (at + 4 <= extraEnd) {
     const start = at + 4
-    const end = start + extra.readUInt16LE(at + 2)
-    if (end > extra.length) return undefined
-    if (extra.readUInt16LE(at) === id) return extra.subarray(start, end)
+    const end = start + archive.readUInt16LE(at + 2)
+    if (end > extraEnd) return undefined
+    if (archive.readUInt16LE(at) === id) return archive.subarray(start, end)
     at = end
   }
   return undefined
 }
 
-/** From the flags on. */
-function readCommon(archive: Buffer, at: number, nameStart: number, extraStart: number, extraEnd: number): Header {
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
+
+/** From the flags on; what the directory alone has is left to its reader. */
+function readHeader(
+  archive: Buffer,
+  at: number,
+  nameStart: number,
+  nameEnd: number,
+  extraEnd: number,
+): Changing<CentralHeader> {
   const flags = archive.readUInt16LE(at)
   return {
     nameIsUtf8: (flags & UTF8_NAME) !== 0,
@@ -154,27 +164,28 @@ function readCommon(archive: Buffer, at: number, nameStart: number, extraStart: 
     crc32: archive.readUInt32LE(at + 8),
     packedSize: archive.readUInt32LE(at + 12),
     size: archive.readUInt32LE(at + 16),
-    name: archive.subarray(nameStart, extraStart),
-    extra: archive.subarray(extraStart, extraEnd),
+    nameStart,
+    nameEnd,
+    extraEnd,
+    madeOnUnix: false,
+    mode: 0,
+    offset: 0,
   }
 }
 
-/** The zip64 field has those alone that do not fit, in their order. `tooShort` makes what is thrown, or nothing. */
-function resolveZip64<T extends number[]>(extra: Buffer, values: [...T], tooShort: () => Error | undefined): [...T] {
-  if (!values.includes(IN_ZIP64)) return values
-  const field = findField(extra, ZIP64)
-  if (field === undefined) return values
+/** The zip64 field has those numbers alone that do not fit, in this order. False where it is too short for them. */
+function resolveZip64(archive: Buffer, header: Changing<CentralHeader>): boolean {
+  if (header.size !== IN_ZIP64 && header.packedSize !== IN_ZIP64 && header.offset !== IN_ZIP64) return true
+  const field = extraField(archive, header, ZIP64)
+  if (field === undefined) return true
   let at = 0
-  return values.map((value) => {
-    if (value !== IN_ZIP64) return value
-    if (at + 8 > field.length) {
-      const error = tooShort()
-      if (error) throw error
-      return value
-    }
+  for (const key of ['size', 'packedSize', 'offset'] as const) {
+    if (header[key] !== IN_ZIP64) continue
+    if (at + 8 > field.length) return false
+    header[key] = Number(field.readBigUInt64LE(at))
     at += 8
-    return Number(field.readBigUInt64LE(at - 8))
-  }) as [...T]
+  }
+  return true
 }
 
 function unreadable(count: number, problem: string): ArchiveRefused {

@@ -7,7 +7,8 @@ const MAX_PREAMBLE = 4096
 const MAX_HEADERS = 16 * 1024
 /** A boundary has up to 70 characters, none of them a control character (RFC 2046, 5.1.1). */
 const BOUNDARY_LINE = /^--([\x20-\x7e]{0,69}[\x21-\x7e])[\t ]*(\r?\n)/
-const PREAMBLE = /^(?:[^\0]*?\n)??(?=--[\x20-\x7e]{1,70}[\t ]*\r?\n[!-9;-~]+:)/
+/** What is ahead of the first boundary: a line of dashes that headers of a part follow, one of them about its contents. */
+const PREAMBLE = /^(?:[^\0]*?\n)??(?=--[\x20-\x7e]{1,70}[\t ]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*?content-[a-z-]+:)/i
 
 interface Part {
   /** Undefined: no file by its headers. */

@@ -1,4 +1,4 @@
-import { type CentralHeader, extraField, type Header, type LocalHeader } from './headers.js'
+import { type CentralHeader, extraField, type Header } from './headers.js'
 
 /** When a file was last modified, as far as the archive knows it. */
 export interface Modified {
@@ -24,17 +24,17 @@ const NTFS_STEPS = 10_000_000n
  * The time of an entry. UTC for those that name no zone, so that an archive is the same on every node; what needs
  * the maker's clock (Python's bytecode) is known by other means.
  */
-export function modifiedAt(central: CentralHeader, local: LocalHeader): Modified {
-  const seconds = exactTime(central) ?? exactTime(local)
+export function modifiedAt(archive: Buffer, central: CentralHeader, local: Header): Modified {
+  const seconds = exactTime(archive, central) ?? exactTime(archive, local)
   return seconds === undefined ? { seconds: dosTime(central) ?? NONE, exact: false } : { seconds, exact: true }
 }
 
-function exactTime(header: Header): number | undefined {
-  const extended = extraField(header, EXTENDED)
+function exactTime(archive: Buffer, header: Header): number | undefined {
+  const extended = extraField(archive, header, EXTENDED)
   if (extended && extended.length >= 5 && ((extended[0] ?? 0) & 1) !== 0) return extended.readInt32LE(1)
-  const unix = extraField(header, UNIX)
+  const unix = extraField(archive, header, UNIX)
   if (unix && unix.length >= 8) return unix.readInt32LE(4)
-  const ntfs = extraField(header, NTFS)
+  const ntfs = extraField(archive, header, NTFS)
   if (ntfs && ntfs.length >= 16 && ntfs.readUInt16LE(4) === 1) {
     const steps = ntfs.readBigUInt64LE(8)
     if (steps > 0n) return Number(steps / NTFS_STEPS) - NTFS_EPOCH
@@ -44,9 +44,12 @@ function exactTime(header: Header): number | undefined {
 
 /** Undefined where no calendar has it, as where all bits are zero. */
 function dosTime({ dosDate, dosTime }: Header): number | undefined {
-  const [year, month, day] = [1980 + (dosDate >> 9), (dosDate >> 5) & 15, dosDate & 31]
-  const [hour, minute, second] = [dosTime >> 11, (dosTime >> 5) & 63, (dosTime & 31) * 2]
-  const date = new Date(Date.UTC(year, month - 1, day, hour, minute, second))
+  const month = (dosDate >> 5) & 15
+  const day = dosDate & 31
+  const hour = dosTime >> 11
+  const minute = (dosTime >> 5) & 63
+  const second = (dosTime & 31) * 2
+  const date = new Date(Date.UTC(1980 + (dosDate >> 9), month - 1, day, hour, minute, second))
   const exists = date.getUTCMonth() === month - 1 && date.getUTCDate() === day && date.getUTCHours() === hour
   return exists && second < 60 && minute < 60 ? date.getTime() / 1000 : undefined
 }
