@@ -88,9 +88,8 @@ export class Registrations {
       // In one turn: new code under the old handler would be a function that cannot start.
       this.use(settings)
       functions.serve(name, prepared.version)
-      return prepared.kind === 'unchanged'
-        ? this.done('function deployed already', name)
-        : this.done('function deployed', name, prepared.warnings)
+      const message = prepared.kind === 'unchanged' ? 'function deployed already' : 'function deployed'
+      return this.done(message, name, prepared.warnings)
     })
   }
 

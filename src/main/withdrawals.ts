@@ -53,7 +53,7 @@ export class Withdrawals {
       if (error.code === 'ENOENT') return []
       throw error
     })
-    for (const name of names) {
+    for (const name of names.filter((found) => found.endsWith(SUFFIX))) {
       const file = join(this.dir, name)
       const settings = parse(await readFile(file, 'utf8'))
       if (settings) await this.store.withdrawFunction(settings, name.slice(0, -SUFFIX.length))

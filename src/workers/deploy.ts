@@ -50,7 +50,7 @@ export async function prepare(task: DeployTask): Promise<PrepareResult> {
     const digest = await digestOf(archive)
     const current = await currentVersion(appsDir, functionName)
     if (current?.digest === digest && (await handlerProblem(current.dir, handler, access)) === undefined) {
-      return { kind: 'unchanged', version: current }
+      return { kind: 'unchanged', version: current, warnings: await programWarnings(current, handler) }
     }
     return unpack(task, archive, handler, digest, access)
   })
@@ -117,15 +117,19 @@ async function unpack(
   try {
     refuseProgramPath(program, version)
     await extract(tree, links, program, version.dir, access)
-    const problem = await platform.programProblem(join(version.dir, handler))
-    // The caller knows the handler, not where it lies on this node.
-    if (problem !== undefined) warnings.push(problem.replaceAll(`${version.dir}${sep}`, ''))
+    warnings.push(...(await programWarnings(version, handler)))
     const bytes = tree.files.reduce((sum, file) => sum + file.packed.size, 0)
     return { kind: 'prepared', version, next: await prepareSwitch(version, bytes, fingerprint), warnings }
   } catch (error) {
     await discardVersion(version)
     throw error
   }
+}
+
+/** Why a program cannot be started, where its caller knows it: not by where it lies on this node. */
+async function programWarnings({ dir }: CodeVersion, handler: string): Promise<string[]> {
+  const problem = await platform.programProblem(join(dir, handler))
+  return problem === undefined ? [] : [problem.replaceAll(`${dir}${sep}`, '')]
 }
 
 /** Its modes are those that it would be given today: the runner may have been created since. */

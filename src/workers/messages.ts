@@ -205,7 +205,7 @@ export interface DeployRefused {
 export type PrepareResult =
   | PreparedVersion
   /** The same archive serves already. */
-  | { readonly kind: 'unchanged'; readonly version: CodeVersion }
+  | { readonly kind: 'unchanged'; readonly version: CodeVersion; readonly warnings: readonly string[] }
   | DeployRefused
 
 /** A look at whether code has a handler. */

@@ -10,7 +10,7 @@ import { appsOf, scriptZip, versionsOf } from '../support/apps.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
 import { Gate } from '../support/scripts.js'
-import { link } from '../support/zip.js'
+import { buildZip, link, PROGRAM } from '../support/zip.js'
 
 const MiB = 2 ** 20
 
@@ -86,6 +86,15 @@ describe('DeployFunction', { skip: process.platform === 'win32' }, () => {
     assert.equal(again.message, 'function deployed already')
     assert.ok(again.ms < 2000, `${again.ms} ms`)
     assert.deepEqual(versionsOf(agent, 'again'), [version])
+  })
+
+  it('warns of a program that cannot be started, also where the same archive comes again', async () => {
+    const archive = buildZip([{ name: 'main.sh', contents: '#!/nowhere/sh\n', mode: PROGRAM }])
+    const config = { name: 'warned', handler: 'main.sh' }
+    const messages = []
+    for (let time = 0; time < 2; time++) messages.push((await calls.deploy('warned', archive, config)).message)
+    assert.match(messages[0] ?? '', /^function deployed; warning: .*\/nowhere\/sh of main\.sh does not exist$/)
+    assert.equal(messages[1], messages[0]?.replace('deployed', 'deployed already'))
   })
 
   const refusals: Record<string, readonly [archive: Buffer, config: object | undefined, message: RegExp]> = {

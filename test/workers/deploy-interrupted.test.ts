@@ -12,7 +12,7 @@ import { buildZip } from '../support/zip.js'
 import { type Apps, clean, deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([
-  { name: 'run.sh', contents: 'good' },
+  { name: 'run.sh', contents: '#!/bin/sh\n' },
   { name: 'lib/data', contents: 'some data' },
 ])
 const moduleUrl = new URL('../../src/workers/deploy.js', import.meta.url).href
@@ -48,7 +48,7 @@ await prepare({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(
   assert.ok(unpacked.length < count)
   assert.equal((await readdir(versions)).length, 3)
 
-  assert.deepEqual(await deploy(apps.task(good)), { kind: 'unchanged', version })
+  assert.deepEqual(await deploy(apps.task(good)), { kind: 'unchanged', version, warnings: [] })
   assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version }])
   assert.deepEqual(await snapshot(apps.appsDir), await snapshotOf(before))
 })

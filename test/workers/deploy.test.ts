@@ -53,7 +53,7 @@ test('the same archive again is unchanged and unpacks nothing', async (t) => {
   const apps = await makeApps(t)
   const version = await apps.deployed(hello)
   await writeFile(join(version.dir, 'marker'), '')
-  assert.deepEqual(await deploy(apps.task(hello)), { kind: 'unchanged', version })
+  assert.deepEqual(await deploy(apps.task(hello)), { kind: 'unchanged', version, warnings: [] })
   assert.ok(existsSync(join(version.dir, 'marker')))
 })
 
@@ -113,7 +113,7 @@ test('the bytes may be any view of memory', async (t) => {
   around.set(hello, 10)
   const version = await apps.deployed(hello)
   const result = await deploy({ ...apps.task(hello), archive: around.subarray(10, 10 + hello.length) })
-  assert.deepEqual(result, { kind: 'unchanged', version })
+  assert.deepEqual(result, { kind: 'unchanged', version, warnings: [] })
 })
 
 test('setuid, setgid and sticky bits go, and only programs are executable', { skip: isWindows }, async (t) => {
@@ -189,7 +189,7 @@ test('a version from before there was a runner, or of another one, is unpacked a
   const apps = await makeApps(t)
   await apps.deployed(hello)
   const version = await apps.deployed(hello, { runAs: NOBODY })
-  assert.deepEqual(await deploy(apps.task(hello, { runAs: NOBODY })), { kind: 'unchanged', version })
+  assert.deepEqual(await deploy(apps.task(hello, { runAs: NOBODY })), { kind: 'unchanged', version, warnings: [] })
   await apps.deployed(hello, { runAs: { ...NOBODY, gid: 65533 } })
 })
 
