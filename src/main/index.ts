@@ -92,6 +92,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
         `group outlives its execution: ${isolation.problem}`,
     )
   }
+  if (isolation.noTmpdirs) log.warn(`functions have no TMPDIR of their own, and share /tmp: ${isolation.noTmpdirs}`)
   for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
   const cgroups = isolation.starter.kind === 'launcher' ? isolation.starter.cgroups : undefined
   if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')

@@ -147,6 +147,8 @@ export interface Isolation {
   readonly starter: StarterSetup
   /** Why processes are not started by the launcher, where there could be one. */
   readonly problem?: string
+  /** Why executions have no TMPDIR of their own, where they could. */
+  readonly noTmpdirs?: string
   /** Why a limit is not kept here; absent where it is. */
   readonly unkept: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
 }

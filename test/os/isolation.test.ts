@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { platform } from '../../src/os/index.js'
@@ -28,5 +28,24 @@ describe('isolation', () => {
       platform.release(isolation)
       if (made) assert.equal(existsSync(made.dir), false)
     }
+  })
+
+  it('makes a folder for temporary files, and says why there can be none', async () => {
+    const stateDir = makeTempDir('flux-isolation-')
+    const isolated = async (tmpdirs: string) => {
+      const limits = { noNewPrivileges: true, maxProcesses: 0, oomKill: 'execution' } as const
+      const isolation = await platform.isolate({ stateDir, scratchDir: join(stateDir, 'run'), tmpdirs, ...limits })
+      platform.release(isolation)
+      return isolation
+    }
+    const dir = join(stateDir, 'apps', '.tmp')
+    const { starter, noTmpdirs } = await isolated(dir)
+    if (starter.kind !== 'launcher') return
+    assert.deepEqual([starter.tmpdirs, noTmpdirs], [dir, undefined])
+    assert.equal(statSync(dir).mode & 0o7777, 0o711)
+    writeFileSync(join(stateDir, 'file'), '')
+    const without = await isolated(join(stateDir, 'file', '.tmp'))
+    assert.equal('tmpdirs' in without.starter, false)
+    assert.match(without.noTmpdirs ?? '', /^ENOTDIR: .*\/file\/\.tmp/)
   })
 })

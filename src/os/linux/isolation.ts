@@ -18,23 +18,30 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
   if (problem) {
     return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }
   }
-  if (tmpdirs) makePassage(tmpdirs)
-  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...(tmpdirs && { tmpdirs }), ...options } as const
+  const noTmpdirs = tmpdirs && passageProblem(tmpdirs)
+  const own = tmpdirs && !noTmpdirs ? { tmpdirs } : {}
+  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...options } as const
+  const common = { starter: launcher, ...(noTmpdirs && { noTmpdirs }) }
   const place = findCgroupPlace()
-  if (place.kind === 'none') return { starter: launcher, unkept: allUnkept(place.reason) }
+  if (place.kind === 'none') return { ...common, unkept: allUnkept(place.reason) }
   try {
     const cgroups = await openCgroups(place, stateDir)
-    return { starter: { ...launcher, cgroups }, unkept: unkeptBelow(place, cgroups.controllers) }
+    return { ...common, starter: { ...launcher, cgroups }, unkept: unkeptBelow(place, cgroups.controllers) }
   } catch (error) {
     const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
-    return { starter: launcher, unkept: allUnkept(reason) }
+    return { ...common, unkept: allUnkept(reason) }
   }
 }
 
-/** A folder that others can pass through, but not look into. */
-function makePassage(dir: string): void {
-  mkdirSync(dir, { recursive: true })
-  chmodSync(dir, 0o711)
+/** Makes a folder that others can pass through, but not look into; answers why there can be none. */
+function passageProblem(dir: string): string | undefined {
+  try {
+    mkdirSync(dir, { recursive: true })
+    chmodSync(dir, 0o711)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
 }
 
 /** See Platform.inspectIsolation. */

@@ -3,7 +3,15 @@ import { MARK_ENTRY } from './marks.js'
 import { isRoot, NOBODY } from './variants.js'
 
 /** What a fuzzed start may run; nothing else is on its PATH, and a mutated name is that of no file. */
-const SCRIPTS = ['exit 0', 'exit 9', 'kill -9 $$', 'sleep 60', 'setsid sleep 60 & exit', 'setsid sleep 60 & sleep 60']
+const SCRIPTS = [
+  'exit 0',
+  'echo x >$TMPDIR/x',
+  'exit 9',
+  'kill -9 $$',
+  'sleep 60',
+  'setsid sleep 60 & exit',
+  'setsid sleep 60 & sleep 60',
+]
 const OUTPUTS = ['head -c 200000 /dev/zero', 'echo x; echo y >&2; sleep 60', 'cat /dev/zero', 'exec >&-; sleep 60']
 const NUMBERS = [0, 1, 2, 3, 7, 8, 15, 16, 17, 64, 255, 65_535, 2 ** 23 - 1, 2 ** 23, 2 ** 23 + 1, 2 ** 31, 2 ** 32 - 1]
 const LONGS = [0n, 1n, 65_536n, 2n ** 32n, 2n ** 63n, 2n ** 64n - 1n]
@@ -59,9 +67,14 @@ export class FuzzSource {
       file: this.chance(0.05) ? '/nonexistent' : argv[0] === 'true' ? '/bin/true' : '/bin/sh',
       folder: this.chance(0.05) ? '/nonexistent' : '/',
       argv,
-      env: ['PATH=/usr/bin:/bin', MARK_ENTRY, ...Array(this.below(5)).fill(`X=${'x'.repeat(this.below(5_000))}`)],
+      env: [
+        'PATH=/usr/bin:/bin',
+        MARK_ENTRY,
+        'TMPDIR=/tmp',
+        ...Array(this.below(5)).fill(`X=${'x'.repeat(this.below(5_000))}`),
+      ],
       credit: this.pick(LONGS),
-      flags: this.pick([0, 2, 2, 8]),
+      flags: this.pick([0, 2, 2, 8, 16, 18, 32]),
       umask: this.below(0o1000),
       ...(this.chance(0.2) && { oomScore: this.below(1_100) }),
       ...(this.chance(0.1) && { pidsMax: 1 + this.below(50), memoryMax: 2 ** 30 }),

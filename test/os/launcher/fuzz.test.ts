@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { it } from 'node:test'
+import { makeTempDir } from '../../support/agent.js'
 import { SANITIZER_STATUS } from './builds.js'
 import { FuzzSource } from './fuzz-source.js'
 import { left } from './marks.js'
@@ -16,6 +17,7 @@ describeEach(
   'anything at all on stdin',
   ({ launch }) => {
     it('is either served or refused, and nothing is left behind', async (t) => {
+      const tmpdirs = makeTempDir('flux-fuzz-')
       const end = performance.now() + (1000 * seconds) / SANITIZED.length
       let seed = firstSeed
       let frames = 0
@@ -24,6 +26,7 @@ describeEach(
         try {
           const source = new FuzzSource(seed)
           const launcher = launch({
+            tmpdirs,
             says: /^(flux-agent launcher: what came on standard input is not a request; .*\n)?$/,
           })
           launcher.tolerate()
