@@ -40,6 +40,7 @@ function describe(health: HealthCheckResponse__Output, node: NodeStatusResponse_
     memory: `${node.memory_percent.toFixed(1)}% (${node.memory_used_mb} of ${node.memory_total_mb} MB)`,
   }
   return Object.entries(lines)
+    .concat(health.problems.map((problem) => ['PROBLEM', problem]))
     .map(([name, value]) => `${`${name}:`.padEnd(12)}${value}\n`)
     .join('')
 }

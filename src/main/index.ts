@@ -22,6 +22,7 @@ import { Connections } from './connections.js'
 import { Deployer } from './deployer.js'
 import { Executions } from './executions.js'
 import { Functions } from './functions.js'
+import { Identity } from './identity.js'
 import { unkeptLimits } from './limits.js'
 import { awaitListener, boundTo, describeListener, listenProblem } from './listener.js'
 import { LiveConfig, type Reload, workerSettings } from './live-config.js'
@@ -102,6 +103,8 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     const writes = await replayLeftovers(writesDir, store, queues, (why) => log.error(why))
     if (writes > 0) log.info({ writes }, 'stored what an earlier run had not')
   }
+  const { agentId, file } = config
+  const identity = new Identity({ agentId, stateDir, file, store, log })
   const withdrawals = new Withdrawals(join(config.stateDir, WITHDRAWALS_DIR), store, log)
   const storeAway = ({ permanent, message: cause }: StoreUnavailable) =>
     permanent
@@ -109,10 +112,16 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
       : log.warn({ store: store.address, cause }, 'waiting for the store')
   const waiting = (why: StoreUnavailable) => {
     storeAway(why)
-    service.waiting(why.message)
+    service.waiting(`the store: ${why.message}`)
   }
   const recovered = await withStore(config, waiting, async () => {
     await store.probe()
+    // First: what is done in its name is not undone where another has it.
+    await identity.claim((why) => {
+      log.warn(`waiting for the name of this agent: ${why}`)
+      service.waiting(`the name of this agent: ${why}`)
+    })
+    identity.keep()
     await replay(await leftoverQueues(writesDir))
     await withdrawals.replay()
     const ended = await store.endLeftovers(config.agentId, 'agent restarted')
@@ -170,9 +179,8 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const executions = new Executions(config.agentId, functions, admission, pool, writes, addresses, recent)
   const sampler = new NodeSampler()
   const callers = allowedCallers(config.tls)
-  const { agentId } = config
   const refusals = new Refusals(agentId, store, log)
-  const services = { agentId, admission, registrations, executions, refusals, pool, sampler }
+  const services = { agentId, admission, registrations, executions, identity, refusals, pool, sampler }
   const handlers = new Handlers(log)
   const connections = new Connections()
   const server = createServer(services, handlers, refuseStrangers(callers, connections, log))
@@ -184,7 +192,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   }, PURGE_MS)
   const { host, port } = boundTo(listener)
   log.info({ port, host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
-  service.serving(describeListener(listener), admission)
+  service.serving(describeListener(listener), admission, identity)
 
   const live = new LiveConfig(config, runAs, { log, tls, callers, admission, deployer, writes, pool })
   let hurry: () => void = () => {}
@@ -213,6 +221,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     await writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
     withdrawals.close()
     await deployer.destroy()
+    await identity.release()
     await store.close()
     unlock()
     log.info('stopped')

@@ -5,6 +5,7 @@ import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../
 import type { AdmissionControl } from './admission.js'
 import type { Connections } from './connections.js'
 import type { Executions } from './executions.js'
+import type { Identity } from './identity.js'
 import type { NodeSampler } from './node-status.js'
 import type { SupervisorPool } from './pool.js'
 import type { Refusals } from './refusals.js'
@@ -32,6 +33,7 @@ export interface Services {
   readonly agentId: string
   readonly admission: AdmissionControl
   readonly executions: Executions
+  readonly identity: Identity
   readonly refusals: Refusals
   readonly pool: SupervisorPool
   readonly registrations: Registrations
@@ -40,17 +42,17 @@ export interface Services {
 
 /** Every call of both services, and what answers it once `gate` lets it pass. */
 export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
-  const { executions, refusals, pool, registrations, sampler } = services
+  const { executions, identity, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
   allowFarDeadlines(server)
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => registerFunction(registrations, call)),
     DeployFunction: handlers.unary((call) => deployFunction(registrations, call)),
-    ExecuteFunction: handlers.unary((call) => executeFunction(executions, refusals, call)),
+    ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
-    HealthCheck: handlers.unary(() => healthCheck(executions)),
+    HealthCheck: handlers.unary(() => healthCheck(executions, identity)),
     ReportNodeStatus: handlers.unary(() => reportNodeStatus(services, sampler)),
   })
   server.addService(OperationsDefinition, {

@@ -10,6 +10,11 @@ const STATUS_MAX = 1_000
 
 type Load = Pick<AdmissionControl, 'active' | 'waiting'>
 
+/** Has what an operator has to put right. */
+interface Troubled {
+  readonly problems: readonly string[]
+}
+
 /** Where the agent is in its life, and what a person is told of it. */
 type Phase =
   | { readonly kind: 'starting' }
@@ -24,6 +29,7 @@ interface Serving {
   /** Where it listens. */
   readonly address: string
   readonly load: Load
+  readonly identity: Troubled
 }
 
 /**
@@ -49,14 +55,15 @@ export class ServiceManager {
     this.beat()
   }
 
-  /** The start goes on when the store answers; `cause` names the store. */
+  /** The start goes on when that is so. */
   waiting(cause: string): void {
     this.phase = { kind: 'waiting', cause }
     this.tellStatus()
   }
 
-  serving(address: string, load: Load): void {
-    this.enter({ kind: 'serving', address, load }, 'READY=1')
+  /** `problems` are told with all else. */
+  serving(address: string, load: Load, identity: Troubled = { problems: [] }): void {
+    this.enter({ kind: 'serving', address, load, identity }, 'READY=1')
   }
 
   /** The agent takes on a new configuration; `ready` follows, whatever becomes of that. Ignored unless it serves. */
@@ -124,9 +131,12 @@ function describe(phase: Phase): string {
     case 'starting':
       return 'starting'
     case 'waiting':
-      return `waiting for the store: ${phase.cause}`
+      return `waiting for ${phase.cause}`
     case 'serving':
-      return `serving on ${phase.address}: ${phase.load.active} executions running, ${phase.load.waiting} waiting`
+      return [
+        ...phase.identity.problems.map((problem) => `PROBLEM: ${problem}`),
+        `serving on ${phase.address}: ${phase.load.active} executions running, ${phase.load.waiting} waiting`,
+      ].join('; ')
     case 'reloading':
       return 'taking on a new configuration'
     case 'draining':

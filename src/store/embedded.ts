@@ -198,6 +198,11 @@ export class EmbeddedStore implements Store {
     })
   }
 
+  /** The lock of the state folder says who the agent is. */
+  async claimName(): Promise<undefined> {}
+
+  async releaseName(): Promise<void> {}
+
   async purgeExpired(): Promise<void> {
     while (await this.#transaction(() => this.#purgeSome()));
   }

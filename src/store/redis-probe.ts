@@ -8,6 +8,7 @@ export const IN_SCRIPTS: Readonly<Record<string, (probe: Probe) => Omit<RedisCom
   GET: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
   EXISTS: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
   TYPE: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
+  PTTL: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
   PEXPIRE: ({ id }) => ({ keys: [recordKey(id)], args: [60_000] }),
   DEL: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
   STRLEN: ({ id }) => ({ keys: [outputKey(id)], args: [] }),

@@ -8,11 +8,12 @@ import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { RedisConnection } from './redis-connection.js'
 import { isReadOnly } from './redis-errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './redis-functions.js'
+import { claimCommand, releaseCommand } from './redis-names.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
 import { commandsInScripts, deleteProbe } from './redis-probe.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
-import { OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from './store.js'
+import { type NameHolder, OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from './store.js'
 
 /** How long reads and small writes wait for an answer. */
 const ANSWER_LIMIT_MS = 2_000
@@ -48,6 +49,9 @@ export class RedisStore implements Store {
       // Withdrawn before it comes, it does nothing.
       await this.withdrawFunction(settings, id)
       await this.putFunction(settings, id)
+      await this.claimName(probe.agentId, id, ANSWER_LIMIT_MS)
+      await this.claimName(probe.agentId, '', ANSWER_LIMIT_MS)
+      await this.releaseName(probe.agentId, id)
       await exercise(this, probe)
     } finally {
       const withdrawn = putCommand(name, '', id).keys
@@ -181,6 +185,18 @@ export class RedisStore implements Store {
       await this.#answer((redis) => runPipeline(redis, commands))
     }
     return ended
+  }
+
+  async claimName(agentId: string, holder: string, ms: number, replaced = ''): Promise<NameHolder | undefined> {
+    const command = claimCommand(agentId, holder, ms, replaced)
+    const [answer] = await this.#answer((redis) => runPipeline(redis, [command]))
+    if (!Array.isArray(answer)) return undefined
+    const [value, leftMs] = answer
+    return { value: String(value), leftMs: Number(leftMs) >= 0 ? Number(leftMs) : undefined }
+  }
+
+  async releaseName(agentId: string, holder: string): Promise<void> {
+    await this.#answer((redis) => runPipeline(redis, [releaseCommand(agentId, holder)]))
   }
 
   async purgeExpired(): Promise<void> {}

@@ -20,6 +20,13 @@ export type StoreWrite =
 /** Of the execution that a write is about. */
 export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)
 
+/** Who has the name of an agent. */
+export interface NameHolder {
+  readonly value: string
+  /** Unless it is renewed; undefined: for ever. */
+  readonly leftMs: number | undefined
+}
+
 /**
  * Where functions, execution records and output are kept. Every method rejects with StoreUnavailable when the store
  * does not take or give now (away, full, read-only, loading); none waits longer than its connection's time limit.
@@ -79,6 +86,13 @@ export interface Store {
    * cannot tell the executions of this run from those of an earlier one.
    */
   endLeftovers(agentId: string, error: string): Promise<number>
+  /**
+   * Has `holder` hold the name of an agent for so long from now on, unless another holds it than `holder` itself or
+   * `replaced`: then answers who. Where only one process can open the store for an agent, nobody else ever does.
+   */
+  claimName(agentId: string, holder: string, ms: number, replaced?: string): Promise<NameHolder | undefined>
+  /** Frees the name where `holder` has it. */
+  releaseName(agentId: string, holder: string): Promise<void>
   /** Deletes what has expired, where the store does not do that itself. */
   purgeExpired(): Promise<void>
 

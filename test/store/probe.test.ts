@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { EmbeddedStore } from '../../src/store/embedded.js'
 import { RedisStore } from '../../src/store/redis.js'
 import { putCommand, withdrawCommand } from '../../src/store/redis-functions.js'
+import { claimCommand, releaseCommand } from '../../src/store/redis-names.js'
 import { IN_SCRIPTS } from '../../src/store/redis-probe.js'
 import * as scripts from '../../src/store/redis-scripts.js'
 import { StoreUnavailable } from '../../src/store/store.js'
@@ -24,7 +25,12 @@ describe('the probe of a Redis', { skip: noRedis ?? false }, () => {
   after(() => server.stop())
 
   it('has every command that the scripts call', () => {
-    const commands = [putCommand('f', '{}', 'r'), withdrawCommand('f', '{}', 'r')]
+    const commands = [
+      putCommand('f', '{}', 'r'),
+      withdrawCommand('f', '{}', 'r'),
+      claimCommand('a', 'h', 1, ''),
+      releaseCommand('a', 'h'),
+    ]
     const all = [
       ...Object.values(scripts),
       ...commands.flatMap((command) => ('script' in command ? command.script : [])),

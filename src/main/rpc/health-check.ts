@@ -1,8 +1,10 @@
 import type { HealthCheckResponse } from '../../generated/flux/HealthCheckResponse.js'
 import { VERSION } from '../../version.js'
 import type { Executions } from '../executions.js'
+import type { Identity } from '../identity.js'
 
-/** Healthy while it takes executions; an agent that is stopping is not. */
-export function healthCheck(executions: Executions): HealthCheckResponse {
-  return { healthy: !executions.draining, version: VERSION }
+/** Healthy while it takes executions; an agent that is stopping is not, nor one whose name another has. */
+export function healthCheck(executions: Executions, identity: Identity): HealthCheckResponse {
+  const problems = identity.problems
+  return { healthy: !executions.draining && identity.lost === undefined, version: VERSION, problems }
 }
