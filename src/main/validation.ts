@@ -80,7 +80,15 @@ function handlerProblem({ name, handler }: FunctionSettings): string | undefined
     const problem = pathProblem(handler, process.platform)?.text ?? platform.handlerProblem(handler)
     return problem && `function ${name}: handler ${excerpt(handler)} ${problem}`
   }
-  return `function ${name}: handler ${excerpt(handler)} is not allowed; allowed: a relative path inside the archive, with / and without . or ..`
+  const allowed = 'allowed: a relative path inside the archive, with / and without . or ..'
+  return `function ${name}: handler ${excerpt(handler)} is not allowed; ${allowed}${plainSpelling(handler)}`
+}
+
+/** What was probably meant by `./run.sh` or `bin\run.sh`. */
+function plainSpelling(handler: string): string {
+  const parts = handler.split(/[/\\]/).filter((part) => part !== '' && part !== '.')
+  const isOther = parts.length === 0 || parts.includes('..') || /^([/\\]|[A-Za-z]:)/.test(handler)
+  return isOther || handler.includes('\0') ? '' : `; did you mean ${excerpt(parts.join('/'))}?`
 }
 
 function numberProblem(settings: FunctionSettings): string | undefined {

@@ -20,5 +20,12 @@ test('several candidates are listed', () => {
 })
 
 test('code without a candidate says what would be one', () => {
-  assert.throws(() => guessHandler('f', [program('bin/run')]), /no file at the top is executable or named like one/)
+  assert.throws(
+    () => guessHandler('f', [plain('data')]),
+    /\(candidates: no file at the top is executable or named like one\)$/,
+  )
+  assert.throws(
+    () => guessHandler('f', [program('repo-main/run.sh'), plain('repo-main/main.py'), plain('repo-main/data')]),
+    /named like one; further down: repo-main\/run\.sh, repo-main\/main\.py\)$/,
+  )
 })

@@ -71,6 +71,24 @@ describe('validateFunction', () => {
     it(`accepts the handler ${handler.slice(0, 20)}`, () => assert.equal(check({ handler }).ok, true))
   }
 
+  for (const [handler, hint] of [
+    ['./bin/main.sh', '; did you mean "bin/main.sh"?'],
+    ['bin\\main.sh', '; did you mean "bin/main.sh"?'],
+    ['bin//./main.sh', '; did you mean "bin/main.sh"?'],
+    ['../main.sh', ''],
+    ['/main.sh', ''],
+  ] as const) {
+    it(`names what was probably meant by the handler ${handler}`, () => {
+      const checked = check({ handler })
+      assert.equal(checked.ok, false)
+      const allowed = 'is not allowed; allowed: a relative path inside the archive, with / and without . or ..'
+      assert.equal(
+        !checked.ok && checked.message,
+        `function hello: handler ${JSON.stringify(handler)} ${allowed}${hint}`,
+      )
+    })
+  }
+
   for (const handler of [
     ...['', '.', '..', '/bin/sh', '../main', 'a/../../b', 'a/..', './main', 'a//b', 'a/'],
     ...['a\\b', '..\\b', 'C:/main', 'c:main', 'a\0b', 'x'.repeat(4097)],
