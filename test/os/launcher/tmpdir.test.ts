@@ -16,7 +16,7 @@ const withTmpdir = { env: [...DEFAULT_ENV, 'TMPDIR=/tmp'], flags: Flag.tmpdir, .
 const LEFT = [
   ['files and folders', 'mkdir -p a/b; echo x >a/b/c; echo x >.hidden; mkfifo fifo'],
   ['folders without rights', 'mkdir -p a/b/c; touch a/b/c/d; chmod 000 a/b/c; chmod 500 a/b; chmod 000 a'],
-  ['a tree deeper than a path can be', `perl -e 'for (1..3000) { mkdir("deep") && chdir("deep") || die }'`],
+  ['a tree deeper than a path can be', `perl -e 'for (1..900) { mkdir("deep") && chdir("deep") || die }'`],
   ['many files', 'i=0; while [ $i -lt 2000 ]; do : >file$i; i=$((i+1)); done'],
   ['names as those that the launcher gives', 'mkdir -p ~0/~1/~2 a/~0 a/~1; touch ~3 ~0/~1/~2/~3'],
   ['itself without rights', 'touch x; chmod 000 .'],
@@ -84,7 +84,8 @@ describeEach('TMPDIR', ({ launch }) => {
     it(`is removed after its execution: ${what}`, async () => {
       const launcher = launch({ tmpdirs: makeFolder() })
       const dir = await folderOf(launcher, lines)
-      await eventually('it is gone', () => !existsSync(dir))
+      // At the lowest priority, on a machine that may have other work.
+      await eventually('it is gone', () => !existsSync(dir), 60)
       assert.notEqual(await folderOf(launcher, ''), dir)
     })
   }
