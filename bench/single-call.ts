@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import type { Server } from './control.js'
 import { measureStart } from './floor.js'
 import { runLoad } from './load.js'
 import { reportPairs } from './pairs.js'
 import type { Report } from './report.js'
-import { executions, HEALTH_CHECK, type LoadRequest } from './requests.js'
+import { HEALTH_CHECK, type LoadRequest, numberedExecutions } from './requests.js'
 import { spread } from './statistics.js'
 
 const ROUNDS = 7
@@ -26,10 +27,11 @@ export async function measureSingleCalls(
   for (let round = 1; round <= ROUNDS; round++) {
     const start = await measureStart(ROUND_MS)
     for (const [i, server] of servers.entries()) {
-      const call = await medianMs(server, HEALTH_CHECK)
-      const execution = await medianMs(server, executions({ function_name: functionName }), 0)
-      const sum = start + call
-      table.row(round, server.target.label, start, call, sum, execution, execution / sum)
+      const empty = await medianMs(server, HEALTH_CHECK)
+      const call = numberedExecutions({ function_name: functionName }, `bench-${randomUUID()}-`)
+      const execution = await medianMs(server, call, 0)
+      const sum = start + empty
+      table.row(round, server.target.label, start, empty, sum, execution, execution / sum)
       ratios[i]?.push(execution / sum)
       latencies[i]?.push(execution)
     }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { noRedis } from '../test/support/redis.js'
 import { buildZip, PROGRAM } from '../test/support/zip.js'
@@ -7,7 +8,7 @@ import { type Server, withServers } from './control.js'
 import { IN_FLIGHT, measureRounds, type Throughput } from './in-flight-rounds.js'
 import { runLoad } from './load.js'
 import type { Report } from './report.js'
-import { executions } from './requests.js'
+import { numberedExecutions } from './requests.js'
 import { measureSingleCalls } from './single-call.js'
 
 const SYNC_ROUNDS = 5
@@ -56,7 +57,9 @@ async function measureSyncExecutions(report: Report, servers: readonly Server[])
 
 async function measureSync({ target }: Server, { name, outputBytes }: Called, inFlight: number): Promise<Throughput> {
   const pace = { kind: 'closed', inFlight, durationMs: SYNC_MS } as const
-  const result = await runLoad({ ...executions({ function_name: name }), target, outputBytes, pace }).result
+  // With ids, as the control plane gives each execution one.
+  const call = numberedExecutions({ function_name: name }, `bench-${randomUUID()}-`)
+  const result = await runLoad({ ...call, target, outputBytes, pace }).result
   return { ...result, executions: result.calls }
 }
 

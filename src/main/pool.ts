@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { Patience } from '../patience.js'
 import type {
@@ -113,7 +112,14 @@ export class SupervisorPool {
     const threads = [...this.threads]
     for (const thread of threads) thread.close()
     const gone = Promise.all(threads.map((thread) => thread.gone))
-    await Promise.race([gone, sleep(CLOSE_LIMIT_MS, undefined, { ref: false })])
+    await new Promise<void>((resolve) => {
+      // A thread that has been stopped together with this one is not ended in the middle of its last writes.
+      const patience = new Patience(CLOSE_LIMIT_MS, resolve)
+      void gone.then(() => {
+        patience.end()
+        resolve()
+      })
+    })
     await this.pool.destroy()
   }
 
