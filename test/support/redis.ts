@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -74,6 +75,12 @@ export class RedisServer {
     this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
     await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
+  }
+
+  /** Deletes what it has saved, while it does not run. */
+  forget(): void {
+    rmSync(this.#dir, { recursive: true })
+    mkdirSync(this.#dir)
   }
 
   pause(): void {
