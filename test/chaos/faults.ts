@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
+import { limitDescriptors } from '../support/descriptor-limit.js'
 import { launchersOf } from '../support/launchers.js'
 import type { Random } from './random.js'
 import type { Site } from './site.js'
@@ -24,6 +24,8 @@ export const FORGET = 'Redis forgets'
 export const DISK_FULL = 'disk full'
 export const DESCRIPTORS = 'descriptors used up'
 
+const ENOUGH_DESCRIPTORS = 10_000
+
 const always = () => true
 const withRedis = ({ redis }: Site) => redis !== undefined
 const nothing = () => {}
@@ -39,15 +41,6 @@ function toLaunchers({ agent }: Site, random: Random, signal: NodeJS.Signals): n
 function tell(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
-  } catch {
-    // It has ended.
-  }
-}
-
-function limitDescriptors(pid: number | undefined, limit: string): void {
-  if (pid === undefined) return
-  try {
-    execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}`], { stdio: 'ignore' })
   } catch {
     // It has ended.
   }
@@ -163,9 +156,9 @@ export const FAULTS: readonly Fault[] = [
     possible: always,
     begin: ({ agent }, random) => {
       const { pid } = agent
-      const open = pid === undefined ? 0 : readdirSync(`/proc/${pid}/fd`).length
-      limitDescriptors(pid, `${open + random.pick([0, 2, 8])}:`)
-      return () => limitDescriptors(pid, '1048576:')
+      if (pid === undefined) return nothing
+      limitDescriptors(pid, readdirSync(`/proc/${pid}/fd`).length + random.pick([0, 2, 8]))
+      return () => limitDescriptors(pid, ENOUGH_DESCRIPTORS)
     },
   },
   {

@@ -12,8 +12,11 @@ export interface Track {
   readonly async: boolean
   /** When it was first sent. */
   readonly sentAt: number
-  /** When each request was answered that it is accepted (async) or has run (sync). */
-  readonly acceptedAt: number[]
+  /** Whether it was sent as a sync one, too, which leaves no record. */
+  sentSync?: true
+  /** How often it was answered that it is accepted (async), and that it has run (sync). */
+  accepted: number
+  ran: number
   cancelSentAt?: number
   /** The first final record that was shown of it. */
   final?: Shown
@@ -59,7 +62,7 @@ export class History {
   }
 
   track(id: string, shape: Shape, functionName: FunctionName, async: boolean): Track {
-    const track: Track = { id, shape, functionName, async, sentAt: now(), acceptedAt: [], events: [] }
+    const track: Track = { id, shape, functionName, async, sentAt: now(), accepted: 0, ran: 0, events: [] }
     this.tracks.set(id, track)
     return track
   }

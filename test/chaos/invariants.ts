@@ -25,7 +25,7 @@ interface Journal {
 
 /** Waits until nothing runs any more, and ends what would run for long. */
 export async function settle(site: Site, history: History, load: Load): Promise<void> {
-  const open = new Set([...history.tracks.values()].filter(({ async, acceptedAt }) => async && acceptedAt.length > 0))
+  const open = new Set([...history.tracks.values()].filter(({ accepted }) => accepted > 0))
   const begun = performance.now()
   await eventually(
     'every execution has ended',
@@ -53,13 +53,15 @@ export async function checkExecutions(site: Site, history: History, load: Load):
   for (const track of history.tracks.values()) {
     const journal = readJournal(site, track.id)
     if (journal.starts > 1) history.violate('an id that ran twice', `${journal.starts} times`, track.id)
-    if (track.acceptedAt.length > 1) history.violate('an id that was accepted twice', '', track.id)
+    if (track.accepted + track.ran > 1) history.violate('an id that was accepted twice', '', track.id)
     for (const process of alive.get(track.id) ?? []) history.violate('alive after its end', process, track.id)
-    if (!track.async) continue
     // Bounded, as thousands of megabytes are more than a round has time for.
     const record = track.shape.name === 'big' && track.final ? track.final : await load.look(track)
-    const accepted = track.acceptedAt.length > 0
-    if (record === undefined && (accepted || journal.starts > 0) && !forgotten(history, track))
+    if (
+      record === undefined &&
+      (track.accepted > 0 || (journal.starts > 0 && !track.sentSync)) &&
+      !forgotten(history, track)
+    )
       history.violate('accepted, or run, without a record', `${journal.starts} starts`, track.id)
     const untrue = track.final && untruth(history, track, journal)
     if (untrue) history.violate('a status that is not true', untrue, track.id)

@@ -76,12 +76,13 @@ export class Load {
     const sent = this.#request(track)
     await this.#call(track, 'async start', async () => {
       const { error } = await this.site.agent.calls.execute({ ...sent, async: true }, CALL_SECONDS)
-      if (error === '') track.acceptedAt.push(performance.now())
+      if (error === '') track.accepted++
       return error || 'accepted'
     })
   }
 
   async #runSync(track: Track, hangsUp: boolean): Promise<void> {
+    track.sentSync = true
     const { outcome, hangUp } = callSync(this.site.agent.client, this.#request(track), CALL_SECONDS)
     // Whose deadline passes has hung up as well.
     if (track.shape.long || hangsUp) track.cancelSentAt ??= performance.now()
@@ -93,7 +94,7 @@ export class Load {
         throw end
       }
       if (/^execution ID already exists$|at capacity$|^function /.test(end.error)) return end.error
-      track.acceptedAt.push(performance.now())
+      track.ran++
       const succeeded = end.error === ''
       const problem = outputProblem(this.history, track, end.output.toString(), succeeded)
       if (problem) this.history.violate('wrong output of a sync call', problem, track.id)

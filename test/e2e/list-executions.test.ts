@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { answer } from '../../src/cli/connect.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
 import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
+import { limitDescriptors, noPrlimit } from '../support/descriptor-limit.js'
 import { eventually } from '../support/eventually.js'
 import { callSync } from '../support/live-calls.js'
 
@@ -50,6 +52,18 @@ describe('ListExecutions', () => {
     await calls.cancel(running)
     await queued.outcome
     assert.deepEqual((await list()).executions, [])
+  })
+
+  it('is answered without figures while the agent has no descriptor to read them with, and with them later', {
+    skip: noPrlimit,
+  }, async () => {
+    const ownMemory = async () => (await list()).agent?.memory_bytes
+    await list()
+    const open = readdirSync(`/proc/${agent.pid}/fd`).length
+    limitDescriptors(agent.pid, open - 1)
+    await eventually('it has no figures', async () => (await ownMemory()) === 0)
+    limitDescriptors(agent.pid, open + 100)
+    await eventually('it has figures', async () => ((await ownMemory()) ?? 0) > 0)
   })
 
   it('takes one sample for all who ask within a second', async () => {

@@ -7,11 +7,14 @@ const TICK_MS = 10
 
 /**
  * What processes have used, from /proc. Not by pidusage: it never closes the descriptor of a process that ends between two
- * of its steps, so that an agent whose executions are listed while they come and go runs out of them.
+ * of its steps, so that an agent whose executions are listed while they come and go runs out of them. Never rejects: what
+ * cannot be read now, as without a free descriptor, is left out.
  */
 export async function procUsage(pids: readonly number[]): Promise<Map<number, ProcessUse>> {
-  const uptimeMs = Number.parseFloat(await readFile('/proc/uptime', 'latin1')) * 1000
   const found = new Map<number, ProcessUse>()
+  const uptime = await readFile('/proc/uptime', 'latin1').catch(() => undefined)
+  if (uptime === undefined) return found
+  const uptimeMs = Number.parseFloat(uptime) * 1000
   for (const pid of pids) {
     const use = await useOf(pid, uptimeMs).catch(() => undefined)
     if (use) found.set(pid, use)
