@@ -14,6 +14,7 @@ import { CLI } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
 import { onExit } from '../support/on-exit.js'
+import { DISK_FULL } from './faults.js'
 import type { History } from './history.js'
 
 /** As a service manager waits before it starts a service again. */
@@ -129,7 +130,9 @@ export class AgentProcess {
     this.#partialLine = lines.pop() ?? ''
     for (const line of lines) {
       if (!line.startsWith('{')) {
-        this.history.violate('a line of the log that is no JSON', line)
+        // LMDB tells standard error itself when a file cannot grow.
+        const foreign = this.history.touched(performance.now() - 5_000, Infinity, DISK_FULL)
+        if (!foreign) this.history.violate('a line of the log that is no JSON', line)
         continue
       }
       const { level, msg, cause } = JSON.parse(line) as { level: number; msg: string; cause?: string }
