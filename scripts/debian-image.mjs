@@ -1,10 +1,10 @@
 // A bare Debian with systemd as a disk for guests, made once a recipe and kept outside the clone. Needs root.
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { cached } from './cache.mjs'
 import { run } from './run.mjs'
 import { hashOf } from './stamps.mjs'
 
-const CACHE = '/var/cache/flux-agent-tests'
 const SIZE = '2G'
 const QUIETLY = { stdio: ['ignore', 'ignore', 'inherit'] }
 
@@ -17,6 +17,19 @@ ConditionEnvironment=GUEST_DIR
 [Service]
 Type=exec
 ExecStart=/bin/sh /mnt/host\${GUEST_DIR}/command
+StandardOutput=tty
+StandardError=inherit
+`
+
+/** Where systemd would wait for somebody to log in: says why, and ends the guest. */
+const EMERGENCY_UNIT = `[Unit]
+Description=The end of a guest that does not come up
+DefaultDependencies=no
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'systemctl --failed --no-pager; journalctl --boot --no-pager --priority=warning'
+ExecStopPost=/bin/systemctl poweroff --force
 StandardOutput=tty
 StandardError=inherit
 `
@@ -34,22 +47,12 @@ const UNUSED_UNITS = [
 
 /** The path of the ext4 image of a Debian release; the first call takes a minute. */
 export function debianImage(release) {
-  const image = join(CACHE, `debian-${release}-${hashOf([import.meta.filename]).slice(0, 16)}.ext4`)
-  if (existsSync(image)) return image
-  console.log(`making a disk with a bare Debian ${release}: ${image}`)
-  mkdirSync(CACHE, { recursive: true })
-  // Two runs may make it at once; the image of either is as good.
-  const making = mkdtempSync(join(CACHE, 'making-'))
-  const remove = () => rmSync(making, { recursive: true, force: true })
-  process.once('exit', remove)
-  const tree = join(making, 'tree')
-  run('debootstrap', ['--variant=minbase', '--include=systemd,systemd-sysv', release, tree], QUIETLY)
-  furnish(tree)
-  run('mke2fs', ['-q', '-t', 'ext4', '-d', tree, join(making, 'image'), SIZE], QUIETLY)
-  renameSync(join(making, 'image'), image)
-  process.off('exit', remove)
-  remove()
-  return image
+  return cached(`debian-${release}-${hashOf([import.meta.filename]).slice(0, 16)}.ext4`, (image) => {
+    const tree = join(dirname(image), 'tree')
+    run('debootstrap', ['--variant=minbase', '--include=systemd,systemd-sysv', release, tree], QUIETLY)
+    furnish(tree)
+    run('mke2fs', ['-q', '-t', 'ext4', '-d', tree, image, SIZE], QUIETLY)
+  })
 }
 
 function furnish(tree) {
@@ -58,9 +61,10 @@ function furnish(tree) {
   rmSync(join(tree, 'var/lib/apt/lists'), { recursive: true })
   // The host's files, and the folder of the guest.
   for (const folder of ['host', 'guest']) mkdirSync(join(tree, 'mnt', folder))
-  writeFileSync(join(tree, 'etc/fstab'), 'none /mnt/host hostfs ro,/ 0 0\n')
+  writeFileSync(join(tree, 'etc/fstab'), 'none /mnt/host hostfs ro 0 0\n')
   writeFileSync(join(tree, 'etc/hostname'), 'guest\n')
   writeFileSync(join(units, 'guest-command.service'), COMMAND_UNIT)
+  for (const name of ['emergency.service', 'rescue.service']) writeFileSync(join(units, name), EMERGENCY_UNIT)
   for (const unit of UNUSED_UNITS) symlinkSync('/dev/null', join(units, unit))
   const wanted = join(units, 'multi-user.target.wants')
   mkdirSync(wanted, { recursive: true })

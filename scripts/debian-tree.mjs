@@ -1,24 +1,15 @@
 // Unpacks a bare Debian into a folder; what it is unpacked from is fetched once and kept outside the clone. As root.
 //   node scripts/debian-tree.mjs RELEASE FOLDER
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { cached } from './cache.mjs'
 import { run } from './run.mjs'
 
-const CACHE = '/var/cache/flux-agent-tests'
-
 const [release, folder] = process.argv.slice(2)
-const archive = join(CACHE, `debian-${release}-minbase.tar`)
-if (!existsSync(archive)) fetchInto(archive)
+const archive = cached(`debian-${release}-minbase.tar`, (made) => {
+  const tree = join(dirname(made), 'tree')
+  run('debootstrap', ['--variant=minbase', release, tree], { stdio: ['ignore', 'ignore', 'inherit'] })
+  run('tar', ['--create', '--file', made, '--directory', tree, '--numeric-owner', '.'])
+})
 mkdirSync(folder, { recursive: true })
 run('tar', ['--extract', '--file', archive, '--directory', folder, '--numeric-owner'])
-
-/** Two runs may fetch it at once: the archive of either is as good. */
-function fetchInto(archive) {
-  mkdirSync(CACHE, { recursive: true })
-  const making = mkdtempSync(join(CACHE, 'making-'))
-  process.on('exit', () => rmSync(making, { recursive: true, force: true }))
-  const tree = join(making, 'tree')
-  run('debootstrap', ['--variant=minbase', release, tree], { stdio: ['ignore', 'ignore', 'inherit'] })
-  run('tar', ['--create', '--file', join(making, 'archive'), '--directory', tree, '--numeric-owner', '.'])
-  renameSync(join(making, 'archive'), archive)
-}

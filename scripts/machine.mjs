@@ -6,12 +6,16 @@ import { fail } from './run.mjs'
 export const inCi = process.env.CI === 'true'
 const isRoot = process.getuid?.() === 0
 
-/** Whether something is there; as root on Debian it is installed where it is not. */
-export function has(wanted, debianPackage = wanted, isThere = isProgram) {
-  if (isThere(wanted)) return true
-  if (isRoot && isProgram('apt-get') && installByApt(debianPackage)) return true
+/** Whether something is there; as root on Debian it is installed where it is not. In CI it has to be there. */
+export function has(wanted, debianPackage, isThere) {
+  if (provide(wanted, debianPackage, isThere)) return true
   if (inCi) fail(`${wanted} is missing and could not be installed`)
   return false
+}
+
+/** The same, where CI can do without it. */
+export function provide(wanted, debianPackage = wanted, isThere = isProgram) {
+  return isThere(wanted) || (isRoot && isProgram('apt-get') && installByApt(debianPackage))
 }
 
 export function isProgram(name) {

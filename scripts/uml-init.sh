@@ -1,18 +1,21 @@
 #!/bin/busybox sh
-# The first process of the guest kernel of uml.mjs. Its root is the host's, read-only; GUEST_DIR is a folder on the host.
+# The first process of the guest kernel of uml.mjs. Its root is the host's, read-only; GUEST_DIR is a folder on the host,
+# and GUEST_MODULES the one of the kernel's modules.
 # busybox, because the host may have no insmod.
 set -e
 trap 'busybox poweroff -f' EXIT
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-busybox mount -t proc proc /proc
+# By its path, because a shell of busybox starts its own applets by /proc/self/exe. Before /proc is mounted that is the
+# host's, and there this process is the kernel's program.
+/usr/bin/busybox mount -t proc proc /proc
 # The console would end lines by CR LF.
 busybox stty -onlcr
 # systemd's default; the kernel's own is too low for thousands of executions.
 ulimit -Hn 524288
 busybox hostname -F /etc/hostname
 busybox ip link set lo up
-busybox insmod "/usr/lib/uml/modules/$(busybox uname -r)/kernel/fs/overlayfs/overlay.ko"
+busybox insmod "$GUEST_MODULES/kernel/fs/overlayfs/overlay.ko"
 
 # /mnt stays outside of the new root: the guest's only way to write to the host is not seen there.
 busybox mount -t tmpfs tmpfs /mnt

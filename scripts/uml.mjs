@@ -1,34 +1,32 @@
 // Runs node in a Linux kernel of its own (User-Mode Linux), whose cgroup v2 has memory, cpu and pids whatever the host's has.
 //   node scripts/uml.mjs [ARGUMENT of node …]
-// As root, in this folder, with the host's files; what is written there is gone afterwards. Needs linux.uml and busybox.
+// As root, in this folder, with the host's files; what is written there is gone afterwards. Needs the kernel of
+// uml-kernel.mjs, and busybox.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exitBySignals, quote, startKernel } from './kernel.mjs'
 import { fail } from './run.mjs'
 
-const MEMORY_GB = 3
+const MEMORY_MB = 3072
 
 exitBySignals()
 const dir = mkdtempSync(join(tmpdir(), 'flux-uml-'))
 const resultFile = join(dir, 'result')
 writeFileSync(join(dir, 'command'), command())
 
-const kernel = startKernel({ dir, memoryGb: MEMORY_GB, args: kernelArguments() })
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
-kernel.stdout.pipe(process.stdout)
-kernel.on('close', () => {
-  const result = existsSync(resultFile) ? readFileSync(resultFile, 'utf8').trim() : ''
-  if (result === '') fail('the guest kernel has ended before its command')
-  process.exitCode = Number(result)
-})
+const kernel = startKernel({ dir, memoryMb: MEMORY_MB, args: kernelArguments() })
+kernel.console.pipe(process.stdout)
+await kernel.ended.catch((error) => fail(error.message))
+const result = existsSync(resultFile) ? readFileSync(resultFile, 'utf8').trim() : ''
+if (result === '') fail('the guest kernel has ended before its command')
+process.exitCode = Number(result)
 
 function kernelArguments() {
   return [
     ...['root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro'],
-    `init=${join(import.meta.dirname, 'uml-init.sh')}`,
-    // What the kernel does not know itself becomes init's environment.
-    `GUEST_DIR=${dir}`,
+    ...[`init=${join(import.meta.dirname, 'uml-init.sh')}`, `GUEST_DIR=${dir}`],
   ]
 }
 

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { makeTempDir } from '../support/agent.js'
 
 const isLinux = process.platform === 'linux'
-const noGuest = ['linux.uml', 'busybox'].some((program) => spawnSync(program, ['--version']).error)
 const SCRIPTS = fileURLToPath(new URL('../../../scripts', import.meta.url))
 
 /** Stands in for the compiler: copies each source to dist/, and fails where one says so. */
@@ -167,7 +166,10 @@ test('a filter that chooses nothing fails', () => {
   assert.equal(stderr, "no test file's path has nowhere in it\n")
 })
 
-test('what is in test/kernel runs in a guest kernel, which writes nothing here', { skip: noGuest }, () => {
+test('what is in test/kernel runs in a guest kernel, which writes nothing here', { skip: !isLinux }, async (t) => {
+  const guests = (await import(join(SCRIPTS, 'guests.mjs'))) as { whyNoGuest(): Promise<string | undefined> }
+  const noGuest = await guests.whyNoGuest()
+  if (noGuest !== undefined) return t.skip(noGuest)
   mkdirSync(join(project, 'test/kernel'))
   const inside = "if (process.env.FLUX_KERNEL !== 'uml') throw new Error('outside')"
   const written = "fs.writeFileSync('written', '')"
@@ -180,11 +182,73 @@ test('what is in test/kernel runs in a guest kernel, which writes nothing here',
   assert.ok(!existsSync(join(project, 'written')))
 })
 
-test('without that kernel one line names what is skipped', { skip: !isLinux }, () => {
+test('without what a guest needs one line names what is skipped', { skip: !isLinux }, () => {
   mkdirSync(join(project, 'test/kernel'))
   writeFileSync(join(project, 'test/kernel/a.test.ts'), "throw new Error('not to be run')\n")
   setup('build')
   const { status, stdout } = setupWith({ PATH: '/nowhere' }, 'test', 'kernel')
   assert.equal(status, 0)
-  assert.match(stdout, /^skipped, .* not installed: dist\/test\/kernel\/a\.test\.js$/m)
+  assert.match(stdout, /^skipped, because .+: dist\/test\/kernel\/a\.test\.js$/m)
 })
+
+test('where its kernel panics that is why, in CI, too, and other tests decide', { skip: !isLinux }, () => {
+  const cache = replaceCache()
+  replaceIn('scripts/uml-kernel.mjs', /^const MADE = .*$/m, "const MADE = 'made'")
+  const files = {
+    'made/usr/lib/uml/modules/1.0/modules.dep': '',
+    'made/usr/bin/linux.uml': "#!/bin/sh\necho 'Kernel panic - not syncing: put_fp_registers' >&3\nexit 1\n",
+  }
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(cache, path)), { recursive: true })
+    writeFileSync(join(cache, path), content, { mode: 0o755 })
+  }
+  mkdirSync(join(project, 'test/kernel'))
+  writeFileSync(join(project, 'test/kernel/a.test.ts'), "throw new Error('not to be run')\n")
+  const environment = { CI: process.env['CI'] }
+  const alone = setupWith(environment, 'test', 'kernel')
+  assert.equal(alone.status, 0, alone.stderr)
+  const skipped =
+    /^skipped, because the guest kernel does not boot: .* put_fp_registers: dist\/test\/kernel\/a\.test\.js$/m
+  assert.match(alone.stdout, skipped)
+  const withOthers = setupWith(environment, 'test', 'kernel', 'bad')
+  assert.equal(withOthers.status, 1)
+  assert.match(withOthers.stdout, skipped)
+  assert.match(withOthers.stdout, /✖ bad/)
+})
+
+test('what another run has cached meanwhile is taken, and what fails leaves nothing', async () => {
+  const cache = replaceCache()
+  const { cached } = (await import(join(project, 'scripts/cache.mjs'))) as {
+    cached(name: string, make: (made: string, path: string) => void): string
+  }
+  const path = cached('tree', (made, whereto) => {
+    for (const [folder, who] of [
+      [made, 'us'],
+      [whereto, 'them'],
+    ] as const) {
+      mkdirSync(folder)
+      writeFileSync(join(folder, 'made-by'), who)
+    }
+  })
+  assert.equal(readFileSync(join(path, 'made-by'), 'utf8'), 'them')
+  const broken = () =>
+    cached('broken', (made) => {
+      mkdirSync(made)
+      throw new Error('as meant')
+    })
+  assert.throws(broken, /^Error: as meant$/)
+  assert.deepEqual(readdirSync(cache), ['tree'])
+})
+
+/** Gives the project a cache of its own, and answers its folder. */
+function replaceCache(): string {
+  const cache = makeTempDir('flux-agent-cache-')
+  replaceIn('scripts/cache.mjs', /'\/var\/cache\/[^']*'/, `'${cache}'`)
+  return cache
+}
+
+function replaceIn(file: string, pattern: RegExp, by: string): void {
+  const before = readFileSync(join(project, file), 'utf8')
+  assert.match(before, pattern)
+  writeFileSync(join(project, file), before.replace(pattern, by))
+}

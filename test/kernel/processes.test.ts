@@ -21,8 +21,10 @@ describe('max_processes', { skip: notInGuest }, () => {
   after(() => agent?.stop())
 
   it('holds a fork bomb, which the timeout ends, while the agent answers', async (t) => {
-    // Whoever may not fork gives up; the others go on. The leader needs no further process to live until the timeout.
-    await calls.script('bomb', 'cat /proc/self/cgroup; f() { while :; do f & done; }; f 2>/dev/null & exec sleep 60', {
+    // Not by a shell: whose processes give up where they may not fork, so that the bomb may end by itself.
+    const bomb = `perl -e '$SIG{CHLD} = "IGNORE"; while () { fork }'`
+    // The leader needs no further process to live until the timeout.
+    await calls.script('bomb', `cat /proc/self/cgroup; ${bomb} & exec sleep 60`, {
       timeout_seconds: 5,
       env: { BOMB: agent.dir },
     })
@@ -35,6 +37,9 @@ describe('max_processes', { skip: notInGuest }, () => {
     const sampled = (async () => {
       for (; sampling; await sleep(20)) counts.push(Number(readGroup(group, 'pids.current')))
     })()
+    t.after(() => {
+      sampling = false
+    })
     await sleep(1500)
     assert.ok(processesWith('BOMB', agent.dir).length > 1, 'the bomb goes on')
     assert.equal((await calls.health()).healthy, true)

@@ -1,0 +1,113 @@
+// The guest kernel of all tests that need one: User-Mode Linux (UML), a Linux kernel as an ordinary program.
+// It is Debian testing's, on whatever release this is: 6.1 and 6.12 panic on processors with AMX, whose registers take more
+// room than those kernels have. It runs with the C library of testing, which is unpacked beside it.
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { cached, cachedPath } from './cache.mjs'
+import { isProgram, provide } from './machine.mjs'
+import { files, hashOf } from './stamps.mjs'
+
+const SUITE = 'testing'
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+const DEBIAN_PACKAGE = 'user-mode-linux'
+const PROGRAM = 'usr/bin/linux.uml'
+const MODULES = 'usr/lib/uml/modules'
+
+const MADE = `uml-${SUITE}-${hashOf([import.meta.filename]).slice(0, 16)}`
+/** This release's own, where testing's cannot be had. */
+const RELEASES_OWN = 'linux.uml'
+
+/** Installs it: the first time on a machine that takes some seconds, root and the network. Throws where it cannot. */
+export function installUmlKernel() {
+  try {
+    cached(MADE, make)
+  } catch (error) {
+    if (!provide(RELEASES_OWN, DEBIAN_PACKAGE)) throw error
+    console.error(`the guest kernel is this release's own: ${error.message}`)
+  }
+}
+
+/** The `program` that is installed, and the folder of its `modules`. */
+export function umlKernel() {
+  const tree = cachedPath(MADE)
+  if (existsSync(tree)) return { program: join(tree, PROGRAM), modules: onlyFolderOf(join(tree, MODULES)) }
+  if (isProgram(RELEASES_OWN)) return { program: RELEASES_OWN, modules: onlyFolderOf(join('/', MODULES)) }
+  throw new Error('no guest kernel is installed: `npm test -- kernel` installs one')
+}
+
+function make(tree, path) {
+  if (!provide('apt-get')) throw new Error(`there is no apt-get to install the ${DEBIAN_PACKAGE} of Debian ${SUITE}`)
+  if (!provide('patchelf')) throw new Error('patchelf is not installed')
+  for (const debianPackage of download(join(dirname(tree), 'apt'))) command('dpkg-deb', '-x', debianPackage, tree)
+  const [loader] = files(tree, 'ld-linux-x86-64.so.2')
+  if (loader === undefined) throw new Error(`the packages of Debian ${SUITE} have no ld-linux-x86-64.so.2`)
+  const [atLast, libraries] = [loader, dirname(loader)].map((file) => join(path, file.slice(tree.length)))
+  command('patchelf', '--set-interpreter', atLast, '--set-rpath', libraries, join(tree, PROGRAM))
+}
+
+/** The kernel and all that it depends on, as files in a folder. apt checks signatures and digests. */
+function download(folder) {
+  const archives = join(folder, 'archives')
+  mkdirSync(join(archives, 'partial'), { recursive: true })
+  mkdirSync(join(folder, 'lists/partial'), { recursive: true })
+  const sources = join(folder, 'testing.sources')
+  writeFileSync(sources, sourcesOf(mirror()))
+  const apt = (...args) => command('apt-get', '-qq', ...settings({ folder, archives, sources }), ...args)
+  apt('update')
+  apt('install', '--yes', '--download-only', '--no-install-recommends', DEBIAN_PACKAGE)
+  return files(archives, '.deb')
+}
+
+/** Nothing of it is the machine's own: it has no such source, nothing installed, and no choice of a release. */
+function settings({ folder, archives, sources }) {
+  const options = {
+    'Dir::State::lists': join(folder, 'lists'),
+    'Dir::State::status': '/dev/null',
+    'Dir::Cache': folder,
+    'Dir::Cache::archives': archives,
+    'Dir::Etc::sourcelist': sources,
+    'Dir::Etc::sourceparts': '-',
+    'Dir::Etc::preferences': '-',
+    'Dir::Etc::preferencesparts': '-',
+    'APT::Default-Release': '',
+    'APT::Update::Error-Mode': 'any',
+    'APT::Sandbox::User': 'root',
+  }
+  return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+}
+
+function sourcesOf(uri) {
+  return `Types: deb
+URIs: ${uri}
+Suites: ${SUITE}
+Components: main
+Targets: Packages
+Signed-By: ${KEYRING}
+`
+}
+
+/** The one that this machine takes its own packages from. */
+function mirror() {
+  const ask = () => command('apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Label: Debian').split('\n')[0]
+  const known = ask()
+  if (known !== '') return known
+  // A fresh machine has its sources, but has not asked them yet.
+  command('apt-get', '-qq', 'update')
+  const uri = ask()
+  if (uri === '') throw new Error('apt is configured with no mirror of Debian')
+  return uri
+}
+
+/** There is one a kernel version, and one kernel a package. */
+function onlyFolderOf(folder) {
+  const [name] = readdirSync(folder)
+  return join(folder, name ?? '')
+}
+
+function command(program, ...args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' })
+  if (error) throw new Error(`${program} cannot be run: ${error.message}`)
+  if (status !== 0) throw new Error(`${program} has failed: ${stderr.trim().split('\n').at(-1)}`)
+  return stdout
+}
