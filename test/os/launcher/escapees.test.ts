@@ -117,7 +117,7 @@ describeEach(
       const disowned = `setsid bash -c 'ulimit -x 1; exec sh -c "$1" sh "$1"' bash "$1" &`
       const execution = launcher.script(`(${disowned})\necho $$; sleep 60`, {}, COMET)
       await execution.numbers()
-      await eventually('it is on its way', () => left().length > 2)
+      await eventually('it is on its way', () => left().length > 2, 60)
       launcher.kill(execution)
       await execution.ended
       assert.deepEqual(running(), [])

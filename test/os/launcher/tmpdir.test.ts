@@ -12,6 +12,9 @@ import { describeEach, isRoot, NOBODY } from './variants.js'
 const user = isRoot ? { user: NOBODY } : {}
 const withTmpdir = { env: [...DEFAULT_ENV, 'TMPDIR=/tmp'], flags: Flag.tmpdir, ...user }
 
+/** What is removed is so at the lowest priority, and the machine may have other work. */
+const GONE_SECONDS = 60
+
 /** Each leaves something that is awkward to remove. */
 const LEFT = [
   ['files and folders', 'mkdir -p a/b; echo x >a/b/c; echo x >.hidden; mkfifo fifo'],
@@ -76,7 +79,7 @@ describeEach('TMPDIR', ({ launch }) => {
     ]) {
       const before = await folderOf(launcher, lines)
       assert.notEqual(await folderOf(launcher, ''), before, lines)
-      await eventually(`it is gone: ${lines}`, () => !existsSync(before))
+      await eventually(`it is gone: ${lines}`, () => !existsSync(before), GONE_SECONDS)
     }
   })
 
@@ -84,8 +87,7 @@ describeEach('TMPDIR', ({ launch }) => {
     it(`is removed after its execution: ${what}`, async () => {
       const launcher = launch({ tmpdirs: makeFolder() })
       const dir = await folderOf(launcher, lines)
-      // At the lowest priority, on a machine that may have other work.
-      await eventually('it is gone', () => !existsSync(dir), 60)
+      await eventually('it is gone', () => !existsSync(dir), GONE_SECONDS)
       assert.notEqual(await folderOf(launcher, ''), dir)
     })
   }
@@ -101,7 +103,7 @@ describeEach('TMPDIR', ({ launch }) => {
     const links = ['$1', '$1/folder', '$1/folder/file', '..', '/'].map((to, i) => `ln -s "${to}" link${i}`).join('; ')
     const execution = launcher.script(`cd $TMPDIR; pwd; ${links}; mkdir d; cp -P link* d`, withTmpdir, outside)
     const [dir = ''] = (await execution.result()).split('\n')
-    await eventually('it is gone', () => !existsSync(dir))
+    await eventually('it is gone', () => !existsSync(dir), GONE_SECONDS)
     assert.equal(readFileSync(file, 'utf8'), 'kept')
     assert.equal(statSync(file).mode & 0o777, 0o640)
   })
@@ -114,7 +116,7 @@ describeEach('TMPDIR', ({ launch }) => {
     await eventually('it has written', () => readdirSync(dir).length > 20)
     launcher.kill(execution)
     await execution.ended
-    await eventually('it is gone', () => !existsSync(dir))
+    await eventually('it is gone', () => !existsSync(dir), GONE_SECONDS)
   })
 
   it('of a launcher that was killed is removed by the next one, but not that of one that runs', async () => {
@@ -128,12 +130,12 @@ describeEach('TMPDIR', ({ launch }) => {
     killed.signal('SIGKILL')
     await killed.exited
     const next = launch({ tmpdirs })
-    await eventually('it is gone', () => !existsSync(left))
+    await eventually('it is gone', () => !existsSync(left), GONE_SECONDS)
     assert.ok(existsSync(join(used, 'a/b/c')))
     assert.equal(await run(next, 'echo works'), 'works\n')
     other.kill(kept)
     await kept.ended
-    await eventually('that one, too', () => !existsSync(used))
+    await eventually('that one, too', () => !existsSync(used), GONE_SECONDS)
   })
 
   it('is not left where the launcher ends', async () => {
