@@ -11,6 +11,7 @@ import type {
   PreparedVersion,
   PrepareResult,
 } from '../workers/messages.js'
+import { Places } from './places.js'
 
 const DEPLOY = new URL('../workers/deploy.js', import.meta.url).href
 /** Archives that are unpacked at once: what is asked for meanwhile, and takes no time, waits for none of them. */
@@ -98,23 +99,5 @@ export class Deployer {
 
   destroy(): Promise<void> {
     return this.pool.destroy()
-  }
-}
-
-/** So many at once, in the order in which they have come. */
-class Places {
-  private readonly waiting: (() => void)[] = []
-
-  constructor(private free: number) {}
-
-  async enter(): Promise<void> {
-    if (this.free > 0) this.free--
-    else await new Promise<void>((resolve) => this.waiting.push(resolve))
-  }
-
-  leave(): void {
-    const next = this.waiting.shift()
-    if (next) next()
-    else this.free++
   }
 }

@@ -33,8 +33,8 @@ import { NodeSampler } from './node-status.js'
 import { SupervisorPool } from './pool.js'
 import { Refusals } from './refusals.js'
 import { Registrations } from './registrations.js'
+import { gate } from './rpc/gate.js'
 import { Handlers } from './rpc/handler.js'
-import { refuseStrangers } from './rpc/refuse-strangers.js'
 import { commandedByFunctions, resolveRunAs } from './run-as.js'
 import { exposureWarnings } from './secrets.js'
 import { createServer, serve, shutdown } from './server.js'
@@ -183,7 +183,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const services = { agentId, admission, registrations, executions, identity, refusals, pool, sampler }
   const handlers = new Handlers(log)
   const connections = new Connections()
-  const server = createServer(services, handlers, refuseStrangers(callers, connections, log))
+  const server = createServer(services, handlers, gate(callers, connections, log))
   const listener = await listen(config, log)
   const endpoint = { listener, connections, server, handlers }
   serve(endpoint, tls.credentials)

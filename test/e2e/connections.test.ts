@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
@@ -8,6 +9,7 @@ import { connect as connectTls } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { credentials } from '@grpc/grpc-js'
 import { answer, openConnection } from '../../src/cli/connect.js'
+import type { DeploymentAck__Output } from '../../src/generated/flux/DeploymentAck.js'
 import { TLS_SERVER_NAME } from '../../src/proto.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
 import { Calls } from '../support/calls.js'
@@ -19,6 +21,7 @@ import { onExit } from '../support/on-exit.js'
 import { ownMemoryMiB } from '../support/proc.js'
 import { isRunning } from '../support/processes.js'
 import { openProxy } from '../support/proxy.js'
+import { buildZip, PROGRAM } from '../support/zip.js'
 
 const MB = 1_000_000
 const SYNC_CALLER = fileURLToPath(new URL('../support/sync-caller.js', import.meta.url))
@@ -30,7 +33,7 @@ function withTls() {
   return { tls: { ca_cert: caCert, cert_file: certFile, key_file: keyFile } }
 }
 
-describe('the connections of callers', { concurrency: true }, () => {
+describe('connections', { concurrency: true }, () => {
   describe('a caller that vanishes without a word', { concurrency: 1 }, () => {
     let agent: TestAgent
     let calls: Calls
@@ -44,7 +47,7 @@ describe('the connections of callers', { concurrency: true }, () => {
     after(() => agent.stop())
 
     async function pidOf(id: string): Promise<number> {
-      const { output } = await calls.printed(id, 'ready')
+      const { output } = await calls.printed(id, 'ready', 30)
       return Number(output?.split('\n')[0])
     }
 
@@ -124,57 +127,87 @@ describe('the connections of callers', { concurrency: true }, () => {
       for (const socket of sockets) socket.destroy()
     })
   })
+})
 
-  describe('a caller that may not call', { concurrency: 1 }, () => {
-    let agent: TestAgent
-    let stranger: Clients
+describe('a caller that may not call', { concurrency: 1 }, () => {
+  let agent: TestAgent
+  let stranger: Clients
 
-    before(async () => {
-      agent = await startTestAgent({ config: withTls(), credentials: asFlux })
-      await new Calls(agent.client).health()
-      stranger = clientsTo(agent.port, mutualTls(authority.cert, await issueAgent(authority)))
-    })
-    after(async () => {
-      stranger.close()
-      await agent.stop()
-    })
+  before(async () => {
+    agent = await startTestAgent({ config: withTls(), credentials: asFlux })
+    await new Calls(agent.client).health()
+    stranger = clientsTo(agent.port, mutualTls(authority.cert, await issueAgent(authority)))
+  })
+  after(async () => {
+    stranger.close()
+    await agent.stop()
+  })
 
-    const refusals = () =>
-      agent
-        .logs()
-        .split('\n')
-        .filter((line) => line.includes('refused'))
+  const refusals = () =>
+    agent
+      .logs()
+      .split('\n')
+      .filter((line) => line.includes('refused'))
 
-    it('is refused before its messages are read, and told of once', { timeout: 120_000 }, async () => {
-      const before = ownMemoryMiB(agent.pid)
-      let most = 0
-      const watch = setInterval(() => {
-        most = Math.max(most, ownMemoryMiB(agent.pid))
-      }, 5)
-      const archive = Buffer.alloc(45 * MB)
-      const outcomes = await Promise.all(
-        Array.from({ length: 10 }, () => {
-          const request = { function_name: 'f', code_archive: archive }
-          return statusOf(answer((options, done) => stranger.agent.deployFunction(request, options, done), 60))
-        }),
-      )
-      clearInterval(watch)
-      assert.deepEqual(new Set(outcomes), new Set(['PERMISSION_DENIED']))
-      assert.ok(most - before < 60, `from ${before} to ${most} MiB`)
-      await eventually('it is told of', () => refusals().length > 0)
-      assert.equal(refusals().length, 1, agent.logs())
-      assert.match(refusals()[0] ?? '', /refused: caller \\"flux-agent\\" .* is not among tls\.allowed_clients/)
-    })
+  it('is refused before its messages are read, and told of once', { timeout: 120_000 }, async () => {
+    const before = ownMemoryMiB(agent.pid)
+    let most = 0
+    const watch = setInterval(() => {
+      most = Math.max(most, ownMemoryMiB(agent.pid))
+    }, 5)
+    const archive = Buffer.alloc(45 * MB)
+    const outcomes = await Promise.all(
+      Array.from({ length: 10 }, () => {
+        const request = { function_name: 'f', code_archive: archive }
+        return statusOf(answer((options, done) => stranger.agent.deployFunction(request, options, done), 60))
+      }),
+    )
+    clearInterval(watch)
+    assert.deepEqual(new Set(outcomes), new Set(['PERMISSION_DENIED']))
+    assert.ok(most - before < 60, `from ${before} to ${most} MiB`)
+    await eventually('it is told of', () => refusals().length > 0)
+    assert.equal(refusals().length, 1, agent.logs())
+    assert.match(refusals()[0] ?? '', /refused: caller \\"flux-agent\\" .* is not among tls\.allowed_clients/)
+  })
 
-    it('loses its connection once it has its answer', async (t) => {
-      const proxy = await openProxy(agent.port)
-      const through = clientsTo(proxy.port, mutualTls(authority.cert, await issueAgent(authority)))
-      t.after(() => through.close())
-      assert.equal(await statusOf(new Calls(through.agent).health()), 'PERMISSION_DENIED')
-      const ended = await Promise.race([proxy.closed(), sleep(5_000, false)])
-      assert.notEqual(ended, false, 'the connection is still open')
-      const again = () => statusOf(new Calls(through.agent).health())
-      await eventually('it is answered on another', async () => (await again()) === 'PERMISSION_DENIED')
-    })
+  it('loses its connection once it has its answer', async (t) => {
+    const proxy = await openProxy(agent.port)
+    const through = clientsTo(proxy.port, mutualTls(authority.cert, await issueAgent(authority)))
+    t.after(() => through.close())
+    assert.equal(await statusOf(new Calls(through.agent).health()), 'PERMISSION_DENIED')
+    const ended = await Promise.race([proxy.closed(), sleep(5_000, false)])
+    assert.notEqual(ended, false, 'the connection is still open')
+    const again = () => statusOf(new Calls(through.agent).health())
+    await eventually('it is answered on another', async () => (await again()) === 'PERMISSION_DENIED')
+  })
+})
+
+describe('callers with much code', { concurrency: 1 }, () => {
+  it('are read a few at a time, and all have their answer', { timeout: 120_000 }, async (t) => {
+    const agent = await startTestAgent()
+    t.after(() => agent.stop())
+    const calls = new Calls(agent.client)
+    const main = { name: 'main.sh', contents: '#!/bin/sh\n', mode: PROGRAM }
+    const archive = buildZip([main, { name: 'data', contents: randomBytes(45 * MB), stored: true }])
+    await calls.health()
+    const before = ownMemoryMiB(agent.pid)
+    let most = 0
+    const watch = setInterval(() => {
+      most = Math.max(most, ownMemoryMiB(agent.pid))
+    }, 5)
+    const deploys = Array.from({ length: 12 }, (_, i) =>
+      answer<DeploymentAck__Output>((options, done) => {
+        const request = {
+          function_name: `f${i}`,
+          code_archive: archive,
+          config: { name: `f${i}`, handler: 'main.sh' },
+        }
+        return agent.client.deployFunction(request, options, done)
+      }, 100),
+    )
+    const answers = await Promise.all(deploys)
+    clearInterval(watch)
+    assert.deepEqual(new Set(answers.map(({ success }) => success)), new Set([true]))
+    assert.ok(most - before < 700, `from ${before} to ${most} MiB`)
   })
 })

@@ -3,7 +3,7 @@ import { credentials, Server, type ServerCredentials } from '@grpc/grpc-js'
 import { createLog } from '../../src/log.js'
 import type { Callers } from '../../src/main/callers.js'
 import { Connections } from '../../src/main/connections.js'
-import { refuseStrangers } from '../../src/main/rpc/refuse-strangers.js'
+import { gate } from '../../src/main/rpc/gate.js'
 import {
   AgentService,
   type AgentServiceClient,
@@ -22,7 +22,7 @@ export interface HealthServer {
 
 /** A gRPC server that answers HealthCheck, on loopback. */
 export async function serveHealth(serverCredentials: ServerCredentials, callers?: Callers): Promise<HealthServer> {
-  const interceptors = callers ? [refuseStrangers(callers, new Connections(), createLog('silent'))] : []
+  const interceptors = callers ? [gate(callers, new Connections(), createLog('silent'))] : []
   const server = new Server({ interceptors })
   const peers: string[] = []
   const HealthCheck: AgentServiceHandlers['HealthCheck'] = (call, answer) => {

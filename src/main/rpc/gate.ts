@@ -2,6 +2,7 @@ import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
 import type { Log } from '../../log.js'
 import { CallerRefused, type Callers } from '../callers.js'
 import type { Connections } from '../connections.js'
+import { Uploads } from './uploads.js'
 
 /** A refused caller is told of once in that time, however often it calls. */
 const NEWS_MS = 60_000
@@ -10,14 +11,15 @@ const NAMES_MAX = 100
 
 /**
  * Answers a caller that may not call by its certificate alone, before any of its message is read, and has its
- * connection closed.
+ * connection closed. Of those who may it reads so much at once as it can hold.
  *
  * grpc-js hands a call whose deadline passes before its request is whole to its handler all the same, and then never
  * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
  */
-export function refuseStrangers(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
+export function gate(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
   const tell = tellOnce(log)
-  return (_method, call) =>
+  const uploads = new Uploads()
+  return ({ path }, call) =>
     new ServerInterceptingCall(call, {
       start(next) {
         try {
@@ -29,7 +31,7 @@ export function refuseStrangers(callers: Callers, connections: Connections, log:
           tell(error.message, call.getPeer())
           return
         }
-        next()
+        next(uploads.listener(path))
       },
     })
 }
