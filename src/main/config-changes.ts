@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { StoreLocation } from '../store/open.js'
+import type { RedisTls } from '../store/redis-tls.js'
 import type { AgentConfig } from './config.js'
 import type { ConfigKey } from './config-schema.js'
 
@@ -18,12 +20,18 @@ export interface TakenOver {
   readonly pending: readonly ConfigKey[]
 }
 
+const redisTls = (store: StoreLocation): RedisTls => (store.kind === 'redis' && store.tls) || {}
+
 /** What each key of the file has set. */
 const VALUES: Readonly<Record<ConfigKey, (config: AgentConfig) => unknown>> = {
   agent_id: ({ agentId }) => agentId,
   host: ({ host }) => host,
   port: ({ port }) => port,
-  redis_addr: ({ store }) => store,
+  redis_addr: ({ store }) => (store.kind === 'redis' ? store.address : store),
+  'redis_tls.ca_cert': ({ store }) => redisTls(store).caCert,
+  'redis_tls.cert_file': ({ store }) => redisTls(store).certFile,
+  'redis_tls.key_file': ({ store }) => redisTls(store).keyFile,
+  'redis_tls.server_name': ({ store }) => redisTls(store).serverName,
   'network.node_private_ip': ({ network }) => network.privateIp,
   'network.node_public_ip': ({ network }) => network.publicIp,
   'tls.enabled': ({ tls }) => tls !== undefined,

@@ -109,6 +109,27 @@ const tls = z
     return ca_cert && cert_file && key_file ? { ca_cert, cert_file, key_file, allowed_clients } : z.NEVER
   })
 
+const redisTls = z
+  .object(
+    {
+      ca_cert: pemFile.optional(),
+      cert_file: pemFile.optional(),
+      key_file: pemFile.optional(),
+      server_name: matching(/^[\w.-]{1,253}$/, 'the name in the certificate of Redis').optional(),
+    },
+    SECTION,
+  )
+  .refine(({ cert_file }) => cert_file !== undefined, {
+    path: ['cert_file'],
+    message: 'the certificate of key_file',
+    when: ({ value }) => (value as { key_file?: string }).key_file !== undefined,
+  })
+  .refine(({ key_file }) => key_file !== undefined, {
+    path: ['key_file'],
+    message: 'the key of cert_file',
+    when: ({ value }) => (value as { cert_file?: string }).cert_file !== undefined,
+  })
+
 const archive = z.object(
   {
     max_entries: whole(1, 10_000_000).default(100_000),
@@ -127,6 +148,7 @@ export const settingsSchema = z.object(
     host: ip.default('::'),
     port: whole(0, 65_535).default(50_052),
     redis_addr: redisAddr.default({ kind: 'redis', address: 'redis://localhost:6379' }),
+    redis_tls: redisTls.optional(),
     network: network.prefault({}),
     tls: tls.optional(),
     max_tasks: whole(0, 1_000_000).default(0),
@@ -155,7 +177,7 @@ export const settingsSchema = z.object(
 /** The configuration file as read, before paths are resolved. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Section = 'network' | 'tls' | 'archive'
+type Section = 'network' | 'tls' | 'redis_tls' | 'archive'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
 /** A key as a person names it, with its section. */
@@ -163,6 +185,7 @@ export type ConfigKey =
   | Exclude<keyof Settings, Section>
   | KeyIn<'network'>
   | KeyIn<'tls'>
+  | KeyIn<'redis_tls'>
   | KeyIn<'archive'>
   | 'tls.enabled'
 
@@ -171,5 +194,6 @@ export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(settingsSchema.shape),
   network: Object.keys(network.shape),
   tls: Object.keys(tls.in.shape),
+  redis_tls: Object.keys(redisTls.shape),
   archive: Object.keys(archive.shape),
 }

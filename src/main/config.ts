@@ -3,9 +3,11 @@ import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { OomKill } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
+import { parseRedisAddress } from '../store/redis-address.js'
+import { type RedisTlsError, readRedisTls } from '../store/redis-tls.js'
 import type { ArchiveLimits } from '../workers/messages.js'
 import { ConfigError, readDocument, readSettings } from './config-document.js'
-import type { Settings, StoreSetting } from './config-schema.js'
+import type { Settings } from './config-schema.js'
 import { ForeignFile, readOwnFile } from './ownership.js'
 
 export { ConfigError } from './config-document.js'
@@ -82,6 +84,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
   const { settings, warnings } = readDocument(contents, file)
   const config = { file, ...resolveSettings(settings, dirname(file)) }
   checkTlsFiles(config)
+  checkRedisTls(config)
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
@@ -118,7 +121,7 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
     agentId: settings.agent_id,
     host: settings.host,
     port: settings.port,
-    store: resolveStore(settings.redis_addr, base, stateDir),
+    store: resolveStore(settings, base, stateDir),
     network: {
       ...(network.node_private_ip && { privateIp: network.node_private_ip }),
       ...(network.node_public_ip && { publicIp: network.node_public_ip }),
@@ -152,9 +155,35 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
   }
 }
 
-function resolveStore(setting: StoreSetting, base: string, stateDir: string): StoreLocation {
-  if (setting.kind === 'redis') return setting
+function resolveStore({ redis_addr: setting, redis_tls }: Settings, base: string, stateDir: string): StoreLocation {
+  if (setting.kind === 'redis') {
+    if (!redis_tls) return setting
+    const { ca_cert, cert_file, key_file, server_name } = redis_tls
+    const tls = {
+      ...(ca_cert && { caCert: resolve(base, ca_cert) }),
+      ...(cert_file && { certFile: resolve(base, cert_file) }),
+      ...(key_file && { keyFile: resolve(base, key_file) }),
+      ...(server_name && { serverName: server_name }),
+    }
+    return { ...setting, tls }
+  }
   return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
+}
+
+/** What is meant to be encrypted must not go out in the open. */
+function checkRedisTls({ file, store }: AgentConfig): void {
+  if (store.kind !== 'redis' || !store.tls) return
+  if (!parseRedisAddress(store.address).tls) {
+    throw new ConfigError(
+      `${file}: redis_tls: redis_addr is without TLS; write rediss:// there, or leave redis_tls out`,
+    )
+  }
+  try {
+    readRedisTls(store.tls)
+  } catch (error) {
+    const { key, message } = error as RedisTlsError
+    throw new ConfigError(`${file}: redis_tls.${key}: ${message}`)
+  }
 }
 
 function checkTlsFiles({ file, tls }: AgentConfig): void {

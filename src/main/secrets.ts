@@ -23,6 +23,7 @@ export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): E
     // It may hold the password of Redis.
     ...(file ? [{ kind: 'config', path: file } as const] : []),
     ...(tls ? [{ kind: 'key', path: tls.keyFile } as const] : []),
+    ...(store.kind === 'redis' && store.tls?.keyFile ? [{ kind: 'key', path: store.tls.keyFile } as const] : []),
     { kind: 'state', path: stateDir } as const,
     ...(store.kind === 'embedded' ? [{ kind: 'store', path: store.path } as const] : []),
   ]

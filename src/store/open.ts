@@ -1,9 +1,10 @@
+import type { RedisTls } from './redis-tls.js'
 import type { Store } from './store.js'
 
 /** Which store, as configured. */
 export type StoreLocation =
   /** A Redis URL, `host:port`, `rediss://` or the path of a socket. */
-  | { readonly kind: 'redis'; readonly address: string }
+  | { readonly kind: 'redis'; readonly address: string; readonly tls?: RedisTls }
   /** A folder for LMDB. */
   | { readonly kind: 'embedded'; readonly path: string }
 
@@ -13,6 +14,6 @@ export type StoreLocation =
  */
 export async function openStore(location: StoreLocation): Promise<Store> {
   // Each thread loads the client of the one it has, and not of the other: they are the largest there are.
-  if (location.kind === 'redis') return new (await import('./redis.js')).RedisStore(location.address)
+  if (location.kind === 'redis') return new (await import('./redis.js')).RedisStore(location.address, location.tls)
   return new (await import('./embedded.js')).EmbeddedStore(location.path)
 }

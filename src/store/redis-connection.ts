@@ -3,6 +3,7 @@ import { Patience } from '../patience.js'
 import { parseRedisAddress } from './redis-address.js'
 import { HungUp, isReadOnly, isReset, redisProblem } from './redis-errors.js'
 import { SilenceWatch } from './redis-silence.js'
+import { type RedisTls, redisTlsOptions } from './redis-tls.js'
 import { StoreUnavailable } from './store.js'
 
 /** How long a connection may take to be made. */
@@ -35,15 +36,15 @@ export class RedisConnection {
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
 
-  /** `address` as parseRedisAddress takes it; throws an Error where it is none. */
-  constructor(address: string) {
+  /** `address` as parseRedisAddress takes it. Throws AddressError, and RedisTlsError. */
+  constructor(address: string, tlsFiles: RedisTls) {
     const { display, tls, connection } = parseRedisAddress(address)
     this.address = display
     this.#tls = tls
     this.#user = connection.username
     this.redis = new Redis({
       ...connection,
-      ...(tls && { tls: {} }),
+      ...(tls && { tls: redisTlsOptions(tlsFiles, connection.host ?? '') }),
       // Proxies, and users without a right to HELLO, INFO or CLIENT: AUTH, SELECT and what the store needs is enough.
       protocol: 2,
       enableReadyCheck: false,

@@ -12,6 +12,7 @@ import { claimCommand, releaseCommand } from './redis-names.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
 import { commandsInScripts, deleteProbe } from './redis-probe.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
+import type { RedisTls } from './redis-tls.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './redis-writes.js'
 import { type NameHolder, OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from './store.js'
 
@@ -30,9 +31,9 @@ export class RedisStore implements Store {
   readonly address: string
   readonly #connection: RedisConnection
 
-  /** `address` as parseRedisAddress takes it; throws an Error where it is none. */
-  constructor(address: string) {
-    this.#connection = new RedisConnection(address)
+  /** `address` as parseRedisAddress takes it. Throws AddressError, and RedisTlsError. */
+  constructor(address: string, tls: RedisTls = {}) {
+    this.#connection = new RedisConnection(address, tls)
     this.address = this.#connection.address
   }
 

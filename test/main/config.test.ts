@@ -389,7 +389,9 @@ test('the example shows every key, each with its default', { skip: process.platf
     }
   }
   const plain = load(text, dir).config
-  const spelledOut = load(text.replace(/^( *)#(?=\S| {2}\w+:)/gm, '$1'), dir)
+  const uncommented = text.replace(/^( *)#(?=\S| {2}\w+:)/gm, '$1')
+  // It is for another address than the default.
+  const spelledOut = load(uncommented.replace(/^redis_tls:\n(?:[# ].*\n)+/m, ''), dir)
   assert.deepEqual(spelledOut.warnings, [])
   assert.deepEqual(spelledOut.config, {
     ...plain,
