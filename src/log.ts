@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { isatty } from 'node:tty'
+import { format } from 'node:util'
 import { BroadcastChannel, isMainThread, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import pino, { type Logger } from 'pino'
 import type { JournalEvent } from './ids/id-journal.js'
@@ -18,16 +19,19 @@ const LINES = 'flux-agent log'
  * the main thread, which needs a log of its own for that.
  */
 export function createLog(level: string, bindings: Record<string, unknown> = {}): Logger {
-  const format = formatter()
+  const shape = formatter()
   if (!isMainThread) {
     const lines = new BroadcastChannel(LINES)
     lines.unref()
-    return pino({ level, base: bindings }, { write: (line) => lines.postMessage(format(line)) })
+    const log = pino({ level, base: bindings }, { write: (line) => lines.postMessage(shape(line)) })
+    takeConsole(log)
+    return log
   }
   const stderr = new StandardError((dropped) => {
     log.error({ dropped }, 'lines of the log were dropped: whoever reads it did not keep up')
   })
-  const log = pino({ level, base: bindings }, { write: (line) => stderr.write(format(line)) })
+  const log = pino({ level, base: bindings }, { write: (line) => stderr.write(shape(line)) })
+  takeConsole(log)
   const lines = new BroadcastChannel(LINES)
   lines.onmessage = ({ data }) => stderr.write(String(data))
   lines.unref()
@@ -37,6 +41,12 @@ export function createLog(level: string, bindings: Record<string, unknown> = {})
     for (let line = receiveMessageOnPort(port); line; line = receiveMessageOnPort(port)) stderr.write(line.message)
   })
   return log
+}
+
+/** What libraries print of their own accord is a line of the log as well. */
+function takeConsole(log: Logger): void {
+  console.error = (...parts: unknown[]) => log.error(format(...parts))
+  console.warn = (...parts: unknown[]) => log.warn(format(...parts))
 }
 
 /** Makes of a line of JSON what is written. */

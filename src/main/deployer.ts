@@ -17,6 +17,7 @@ const DEPLOY = new URL('../workers/deploy.js', import.meta.url).href
 /** Archives that are unpacked at once: what is asked for meanwhile, and takes no time, waits for none of them. */
 const UNPACKED_AT_ONCE = 4
 const UNLIMITED = 1_000_000
+const REMOVAL_RETRY_MS = 30_000
 
 /** Unpacks archives in a thread of its own, so that neither calls nor running executions wait for it. Main thread only. */
 export class Deployer {
@@ -30,6 +31,7 @@ export class Deployer {
     workerHistogram: false,
   })
 
+  private destroyed = false
   private readonly unpacking = new Places(UNPACKED_AT_ONCE)
 
   constructor(
@@ -87,8 +89,13 @@ export class Deployer {
     return this.pool.run(check, { name: 'checkHandler' })
   }
 
-  removeVersion(dir: string): Promise<void> {
-    return this.pool.run(dir, { name: 'removeVersion' })
+  /** Until it is gone: what keeps it, as a lack of descriptors, may pass. `failed` hears of the first failure. */
+  removeVersion(dir: string, failed: (error: Error) => void): void {
+    this.pool.run(dir, { name: 'removeVersion' }).catch((error: Error) => {
+      if (this.destroyed) return
+      failed(error)
+      setTimeout(() => this.removeVersion(dir, () => {}), REMOVAL_RETRY_MS).unref()
+    })
   }
 
   /** Finishes or removes what earlier runs left; answers what serves. */
@@ -98,6 +105,7 @@ export class Deployer {
   }
 
   destroy(): Promise<void> {
+    this.destroyed = true
     return this.pool.destroy()
   }
 }

@@ -133,9 +133,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
 
   const deployer = new Deployer(appsDir, runAs, config.archive)
   const functions = new Functions((dir) => {
-    deployer
-      .removeVersion(dir)
-      .catch((error: Error) => log.warn({ dir, cause: error.message }, 'old version not deleted'))
+    deployer.removeVersion(dir, ({ message }) => log.warn({ dir, cause: message }, 'old version not deleted yet'))
   })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
   await loadFunctions(recovered, { functions, admission, limits, deployer, log })

@@ -3,6 +3,8 @@ import type { StoreProblem } from './store.js'
 /** Its advice is made of the folder. */
 const RULES: readonly (readonly [RegExp, permanent: boolean, fix: (path: string) => string])[] = [
   [/no space left|ENOSPC/i, false, (path) => `free space in the file system of ${path}`],
+  // LMDB's word for a write that the disk took in part only.
+  [/input\/output error|EIO\b/i, false, (path) => `free space in the file system of ${path}, or replace its disk`],
   [/quota|EDQUOT/i, false, () => "free space of the agent's user, or raise its quota"],
   [/read-only|EROFS/i, true, (path) => `make the file system of ${path} writable, or give another state_dir`],
   [

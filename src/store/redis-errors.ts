@@ -153,6 +153,8 @@ function refusedCommand(error: unknown, said: string): string | undefined {
 /** An error of several addresses tried at once has no message of its own, only a code. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  // The client's word for it, with advice for programmers.
+  if (error.name === 'MaxRetriesPerRequestError') return 'the connection broke before the answer came'
   const [, reason] = /^[\dA-F]+:error:\w+:[^:]*:[^:]*:([^:]+):/.exec(error.message) ?? []
   return (
     withoutArguments(reason ?? error.message)
