@@ -178,7 +178,8 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const sampler = new NodeSampler()
   const callers = allowedCallers(config.tls)
   const refusals = new Refusals(agentId, store, log)
-  const services = { agentId, admission, registrations, executions, identity, refusals, pool, sampler }
+  const problems = () => [...new Set([...identity.problems, ...pool.problems])]
+  const services = { agentId, admission, registrations, executions, identity, problems, refusals, pool, sampler }
   const handlers = new Handlers(log)
   const connections = new Connections()
   const server = createServer(services, handlers, gate(callers, connections, log))
@@ -190,7 +191,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   }, PURGE_MS)
   const { host, port } = boundTo(listener)
   log.info({ port, host, store: store.address, apps: appsDir, version: VERSION }, 'serving')
-  service.serving(describeListener(listener), admission, identity)
+  service.serving(describeListener(listener), admission, problems)
 
   const live = new LiveConfig(config, runAs, { log, tls, callers, admission, deployer, writes, pool })
   let hurry: () => void = () => {}

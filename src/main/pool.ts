@@ -85,6 +85,11 @@ export class SupervisorPool {
     })
   }
 
+  /** What the store refuses of what the threads write, where no retry will help; each once. */
+  get problems(): string[] {
+    return [...new Set([...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? []))]
+  }
+
   /** Counts for the executions that come. */
   configure(settings: WorkerSettings): void {
     this.settings = settings

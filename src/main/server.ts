@@ -34,6 +34,8 @@ export interface Services {
   readonly admission: AdmissionControl
   readonly executions: Executions
   readonly identity: Identity
+  /** What an operator has to put right. */
+  readonly problems: () => string[]
   readonly refusals: Refusals
   readonly pool: SupervisorPool
   readonly registrations: Registrations
@@ -52,7 +54,7 @@ export function createServer(services: Services, handlers: Handlers, gate: Serve
     ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
-    HealthCheck: handlers.unary(() => healthCheck(executions, identity)),
+    HealthCheck: handlers.unary(() => healthCheck(executions, identity, services.problems())),
     ReportNodeStatus: handlers.unary(() => reportNodeStatus(services, sampler)),
   })
   server.addService(OperationsDefinition, {

@@ -10,11 +10,6 @@ const STATUS_MAX = 1_000
 
 type Load = Pick<AdmissionControl, 'active' | 'waiting'>
 
-/** Has what an operator has to put right. */
-interface Troubled {
-  readonly problems: readonly string[]
-}
-
 /** Where the agent is in its life, and what a person is told of it. */
 type Phase =
   | { readonly kind: 'starting' }
@@ -29,7 +24,8 @@ interface Serving {
   /** Where it listens. */
   readonly address: string
   readonly load: Load
-  readonly identity: Troubled
+  /** What an operator has to put right. */
+  readonly problems: () => readonly string[]
 }
 
 /**
@@ -62,8 +58,8 @@ export class ServiceManager {
   }
 
   /** `problems` are told with all else. */
-  serving(address: string, load: Load, identity: Troubled = { problems: [] }): void {
-    this.enter({ kind: 'serving', address, load, identity }, 'READY=1')
+  serving(address: string, load: Load, problems: () => readonly string[] = () => []): void {
+    this.enter({ kind: 'serving', address, load, problems }, 'READY=1')
   }
 
   /** The agent takes on a new configuration; `ready` follows, whatever becomes of that. Ignored unless it serves. */
@@ -134,7 +130,7 @@ function describe(phase: Phase): string {
       return `waiting for ${phase.cause}`
     case 'serving':
       return [
-        ...phase.identity.problems.map((problem) => `PROBLEM: ${problem}`),
+        ...phase.problems().map((problem) => `PROBLEM: ${problem}`),
         `serving on ${phase.address}: ${phase.load.active} executions running, ${phase.load.waiting} waiting`,
       ].join('; ')
     case 'reloading':

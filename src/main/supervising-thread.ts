@@ -39,6 +39,7 @@ export class SupervisingThread {
   /** What it has been told, by the function's name. */
   private readonly programs = new Map<string, Program>()
   private lastNumber = 0
+  private refused: string | undefined
 
   constructor(readonly hello: ThreadHello) {
     const { port } = hello
@@ -57,6 +58,11 @@ export class SupervisingThread {
       })
     })
     port.unref()
+  }
+
+  /** What the store refuses of its writes, where no retry will help. */
+  get refusedByStore(): string | undefined {
+    return this.refused
   }
 
   /** How many tasks it has. */
@@ -104,6 +110,9 @@ export class SupervisingThread {
         break
       case 'failed':
         this.end(message.number, new Error(message.error))
+        break
+      case 'store':
+        this.refused = message.refuses
         break
     }
   }

@@ -2,7 +2,7 @@ import { MessageChannel, parentPort } from 'node:worker_threads'
 import { execute } from './execute.js'
 import type { FromExecution, FromThread, Program, ThreadHello, ToExecution, ToThread } from './messages.js'
 import { Outbox } from './outbox.js'
-import { closeThread, configure, queue } from './thread.js'
+import { closeThread, configure, queue, refusals } from './thread.js'
 
 /** What a task says to the main thread and hears from it. */
 export class TaskLink {
@@ -18,6 +18,7 @@ export class TaskLink {
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
+refusals.tell = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskLink>()
 /** By the function's name. */
 const programs = new Map<string, Program>()

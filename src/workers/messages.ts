@@ -59,6 +59,8 @@ export type FromThread =
   | { readonly kind: 'settled'; readonly number: number }
   /** The same, by a fault of this program. */
   | { readonly kind: 'failed'; readonly number: number; readonly error: string }
+  /** What the store refuses of its writes, where no retry will help; undefined: nothing any more. */
+  | { readonly kind: 'store'; readonly refuses: string | undefined }
   | { readonly kind: 'closed' }
 
 /** What all executions of a function have in common, until it is registered or deployed again. */

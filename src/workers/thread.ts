@@ -18,11 +18,18 @@ export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
+/** Hears what the store refuses for good; undefined: nothing any more. */
+export const refusals = { tell: (_refused: string | undefined): void => {} }
+
 export const queue = new WriteQueue({
   store,
   dir: join(setup.stateDir, WRITES_DIR),
   boundBytes: settings.backlogBytes,
-  report: (event) => logQueueEvent(log, store, event),
+  report: (event) => {
+    logQueueEvent(log, store, event)
+    if (event.kind === 'refused') refusals.tell(event.cause.message)
+    else if (event.kind === 'back') refusals.tell(undefined)
+  },
 })
 
 export const journal = new IdJournal(join(setup.stateDir, IDS_DIR), (event) => logJournalEvent(log, event))

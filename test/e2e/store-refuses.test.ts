@@ -58,7 +58,11 @@ describe('a store that refuses what an agent needs', { skip: noRedis ?? false },
         .find((line) => line.includes('no retry will help')),
     )
     assert.match(refused, /"level":50,.*'setrange' command; let its user do that: ACL SETUSER flux \+setrange/)
+    await eventually('it is in the status', async () =>
+      /'setrange' command; let its user do that/.test((await calls.health()).problems.join()),
+    )
     await allow('+setrange')
+    await eventually('it is so no more', async () => (await calls.health()).problems.length === 0)
     await eventually('all is stored', async () => {
       const [record, output] = await redis.with((client) => client.mget(`flux:exec:${id}`, `flux:exec-output:${id}`))
       return output === 'hello\n' && record?.includes('"success"') && !record.includes('lost')

@@ -4,7 +4,6 @@ import type { Executions } from '../executions.js'
 import type { Identity } from '../identity.js'
 
 /** Healthy while it takes executions; an agent that is stopping is not, nor one whose name another has. */
-export function healthCheck(executions: Executions, identity: Identity): HealthCheckResponse {
-  const problems = identity.problems
+export function healthCheck(executions: Executions, identity: Identity, problems: string[]): HealthCheckResponse {
   return { healthy: !executions.draining && identity.lost === undefined, version: VERSION, problems }
 }
