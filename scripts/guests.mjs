@@ -8,7 +8,7 @@ import { installUmlKernel } from './uml-kernel.mjs'
 
 const BUSYBOX = '/usr/bin/busybox'
 /** The last line of a kernel that a process of its own has halted. */
-const HALTED = /^reboot: Power down$/m
+const HALTED = /^reboot: (Power down|System halted)$/m
 
 /** Why it cannot; undefined where it can. Installs what is missing, and tries. */
 export async function whyNoGuest() {
