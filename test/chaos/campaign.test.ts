@@ -3,6 +3,8 @@
  *
  *     CHAOS_SECONDS=1800 CHAOS_STORE=redis CHAOS_SEED=4711 npm test -- chaos
  *
+ * and `CHAOS_FAULTS="disk full,agent killed"` leaves only these of faults.ts.
+ *
  * A seed decides the faults, when they come and how long they last, and what is asked of the agent in which order; not
  * what becomes of it, which is up to the machine. What is violated is printed with the seed of that life of the agent.
  */

@@ -28,7 +28,7 @@ export async function campaign(store: StoreKind, seed: number, seconds: number):
   const reports: string[] = []
   const total = { executions: 0, faults: 0, rounds: 0 }
   let answers = ''
-  for (let life = 0; life === 0 || performance.now() + ROUND_MS < end; life++) {
+  for (let life = 0; life === 0 || performance.now() + ROUND_MS + ROUND_END_MS < end; life++) {
     const history = new History()
     total.rounds += await live(store, seed + life, end, history)
     total.executions += history.tracks.size
@@ -51,11 +51,10 @@ async function live(store: StoreKind, seed: number, end: number, history: Histor
     const plans = random.split()
     const ends = random.split()
     await deployments.restore(ends)
-    for (; round === 0 || (round < ROUNDS_OF_A_LIFE && performance.now() + ROUND_MS < end); round++) {
-      const roundMs = Math.min(ROUND_MS, Math.max(3_000, end - performance.now() - ROUND_END_MS))
-      const plan = planRound(plans, site, roundMs)
+    for (; round === 0 || (round < ROUNDS_OF_A_LIFE && performance.now() + ROUND_MS + ROUND_END_MS < end); round++) {
+      const plan = planRound(plans, site, ROUND_MS)
       history.note(`round ${round}: ${plan.map(({ name }) => name).join(', ')}`)
-      await Promise.all([load.run(roundMs), carryOut(plan, site, history)])
+      await Promise.all([load.run(ROUND_MS), carryOut(plan, site, history)])
       await endRound(site, history, load, deployments, ends)
     }
   } catch (error) {

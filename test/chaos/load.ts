@@ -120,7 +120,7 @@ export class Load {
       const following = follow(this.site.agent.operations, track.id)
       const limit = setTimeout(() => following.stream.cancel(), CALL_SECONDS * 1000)
       const { output, record } = await following.whole.finally(() => clearTimeout(limit))
-      if (record) checkShown(this.history, track, { ...record, output: output.toString() })
+      if (record) checkShown(this.history, track, { ...record, output: output.toString() }, performance.now())
       return record ? `an end, ${record.status}` : 'no record'
     })
   }
@@ -135,10 +135,11 @@ export class Load {
   async look(track: Track): Promise<AnsweredRecord | undefined> {
     let record: AnsweredRecord | undefined
     await this.#call(track, 'get', async () => {
+      const askedAt = performance.now()
       const { found, data } = await this.site.agent.calls.get(track.id)
       if (!found) return 'not found'
       record = JSON.parse(data.toString()) as AnsweredRecord
-      checkShown(this.history, track, record)
+      checkShown(this.history, track, record, askedAt)
       return record.refused ? 'refused' : record.status
     })
     return record

@@ -5,8 +5,8 @@ import type { DeployAttempt, History, Track } from './history.js'
 const VERSION = /^version (\S+)\n/
 const MARK = /\n\[flux-agent: (\d+) bytes of output lost\]\n/g
 
-/** Compares what GetExecution or FollowOutput shows with what may be, and with what was shown before. */
-export function checkShown(history: History, track: Track, record: AnsweredRecord): void {
+/** Compares what GetExecution or FollowOutput, asked then, shows with what may be, and with what was shown before. */
+export function checkShown(history: History, track: Track, record: AnsweredRecord, askedAt: number): void {
   // It never began, and its id is free.
   if (record.refused) return
   const { status, error = '', output = '' } = record
@@ -14,7 +14,7 @@ export function checkShown(history: History, track: Track, record: AnsweredRecor
   const problem = outputProblem(history, track, output, succeeded)
   if (problem) history.violate('wrong output', `${problem}; status ${status}`, track.id)
   if (status === 'running') {
-    if (track.final && !forgotten(history, track))
+    if (track.final && track.final.at < askedAt && !forgotten(history, track))
       history.violate('a final status changed', `${track.final.status}, then running`, track.id)
     return
   }

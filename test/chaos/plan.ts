@@ -4,6 +4,9 @@ import type { History } from './history.js'
 import { Random } from './random.js'
 import type { Site } from './site.js'
 
+/** Names of faults, where no others shall happen. */
+const ONLY = process.env['CHAOS_FAULTS']?.split(',')
+
 /** One fault of a round. */
 export interface Planned {
   readonly name: string
@@ -16,8 +19,8 @@ export interface Planned {
 
 /** The faults of one round, which may overlap. They depend on the seed alone. */
 export function planRound(random: Random, site: Site, roundMs: number): Planned[] {
-  const possible = FAULTS.filter((fault) => fault.possible(site))
-  const count = 1 + Math.floor(random.next() * 5)
+  const possible = FAULTS.filter((fault) => fault.possible(site) && (!ONLY || ONLY.includes(fault.name)))
+  const count = 2 + Math.floor(random.next() * 6)
   return Array.from({ length: count }, () => {
     const { name, longestMs } = random.weighted(possible)
     const atMs = Math.round(random.between(500, roundMs))
