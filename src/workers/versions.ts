@@ -186,11 +186,17 @@ async function readPointer(versions: string, name: string): Promise<Current | un
 
 /** Undefined where there is no such folder. */
 async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boolean } | undefined> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(unless('ENOENT'))
-  if (!entries) return undefined
-  const sizes = entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => lstatSync(join(entry.parentPath, entry.name)).size)
+  const sizes: number[] = []
+  // Folder by folder: where Node goes down by itself it follows links in newer versions, and goes round in circles.
+  const folders = [dir]
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(unless('ENOENT'))
+    if (!entries) return undefined
+    for (const entry of entries) {
+      if (entry.isDirectory()) folders.push(join(folder, entry.name))
+      else if (entry.isFile()) sizes.push(lstatSync(join(folder, entry.name)).size)
+    }
+  }
   return { bytes: sizes.reduce((sum, size) => sum + size, 0), hasEmpty: sizes.includes(0) }
 }
 
