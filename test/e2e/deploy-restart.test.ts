@@ -6,6 +6,7 @@ import { scriptZip, versionsOf } from '../support/apps.js'
 import { Calls } from '../support/calls.js'
 import { eventually } from '../support/eventually.js'
 import { ownMemoryMiB } from '../support/proc.js'
+import { LINK } from '../support/zip.js'
 
 const MB = 1_000_000
 
@@ -32,6 +33,21 @@ describe('deployed code', { skip: process.platform === 'win32' }, () => {
     t.after(() => agent.stop())
     assert.equal((await calls.execute({ function_name: 'hello' })).output.toString(), 'hello\n')
     assert.equal((await calls.deploy('hello', archive)).message, 'function deployed already')
+  })
+
+  it('with a link to the folder that it is in serves again after a restart', async (t) => {
+    const first = await startTestAgent()
+    await deployed(
+      first,
+      scriptZip('cat here/here/name', [
+        { name: 'name', contents: 'found' },
+        { name: 'here', contents: '.', mode: LINK },
+      ]),
+    )
+    await first.kill()
+    const { agent, calls } = await restarted(first)
+    t.after(() => agent.stop())
+    assert.equal((await calls.execute({ function_name: 'hello' })).output.toString(), 'found')
   })
 
   it('of the version before serves after a kill in the middle of a deploy, and nothing else is left', async (t) => {
