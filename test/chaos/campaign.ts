@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Deployments } from './deployments.js'
 import { History } from './history.js'
@@ -47,7 +48,9 @@ async function live(store: StoreKind, seed: number, end: number, history: Histor
   try {
     await site.agent.serves()
     const deployments = new Deployments(site, history)
-    const load = new Load(site, history, random.split(), `chaos-${seed}`, deployments)
+    // Of its own also where two campaigns run at once: processes are found by it.
+    const prefix = `chaos-${randomBytes(4).toString('hex')}`
+    const load = new Load(site, history, random.split(), prefix, deployments)
     const plans = random.split()
     const ends = random.split()
     await deployments.restore(ends)
