@@ -19,6 +19,8 @@ import type { History } from './history.js'
 /** As a service manager waits before it starts a service again. */
 const RESTART_MS = 300
 const SERVING_SECONDS = 45
+/** LMDB itself writes to descriptor 2 where its file cannot grow, be it before a line of the agent's. */
+const FROM_LMDB = /^(?:Write error: .*? size \d+|mdb_page_spill .*?error \d+)+/
 
 /** Started again whenever it ends, on the same port and state, as a service manager does. */
 export class AgentProcess {
@@ -127,10 +129,10 @@ export class AgentProcess {
   #read(text: string): void {
     const lines = (this.#partialLine + text).split('\n')
     this.#partialLine = lines.pop() ?? ''
-    for (const line of lines) {
+    for (const said of lines) {
+      const line = said.replace(FROM_LMDB, '')
       if (!line.startsWith('{')) {
-        // LMDB itself writes this one to descriptor 2 where its file cannot grow.
-        if (!line.startsWith('mdb_page_spill')) this.history.violate('a line of the log that is no JSON', line)
+        if (line !== '') this.history.violate('a line of the log that is no JSON', line)
         continue
       }
       const { level, msg, cause } = JSON.parse(line) as { level: number; msg: string; cause?: string }

@@ -39,8 +39,16 @@ export class Disk {
   }
 
   fill(leftBytes: number): void {
-    const { bsize, blocks, bfree } = statfsSync(this.dir)
-    this.#resize(String((blocks - bfree) * bsize + leftBytes))
+    for (let left = leftBytes, tries = 0; ; left += 262_144, tries++) {
+      const { bsize, blocks, bfree } = statfsSync(this.dir)
+      try {
+        this.#resize(String((blocks - bfree) * bsize + left))
+        return
+      } catch (error) {
+        // The agent has written more meanwhile.
+        if (tries === 5) throw error
+      }
+    }
   }
 
   free(): void {
@@ -56,7 +64,7 @@ export class Disk {
   }
 
   #resize(size: string): void {
-    execFileSync('mount', ['-o', `remount,size=${size}`, this.dir])
+    execFileSync('mount', ['-o', `remount,size=${size}`, this.dir], { stdio: 'pipe' })
   }
 }
 
