@@ -229,8 +229,8 @@ export interface Platform {
   /** Why a program can never be started, by its name alone, to follow that in a sentence; undefined where it may be. */
   handlerProblem(handler: string): string | undefined
   /**
-   * Why a program, whose working directory is its own folder, cannot be started, as far as the file and what it needs of
-   * this machine tell; undefined where nothing is seen to be wrong.
+   * Why a program, whose working directory is its own folder, cannot be started or will fail at once, as far as the file
+   * and what it needs of this machine tell; undefined where nothing is seen to be wrong.
    */
   programProblem(file: string): Promise<string | undefined>
   readonly strings: StringLimits

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { platform } from '../../src/os/index.js'
+import { makeTempDir } from '../support/agent.js'
 import { eventually } from '../support/eventually.js'
 import { isRunning } from '../support/processes.js'
 
@@ -91,5 +94,42 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
     await once(child, 'exit')
     await eventually('its child is dead', () => !isRunning(Number(grandchild)))
     platform.killGroup(child.pid as number)
+  })
+
+  describe('looks at the program of a deploy', { skip: process.platform !== 'linux' }, () => {
+    const dir = makeTempDir('flux-program-')
+
+    async function problemOf(contents: string): Promise<string | undefined> {
+      const file = join(dir, 'run')
+      writeFileSync(file, contents, { mode: 0o755 })
+      return (await platform.programProblem(file))?.replaceAll(file, 'run')
+    }
+
+    const sound = [
+      '#!/bin/sh -e\n',
+      '#!/usr/bin/env sh\n',
+      '#!/usr/bin/env -S sh -e\n',
+      '#!/usr/bin/env -S A=1 sh -e\n',
+      '#!/usr/bin/env -S "sh" -e\n',
+      '#!/usr/bin/env -i sh\n',
+    ]
+    for (const contents of sound) {
+      it(`takes ${JSON.stringify(contents)}`, async () => assert.equal(await problemOf(contents), undefined))
+    }
+
+    const faulty: readonly (readonly [contents: string, problem: RegExp])[] = [
+      ['#!/usr/bin/env no-such-program\n', /^program no-such-program of run is not in \/usr\/local\/sbin:.*PATH$/],
+      ['#!/usr/bin/env -S no-such-program -u\n', /^program no-such-program of run is not in /],
+      ['#!/usr/bin/env ./no-such-program\n', /^program \.\/no-such-program of run does not exist$/],
+      ['#!/usr/bin/env sh -e\n', /^run has env look for one program named "sh -e": write #!\/usr\/bin\/env -S sh -e$/],
+      ['#!/usr/bin/env sh\r\necho\r\n', /^run has a first line that ends in a carriage return, as on Windows/],
+      ['#!/bin/sh -e\r\necho\r\n', /^run has a first line that ends in a carriage return, as on Windows/],
+      ['#!/bin/sh\recho\r', /^interpreter "\/bin\/sh\\r" of run does not exist: .* as on old Macs/],
+      ['#\0!\0/\0b\0', /it is UTF-16; save it as UTF-8$/],
+      ['version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /Git LFS: run `git lfs pull` before the deploy$/],
+    ]
+    for (const [contents, problem] of faulty) {
+      it(`warns of ${JSON.stringify(contents)}`, async () => assert.match((await problemOf(contents)) ?? '', problem))
+    }
   })
 })

@@ -15,6 +15,12 @@ const MAGICS: readonly (readonly [magic: string, Format])[] = [
   ],
   ['\xff\xfe', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
   ['\xfe\xff', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
+  ['#\0!\0', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
+  ['\0#\0!', text('UTF-16 text', 'it is UTF-16; save it as UTF-8')],
+  [
+    'version https://git-lfs.',
+    text('a pointer of Git LFS', 'it only points to a file of Git LFS: run `git lfs pull` before the deploy'),
+  ],
   ['MZ', binary('a program for Windows', BUILD_FIX)],
   ['\xcf\xfa\xed\xfe', binary('a program for macOS', BUILD_FIX)],
   ['\xce\xfa\xed\xfe', binary('a program for macOS', BUILD_FIX)],

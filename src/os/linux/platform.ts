@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { isatty } from 'node:tty'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
+import { firstLineProblem } from './first-line.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { LauncherStarter } from './launcher.js'
 import { takeServiceNotifier } from './notifier.js'
@@ -31,7 +32,8 @@ export const linux: Platform = {
   onReloadRequest: (reload) => void process.on('SIGHUP', () => terminalHasGone() || reload()),
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
   handlerProblem: () => undefined,
-  programProblem: async (file) => (await within(() => programProblem(file, dirname(file))))?.text,
+  programProblem: (file) =>
+    within(async () => (await programProblem(file, dirname(file)))?.text ?? (await firstLineProblem(file, PATH))),
   strings,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)

@@ -69,9 +69,13 @@ async function interpreterFlaw(
   cwd: string,
 ): Promise<{ readonly name: string; readonly says: string } | undefined> {
   if ((await kindOf(resolve(cwd, interpreter))) !== undefined) return undefined
-  if (interpreter.endsWith('\r')) {
-    const says = 'does not exist: the first line ends in a carriage return, as on Windows'
-    return { name: JSON.stringify(interpreter), says }
+  if (interpreter.includes('\r')) {
+    const [name = ''] = /^[^\r]*\r/.exec(interpreter) ?? []
+    const says =
+      name === interpreter
+        ? 'the first line ends in a carriage return, as on Windows'
+        : 'lines end in a carriage return alone, as on old Macs; save it with line ends of Unix'
+    return { name: JSON.stringify(name), says: `does not exist: ${says}` }
   }
   if (isAbsolute(interpreter)) return { name: interpreter, says: 'does not exist' }
   const by = interpreter.includes('/') ? 'give its absolute path' : `write #!/usr/bin/env ${interpreter}`
