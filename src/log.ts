@@ -10,6 +10,9 @@ import type { Store } from './store/store.js'
 import type { QueueEvent } from './store/write-queue.js'
 
 const STDERR = 2
+/** What libraries print and how often, at most. */
+const REPEAT_MS = 60_000
+const REPEATS_MAX = 100
 /** Lines of worker threads, on their way to the one that writes. */
 const LINES = 'flux-agent log'
 
@@ -43,10 +46,21 @@ export function createLog(level: string, bindings: Record<string, unknown> = {})
   return log
 }
 
-/** What libraries print of their own accord is a line of the log as well. */
+/** What libraries print of their own accord is a line of the log as well; the same again counts once a minute. */
 function takeConsole(log: Logger): void {
-  console.error = (...parts: unknown[]) => log.error(format(...parts))
-  console.warn = (...parts: unknown[]) => log.warn(format(...parts))
+  const told = new Map<string, number>()
+  const tell = (level: 'error' | 'warn') => {
+    return (...parts: unknown[]) => {
+      const [text = ''] = format(...parts).split('\n')
+      const now = performance.now()
+      if (now - (told.get(text) ?? -Infinity) < REPEAT_MS) return
+      if (told.size >= REPEATS_MAX) told.clear()
+      told.set(text, now)
+      log[level](text)
+    }
+  }
+  console.error = tell('error')
+  console.warn = tell('warn')
 }
 
 /** Makes of a line of JSON what is written. */
