@@ -144,7 +144,7 @@ async function handlerProblem(versionDir: string, handler: string, access: Acces
 function findProgram(tree: Tree, links: Links, handler: string, warnings: readonly string[]): FileNode {
   const landing = links.follow(handler)
   if (landing === undefined || landing.missing > 0) {
-    const problem = `handler ${quote(handler)} is not in the archive${suggest(handler, programsOf(tree, links))}`
+    const problem = `handler ${quote(handler)} is not in the archive${otherContents(tree) ?? suggest(handler, programsOf(tree, links))}`
     throw new ArchiveRefused('ARCHIVE_HANDLER_MISSING', [problem, ...warnings].join('; '))
   }
   if (landing.at.kind !== 'file') {
@@ -154,6 +154,14 @@ function findProgram(tree: Tree, links: Links, handler: string, warnings: readon
     )
   }
   return landing.at
+}
+
+/** What an archive holds that is none of a function, to follow words about it. */
+function otherContents({ files }: Tree): string | undefined {
+  const [file, ...others] = files
+  if (file === undefined) return ', which holds no files'
+  if (others.length > 0 || !/\.(zip|tar|tgz|tar\.\w+)$/i.test(file.path)) return undefined
+  return `, which holds only another archive, ${quote(file.path)}: send what is in that, as a zip`
 }
 
 /** Every path by which a handler could be given. */

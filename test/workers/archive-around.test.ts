@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { CodeVersion } from '../../src/workers/messages.js'
@@ -250,5 +251,32 @@ test('what is no zip archive is called by its name', async (t) => {
     base64: [Buffer.from(zip.toString('base64')), is('base64 text of a zip archive; send the bytes themselves$')],
     text: [Buffer.from('Moved Permanently ü'), is('text \\(it begins with "Moved Permanently ü"\\)$')],
     noise: [Buffer.from([0, 1, 2, 3, 255]), is('of no kind known here \\(it begins with the bytes 00010203ff\\)$')],
+  })
+})
+
+test('an archive that its transfer has changed', async (t) => {
+  const noise = { name: 'noise', contents: randomBytes(64 * 1024) }
+  const large = buildZip([run, noise])
+  const lines = (change: (line: string) => string) =>
+    Buffer.from(large.toString('latin1').replace(/\r?\n/g, change), 'latin1')
+  await refused(t, {
+    'read as text': [Buffer.from(large.toString()), /^not a whole zip archive: it was read as text, .* as bytes$/],
+    'read as Latin-1': [Buffer.from(large.toString('latin1')), /^not a whole zip archive: it was read as text/],
+    'without line ends': [
+      Buffer.from(large.filter((byte) => byte !== 10 && byte !== 13)),
+      /^not a whole zip archive: its line ends were removed, as by curl -d; .* --data-binary/,
+    ],
+    'with line ends of Windows': [lines(() => '\r\n'), /^not a whole zip archive: its line ends were changed/],
+    'cut off only': [large.subarray(0, -30), /it has no end record, or was cut off before it/],
+  })
+})
+
+test('an archive without any program', async (t) => {
+  await refused(t, {
+    'with nothing in it': [buildZip([]), /^handler "run.sh" is not in the archive, which holds no files$/],
+    'with another archive in it': [
+      buildZip([{ name: 'function.zip', contents: zip }]),
+      /^handler "run.sh" is not in the archive, which holds only another archive, "function.zip": send what is in that/,
+    ],
   })
 })

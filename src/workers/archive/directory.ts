@@ -1,3 +1,4 @@
+import { damageOnItsWay } from './damaged-on-its-way.js'
 import { END_BYTES, refuseForm } from './formats.js'
 import { CENTRAL_SIGNATURE, isLocalHeader } from './headers.js'
 import { ArchiveRefused } from './refused.js'
@@ -34,6 +35,16 @@ interface Declared {
  * archive/zip, where they leave no choice; `refuseOtherArchive` looks into those before it.
  */
 export function findDirectory(archive: Buffer): Directory {
+  try {
+    return readEnd(archive)
+  } catch (error) {
+    const damage = error instanceof ArchiveRefused ? damageOnItsWay(archive) : undefined
+    if (damage === undefined) throw error
+    throw new ArchiveRefused('ARCHIVE_NOT_ZIP', `not a whole zip archive: ${damage}`)
+  }
+}
+
+function readEnd(archive: Buffer): Directory {
   const end = findEnd(archive)
   if ([archive.readUInt16LE(end + 4), archive.readUInt16LE(end + 6)].some((disk) => disk !== 0 && disk !== 0xffff)) {
     throw new ArchiveRefused('ARCHIVE_NOT_ZIP', 'not a whole zip archive: it is one part of several; join them first')

@@ -1,7 +1,7 @@
 import { ArchiveRefused, quote } from './refused.js'
 
 const SIGNATURES: readonly (readonly [string, string])[] = [
-  ['\x1f\x8b', 'gzip, as of a .tar.gz'],
+  ['\x1f\x8b', 'gzip, as of a .tar.gz or of a body that was sent compressed'],
   ['7z\xbc\xaf\x27\x1c', 'a 7z archive'],
   ['Rar!\x1a\x07', 'a RAR archive'],
   ['\xfd7zXZ\0', 'xz, as of a .tar.xz'],
