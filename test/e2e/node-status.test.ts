@@ -27,7 +27,7 @@ describe('HealthCheck and ReportNodeStatus', () => {
 
   it('tell that it is healthy, and the version of its package', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
-    assert.deepEqual(await calls.health(), { healthy: true, version: manifest.version })
+    assert.deepEqual(await calls.health(), { healthy: true, version: manifest.version, problems: [] })
   })
 
   it('tell the id that is configured, letter for letter', async () => {

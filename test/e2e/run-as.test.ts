@@ -81,7 +81,10 @@ describe('run_as', { skip: noUsers }, () => {
       const { output, error } = await calls.execute({ function_name: 'guarded' })
       assert.match(output.toString(), /^secret\ntouch: .*Permission denied\n$/)
       assert.equal(error, 'exit code 1')
-      for (const path of everythingBelow(join(user.home, 'apps'))) {
+      const apps = join(user.home, 'apps')
+      const passage = lstatSync(join(apps, '.tmp'))
+      assert.deepEqual([passage.uid, passage.mode & 0o7777], [0, 0o711])
+      for (const path of codeBelow(apps)) {
         const { mode, uid } = lstatSync(path)
         assert.equal(uid, 0, path)
         assert.equal(mode & 0o027, 0, `${path} is ${(mode & 0o777).toString(8)}`)
@@ -151,10 +154,12 @@ describe('run_as', { skip: noUsers }, () => {
     const [name, group, , variables] = output.toString().split('\n')
     assert.deepEqual([name, group, variables], [user.name, user.name, `${user.home} ${user.name} ${user.name}`])
     assert.equal(apps, join(state, 'apps'))
-    for (const path of everythingBelow(apps)) assert.equal(lstatSync(path).mode & 0o077, 0, path)
+    for (const path of codeBelow(apps)) assert.equal(lstatSync(path).mode & 0o077, 0, path)
   })
 })
 
-function everythingBelow(dir: string): string[] {
-  return [dir, ...readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((name) => join(dir, name))]
+/** The apps folder and all that is in it, but for the executions' own folders. */
+function codeBelow(apps: string): string[] {
+  const names = readdirSync(apps, { recursive: true, encoding: 'utf8' }).filter((name) => !/^\.tmp(\/|$)/.test(name))
+  return [apps, ...names.map((name) => join(apps, name))]
 }

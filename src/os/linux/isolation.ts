@@ -36,7 +36,8 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
 /** Makes a folder that others can pass through, but not look into; answers why there can be none. */
 function passageProblem(dir: string): string | undefined {
   try {
-    mkdirSync(dir, { recursive: true })
+    // What is above it, where it has to be made, is no passage.
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
     chmodSync(dir, 0o711)
     return undefined
   } catch (error) {
