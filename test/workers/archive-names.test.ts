@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { crc32, deflateRawSync } from 'node:zlib'
+import { encodingHint } from '../../src/workers/archive/encodings.js'
 import {
   both,
   buildZip,
@@ -287,4 +288,13 @@ test('a handler that is not there names the one that was probably meant', async 
       `handler ${JSON.stringify(handler)} is not in the archive${hint}`,
     )
   }
+})
+
+test('the encodings that a name could have are named, the likely ones first', () => {
+  for (const [name, hint] of [
+    [Buffer.from('gr\xfcn.txt', 'latin1'), ' (it could be "grün.txt" in windows-1252 or "grьn.txt" in windows-1251)'],
+    [Buffer.from('afe0a8a2a5e22e747874', 'hex'), '"привет.txt" in ibm866)'],
+    [Buffer.from('d6d0cec4cec4bcfe', 'hex'), '"中文文件" in gbk)'],
+  ] as const)
+    assert.ok(encodingHint(name).endsWith(hint), encodingHint(name))
 })
