@@ -34,7 +34,7 @@ const permanent = (fix: Advice): Rule => ({ permanent: true, fix })
 
 /** What Redis answers, by the word its error begins with, or words in it: first the ones that pass. */
 const REPLIES: readonly (readonly [RegExp, Rule])[] = [
-  [coded('LOADING', 'MASTERDOWN', 'CLUSTERDOWN', 'TRYAGAIN'), outage()],
+  [coded('LOADING', 'MASTERDOWN'), outage()],
   [coded('BUSY'), outage('a script of somebody else blocks it: SCRIPT KILL ends that')],
   [coded('OOM'), outage('raise its maxmemory, or delete what it need not keep')],
   [coded('MISCONF'), outage('let it write to its disk again: its log says why it cannot')],
@@ -64,7 +64,7 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
     permanent((_, { user = 'default' }) => `let its user do what scripts do: ACL SETUSER ${user} +@read +@write`),
   ],
   [coded('DENIED'), permanent('its protected mode keeps this machine out: give it a password, or bind it to loopback')],
-  [coded('MOVED', 'ASK', 'CROSSSLOT'), permanent(ONE_NODE)],
+  [coded('MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN'), permanent(ONE_NODE)],
   [/not allowed in cluster mode/i, permanent(ONE_NODE)],
   [/DB index|invalid DB/i, permanent('it has no such database: correct the number behind the / in redis_addr')],
   [
