@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein'
+import { closest, distance } from 'fastest-levenshtein'
 import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
 import type { z } from 'zod'
 import { KNOWN_KEYS, type Settings, settingsSchema } from './config-schema.js'
@@ -11,8 +11,10 @@ export class ConfigError extends Error {
 
 type Section = Readonly<Record<string, unknown>>
 
-/** As shells, Compose files and Windows write them. */
-const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$/
+/** As shells, Compose files, templates (Ansible, Helm, Jinja) and Windows write them, and the home of a shell's user. */
+const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$|\{\{.*\}\}|<%.*%>|^~(?=\/)/
+/** Keys that differ by more than half are others. */
+const ALIKE = 1 / 2
 /** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
 const MAX_ALIASES = 100
 
@@ -20,7 +22,16 @@ const MAX_ALIASES = 100
 export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
   const document = withoutBlanks(parse(decode(contents, name), name))
   refuseUnexpanded(document, name)
-  return { settings: readSettings(document, name), warnings: unknownKeys(document, name) }
+  const warnings = unknownKeys(document, name)
+  try {
+    return { settings: readSettings(document, name), warnings }
+  } catch (error) {
+    // A key that is missing may be one of those.
+    if (error instanceof ConfigError && warnings.length > 0) {
+      throw new ConfigError([error.message, ...warnings].join('\n'), { cause: error })
+    }
+    throw error
+  }
 }
 
 /** Validates keys as they stand in a file. Throws ConfigError. */
@@ -67,10 +78,22 @@ function parse(text: string, name: string): unknown {
     documents = loadAll(text, { schema: FAILSAFE_SCHEMA, maxAliases: MAX_ALIASES })
   } catch (error) {
     if (!(error instanceof YAMLException)) throw new ConfigError(`${name}: is not YAML`)
-    throw new ConfigError(`${name}${error.mark ? `:${error.mark.line + 1}` : ''}: ${error.reason}`)
+    throw new ConfigError(syntaxProblem(text, error, name))
   }
   if (documents.length > 1) throw new ConfigError(`${name}: holds ${documents.length} YAML documents; allowed: one`)
   return documents[0] ?? {}
+}
+
+function syntaxProblem(text: string, { mark, reason }: YAMLException, name: string): string {
+  const lines = text.split(/\r\n|\r|\n/)
+  const at = (found: number, problem: string) => `${name}:${found + 1}: ${problem}`
+  const template = lines.findIndex((line) => /^[^#]*:\s*(\{\{|\{%|<%)/.test(line))
+  if (template !== -1) return at(template, 'a template that was not filled in: {{ and the like are not expanded')
+  // The parser notices it only behind the line.
+  const joined = lines.findIndex((line) => /^\s*[a-z_]+[:=]\S/.test(line))
+  if (mark && joined !== -1 && joined <= mark.line)
+    return at(joined, 'no key and value: write KEY: VALUE, with a space behind the colon')
+  return mark ? at(mark.line, reason) : `${name}: ${reason}`
 }
 
 /** A key without a value counts as not given. */
@@ -114,9 +137,16 @@ function unknownKeys(document: unknown, name: string): string[] {
     const names = candidates.map(({ key }) => key)
     return unknown.map((key) => {
       const near = candidates[names.indexOf(closest(key, names))]
-      return `${name}: unknown key "${join(section, key)}" is ignored; did you mean "${near?.path}"?`
+      const isNear = near !== undefined && distance(plain(key), plain(near.key)) <= near.key.length * ALIKE
+      const hint = isNear ? `; did you mean "${near.path}"?` : ''
+      return `${name}: unknown key ${JSON.stringify(join(section, key))} is ignored${hint}`
     })
   })
+}
+
+/** Whatever its style, as in agentId or agent-id. */
+function plain(key: string): string {
+  return key.toLowerCase().replaceAll(/[^a-z\d]/g, '')
 }
 
 function keysOf(section: string, keys: readonly string[]) {

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { OomKill } from '../os/platform.js'
@@ -192,6 +192,7 @@ function checkTlsFiles({ file, tls }: AgentConfig): void {
   for (const [key, path] of Object.entries(keys)) {
     try {
       accessSync(path, constants.R_OK)
+      if (statSync(path).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       throw new ConfigError(

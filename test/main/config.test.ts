@@ -92,6 +92,14 @@ test('what is not filled in is refused by name', () => {
       `${LOOPBACK}tls: {allowed_clients: ['\${CLIENT}']}`,
       `: tls.allowed_clients: \${CLIENT} is not expanded; write the value itself`,
     ],
+    [
+      'agent_id: "{{ inventory_hostname }}"',
+      ': agent_id: {{ inventory_hostname }} is not expanded; write the value itself',
+    ],
+    [`${LOOPBACK}apps_dir: ~/apps`, ': apps_dir: ~ is not expanded; write the value itself'],
+    ['agent_id: {{ hostname }}', ':1: a template that was not filled in: {{ and the like are not expanded'],
+    ['port: 1\nagent_id:a\nhost: ::', ':2: no key and value: write KEY: VALUE, with a space behind the colon'],
+    ['agent_id=a\nport: 1', ':1: no key and value: write KEY: VALUE, with a space behind the colon'],
     ['base: &base {agent_id: a}\n<<: *base', ': <<: keys are not merged; write them out here'],
     [
       'base: &base {node_private_ip: 1.2.3.4}\nagent_id: a\nnetwork:\n  <<: *base',
@@ -357,6 +365,19 @@ test('an unknown key at any level is a warning that names the nearest known one'
     `${file}: unknown key "key_fil" is ignored; did you mean "tls.key_file"?`,
     `${file}: unknown key "network.private_ip" is ignored; did you mean "network.node_private_ip"?`,
     `${file}: unknown key "archive.max_entry" is ignored; did you mean "archive.max_entries"?`,
+  ])
+})
+
+test('a key is only taken for another one where it is like it, and told beside what is missing', () => {
+  const { file, warnings } = load(`${LOOPBACK}x: 1\nversion: 1\nredisAddr: x`)
+  assert.deepEqual(warnings, [
+    `${file}: unknown key "x" is ignored`,
+    `${file}: unknown key "version" is ignored`,
+    `${file}: unknown key "redisAddr" is ignored; did you mean "redis_addr"?`,
+  ])
+  assert.deepEqual(errors('\u200bagent-id: a'), [
+    ': agent_id is missing; allowed: 1 to 128 printable characters',
+    ': unknown key "\u200bagent-id" is ignored; did you mean "agent_id"?',
   ])
 })
 
