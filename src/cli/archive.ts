@@ -22,6 +22,8 @@ export interface CodeArchive {
   readonly files: readonly CodeFile[] | undefined
   /** What of the folder is not in it, relative to it. */
   readonly leftOut: readonly string[]
+  /** What was to be left out and is not in the folder. */
+  readonly unmatched: readonly string[]
 }
 
 /** How much of the files is zipped, and of how much; bytes. */
@@ -49,7 +51,9 @@ export async function readCode(
   selection: Selection = EVERYTHING,
 ): Promise<CodeArchive> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new CommandFailure(`cannot read ${path}: ${error.code}`)
+    throw new CommandFailure(
+      `cannot read ${path}: ${error.code === 'ENOENT' ? 'there is no such file or folder' : error.code}`,
+    )
   })
   if (found.isDirectory()) return zipFolder(path, selection, progress)
   if (selection.exclude.length > 0 || selection.dereference) {
@@ -64,7 +68,7 @@ async function readZip(path: string, size: number): Promise<CodeArchive> {
   const zip = await readFile(path).catch((error) => {
     throw unreadable({ source: path, path }, error)
   })
-  return { zip, files: listZip(zip), leftOut: [] }
+  return { zip, files: listZip(zip), leftOut: [], unmatched: [] }
 }
 
 function listZip(zip: Buffer): CodeFile[] | undefined {
@@ -79,7 +83,7 @@ function listZip(zip: Buffer): CodeFile[] | undefined {
 }
 
 async function zipFolder(folder: string, selection: Selection, progress: Progress): Promise<CodeArchive> {
-  const { entries, leftOut } = await listFolder(folder, selection)
+  const { entries, leftOut, unmatched } = await listFolder(folder, selection)
   const files = entries.filter((entry) => entry.kind === 'file')
   const total = files.reduce((sum, { size }) => sum + size, 0)
   let done = 0
@@ -100,6 +104,7 @@ async function zipFolder(folder: string, selection: Selection, progress: Progres
       .filter(({ kind }) => kind !== 'folder')
       .map(({ path, mode }) => ({ path, executable: isExecutable(mode) })),
     leftOut,
+    unmatched,
   }
 }
 

@@ -34,6 +34,8 @@ export interface FoundFolder {
   readonly entries: readonly FoundEntry[]
   /** Where agents keep their state, which is no code. */
   readonly leftOut: readonly string[]
+  /** What was to be left out and is not there. */
+  readonly unmatched: readonly string[]
 }
 
 /** Where development defaults put the state; earlier versions left no mark in it. */
@@ -83,20 +85,29 @@ class Listing implements FoundFolder {
   readonly entries: FoundEntry[] = []
   readonly leftOut: string[] = []
   readonly #root: string
-  readonly #exclude: ReadonlySet<string>
+  /** By the path, as it was given. */
+  readonly #exclude: ReadonlyMap<string, string>
+  readonly #excluded = new Set<string>()
   readonly #dereference: boolean
 
   constructor(root: string, { exclude, dereference }: Selection) {
     this.#root = root
-    this.#exclude = new Set(exclude.map((path) => normalize(path).replace(/\/$/, '')))
+    this.#exclude = new Map(exclude.map((path) => [normalize(path).replace(/\/$/, ''), path]))
     this.#dereference = dereference
+  }
+
+  get unmatched(): string[] {
+    return [...this.#exclude].flatMap(([path, given]) => (this.#excluded.has(path) ? [] : [given]))
   }
 
   /** `around`: the real paths of the folder and those it was reached by. */
   async add(folder: string, prefix: string, around: readonly string[]): Promise<void> {
     for (const name of await namesIn({ source: folder, path: prefix.slice(0, -1) })) {
       const place = { source: join(folder, name), path: prefix + name }
-      if (this.#exclude.has(place.path)) continue
+      if (this.#exclude.has(place.path)) {
+        this.#excluded.add(place.path)
+        continue
+      }
       refuseName(place)
       const found = await orUnreadable(place, lstat(place.source))
       if (found.isSymbolicLink()) await this.#addLink(place, found, around)

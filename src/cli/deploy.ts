@@ -63,8 +63,11 @@ Examples:
 
 async function deploy(name: string, path: string, options: DeployOptions): Promise<void> {
   const selection = { exclude: options.exclude, dereference: options.dereference ?? false }
-  const { zip, files, leftOut } = await withBar((progress) => readCode(path, progress, selection))
+  const { zip, files, leftOut, unmatched } = await withBar((progress) => readCode(path, progress, selection))
   for (const folder of leftOut) process.stderr.write(`flux-agent: left out ${folder}, an agent's own state\n`)
+  for (const given of unmatched) {
+    process.stderr.write(`flux-agent: --exclude ${given} leaves out nothing: no file or folder of CODE has that path\n`)
+  }
   // Where the zip cannot be read, the agent says why before it looks for the handler.
   const handler = options.handler ?? (files ? guessHandler(name, files) : name)
   const config = {

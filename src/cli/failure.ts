@@ -20,6 +20,9 @@ export function isServiceError(error: unknown): error is ServiceError {
 export function explain(error: ServiceError, address: string): string {
   switch (error.code) {
     case status.UNAVAILABLE:
+      if (error.details.startsWith('Name resolution failed')) {
+        return `no machine is known here by the name in ${address}: correct the address, or the DNS`
+      }
       if (!isOutOfReach(error)) return `the agent at ${address} is unavailable: ${error.details}`
       return (
         `no agent answers at ${address} (${reason(error.details)}): ` +
@@ -42,7 +45,7 @@ export function explain(error: ServiceError, address: string): string {
 
 // An agent that stops, or whose store is away, gives the same status as no agent at all; only grpc-js words differ.
 function isOutOfReach({ details }: ServiceError): boolean {
-  return /^(No connection established|Connection dropped|Name resolution failed|.*\bE[A-Z]{4,}\b)/.test(details)
+  return /^(No connection established|Connection dropped|.*\bE[A-Z]{4,}\b)/.test(details)
 }
 
 function reason(details: string): string {

@@ -25,6 +25,16 @@ test('a host and a port, or one sentence that says what is wrong', () => {
     assert.throws(() => parseAddress(address), { message: `address "${address}" ${problem}` })
 })
 
+test('a name that nobody knows, and a path that leads nowhere', async () => {
+  const { stderr } = await runCli(['status', '--address', 'no-such-node.invalid:50052'])
+  assert.equal(
+    stderr,
+    'flux-agent: no machine is known here by the name in no-such-node.invalid:50052: correct the address, or the DNS\n',
+  )
+  const deploy = await runCli(['deploy', 'f', '/no/such/folder'])
+  assert.equal(deploy.stderr, 'flux-agent: cannot read /no/such/folder: there is no such file or folder\n')
+})
+
 test('what is near is reached without a proxy', () => {
   const near = ['127.0.0.1', '127.9.9.9', '10.1.2.3', '172.31.0.1', '192.168.0.1', '169.254.1.1', '100.64.0.1', '::1']
   for (const host of [...near, 'fd00::5', 'fe80::1', 'localhost', 'node-1', 'node.internal', 'node.local'])

@@ -87,9 +87,12 @@ test('what of a folder is left out is said', async () => {
   const dir = makeTool()
   mkdirSync(join(dir, '.flux-agent'))
   writeFileSync(join(dir, 'main.py'), '')
-  const { code, stderr } = await run('deploy', 'selected', dir, '--exclude', 'main.py')
+  const { code, stderr } = await run('deploy', 'selected', dir, '--exclude', 'main.py', '--exclude', '*.log')
   assert.equal(code, 0, stderr)
-  assert.equal(stderr, "flux-agent: left out .flux-agent, an agent's own state\n")
+  assert.deepEqual(stderr.trimEnd().split('\n'), [
+    "flux-agent: left out .flux-agent, an agent's own state",
+    'flux-agent: --exclude *.log leaves out nothing: no file or folder of CODE has that path',
+  ])
 })
 
 test('a deploy just below the message limit arrives', async () => {
