@@ -14,6 +14,7 @@ import type { Log } from '../log.js'
 import type { RunAs } from '../os/platform.js'
 import { accessFor, grantFolder } from '../workers/archive/access.js'
 import type { AgentConfig } from './config.js'
+import { makeFolders } from './make-folders.js'
 import { ancestors, mayEnter, mayReplaceIn, realPath } from './permissions.js'
 import { StartRefused } from './start-refused.js'
 
@@ -52,7 +53,7 @@ export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log
     if (inHome && !ancestors(runAs.home).some((folder) => mayReplaceIn(runAs, statSync(folder)))) closeHome(runAs, log)
     refuseProblem(config, apps, runAs)
     if (inHome) makeFolder(apps)
-    else mkdirSync(apps, { recursive: true })
+    else makeFolders(apps)
     // What was not there may have been made by a function in the meantime.
     refuseProblem(config, apps, runAs)
     const place = inHome ? apps : realPath(apps)

@@ -1,6 +1,7 @@
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { platform } from '../os/index.js'
+import { makeFolders } from './make-folders.js'
 import { ForeignFile, foreignProblem, readOwnFile } from './ownership.js'
 import { atPath } from './system-failure.js'
 
@@ -16,7 +17,7 @@ export class StateDirInUse extends Error {
  * where root would work in another user's folder.
  */
 export function lockStateDir(stateDir: string): () => void {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  makeFolders(stateDir, 0o700)
   const problem = foreignProblem(stateDir, statSync(stateDir))
   if (problem) throw new ForeignFile(`state_dir: ${problem}`)
   const file = lockFile(stateDir)
