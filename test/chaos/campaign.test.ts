@@ -5,8 +5,8 @@
  *
  * and `CHAOS_FAULTS="disk full,agent killed"` leaves only these of faults.ts.
  *
- * A seed decides the faults, when they come and how long they last, and what is asked of the agent in which order; not
- * what becomes of it, which is up to the machine. What is violated is printed with the seed of that life of the agent.
+ * A seed decides the faults, when they come and how long they last; not what the agent is asked meanwhile, which follows
+ * from its answers, nor what becomes of it. What is violated is printed with the seed of that life of the agent.
  */
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
