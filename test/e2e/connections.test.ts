@@ -64,6 +64,8 @@ describe('connections', { concurrency: true }, () => {
       t.after(() => {
         frozen.kill('SIGKILL')
         behind.close()
+        // A connection that the client has begun anew meanwhile would keep this process.
+        proxy.cut()
       })
       proxy.stall()
       frozen.kill('SIGSTOP')
