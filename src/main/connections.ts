@@ -22,6 +22,7 @@ export class Connections {
   private readonly open = new Map<string, Socket>()
   /** Without an allowed call so far, the oldest first. */
   private readonly strangers = new Set<Socket>()
+  private readonly waiting: (() => void)[] = []
 
   /** Hands every connection of the listener to the server. */
   accept(listener: Server, server: Pick<ConnectionInjector, 'injectConnection'>): void {
@@ -43,6 +44,11 @@ export class Connections {
     setTimeout(() => socket?.destroy(), REFUSED_MS).unref()
   }
 
+  /** Resolves when none is open. */
+  async closed(): Promise<void> {
+    if (this.open.size > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
+  }
+
   /** Ends all that are left, whatever is under way on them. */
   destroy(): void {
     for (const socket of this.open.values()) socket.destroy()
@@ -55,6 +61,7 @@ export class Connections {
     socket.once('close', () => {
       this.open.delete(key)
       this.strangers.delete(socket)
+      if (this.open.size === 0) for (const resolve of this.waiting.splice(0)) resolve()
     })
     // Its end is all there is to know of it.
     socket.on('error', () => {})

@@ -37,7 +37,7 @@ import { gate } from './rpc/gate.js'
 import { Handlers } from './rpc/handler.js'
 import { commandedByFunctions, resolveRunAs } from './run-as.js'
 import { exposureWarnings } from './secrets.js'
-import { createServer, serve, shutdown } from './server.js'
+import { createServer, serve } from './server.js'
 import type { ServiceManager } from './service-manager.js'
 import { StartRefused } from './start-refused.js'
 import { claimStateFormat, tryStateDir } from './state-format.js'
@@ -185,7 +185,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   const server = createServer(services, handlers, gate(callers, connections, log))
   const listener = await listen(config, log)
   const endpoint = { listener, connections, server, handlers }
-  serve(endpoint, tls.credentials)
+  const stopServing = serve(endpoint, tls.credentials)
   const purge = setInterval(() => {
     store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))
   }, PURGE_MS)
@@ -209,7 +209,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
     await Promise.race([draining, hurried, sleep(drainSeconds * 1000, undefined, { ref: false })])
     await executions.stop()
     await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
-    await shutdown(endpoint)
+    await stopServing()
     clearInterval(purge)
     sampler.close()
     addresses.close()

@@ -72,18 +72,25 @@ export interface Endpoint {
   readonly handlers: Handlers
 }
 
-/** Answers calls on every connection of the listener from now on. */
-export function serve({ listener, connections, server }: Endpoint, credentials: ServerCredentials): void {
-  connections.accept(listener, server.createConnectionInjector(credentials))
-}
-
-/** Stops listening; calls under way get SHUTDOWN_LIMIT_MS to finish. */
-export async function shutdown({ listener, connections, server, handlers }: Endpoint): Promise<void> {
-  listener.close()
-  const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
-  // First of all: a keepalive ping on a connection that is closing drops the calls on it.
-  await Promise.race([handlers.answered(), limit])
-  await Promise.race([new Promise<void>((resolve) => server.tryShutdown(() => resolve())), limit])
-  // A caller that has stopped reading keeps its connection open, and forceShutdown knows of none with channelz off.
-  connections.destroy()
+/**
+ * Answers calls on every connection of the listener from now on. Answers how to stop: nothing listens any more, and calls
+ * under way get SHUTDOWN_LIMIT_MS to finish.
+ */
+export function serve(
+  { listener, connections, server, handlers }: Endpoint,
+  credentials: ServerCredentials,
+): () => Promise<void> {
+  const injector = server.createConnectionInjector(credentials)
+  connections.accept(listener, injector)
+  return async () => {
+    listener.close()
+    const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
+    // First of all: a keepalive ping on a connection that is closing drops the calls on it.
+    await Promise.race([handlers.answered(), limit])
+    // What was answered last may still be on its way out of this process.
+    injector.drain(SHUTDOWN_LIMIT_MS)
+    await Promise.race([connections.closed(), limit])
+    // A caller that has stopped reading keeps its connection open.
+    connections.destroy()
+  }
 }

@@ -7,7 +7,7 @@ import { createLog } from '../../src/log.js'
 import { Connections } from '../../src/main/connections.js'
 import { boundTo, openListener } from '../../src/main/listener.js'
 import { Handlers } from '../../src/main/rpc/handler.js'
-import { serve, shutdown } from '../../src/main/server.js'
+import { serve } from '../../src/main/server.js'
 import { AgentServiceDefinition } from '../../src/proto.js'
 import { Calls } from '../support/calls.js'
 
@@ -23,26 +23,26 @@ async function slowServer(context: TestContext, answerAfterMs: number) {
   })
   const listener = await openListener({ host: '127.0.0.1', port: 0 })
   const endpoint = { listener, connections: new Connections(), server, handlers }
-  serve(endpoint, ServerCredentials.createInsecure())
+  const stopServing = serve(endpoint, ServerCredentials.createInsecure())
   const client = openConnection(`127.0.0.1:${boundTo(listener).port}`, credentials.createInsecure())
   context.after(() => client.close())
-  return { endpoint, calls: new Calls(client.agent) }
+  return { stopServing, calls: new Calls(client.agent) }
 }
 
 test('a stop lets calls have their answers, whatever pings are due meanwhile', async (t) => {
-  const { endpoint, calls } = await slowServer(t, 500)
+  const { stopServing, calls } = await slowServer(t, 500)
   const health = calls.health()
   await sleep(100)
-  await shutdown(endpoint)
+  await stopServing()
   assert.equal((await health).version, 'slow')
 })
 
 test('a stop waits for no call longer than two seconds', async (t) => {
-  const { endpoint, calls } = await slowServer(t, 60_000)
+  const { stopServing, calls } = await slowServer(t, 60_000)
   const health = calls.health().catch(({ code }) => code)
   await sleep(100)
   const told = performance.now()
-  await shutdown(endpoint)
+  await stopServing()
   assert.ok(performance.now() - told < 2_500)
   assert.equal(typeof (await health), 'number')
 })
