@@ -11,10 +11,10 @@ import {
 } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import type { Log } from '../log.js'
+import { makeFolders } from '../make-folders.js'
 import type { RunAs } from '../os/platform.js'
 import { accessFor, grantFolder } from '../workers/archive/access.js'
 import type { AgentConfig } from './config.js'
-import { makeFolders } from './make-folders.js'
 import { ancestors, mayEnter, mayReplaceIn, realPath } from './permissions.js'
 import { StartRefused } from './start-refused.js'
 
@@ -103,7 +103,7 @@ export function hole(apps: string, folder: string, { name }: RunAs): string {
 
 function closeHome(runAs: RunAs, log: Log): void {
   const { name, home, gid } = runAs
-  mkdirSync(dirname(home), { recursive: true })
+  makeFolders(dirname(home))
   const made = makeFolder(home)
   const fd = openSync(home, constants.O_RDONLY | constants.O_DIRECTORY)
   try {

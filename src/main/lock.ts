@@ -1,7 +1,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolders } from '../make-folders.js'
 import { platform } from '../os/index.js'
-import { makeFolders } from './make-folders.js'
 import { ForeignFile, foreignProblem, readOwnFile } from './ownership.js'
 import { atPath } from './system-failure.js'
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { makeFolders } from '../make-folders.js'
 import { embeddedProblem } from './embedded-errors.js'
 import { type FunctionSettings, functionJson } from './function.js'
 import { bytesOf, type Gap } from './gaps.js'
@@ -56,7 +56,7 @@ export class EmbeddedStore implements Store {
     this.address = path
     this.#now = now
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 })
+      makeFolders(path, 0o700)
       // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
       this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
       this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeFolders } from '../../src/main/make-folders.js'
-import { makeTempDir } from '../support/agent.js'
+import { makeFolders } from '../src/make-folders.js'
+import { makeTempDir } from './support/agent.js'
 
 test('folders are made with those above them, where there are none yet', () => {
   const dir = makeTempDir('flux-folders-')
