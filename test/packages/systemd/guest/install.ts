@@ -40,7 +40,7 @@ describe('the bootstrap', () => {
     bootstrap()
     assert.equal(property('Type'), 'notify')
     assert.equal(property('ActiveState'), 'active')
-    assert.deepEqual(await calling((calls) => calls.health()), { healthy: true, version: versions.built })
+    assert.deepEqual(await calling((calls) => calls.health()), { healthy: true, version: versions.built, problems: [] })
     assert.equal((await calling((calls) => calls.status())).agent_id, 'guest')
     assert.equal(attempt('systemctl', 'is-enabled', UNIT).output.trim(), 'enabled')
   })
