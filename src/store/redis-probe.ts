@@ -20,9 +20,15 @@ export const IN_SCRIPTS: Readonly<Record<string, (probe: Probe) => Omit<RedisCom
   UNLINK: (probe) => ({ keys: keysOf(probe), args: [] }),
 }
 
-/** By themselves, so that a refusal names the command. */
+/** By themselves, so that a refusal names the command. What is left by an agent that is killed meanwhile expires. */
 export function commandsInScripts(probe: Probe): RedisCommand[] {
-  return Object.entries(IN_SCRIPTS).map(([name, make]) => ({ name: name.toLowerCase(), ...make(probe) }))
+  const running = [runningKey(probe.agentId)]
+  return [
+    ...Object.entries(IN_SCRIPTS).map(([name, make]) => ({ name: name.toLowerCase(), ...make(probe) })),
+    // Ids of real agents have no time to live; what joins a set that has one leaves it in place.
+    { name: 'sadd', keys: running, args: [''] },
+    { name: 'pexpire', keys: running, args: [60_000] },
+  ]
 }
 
 /** Deletes whatever is left, with these keys. */
