@@ -87,13 +87,21 @@ if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end`)
  */
 export const END = script(`
 local gaps = '${GAPS_PREFIX}' .. ARGV[3]
-local length = redis.call('STRLEN', KEYS[2])
-if redis.call('EXISTS', gaps) == 1 and redis.call('TYPE', gaps).ok ~= 'hash' then redis.call('DEL', gaps) end
-if length < tonumber(ARGV[4]) then redis.call('HSET', gaps, length, ARGV[4]) end
-local kept = redis.call('HGETALL', gaps)
+local bytes = tonumber(ARGV[4])
+local length = bytes > 0 and redis.call('STRLEN', KEYS[2]) or 0
+local has_gaps = redis.call('EXISTS', gaps) == 1
+if has_gaps and redis.call('TYPE', gaps).ok ~= 'hash' then
+  redis.call('DEL', gaps)
+  has_gaps = false
+end
+if length < bytes then
+  redis.call('HSET', gaps, length, bytes)
+  has_gaps = true
+end
 local record = ARGV[1]
-if #kept > 0 then
+if has_gaps then
   redis.call('PEXPIRE', gaps, ARGV[2])
+  local kept = redis.call('HGETALL', gaps)
   local starts, ends = {}, {}
   for i = 1, #kept, 2 do
     local first = tonumber(kept[i])

@@ -194,7 +194,9 @@ export class Load {
       came = `${status[code]}: ${details}`
       if ((code === status.INTERNAL && !/RST_STREAM/.test(details)) || code === status.UNKNOWN)
         history.violate('a call that met a defect', `${what}: ${came}`, track?.id)
-      if (code === status.DEADLINE_EXCEEDED && !track?.shape.long && !history.touchedByAny(sentAt - 2_000, Infinity))
+      // Behind three that take their time it waits for a slot.
+      const mayWait = track?.shape.long || track?.functionName === 'queued'
+      if (code === status.DEADLINE_EXCEEDED && !mayWait && !history.touchedByAny(sentAt - 2_000, Infinity))
         history.violate('a call without an answer', what, track?.id)
     }
     history.answered(`${what}: ${came}`)
