@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LongTimer } from '../long-timer.js'
+import { platform } from '../os/index.js'
 import type { ProcessEnd, StartRequest } from '../os/platform.js'
 import type { PendingWrite } from '../store/pending.js'
 import type { ExecutionRecord } from '../store/record.js'
@@ -18,6 +19,8 @@ import { baseEnvironment, journal, log, queue, recorded, settings, setup, starte
 const SHOW_PATIENCE_MS = 1_000
 /** From this size on, handing a buffer over costs less than copying it. */
 const TRANSFER_MIN_BYTES = 65_536
+/** What a program gets for code or data of its own that is not there. */
+const CRASHES: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGILL']
 
 /**
  * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
@@ -83,7 +86,8 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
 
     const result = await runProcess(task, program, link, output, ending)
     output.finish()
-    const record = endedRecord(begun, result, ending.cause, program, output.length)
+    const reason = ending.cause ? undefined : await crashReason(result, program)
+    const record = endedRecord(begun, result, ending.cause, program, output.length, reason)
     const survivors = survivorsOf(result)
     if (survivors) {
       const { functionName, id } = task
@@ -158,6 +162,12 @@ async function runProcess(
   timer?.clear()
   const ran = end.kind !== 'not started' && end.kind !== 'never started'
   return { ...end, durationMs: ran ? performance.now() - begun : 0 }
+}
+
+/** Why a program that the system starts has crashed, where its file tells: looked for only then. */
+async function crashReason(result: ProcessResult, { versionDir, handler }: Program): Promise<string | undefined> {
+  const crashed = result.kind === 'killed' && CRASHES.includes(result.signal)
+  return crashed ? platform.programProblem(join(versionDir, handler)) : undefined
 }
 
 /** `kept`: in the store or on disk, so that it outlives this process. `stored`: in the store. */

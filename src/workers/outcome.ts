@@ -11,15 +11,20 @@ export interface Bounds {
   readonly limits: Limits
 }
 
-/** The final record: the cause that won decides status and error, and without one the way the process ended. */
+/**
+ * The final record: the cause that won decides status and error, and without one the way the process ended; `reason`:
+ * why it has crashed, where that is known.
+ */
 export function endedRecord(
   running: ExecutionRecord,
   result: ProcessResult,
   cause: EndCause | undefined,
   bounds: Bounds,
   outputBytes: number,
+  reason?: string,
 ): ExecutionRecord {
-  const [status, error] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
+  const [status, verdict] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
+  const error = reason ? `${verdict}: ${reason}` : verdict
   const { use, outOfMemory, oomKills }: ProcessFacts =
     result.kind === 'exited' || result.kind === 'killed' ? result : {}
   const survivors = survivorsOf(result)

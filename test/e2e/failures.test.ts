@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,6 +40,15 @@ describe('an execution that fails', { skip: process.platform === 'win32' }, () =
     assert.deepEqual([record.status, record.error, record.output], ['failed', error, undefined])
     return error
   }
+
+  it('says of what has crashed that it is a part of a program, or a library', async () => {
+    const whole = readFileSync('/bin/sh')
+    await program('half', whole.subarray(0, whole.length >> 1))
+    assert.match(
+      await failure('half'),
+      /^killed by SIG(SEGV|BUS): \/.*\/main is a native program that was cut off: it has \d+ of at least \d+ bytes; /,
+    )
+  })
 
   it('names its handler where that is not there', async () => {
     await program('renamed', '#!/bin/sh\n')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -9,6 +9,7 @@ import { platform } from '../../src/os/index.js'
 import { makeTempDir } from '../support/agent.js'
 import { eventually } from '../support/eventually.js'
 import { isRunning } from '../support/processes.js'
+import { noCompiler } from './launcher/builds.js'
 
 const KEYS = ['HOME', 'LANG', 'LOGNAME', 'PATH', 'TERM', 'TMPDIR', 'TZ', 'USER']
 const isRoot = process.getuid?.() === 0
@@ -99,7 +100,7 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
   describe('looks at the program of a deploy', { skip: process.platform !== 'linux' }, () => {
     const dir = makeTempDir('flux-program-')
 
-    async function problemOf(contents: string): Promise<string | undefined> {
+    async function problemOf(contents: string | Buffer): Promise<string | undefined> {
       const file = join(dir, 'run')
       writeFileSync(file, contents, { mode: 0o755 })
       return (await platform.programProblem(file))?.replaceAll(file, 'run')
@@ -126,10 +127,44 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
       ['#!/bin/sh -e\r\necho\r\n', /^run has a first line that ends in a carriage return, as on Windows/],
       ['#!/bin/sh\recho\r', /^interpreter "\/bin\/sh\\r" of run does not exist: .* as on old Macs/],
       ['#\0!\0/\0b\0', /it is UTF-16; save it as UTF-8$/],
+      ['# !/bin/sh\necho\n', /its first line is "# !\/bin\/sh"; write #!\/bin\/sh, /],
       ['version https://git-lfs.github.com/spec/v1\noid sha256:1\n', /Git LFS: run `git lfs pull` before the deploy$/],
     ]
+    it('warns of a native program that is cut off, and not of one without the names of its parts', async () => {
+      const whole = readFileSync('/bin/sh')
+      const half = whole.length >> 1
+      const missing = new RegExp(`^run is a native program that was cut off: it has ${half} of at least \\d+ bytes; `)
+      assert.match((await problemOf(whole.subarray(0, half))) ?? '', missing)
+      for (const size of [0, 4, 10, 40, 63, 100]) {
+        const says = size === 0 ? /^run is empty$/ : new RegExp(`cut off: it has ${size} of`)
+        assert.match((await problemOf(whole.subarray(0, size))) ?? '', says)
+      }
+      // sstrip and the like leave the table of sections out, which nothing that runs needs.
+      assert.equal(await problemOf(whole.subarray(0, sectionTable(whole))), undefined)
+      assert.equal(await problemOf(whole), undefined)
+    })
+
+    it('warns of a shared library', { skip: noCompiler }, async () => {
+      const library = join(dir, 'lib.so')
+      execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-'], { input: 'int f(void) { return 1; }' })
+      assert.match((await problemOf(readFileSync(library))) ?? '', /^run is a shared library, .* build a program/)
+    })
+
+    it('takes static programs', { skip: noCompiler }, async () => {
+      for (const kind of ['-static', '-static-pie']) {
+        const program = join(dir, 'program')
+        execFileSync('cc', [kind, '-x', 'c', '-o', program, '-'], { input: 'int main(void) { return 0; }' })
+        assert.equal(await problemOf(readFileSync(program)), undefined)
+      }
+    })
+
     for (const [contents, problem] of faulty) {
       it(`warns of ${JSON.stringify(contents)}`, async () => assert.match((await problemOf(contents)) ?? '', problem))
     }
   })
 })
+
+/** Where the table of sections begins in a 64-bit program, bytes: behind all that it runs with. */
+function sectionTable(elf: Buffer): number {
+  return Number(elf.readBigUInt64LE(40))
+}

@@ -204,9 +204,32 @@ for (const { name, skip, setup } of STARTERS) {
       ],
       ['a program for Windows', 'MZ\x90\0', 'is a program for Windows, which Linux does not run: build it for Linux'],
       ['an object file', withType(1), 'is an object file that is not linked'],
+      [
+        'compiled Python',
+        Buffer.concat([Buffer.from([0xa7, 0x0d, 0x0d, 0x0a]), Buffer.alloc(12)]),
+        'is compiled Python, which Linux does not run: make a script the handler that runs it, as in exec python3 main.pyc',
+      ],
+      [
+        'xz',
+        Buffer.from('\xfd7zXZ\0', 'latin1'),
+        'is compressed by xz, which Linux does not run: unpack it before the deploy',
+      ],
+      ...['# !/bin/sh', ' # ! /bin/sh', '#/bin/sh', '!#/bin/sh'].map(
+        (line) =>
+          [
+            line,
+            `${line}\necho x\n`,
+            `${neither}: its first line is ${JSON.stringify(line.trim())}; write #!/bin/sh, with nothing before and between #!`,
+          ] as const,
+      ),
+      ['a comment', '# in /etc\necho\n', `${neither}: its first line has to name an interpreter, as in #!/bin/sh`],
+      ...[10, 40, 63].map(
+        (size) => [`${size} bytes of a program`, withLoader('/x').subarray(0, size), cutOff(size)] as const,
+      ),
+      ['a program without its segments', withLoader('/x').subarray(0, 100), cutOff(100, 120)],
     ] as const) {
       it(`tells ${what} from a program, and does not hand it to a shell`, async () => {
-        const file = program(`not-a-program ${what}`, contents)
+        const file = program(`not-a-program ${what.replaceAll('/', '_')}`, contents)
         await assertFails('ENOEXEC', `${file} ${says}`, file)
         // Nor the second time.
         assert.equal((await failure(file)).code, 'ENOEXEC')
@@ -245,6 +268,10 @@ for (const { name, skip, setup } of STARTERS) {
       assert.equal(output.toString(), '16\n')
     })
   })
+}
+
+function cutOff(size: number, needed = 64): string {
+  return `is a native program that was cut off: it has ${size} of at least ${needed} bytes; copy it whole and deploy it again`
 }
 
 /** The ELF header and one program header that asks for this loader. */

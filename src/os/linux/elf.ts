@@ -4,8 +4,11 @@ const CLASS_AT = 4
 const DATA_AT = 5
 const TYPE_AT = 16
 const MACHINE_AT = 18
+const ENTRY_AT = 24
 const HEADER_BYTES = { 1: 52, 2: 64 } as const
 const TYPES: Readonly<Record<number, string>> = { 1: 'is an object file that is not linked', 4: 'is a core dump' }
+const SHARED = 3
+const PT_LOAD = 1
 const PT_INTERP = 3
 
 const MACHINES: Readonly<Record<number, string>> = {
@@ -31,35 +34,80 @@ export type Loader =
   /** `says` follows the file's name. */
   | { readonly kind: 'not a program'; readonly says: string }
 
-/** The number of the machine it is for; undefined where it is no ELF file. */
+export const isElf = (head: Buffer) => head.subarray(0, 4).equals(MAGIC)
+
+/** The number of the machine it is for; undefined where it is no ELF file, or too short to say so. */
 export function machineOf(head: Buffer): number | undefined {
-  if (!head.subarray(0, 4).equals(MAGIC) || head.length < MACHINE_AT + 2) return undefined
+  if (!isElf(head) || head.length < MACHINE_AT + 2) return undefined
   return isLittle(head) ? head.readUInt16LE(MACHINE_AT) : head.readUInt16BE(MACHINE_AT)
 }
 
 export const machineName = (machine: number) => MACHINES[machine] ?? `number ${machine}`
 
-/** For a program of this machine, which is little-endian wherever Node runs. */
-export function loaderOf(head: Buffer): Loader {
-  const bits = head[CLASS_AT]
-  if (!isLittle(head) || (bits !== 1 && bits !== 2) || head.length < HEADER_BYTES[bits]) return { kind: 'unknown' }
+/** For a file of this machine, which is little-endian wherever Node runs; `size`: of the whole file, bytes. */
+export function loaderOf(head: Buffer, size: number): Loader {
+  const needed = headerBytes(head)
+  if (needed !== undefined && size < needed) return { kind: 'not a program', says: cutOff(needed, size) }
+  if (needed === undefined || head.length < needed) return { kind: 'unknown' }
   const says = TYPES[head.readUInt16LE(TYPE_AT)]
   if (says) return { kind: 'not a program', says }
-  const wide = bits === 2
-  const [at, size, count] = wide
-    ? [Number(head.readBigUInt64LE(32)), head.readUInt16LE(54), head.readUInt16LE(56)]
-    : [head.readUInt32LE(28), head.readUInt16LE(42), head.readUInt16LE(44)]
-  if (at + size * count > head.length) return { kind: 'unknown' }
-  for (let index = 0; index < count; index++) {
-    const segment = head.subarray(at + index * size, at + (index + 1) * size)
-    if (segment.length < (wide ? 56 : 32) || segment.readUInt32LE(0) !== PT_INTERP) continue
+  const interpreter = segmentsOf(head).find(({ type }) => type === PT_INTERP)
+  if (interpreter === undefined) return { kind: 'none' }
+  const { from, bytes } = interpreter
+  if (bytes < 2 || from + bytes > head.length) return { kind: 'unknown' }
+  return { kind: 'loader', path: head.toString('utf8', from, from + bytes - 1) }
+}
+
+/** What an ELF file surely crashes for, although the kernel starts it, to follow its name; undefined: nothing is seen. */
+export function crashReason(head: Buffer, size: number): string | undefined {
+  if (head.length < (headerBytes(head) ?? Infinity)) return undefined
+  const segments = segmentsOf(head)
+  const needed = Math.max(0, ...segments.filter(({ type }) => type === PT_LOAD).map(({ from, bytes }) => from + bytes))
+  if (size < needed) return cutOff(needed, size)
+  const isShared = head.readUInt16LE(TYPE_AT) === SHARED
+  const startsSomewhere = (isWide(head) ? head.readBigUInt64LE(ENTRY_AT) : BigInt(head.readUInt32LE(ENTRY_AT))) > 0n
+  if (!isShared || startsSomewhere || segments.some(({ type }) => type === PT_INTERP)) return undefined
+  return 'is a shared library, which does not run by itself: build a program (without -shared), or load it from one'
+}
+
+interface Segment {
+  readonly type: number
+  /** Its place in the file, bytes. */
+  readonly from: number
+  readonly bytes: number
+}
+
+function segmentsOf(head: Buffer): Segment[] {
+  const wide = isWide(head)
+  const { at, size, count } = segmentTable(head)
+  if (size < (wide ? 56 : 32)) return []
+  return Array.from({ length: count }, (_, index) => {
+    const header = head.subarray(at + index * size)
     const [from, bytes] = wide
-      ? [Number(segment.readBigUInt64LE(8)), Number(segment.readBigUInt64LE(32))]
-      : [segment.readUInt32LE(4), segment.readUInt32LE(16)]
-    if (bytes < 2 || from + bytes > head.length) return { kind: 'unknown' }
-    return { kind: 'loader', path: head.toString('utf8', from, from + bytes - 1) }
-  }
-  return { kind: 'none' }
+      ? [Number(header.readBigUInt64LE(8)), Number(header.readBigUInt64LE(32))]
+      : [header.readUInt32LE(4), header.readUInt32LE(16)]
+    return { type: header.readUInt32LE(0), from, bytes }
+  })
+}
+
+function segmentTable(head: Buffer) {
+  return isWide(head)
+    ? { at: Number(head.readBigUInt64LE(32)), size: head.readUInt16LE(54), count: head.readUInt16LE(56) }
+    : { at: head.readUInt32LE(28), size: head.readUInt16LE(42), count: head.readUInt16LE(44) }
+}
+
+/** Up to the end of what describes its segments; undefined where it is big-endian. */
+function headerBytes(head: Buffer): number | undefined {
+  const own = HEADER_BYTES[isWide(head) ? 2 : 1]
+  if (head.length < own) return own
+  if (!isLittle(head)) return undefined
+  const { at, size, count } = segmentTable(head)
+  return Math.max(own, at + size * count)
+}
+
+function cutOff(needed: number, size: number): string {
+  return `is a native program that was cut off: it has ${size} of at least ${needed} bytes; copy it whole and deploy it again`
 }
 
 const isLittle = (head: Buffer) => head[DATA_AT] === 1
+const isWide = (head: Buffer) => head[CLASS_AT] === 2

@@ -7,6 +7,7 @@ export interface Format {
 
 const SCRIPT_FIX = 'its first line has to name an interpreter, as in #!/bin/sh'
 const BUILD_FIX = 'build it for Linux'
+const UNPACK_FIX = 'unpack it before the deploy'
 
 const MAGICS: readonly (readonly [magic: string, Format])[] = [
   [
@@ -31,8 +32,13 @@ const MAGICS: readonly (readonly [magic: string, Format])[] = [
     binary('a zip or jar archive', 'make a script the handler that runs it, as in exec java -jar app.jar'),
   ],
   ['\0asm', binary('a WebAssembly module', 'make a script the handler that runs it')],
-  ['\x1f\x8b', binary('compressed by gzip', 'unpack it')],
+  ['\x1f\x8b', binary('compressed by gzip', UNPACK_FIX)],
+  ['BZh', binary('compressed by bzip2', UNPACK_FIX)],
+  ['\xfd7zXZ\0', binary('compressed by xz', UNPACK_FIX)],
+  ['\x28\xb5\x2f\xfd', binary('compressed by Zstandard', UNPACK_FIX)],
 ]
+/** Version and line end: of Python 3, whose versions stand for 3000 and more, and of Python 2.7. */
+const PYTHON = /^(?:[\s\S][\x0b-\x0f]|\x03\xf3)\r\n/
 /** As the first bytes of text. */
 const PRINTABLE = /^[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*$/
 
@@ -40,8 +46,18 @@ const PRINTABLE = /^[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*$/
 export function foreignFormat(head: Buffer): Format | undefined {
   const start = head.toString('latin1', 0, 256)
   for (const [magic, format] of MAGICS) if (start.startsWith(magic)) return format
-  if (!PRINTABLE.test(start)) return undefined
-  return /^\s+#!/.test(start) ? text('text', '#! has to be its first two bytes') : text('text', SCRIPT_FIX)
+  if (PYTHON.test(start)) {
+    return binary('compiled Python', 'make a script the handler that runs it, as in exec python3 main.pyc')
+  }
+  return PRINTABLE.test(start) ? text('text', firstLineFix(head.toString('utf8', 0, 256))) : undefined
+}
+
+function firstLineFix(start: string): string {
+  if (/^[\s\p{Cf}]+#!/u.test(start)) return '#! has to be its first two bytes'
+  const [line] = /^[\s\p{Cf}]*[#!]\s*[!#]?\s*\/\S*\bbin\/[^\r\n]*/u.exec(start) ?? []
+  if (line === undefined) return SCRIPT_FIX
+  const meant = line.replace(/^[\s\p{Cf}!#]+/u, '#!')
+  return `its first line is ${JSON.stringify(line.trim())}; write ${meant.trim()}, with nothing before and between #!`
 }
 
 function text(name: string, fix: string): Format {

@@ -14,7 +14,7 @@ import { within } from './probe.js'
 import { killGroup } from './process-group.js'
 import { ChildProcessStarter } from './process-starter.js'
 import { processStat } from './process-stat.js'
-import { programProblem } from './program.js'
+import { nativeProblem, programProblem } from './program.js'
 import { strings } from './string-limits.js'
 import { procUsage } from './usage.js'
 
@@ -33,7 +33,12 @@ export const linux: Platform = {
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
   handlerProblem: () => undefined,
   programProblem: (file) =>
-    within(async () => (await programProblem(file, dirname(file)))?.text ?? (await firstLineProblem(file, PATH))),
+    within(
+      async () =>
+        (await programProblem(file, dirname(file)))?.text ??
+        (await firstLineProblem(file, PATH)) ??
+        (await nativeProblem(file)),
+    ),
   strings,
   createStarter(setup) {
     return setup.kind === 'launcher' ? new LauncherStarter(setup) : new ChildProcessStarter(setup.scratchDir)

@@ -66,6 +66,11 @@ export async function readHead(path: string, bytes: number): Promise<Buffer | un
   })
 }
 
+/** In bytes; 0 where that cannot be seen. */
+export async function sizeOf(path: string): Promise<number> {
+  return (await withPath(path, async (handle) => (await handle.stat()).size)) ?? 0
+}
+
 export async function executable(path: string): Promise<boolean> {
   return access(path, constants.X_OK).then(
     () => true,

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import { basename, isAbsolute, resolve } from 'node:path'
-import { type Loader, loaderOf, machineName, machineOf } from './elf.js'
+import { crashReason, isElf, type Loader, loaderOf, machineName, machineOf } from './elf.js'
 import { foreignFormat } from './formats.js'
 import { noexecMount } from './mounts.js'
-import { executable, kindOf, readHead } from './probe.js'
+import { executable, kindOf, readHead, sizeOf } from './probe.js'
 
 /** The kernel reads no more of a first line (BINPRM_BUF_SIZE, execve(2)). */
 const LINE_BYTES = 255
@@ -37,7 +37,7 @@ export async function programProblem(file: string, cwd: string): Promise<Program
   const scripts = [file]
   for (;;) {
     const head = await readHead(path, HEAD_BYTES)
-    const flaw = (await fileFlaw(path, scripts.length > 1)) ?? (head && (await formatFlaw(head)))
+    const flaw = (await fileFlaw(path, scripts.length > 1)) ?? (head && (await formatFlaw(head, path)))
     if (flaw) return { code: flaw.code, text: `${subject} ${flaw.says}` }
     const interpreter = head && interpreterOf(head)
     if (!interpreter) return undefined
@@ -50,6 +50,16 @@ export async function programProblem(file: string, cwd: string): Promise<Program
       return { code: 'ELOOP', text: `${file} has too many interpreters that are scripts: ${scripts.join(', ')}` }
     }
   }
+}
+
+/**
+ * What a native program will surely crash for, although the kernel starts it: it is a part of one, or a library.
+ * Undefined where nothing is seen to be wrong. It may open the file: call it through `within`.
+ */
+export async function nativeProblem(file: string): Promise<string | undefined> {
+  const head = await readHead(file, HEAD_BYTES)
+  const reason = head && isElf(head) ? crashReason(head, await sizeOf(file)) : undefined
+  return reason && `${file} ${reason}`
 }
 
 async function fileFlaw(path: string, interprets: boolean): Promise<Flaw | undefined> {
@@ -83,14 +93,16 @@ async function interpreterFlaw(
 }
 
 /** Why the kernel does not know what to do with such a file, or its loader is missing. */
-async function formatFlaw(head: Buffer): Promise<Flaw | undefined> {
+async function formatFlaw(head: Buffer, path: string): Promise<Flaw | undefined> {
   const not = (says: string): Flaw => ({ code: 'ENOEXEC', says })
   if (head.length === 0) return not('is empty')
   if (head.toString('latin1', 0, 2) === '#!') return scriptFlaw(head)
-  const machine = machineOf(head)
-  if (machine !== undefined) {
-    if (await isForeign(machine)) return not(`is a native program for another kind of machine: ${machineName(machine)}`)
-    const loader = loaderOf(head)
+  if (isElf(head)) {
+    const machine = machineOf(head)
+    if (machine !== undefined && (await isForeign(machine))) {
+      return not(`is a native program for another kind of machine: ${machineName(machine)}`)
+    }
+    const loader = loaderOf(head, await sizeOf(path))
     if (loader.kind === 'none' || loader.kind === 'unknown') return undefined
     if (loader.kind === 'not a program') return not(loader.says)
     return (await kindOf(loader.path)) === undefined ? loaderFlaw(loader) : undefined
