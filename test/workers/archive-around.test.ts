@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync } from 'node:zlib'
 import type { CodeVersion } from '../../src/workers/messages.js'
 import { buildZip, type ZipEntry } from '../support/zip.js'
 import { deploy, makeApps, snapshot } from './deploy-fixture.js'
@@ -115,9 +115,41 @@ test('a form that does not say which archive is meant, or is cut off', async (t)
       ),
       /its file is encoded in base64, and only bytes as they are are allowed; send one file, a zip archive$/,
     ],
+    'compressed once more': [
+      bytes(part('Content-Disposition: form-data; filename=x\r\nContent-Encoding: gzip', gzipSync(zip)), '--b--'),
+      new RegExp(
+        `^no archive: ${came} its file was compressed once more, by "gzip" \\(its Content-Encoding\\); send one file`,
+      ),
+    ],
+    'gzip as its file': [form(gzipSync(zip)), /^not a zip archive: it is gzip, .*; only a zip archive is allowed$/],
+    'wrapped twice': [
+      form(form(zip, { boundary: 'inner' })),
+      new RegExp(`${came} what it holds is a multipart form again`),
+    ],
+    'with a form in a form': [
+      bytes(
+        text,
+        part(
+          'Content-Disposition: form-data; name=files\r\nContent-Type: multipart/mixed; boundary=inner',
+          bytes('--inner\r\nContent-Disposition: file; filename=x\r\n\r\n', zip, '\r\n--inner--'),
+        ),
+        '--b--',
+      ),
+      /what it holds is a multipart form again, as of a body that was wrapped twice; send one file, a zip archive$/,
+    ],
     'with a page instead of a file': [form(Buffer.from('<html>')), /^not a zip archive: it is HTML or XML/],
   })
 })
+
+/** As before POSIX: a name, the sum of its header, and no signature. */
+function oldTar(): Buffer {
+  const tar = Buffer.alloc(1024)
+  tar.write('run.sh')
+  tar.fill(' ', 148, 156)
+  const sum = tar.subarray(0, 512).reduce((sum, byte) => sum + byte, 0)
+  tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+  return tar
+}
 
 const stub = '#!/usr/bin/env python3\n'
 
@@ -229,14 +261,21 @@ test('bytes in which two readers could find two archives', async (t) => {
 test('what is no zip archive is called by its name', async (t) => {
   const tar = Buffer.alloc(1024)
   tar.write('ustar', 257)
-  const is = (text: string) => new RegExp(`^not a zip archive: it is ${text}`)
+  const is = (text: string) =>
+    new RegExp(`^not a zip archive: it is ${text.replace('$', '; only a zip archive is allowed$')}`)
   await refused(t, {
-    nothing: [Buffer.alloc(0), is('empty \\(0 bytes\\)$')],
+    nothing: [Buffer.alloc(0), is('empty \\(0 bytes\\)')],
     'tar.gz': [gzipSync(tar), is('gzip, as of a .tar.gz or of a body that was sent compressed$')],
     tar: [tar, is('a tar archive$')],
     '7z': [Buffer.from('7z\xbc\xaf\x27\x1c and more', 'latin1'), is('a 7z archive$')],
     rar: [Buffer.from('Rar!\x1a\x07\x01\0'), is('a RAR archive$')],
     xz: [Buffer.from('\xfd7zXZ\0', 'latin1'), is('xz, as of a .tar.xz$')],
+    'the oldest tar': [oldTar(), is('a tar archive$')],
+    zlib: [deflateSync('x'.repeat(100)), is('zlib, as of a body that was sent compressed \\(deflate\\)$')],
+    'one part of a split zip': [
+      Buffer.from('PK\x07\x08PK\x03\x04'),
+      is('one part of a split zip archive: join them first$'),
+    ],
     zstd: [Buffer.from('\x28\xb5\x2f\xfd', 'latin1'), is('Zstandard')],
     'a page': [
       Buffer.from('\n<!DOCTYPE html><title>502</title>'),
@@ -248,7 +287,7 @@ test('what is no zip archive is called by its name', async (t) => {
       is('a bare script, which has to be packed \\(its first line is "#!/bin/sh"\\)$'),
     ],
     ELF: [Buffer.from('\x7fELF\x02\x01\x01'), is('a bare program \\(ELF\\), which has to be packed$')],
-    base64: [Buffer.from(zip.toString('base64')), is('base64 text of a zip archive; send the bytes themselves$')],
+    base64: [Buffer.from(zip.toString('base64')), is('base64 text of a zip archive: send the bytes themselves$')],
     text: [Buffer.from('Moved Permanently ü'), is('text \\(it begins with "Moved Permanently ü"\\)$')],
     noise: [Buffer.from([0, 1, 2, 3, 255]), is('of no kind known here \\(it begins with the bytes 00010203ff\\)$')],
   })

@@ -8,6 +8,16 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ['BZh', 'bzip2, as of a .tar.bz2'],
   ['\x28\xb5\x2f\xfd', 'Zstandard, as of a .tar.zst'],
   ['\x04\x22\x4d\x18', 'LZ4'],
+  ['LZIP', 'lzip, as of a .tar.lz'],
+  ['\x5d\0\0', 'LZMA, as of a .tar.lzma'],
+  ['\x1f\x9d', 'compressed by compress, as of a .tar.Z'],
+  ...['\x78\x01', '\x78\x9c', '\x78\xda'].map(
+    (signature) => [signature, 'zlib, as of a body that was sent compressed (deflate)'] as const,
+  ),
+  ['MSCF', 'a cabinet of Windows'],
+  ['xar!', 'a xar archive, as a .pkg of macOS'],
+  ['hsqs', 'a SquashFS image'],
+  ['PK\x07\x08', 'one part of a split zip archive: join them first'],
   ['\x7fELF', 'a bare program (ELF), which has to be packed'],
   ['MZ', 'a bare Windows program'],
   ['\xcf\xfa\xed\xfe', 'a bare macOS program'],
@@ -16,9 +26,11 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ['!<arch>\n', 'an ar archive, as a .deb'],
   ['\xed\xab\xee\xdb', 'an RPM package'],
   ['%PDF', 'a PDF'],
-  ['UEsDB', 'base64 text of a zip archive; send the bytes themselves'],
+  ['UEsDB', 'base64 text of a zip archive: send the bytes themselves'],
 ]
 const TAR_SIGNATURE_AT = 257
+const TAR_BYTES = 512
+const TAR_SUM_AT = 148
 const SHOWN = 60
 /** Of an end record without its comment. */
 export const END_BYTES = 22
@@ -38,12 +50,12 @@ export function refuseForm(bytes: Buffer, end: number): ArchiveRefused {
     const problem = 'it has no end record, or was cut off before it'
     return message(`whole zip archive: ${problem} (${bytes.length} bytes arrived)`)
   }
-  return message(`zip archive: it is ${formOf(bytes)}`)
+  return message(`zip archive: it is ${formOf(bytes)}; only a zip archive is allowed`)
 }
 
 function formOf(bytes: Buffer): string {
   const start = bytes.toString('latin1', 0, TAR_SIGNATURE_AT + 5)
-  if (start.startsWith('ustar', TAR_SIGNATURE_AT)) return 'a tar archive'
+  if (start.startsWith('ustar', TAR_SIGNATURE_AT) || isOldTar(bytes)) return 'a tar archive'
   const known = SIGNATURES.find(([signature]) => start.startsWith(signature))
   if (known) return known[1]
   const text = textOf(bytes)
@@ -54,6 +66,15 @@ function formOf(bytes: Buffer): string {
   if (/^\s*<(!doctype|html|\?xml)/i.test(text)) return `HTML or XML, perhaps the page of an error (${begins})`
   if (/^\s*[[{]/.test(text)) return `JSON or the like (${begins})`
   return `text (${begins})`
+}
+
+/** One without a signature: by the sum of its header's bytes, in which the sum's own place counts as spaces. */
+function isOldTar(bytes: Buffer): boolean {
+  if (bytes.length < TAR_BYTES) return false
+  const declared = /^ *([0-7]{1,7})[ \0]/.exec(bytes.toString('latin1', TAR_SUM_AT, TAR_SUM_AT + 8))?.[1]
+  if (declared === undefined) return false
+  const header = Buffer.from(bytes.subarray(0, TAR_BYTES)).fill(' ', TAR_SUM_AT, TAR_SUM_AT + 8)
+  return header.reduce((sum, byte) => sum + byte, 0) === Number.parseInt(declared, 8)
 }
 
 /** The beginning, where it is text. */

@@ -13,8 +13,19 @@ const PREAMBLE = /^(?:[^\0]*?\n)??(?=--[\x20-\x7e]{1,70}[\t ]*\r?\n(?:[!-9;-~]+:
 interface Part {
   /** Undefined: no file by its headers. */
   readonly filename: string | undefined
+  /** Content-Transfer-Encoding. */
   readonly encoding: string | undefined
+  /** Content-Encoding. */
+  readonly compression: string | undefined
+  readonly type: string
   readonly contents: Buffer
+}
+
+/** Where its first part begins. */
+interface Form {
+  readonly start: number
+  readonly boundary: string
+  readonly newline: string
 }
 
 /**
@@ -23,15 +34,20 @@ interface Part {
  * one. Throws ArchiveRefused where the form is cut off, or does not say by itself which part is meant.
  */
 export function unwrapForm(body: Buffer): Buffer {
-  if (body.subarray(0, 2).equals(PK)) return body
+  const form = findForm(body)
+  return form ? chooseFile(readParts(body, form)).contents : body
+}
+
+function findForm(body: Buffer): Form | undefined {
+  if (isZip(body)) return undefined
   const head = body.toString('latin1', 0, MAX_PREAMBLE + MAX_HEADERS)
   const start = PREAMBLE.exec(head)?.[0].length
   const [line, boundary, newline] = (start !== undefined && BOUNDARY_LINE.exec(head.slice(start))) || []
-  if (start === undefined || start > MAX_PREAMBLE || !line || !boundary || !newline) return body
-  return chooseFile(readParts(body, start + line.length, boundary, newline)).contents
+  if (start === undefined || start > MAX_PREAMBLE || !line || !boundary || !newline) return undefined
+  return { start: start + line.length, boundary, newline }
 }
 
-function readParts(body: Buffer, start: number, boundary: string, newline: string): Part[] {
+function readParts(body: Buffer, { start, boundary, newline }: Form): Part[] {
   const parts: Part[] = []
   const delimiter = Buffer.from(`${newline}--${boundary}`, 'latin1')
   let at = start
@@ -39,11 +55,13 @@ function readParts(body: Buffer, start: number, boundary: string, newline: strin
     const { headers, contentsStart } = readHeaders(body, at, newline)
     const end = findDelimiter(body, delimiter, contentsStart - newline.length, newline)
     if (end === undefined) throw cutOff(`its closing boundary ${quote(`--${boundary}--`)} is missing`)
-    const disposition = headers.get('content-disposition') ?? ''
+    const contents = body.subarray(contentsStart, Math.max(contentsStart, end.at))
     parts.push({
-      filename: filenameOf(disposition),
+      filename: filenameOf(headers.get('content-disposition') ?? ''),
       encoding: headers.get('content-transfer-encoding')?.toLowerCase(),
-      contents: body.subarray(contentsStart, Math.max(contentsStart, end.at)),
+      compression: headers.get('content-encoding')?.toLowerCase(),
+      type: headers.get('content-type') ?? '',
+      contents,
     })
     if (end.closes) return parts
     at = end.next
@@ -81,8 +99,11 @@ function findDelimiter(body: Buffer, delimiter: Buffer, from: number, newline: s
 function chooseFile(parts: readonly Part[]): Part {
   // A browser sends a field for files that nobody filled in as a file without name and contents.
   const files = parts.filter(({ filename, contents }) => filename !== undefined && (filename || contents.length > 0))
-  const candidates = files.length > 0 ? files : parts.filter(({ contents }) => contents.subarray(0, 2).equals(PK))
+  const candidates = files.length > 0 ? files : parts.filter(({ contents }) => isZip(contents))
   const [file] = candidates
+  if (file ? holdsForm(file) : parts.some(holdsForm)) {
+    throw unclear('what it holds is a multipart form again, as of a body that was wrapped twice')
+  }
   if (file === undefined) throw unclear(`none of its ${parts.length} parts is a file`)
   if (candidates.length > 1) {
     const names = candidates.map(({ filename }) => quote(filename ?? '')).slice(0, 5)
@@ -91,8 +112,17 @@ function chooseFile(parts: readonly Part[]): Part {
   if (file.encoding === 'base64' || file.encoding === 'quoted-printable') {
     throw unclear(`its file is encoded in ${file.encoding}, and only bytes as they are are allowed`)
   }
+  if (file.compression && file.compression !== 'identity' && !isZip(file.contents)) {
+    throw unclear(`its file was compressed once more, by ${quote(file.compression)} (its Content-Encoding)`)
+  }
   return file
 }
+
+function holdsForm({ type, contents }: Part): boolean {
+  return !isZip(contents) && (/^multipart\//i.test(type) || findForm(contents) !== undefined)
+}
+
+const isZip = (bytes: Buffer) => bytes.subarray(0, 2).equals(PK)
 
 /** RFC 7578, 4.2; `filename*` as RFC 8187 has it, which some clients send all the same. */
 function filenameOf(disposition: string): string | undefined {
