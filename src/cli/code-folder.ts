@@ -4,6 +4,7 @@ import { lstat, open, readdir, readlink, realpath, stat } from 'node:fs/promises
 import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path'
 import { isStateFolder } from '../main/state-format.js'
 import { encodingHint } from '../workers/archive/encodings.js'
+import { describedBy, isOfMacOS } from '../workers/archive/macos.js'
 import { changed, special, unreadable } from './code-problem.js'
 import { CommandFailure } from './failure.js'
 
@@ -30,7 +31,7 @@ export type FoundEntry =
   | (Found & { readonly kind: 'link'; readonly target: string })
 
 export interface FoundFolder {
-  /** Files, links and empty folders, in an order that does not depend on the file system. */
+  /** Files, links and empty folders, but not what macOS keeps for itself, in an order that does not depend on the file system. */
   readonly entries: readonly FoundEntry[]
   /** Where agents keep their state, which is no code. */
   readonly leftOut: readonly string[]
@@ -102,7 +103,9 @@ class Listing implements FoundFolder {
 
   /** `around`: the real paths of the folder and those it was reached by. */
   async add(folder: string, prefix: string, around: readonly string[]): Promise<void> {
-    for (const name of await namesIn({ source: folder, path: prefix.slice(0, -1) })) {
+    const names = new Set(await namesIn({ source: folder, path: prefix.slice(0, -1) }))
+    for (const name of names) {
+      if (isOfMacOS(name) || names.has(describedBy(name) ?? '')) continue
       const place = { source: join(folder, name), path: prefix + name }
       if (this.#exclude.has(place.path)) {
         this.#excluded.add(place.path)

@@ -46,6 +46,16 @@ test('a folder is zipped with modes, symbolic links and empty folders', async ()
   assert.equal(entries.get('nothing')?.content, '')
 })
 
+test('what macOS keeps for itself is not sent', { skip: process.platform === 'win32' }, async () => {
+  const dir = makeCode()
+  mkdirSync(join(dir, '__MACOSX'))
+  for (const name of ['Icon\r', '.DS_Store', 'lib/.DS_Store', '._main.sh', '__MACOSX/._main.sh', '._other']) {
+    writeFileSync(join(dir, name), '')
+  }
+  const entries = await unzip((await read(dir)).zip)
+  assert.deepEqual([...entries.keys()], ['._other', 'empty/', 'lib/data.txt', 'link', 'main.sh', 'nothing'])
+})
+
 test('the same code is the same archive; its times are part of it', async () => {
   const dir = makeCode()
   const before = await read(dir)

@@ -111,12 +111,66 @@ test('backslashes and colons', { skip: isWindows }, async (t) => {
   })
   const absolute = 'is an absolute path; only paths relative to the archive are allowed'
   await refused(t, {
-    'a drive of Windows': [{ name: 'C:\\x', ...onWindows }, `entry "C:/x" ${absolute}`],
+    'a drive of Windows': [{ name: 'C:\\x', ...onWindows }, `entry "C:\\\\x" ${absolute}`],
     'a drive of Windows, by slashes': [{ name: 'c:/x', ...onWindows }, `entry "c:/x" ${absolute}`],
-    'a share of Windows': [{ name: '\\\\server\\share', ...onWindows }, `entry "//server/share" ${absolute}`],
+    'a share of Windows': [{ name: '\\\\server\\share', ...onWindows }, `entry "\\\\\\\\server\\\\share" ${absolute}`],
+    'two names of Windows for one file': [
+      [
+        { name: 'a\\b', ...onWindows },
+        { name: 'a/b', ...onWindows },
+      ],
+      'entry "a/b" has the same name as another file of the archive, "a\\\\b"',
+    ],
+    'a file below another, by its name of Windows': [
+      [
+        { name: 'a\\b', ...onWindows },
+        { name: 'a\\b\\c', ...onWindows },
+      ],
+      'entry "a\\\\b\\\\c" lies below "a\\\\b", which is a file',
+    ],
     'up, by backslashes of Windows': [
       { name: 'a\\..\\..\\x', ...onWindows },
-      'entry "a/../../x" contains ".."; only paths that stay inside the archive are allowed',
+      'entry "a\\\\..\\\\..\\\\x" contains ".."; only paths that stay inside the archive are allowed',
+    ],
+  })
+})
+
+test('what macOS keeps for itself is left out', async (t) => {
+  const fork = Buffer.from([0, 5, 0x16, 7])
+  await taken(t, {
+    'by its Finder': [
+      [
+        { name: 'Icon\r', ...unflagged },
+        { name: 'lib/Icon\r' },
+        { name: '.DS_Store', contents: fork },
+        { name: 'lib/.DS_Store' },
+        { name: 'lib/x' },
+        { name: 'Icon' },
+      ],
+      { lib: 'folder', 'lib/x': '', Icon: '' },
+    ],
+    'apart from its files': [
+      [
+        { name: '__MACOSX/', mode: FOLDER },
+        { name: '__MACOSX/._run.sh', contents: fork },
+        { name: '__MACOSX/lib/._x' },
+        { name: '__MACOSX/._Icon\r' },
+      ],
+      {},
+    ],
+    'beside its files': [
+      [{ name: 'lib/._x', contents: fork }, { name: '._run.sh', contents: fork }, { name: 'lib/x' }, { name: '._lib' }],
+      { lib: 'folder', 'lib/x': '', '._lib': '' },
+    ],
+    'and nothing that is only called alike': [
+      [{ name: '._config' }, { name: 'x.DS_Store' }, { name: 'x__MACOSX/y' }, { name: 'Iconic' }],
+      { '._config': '', 'x.DS_Store': '', x__MACOSX: 'folder', 'x__MACOSX/y': '', Iconic: '' },
+    ],
+  })
+  await refused(t, {
+    'in no other name': [
+      { name: 'Icons\r' },
+      'entry "Icons\\r" contains control characters; only printable names are allowed',
     ],
   })
 })

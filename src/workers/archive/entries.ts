@@ -2,8 +2,9 @@ import { constants } from 'node:fs'
 import type { ArchiveLimits } from '../messages.js'
 import type { Packed } from './contents.js'
 import { type Directory, findDirectory, refuseOtherArchive } from './directory.js'
-import { nameOf, refuseOtherName } from './entry-name.js'
+import { type EntryName, nameOf, refuseOtherName } from './entry-name.js'
 import { type CentralHeader, disagreement, readCentralHeaders, readLocalHeader } from './headers.js'
+import { describedBy, isOfMacOS } from './macos.js'
 import { ABSOLUTE, pathProblem } from './names.js'
 import { ArchiveRefused, refuseEntry } from './refused.js'
 import { type Modified, modifiedAt } from './times.js'
@@ -65,10 +66,14 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
   let size = 0
   for (const header of headers) {
     const name = nameOf(archive, header)
+    if (isOfMacOS(name.path)) {
+      ranges.push(readRange(archive, directory, header, name, namedKind(name)).range)
+      continue
+    }
     if (name.warning !== undefined) warnings.push(name.warning)
-    const path = plainPath(name.text, header.madeOnUnix, platform)
-    const kind = kindOf(header.mode, name.text)
-    refuseUnreadable(header, name.text)
+    const path = plainPath(name, header.madeOnUnix, platform)
+    const kind = kindOf(header.mode, name)
+    refuseUnreadable(header, name.written)
     if (kind !== 'folder') size += header.size
     if (size > limits.maxBytes) {
       throw new ArchiveRefused(
@@ -76,14 +81,20 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
         `the archive unpacks to more than the ${limits.maxBytes} bytes allowed`,
       )
     }
-    const { range, modified } = readRange(archive, directory, header, name.text, kind)
+    const { range, modified } = readRange(archive, directory, header, name, kind)
     ranges.push(range)
-    const packed = readPacked(header, name.text, archive.subarray(range.dataStart, range.end), kind)
+    const packed = readPacked(header, name.written, archive.subarray(range.dataStart, range.end), kind)
     entries.push(makeEntry(kind, path, packed, header, modified, platform))
   }
   refuseOverlaps(ranges)
   refuseBomb(size, archive.length, limits)
-  return { entries, warnings: summary(warnings) }
+  return { entries: withoutDescriptions(entries), warnings: summary(warnings) }
+}
+
+function withoutDescriptions(entries: readonly Entry[]): readonly Entry[] {
+  if (!entries.some(({ path }) => describedBy(path) !== undefined)) return entries
+  const paths = new Set(entries.map(({ path }) => path))
+  return entries.filter(({ path }) => !paths.has(describedBy(path) ?? ''))
 }
 
 export function tooMany(found: string, limits: ArchiveLimits): ArchiveRefused {
@@ -99,7 +110,7 @@ function summary(warnings: readonly string[]): string[] {
 }
 
 /** Without what many tools write and no reader minds: `./a`, `a//b`, `a/./b`, and a slash behind a folder. */
-function plainPath(name: string, madeOnUnix: boolean, platform: NodeJS.Platform): string {
+function plainPath({ path: name, written }: EntryName, madeOnUnix: boolean, platform: NodeJS.Platform): string {
   const path = name
     .split('/')
     .filter((component) => component !== '' && component !== '.')
@@ -107,7 +118,7 @@ function plainPath(name: string, madeOnUnix: boolean, platform: NodeJS.Platform)
   if (path === '' && /^(\.\/+)+$/.test(name)) return ''
   const absolute = name.startsWith('/') || (!madeOnUnix && /^[a-z]:\//i.test(name))
   const problem = absolute ? ABSOLUTE : pathProblem(path, platform)
-  if (problem !== undefined) throw refuseEntry(problem.code, name, problem.text)
+  if (problem !== undefined) throw refuseEntry(problem.code, written, problem.text)
   return path
 }
 
@@ -118,8 +129,8 @@ interface Range {
   readonly end: number
 }
 
-function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, name: string, kind: Entry['kind']) {
-  const damaged = (problem: string) => refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: ${problem}`)
+function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, name: EntryName, kind: Entry['kind']) {
+  const damaged = (problem: string) => refuseEntry('ARCHIVE_ENTRY_DAMAGED', name.written, `is damaged: ${problem}`)
   const start = directory.base + entry.offset
   const local = readLocalHeader(archive, start, directory.start)
   if (local === undefined) throw damaged('its header is not where the directory says')
@@ -128,7 +139,7 @@ function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, 
   refuseOtherName(archive, local, entry, name)
   const end = local.extraEnd + entry.packedSize
   if (end > directory.start) throw damaged('its data runs past its end')
-  const range: Range = { name, start, dataStart: local.extraEnd, end }
+  const range: Range = { name: name.written, start, dataStart: local.extraEnd, end }
   return { range, modified: modifiedAt(archive, entry, local) }
 }
 
@@ -180,19 +191,23 @@ function makeEntry(
   return { kind, path, packed }
 }
 
-function kindOf(mode: number, name: string): Entry['kind'] {
-  const named = name.endsWith('/') ? 'folder' : 'file'
+function namedKind({ path }: EntryName): 'folder' | 'file' {
+  return path.endsWith('/') ? 'folder' : 'file'
+}
+
+function kindOf(mode: number, name: EntryName): Entry['kind'] {
+  const named = namedKind(name)
   const type = mode & constants.S_IFMT
   const kind = type === 0 ? named : KINDS.get(type)
   if (kind === undefined) {
     throw refuseEntry(
       'ARCHIVE_ENTRY_TYPE',
-      name,
+      name.written,
       'is a device, FIFO or socket; only files, folders and symbolic links are allowed',
     )
   }
   if ((kind === 'folder') !== (named === 'folder')) {
-    throw refuseEntry('ARCHIVE_ENTRY_TYPE', name, `is a ${kind} by its mode and a ${named} by its name`)
+    throw refuseEntry('ARCHIVE_ENTRY_TYPE', name.written, `is a ${kind} by its mode and a ${named} by its name`)
   }
   return kind
 }

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import { getFileNameLowLevel } from 'yauzl'
 import { encodingHint } from './encodings.js'
 import { type CentralHeader, extraField, type Header, rawName } from './headers.js'
+import { isOfMacOS } from './macos.js'
 import { quote, refuseEntry } from './refused.js'
 
 /** Info-ZIP's name in UTF-8 beside one in another encoding (APPNOTE.TXT, 4.6.9): a version, a CRC-32 of that, the name. */
@@ -11,8 +12,10 @@ const UNICODE_PATH_AT = 5
 const NON_ASCII = /[^\0-\x7f]/
 
 export interface EntryName {
+  /** As the archive has it. */
+  readonly written: string
   /** With `/` between its components. */
-  readonly text: string
+  readonly path: string
   /** What its maker should know of how it was read. */
   readonly warning?: string
 }
@@ -25,14 +28,14 @@ export interface EntryName {
 export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
   const raw = rawName(archive, header)
   // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
-  if (raw.some((byte) => byte < 0x20 || byte === 0x7f)) {
+  if (raw.some((byte) => byte < 0x20 || byte === 0x7f) && !isOfMacOS(raw.toString('latin1'))) {
     const text = 'contains control characters; only printable names are allowed'
     throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('latin1'), text)
   }
   const unicode = unicodePath(archive, header)
   const utf8 = isUtf8(raw) ? raw.toString('utf8') : undefined
-  if (unicode !== undefined) return { text: separated(header, agreed(header, raw, utf8, unicode)) }
-  if (utf8 !== undefined) return { text: separated(header, utf8) }
+  const written = unicode === undefined ? utf8 : agreed(header, raw, utf8, unicode)
+  if (written !== undefined) return { written, path: separated(header, written) }
 
   const hint = encodingHint(raw)
   if (header.nameIsUtf8 || header.madeOnUnix) {
@@ -45,16 +48,17 @@ export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
     throw refuseEntry('ARCHIVE_ENTRY_NAME', text, problem)
   }
   return {
-    text: separated(header, text),
+    written: text,
+    path: separated(header, text),
     warning: `entry ${quote(text)} does not say in which encoding its name is, and was read as code page 437${hint}`,
   }
 }
 
 /** Throws ArchiveRefused where the local header's own Unicode name is another one than the directory gives the entry. */
-export function refuseOtherName(archive: Buffer, local: Header, central: CentralHeader, name: string): void {
+export function refuseOtherName(archive: Buffer, local: Header, central: CentralHeader, name: EntryName): void {
   const unicode = unicodePath(archive, local)
-  if (unicode === undefined || separated(central, unicode) === name) return
-  throw otherName(name, unicode)
+  if (unicode === undefined || separated(central, unicode) === name.path) return
+  throw otherName(name.written, unicode)
 }
 
 /** Windows has `\` between components; elsewhere it is a character like others. */

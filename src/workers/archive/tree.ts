@@ -2,7 +2,7 @@ import type { ArchiveLimits } from '../messages.js'
 import type { Packed } from './contents.js'
 import { type Entry, tooMany } from './entries.js'
 import { nameKey } from './names.js'
-import { refuseEntry } from './refused.js'
+import { quote, refuseEntry } from './refused.js'
 import type { Modified } from './times.js'
 
 export interface FolderNode {
@@ -73,7 +73,7 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
       const key = nameKey(component, platform)
       const child = folder.children.get(key)
       if (child !== undefined && child.kind !== 'folder') {
-        const text = `lies below ${JSON.stringify(child.path)}, which is a ${describe(child)}`
+        const text = `lies below ${quote(writtenName(child))}, which is a ${describe(child)}`
         throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
       }
       folder = child ?? addFolder(folder, folder === root ? component : `${folder.path}/${component}`, key)
@@ -92,7 +92,7 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
       continue
     }
     if (taken !== undefined) {
-      const text = `has the same name as another ${describe(taken)} of the archive, ${JSON.stringify(taken.path)}`
+      const text = `has the same name as another ${describe(taken)} of the archive, ${quote(writtenName(taken))}`
       throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
     }
     if (entry.kind === 'folder') {
@@ -112,6 +112,11 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
 
 export function describe(node: Node): string {
   return node.kind === 'link' ? 'symbolic link' : node.kind
+}
+
+/** That of a folder may only be implied, by several. */
+function writtenName(node: Node): string {
+  return node.kind === 'folder' ? node.path : node.packed.name
 }
 
 function nameOf(entry: Entry): string {
