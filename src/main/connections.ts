@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net'
 import type { ConnectionInjector } from '@grpc/grpc-js'
+import { WaitGroup } from './wait-group.js'
 
 /** Connections that may be open without a call by an allowed caller; one more, and the oldest of them is closed. */
 const STRANGERS_MAX = 256
@@ -22,7 +23,7 @@ export class Connections {
   private readonly open = new Map<string, Socket>()
   /** Without an allowed call so far, the oldest first. */
   private readonly strangers = new Set<Socket>()
-  private readonly waiting: (() => void)[] = []
+  private readonly sockets = new WaitGroup()
 
   /** Hands every connection of the listener to the server. */
   accept(listener: Server, server: Pick<ConnectionInjector, 'injectConnection'>): void {
@@ -45,8 +46,8 @@ export class Connections {
   }
 
   /** Resolves when none is open. */
-  async closed(): Promise<void> {
-    if (this.open.size > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
+  closed(): Promise<void> {
+    return this.sockets.wait()
   }
 
   /** Ends all that are left, whatever is under way on them. */
@@ -57,11 +58,12 @@ export class Connections {
   private add(socket: Socket): void {
     const key = keyOf(socket)
     this.open.set(key, socket)
+    this.sockets.add()
     this.strangers.add(socket)
     socket.once('close', () => {
       this.open.delete(key)
       this.strangers.delete(socket)
-      if (this.open.size === 0) for (const resolve of this.waiting.splice(0)) resolve()
+      this.sockets.done()
     })
     // Its end is all there is to know of it.
     socket.on('error', () => {})

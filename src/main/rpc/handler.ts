@@ -7,6 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js'
 import type { Log } from '../../log.js'
+import { WaitGroup } from '../wait-group.js'
 
 /** An error that reaches the caller as a gRPC status: only for what is not the application's, as the contract says. */
 export class RpcError extends Error {
@@ -24,14 +25,13 @@ type Streaming<Request, Response> = (call: ServerWritableStream<Request, Respons
 
 /** What every call goes through: an answer whatever happens, since a rejected handler would leave none. */
 export class Handlers {
-  private open = 0
-  private readonly waiting: (() => void)[] = []
+  private readonly open = new WaitGroup()
 
   constructor(private readonly log: Log) {}
 
   /** Resolves when no call is open: each has its answer, to the last byte, or nobody wants it any more. */
-  async answered(): Promise<void> {
-    if (this.open > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
+  answered(): Promise<void> {
+    return this.open.wait()
   }
 
   unary<Request, Response>(handle: Unary<Request, Response>): handleUnaryCall<Request, Response> {
@@ -58,12 +58,9 @@ export class Handlers {
   }
 
   private enter(call: Pick<EventEmitter, 'once'>): void {
-    this.open++
+    this.open.add()
     // grpc-js says so at each end of a call, after the answer too.
-    call.once('cancelled', () => {
-      this.open--
-      if (this.open === 0) for (const resolve of this.waiting.splice(0)) resolve()
-    })
+    call.once('cancelled', () => this.open.done())
   }
 
   private statusOf(error: unknown, path: string): { code: status; details: string } {
