@@ -127,10 +127,6 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  exists(id: string): Promise<boolean> {
-    return this.#read(() => this.#isAlive(id) && this.#records.doesExist(id))
-  }
-
   write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     return this.#transaction(() => {
       const taken = new Set<string>()

@@ -117,10 +117,6 @@ export class RedisStore implements Store {
     }
   }
 
-  async exists(id: string): Promise<boolean> {
-    return (await this.#answer((redis) => redis.exists(recordKey(id)))) === 1
-  }
-
   async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     await this.#connection.firstContact
     // Without a time limit of its own: the connection has one.

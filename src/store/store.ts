@@ -65,7 +65,6 @@ export interface Store {
    * another kind.
    */
   refuse(records: readonly ExecutionRecord[]): Promise<void>
-  exists(id: string): Promise<boolean>
   /**
    * All of the batch, in order. On rejection any part of it may have landed; write it again. Answers the ids whose
    * `begin` came too late: another execution has them, so nothing of the batch that follows for them was written, and

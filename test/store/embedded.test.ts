@@ -120,10 +120,9 @@ describe('embedded store', () => {
         Array.from({ length: 500 }, (_, index) => ({ kind: 'begin', record: running(`many-${index}`) })),
       )
       now += RECORD_TTL_MS - 1
-      assert.equal(await store.exists('old'), true)
+      assert.notEqual(await store.record('old'), undefined)
       assert.equal(await store.outputLength('old'), 4_999)
       now += 1
-      assert.equal(await store.exists('old'), false)
       assert.equal(await store.record('old'), undefined)
       assert.equal(await store.outputLength('old'), 0)
       assert.equal((await store.output('old', 0, 10)).length, 0)
@@ -141,9 +140,9 @@ describe('embedded store', () => {
       now += RECORD_TTL_MS - 1
       await store.renewLeases(['leased', 'unknown'])
       now += RECORD_TTL_MS - 1
-      assert.equal(await store.exists('leased'), true)
-      assert.equal(await store.exists('unleased'), false)
-      assert.equal(await store.exists('unknown'), false)
+      assert.notEqual(await store.record('leased'), undefined)
+      assert.equal(await store.record('unleased'), undefined)
+      assert.equal(await store.record('unknown'), undefined)
       await store.purgeExpired()
       assert.equal(String(await store.output('leased', 0, 10)), 'hi')
       await store.write([{ kind: 'end', record: ended('leased') }])

@@ -41,7 +41,7 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
     const store = new RedisStore(address, options)
     try {
       return await eventually(`${expected}`, async () => {
-        const error = await store.exists('x').then(
+        const error = await store.record('x').then(
           () => undefined,
           (failure: unknown) => failure,
         )

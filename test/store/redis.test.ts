@@ -154,7 +154,7 @@ describe('redis store', { skip: noRedis ?? false }, () => {
     await first.write([{ kind: 'begin', record: running('forgotten') }, output('forgotten', 0, bytes.subarray(0, 100))])
     await server.halt()
     await server.restart()
-    await eventually('the store answers', () => first.exists('x').then(() => true))
+    await eventually('the store answers', () => first.record('x').then(() => true))
     await first.write([output('forgotten', 100, bytes.subarray(100, 200)), output('unhurt', 0, 'all of it')])
     await first.write([output('forgotten', 200, bytes.subarray(200))])
     assert.deepEqual(await second.gaps('forgotten'), [{ from: 0, to: 100 }])
@@ -203,7 +203,7 @@ describe('redis store', { skip: noRedis ?? false }, () => {
   it('hides the password', async () => {
     const store = new RedisStore(`redis://someone:topsecret@127.0.0.1:${server.port}`)
     assert.equal(store.address, `redis://127.0.0.1:${server.port}`)
-    await assert.rejects(store.exists('x'), (error: Error) => {
+    await assert.rejects(store.record('x'), (error: Error) => {
       assert.ok(!error.message.includes('topsecret'))
       return unavailable(/WRONGPASS/)(error)
     })
@@ -222,16 +222,16 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       if (!server.running) await server.restart()
     })
 
-    const answers = () => eventually('the store answers', () => store.exists('x').then(() => true))
+    const answers = () => eventually('the store answers', () => store.record('x').then(() => true))
 
     it('is known at once where nobody listens, and found again once somebody does', async () => {
       await answers()
       await server.halt()
       const nowhere = new RedisStore('127.0.0.1:1')
-      await assert.rejects(nowhere.exists('x'), unavailable(/127\.0\.0\.1:1: .*ECONNREFUSED/))
+      await assert.rejects(nowhere.record('x'), unavailable(/127\.0\.0\.1:1: .*ECONNREFUSED/))
       await nowhere.close()
       const asked = performance.now()
-      await assert.rejects(store.exists('x'), unavailable(/ECONN|not connected/))
+      await assert.rejects(store.record('x'), unavailable(/ECONN|not connected/))
       await assert.rejects(store.write([output('away', 0, 'x')]), unavailable(/ECONN|not connected/))
       assert.ok(performance.now() - asked < 1_000)
       await server.restart()
