@@ -49,8 +49,8 @@ export function createServer(services: Services, handlers: Handlers, gate: Serve
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
   allowFarDeadlines(server)
   server.addService(AgentServiceDefinition, {
-    RegisterFunction: handlers.unary((call) => registerFunction(registrations, call)),
-    DeployFunction: handlers.unary((call) => deployFunction(registrations, call)),
+    RegisterFunction: handlers.unary((call) => identity.act(() => registerFunction(registrations, call))),
+    DeployFunction: handlers.unary((call) => identity.act(() => deployFunction(registrations, call))),
     ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),

@@ -46,7 +46,7 @@ describe('two agents of one agent_id', { skip: noRedis ?? false }, () => {
     for (const agent of [second, again]) assert.doesNotMatch(agent.logs(), /waiting for the name/)
   })
 
-  it('where the other has the name, this one is not healthy and starts nothing', async (t) => {
+  it('where the other has the name, this one is not healthy, and starts and takes nothing', async (t) => {
     const agent = await start()
     t.after(() => agent.stop())
     const calls = new Calls(agent.client)
@@ -54,6 +54,12 @@ describe('two agents of one agent_id', { skip: noRedis ?? false }, () => {
     await redis.with((client) => client.set('flux-agent:agent:test-agent', 'another'))
     await eventually('it is not healthy', async () => !(await calls.health()).healthy)
     await assert.rejects(calls.execute({ function_name: 'hello' }), /UNAVAILABLE: agent_id test-agent is held by/)
+    // What they would change is the other's: all agents read the same functions.
+    const held = /UNAVAILABLE: agent_id test-agent is held by/
+    const stored = await redis.with((client) => client.keys('agent:function:*'))
+    await assert.rejects(calls.register({ name: 'new', handler: 'main' }), held)
+    await assert.rejects(calls.script('deployed', 'echo'), held)
+    assert.deepEqual(await redis.with((client) => client.keys('agent:function:*')), stored)
     const { code, stdout } = await runCli(['status', '--address', `127.0.0.1:${agent.port}`])
     assert.equal(code, 1)
     assert.match(stdout.toString(), /PROBLEM: +agent_id test-agent is held by/)
