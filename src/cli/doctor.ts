@@ -4,6 +4,7 @@ import { checkCertificates } from './check-certificates.js'
 import { checkFunctions } from './check-functions.js'
 import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
+import { checkName } from './check-name.js'
 import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
 import { type Finding, fail, ok, warn } from './finding.js'
@@ -51,7 +52,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...checkCertificates(config),
     ...checkSecrets(config),
     store,
-    ...(store.level === 'fail' ? [] : await checkFunctions(config)),
+    ...(store.level === 'fail' ? [] : [...(await checkName(config)), ...(await checkFunctions(config))]),
     await checkPort(config),
   ]
 }

@@ -147,7 +147,9 @@ export class Identity {
       const found = await store.claimName(agentId, this.value, this.times.leaseMs)
       const other = found && `agent_id ${agentId} is held by ${described(found.value)} meanwhile`
       if (other && other !== this.other) {
-        log.error(`${other}: no new executions are taken here; stop one of the two, or give it another agent_id`)
+        log.error(
+          `${other}: no executions, functions or code are taken here; stop one of the two, or give it another agent_id`,
+        )
       }
       if (this.other && !other) log.info(`agent_id ${agentId} is this agent's again`)
       this.other = other
@@ -166,25 +168,58 @@ export class Identity {
   private async ask(): Promise<NameHolder | undefined> {
     const { agentId, store } = this.options
     const found = await store.claimName(agentId, this.value, this.times.leaseMs)
-    const holder = found && parse(found.value)
-    const isOwn = holder?.holder === this.own.holder && holder.host === this.own.host
+    const isOwn = isFrom(found && parse(found.value), this.own.holder, this.own.host)
     const other = isOwn ? await store.claimName(agentId, this.value, this.times.leaseMs, found?.value) : found
     this.askedAt = Date.now()
     return other
   }
 }
 
+/** Who has a name. */
+export type NameState =
+  | { readonly kind: 'free' }
+  /** `own`: an agent with this state folder. `leftMs`: of its lease; undefined: for ever. */
+  | {
+      readonly kind: 'own' | 'other'
+      readonly who: string
+      readonly leftMs: number | undefined
+      /** Whether it has renewed its lease lately, as one that runs does. */
+      readonly alive: boolean
+    }
+
+/** Looks who has the name of an agent, and takes nothing. Rejects with StoreUnavailable, and with the errors of fs. */
+export async function lookAtName(
+  agentId: string,
+  stateDir: string,
+  store: Pick<Store, 'nameHolder'>,
+): Promise<NameState> {
+  const found = await store.nameHolder(agentId)
+  if (found === undefined) return { kind: 'free' }
+  const { value, leftMs } = found
+  const kind = isFrom(parse(value), keptHolder(stateDir), hostname()) ? 'own' : 'other'
+  const alive = leftMs === undefined || leftMs > TIMES.leaseMs - 2 * TIMES.renewMs
+  return { kind, who: described(value), leftMs, alive }
+}
+
+function isFrom(found: Holder | undefined, holder: string | undefined, host: string): boolean {
+  return found !== undefined && found.holder === holder && found.host === host
+}
+
 function holderOf(stateDir: string): string {
-  const file = join(stateDir, FILE)
+  const kept = keptHolder(stateDir)
+  if (kept !== undefined) return kept
+  const holder = randomUUID()
+  writeFileSync(join(stateDir, FILE), `${holder}\n`, { mode: 0o600 })
+  return holder
+}
+
+function keptHolder(stateDir: string): string | undefined {
   try {
-    const kept = readFileSync(file, 'utf8').trim()
-    if (kept !== '') return kept
+    return readFileSync(join(stateDir, FILE), 'utf8').trim() || undefined
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return undefined
   }
-  const holder = randomUUID()
-  writeFileSync(file, `${holder}\n`, { mode: 0o600 })
-  return holder
 }
 
 function parse(value: string): Holder | undefined {

@@ -197,6 +197,8 @@ export class EmbeddedStore implements Store {
   /** The lock of the state folder says who the agent is. */
   async claimName(): Promise<undefined> {}
 
+  async nameHolder(): Promise<undefined> {}
+
   async releaseName(): Promise<void> {}
 
   async purgeExpired(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { RedisCommand } from './redis-pipeline.js'
 import { script } from './redis-scripts.js'
+import type { NameHolder } from './store.js'
 
 /** Key: the name. Arguments: the new holder, for how long, whom it may replace. Answers nothing, or who has it and how long. */
 const CLAIM = script(`
@@ -20,6 +21,16 @@ export const claimCommand = (agentId: string, holder: string, ms: number, replac
   keys: [nameKey(agentId)],
   args: [holder, ms, replaced],
 })
+
+export const lookCommands = (agentId: string): RedisCommand[] => [
+  { name: 'get', keys: [nameKey(agentId)], args: [] },
+  { name: 'pttl', keys: [nameKey(agentId)], args: [] },
+]
+
+/** As Redis answers; a time left below 0 is none. */
+export function nameHolder(value: unknown, leftMs: unknown): NameHolder {
+  return { value: String(value), leftMs: Number(leftMs) >= 0 ? Number(leftMs) : undefined }
+}
 
 export const releaseCommand = (agentId: string, holder: string): RedisCommand => ({
   script: RELEASE,

@@ -8,7 +8,7 @@ import { type ExecutionRecord, RECORD_TTL_MS } from './record.js'
 import { RedisConnection } from './redis-connection.js'
 import { isReadOnly } from './redis-errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './redis-functions.js'
-import { claimCommand, releaseCommand } from './redis-names.js'
+import { claimCommand, lookCommands, nameHolder, releaseCommand } from './redis-names.js'
 import { type RedisCommand, runPipeline } from './redis-pipeline.js'
 import { commandsInScripts, deleteProbe } from './redis-probe.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './redis-scripts.js'
@@ -188,8 +188,12 @@ export class RedisStore implements Store {
     const command = claimCommand(agentId, holder, ms, replaced)
     const [answer] = await this.#answer((redis) => runPipeline(redis, [command]))
     if (!Array.isArray(answer)) return undefined
-    const [value, leftMs] = answer
-    return { value: String(value), leftMs: Number(leftMs) >= 0 ? Number(leftMs) : undefined }
+    return nameHolder(answer[0], answer[1])
+  }
+
+  async nameHolder(agentId: string): Promise<NameHolder | undefined> {
+    const [value, leftMs] = await this.#answer((redis) => runPipeline(redis, lookCommands(agentId)))
+    return value === null ? undefined : nameHolder(value, leftMs)
   }
 
   async releaseName(agentId: string, holder: string): Promise<void> {

@@ -90,6 +90,8 @@ export interface Store {
    * `replaced`: then answers who. Where only one process can open the store for an agent, nobody else ever does.
    */
   claimName(agentId: string, holder: string, ms: number, replaced?: string): Promise<NameHolder | undefined>
+  /** Who has the name of an agent, without taking it. */
+  nameHolder(agentId: string): Promise<NameHolder | undefined>
   /** Frees the name where `holder` has it. */
   releaseName(agentId: string, holder: string): Promise<void>
   /** Deletes what has expired, where the store does not do that itself. */

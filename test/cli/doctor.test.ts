@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { makeTempDir, startTestAgent } from '../support/agent.js'
@@ -77,6 +78,40 @@ test('stored functions that a start leaves out, or that say what is surely not m
       `${expected}: ${messages.join('\n')}`,
     )
   }
+})
+
+test('who holds the name of the agent is told, and it is not taken', { skip: noRedis ?? false }, async (t) => {
+  const redis = await RedisServer.start()
+  t.after(() => redis.stop())
+  const key = 'flux-agent:agent:node-1'
+  const keys = { agent_id: 'node-1', redis_addr: redis.address }
+  const name = async (dir?: string) => {
+    const { code, find } = await examine(keys, dir)
+    return { code, ...find('name') }
+  }
+  const free = { code: 0, level: 'ok', subject: 'name', message: 'node-1 is free' }
+  assert.deepEqual(await name(), free)
+  assert.equal(await redis.with((client) => client.exists(key)), 0)
+
+  const agent = await startTestAgent({ config: keys })
+  t.after(() => agent.stop())
+  const held = await redis.with((client) => client.get(key))
+  const other = await name()
+  const who = `node-1 is held by the agent on ${hostname()}, process ${agent.pid}, since `
+  assert.equal(other.level, 'fail')
+  assert.ok(other.message?.startsWith(who), other.message)
+  assert.equal(other.mend, 'stop that one, or give this agent another agent_id')
+  const own = await examine({ ...keys, state_dir: join(agent.dir, 'state') })
+  assert.equal(own.find('name')?.level, 'ok')
+  assert.match(own.find('name')?.message ?? '', /^node-1 is held by .*, with this state_dir$/)
+  assert.equal(await redis.with((client) => client.get(key)), held)
+
+  await agent.stop()
+  await redis.with((client) => client.set(key, held ?? '', 'PX', 9_000))
+  const silent = await name()
+  assert.equal(silent.level, 'warn')
+  assert.match(silent.message ?? '', /, which no longer says that it lives$/)
+  assert.match(silent.mend ?? '', /^a start waits until its lease ends, in [1-9] s$/)
 })
 
 test('people get a line a check', async () => {
