@@ -13,6 +13,8 @@ type Section = Readonly<Record<string, unknown>>
 
 /** As shells, Compose files, templates (Ansible, Helm, Jinja) and Windows write them, and the home of a shell's user. */
 const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$|\{\{.*\}\}|<%.*%>|^~(?=\/)/
+/** Quotes that are none in YAML, at either end of a value. */
+const CURLY = /^[\u2018-\u201f\u00ab\u00bb\uff02]|[\u2018-\u201f\u00ab\u00bb\uff02]$/
 /** Keys that differ by more than half are others. */
 const ALIKE = 1 / 2
 /** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
@@ -21,7 +23,7 @@ const MAX_ALIASES = 100
 /** Reads the contents of a configuration file. Throws ConfigError; `name` is the file in its lines. */
 export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
   const document = withoutBlanks(parse(decode(contents, name), name))
-  refuseUnexpanded(document, name)
+  refuseLiteral(document, name)
   const warnings = unknownKeys(document, name)
   try {
     return { settings: readSettings(document, name), warnings }
@@ -43,29 +45,53 @@ export function readSettings(document: unknown, name: string): Settings {
 
 /** UTF-8, or UTF-16 that a byte order mark tells, as editors and shells of Windows write it. */
 function decode(contents: Buffer, name: string): string {
+  const wide = wideEncoding(contents)
+  if (wide) throw new ConfigError(`${name}: is ${wide}: save it as UTF-8`)
   const mark = contents.toString('latin1', 0, 2)
   const encoding = mark === '\xff\xfe' ? 'utf-16le' : mark === '\xfe\xff' ? 'utf-16be' : 'utf-8'
+  let text: string
   try {
-    const text = new TextDecoder(encoding, { fatal: true }).decode(contents)
-    if (!text.includes('\0')) return text
+    text = new TextDecoder(encoding, { fatal: true }).decode(contents)
   } catch {
-    // Said below.
+    const what = encoding === 'utf-8' ? 'is not UTF-8 text' : 'is UTF-16 that is cut off or damaged'
+    throw new ConfigError(`${name}: ${what}: save it as UTF-8`)
   }
-  throw new ConfigError(`${name}: is not UTF-8 text: save it as UTF-8`)
+  const nul = text.indexOf('\0')
+  if (nul === -1) return text
+  const line = text.slice(0, nul).split('\n').length
+  throw new ConfigError(`${name}:${line}: a NUL byte, as after a crash or in what is no text: write the file anew`)
 }
 
-/** What other readers of YAML would fill in, and this one does not: taken as it stands, it would count for nothing. */
-function refuseUnexpanded(value: unknown, name: string, path: readonly string[] = []): void {
+/** What is no UTF-16 with a byte order mark, by which bytes of each four are NUL in most of ASCII. */
+function wideEncoding(contents: Buffer): string | undefined {
+  const start = contents.subarray(0, 4 * 256)
+  const isNul = (place: number) => {
+    const bytes = start.filter((_, at) => at % 4 === place)
+    return bytes.filter((byte) => byte === 0).length > bytes.length / 2
+  }
+  const nuls = [0, 1, 2, 3].map((place) => (isNul(place) ? '0' : 'x')).join('')
+  if (nuls === 'x000' || nuls === '000x') return 'UTF-32'
+  const isMarked = /^(\xff\xfe|\xfe\xff)/.test(start.toString('latin1', 0, 2))
+  return !isMarked && (nuls === 'x0x0' || nuls === '0x0x') ? 'UTF-16 without a byte order mark' : undefined
+}
+
+/** What others fill in or take off, and this reader does not: taken as it stands, it would not be what was meant. */
+function refuseLiteral(value: unknown, name: string, path: readonly string[] = []): void {
   const key = path.join('.')
   if (isSection(value)) {
     for (const [inner, child] of Object.entries(value)) {
       if (inner === '<<')
         throw new ConfigError(`${name}: ${join(key, inner)}: keys are not merged; write them out here`)
-      refuseUnexpanded(child, name, [...path, inner])
+      refuseLiteral(child, name, [...path, inner])
     }
   } else if (Array.isArray(value)) {
-    for (const child of value) refuseUnexpanded(child, name, path)
+    for (const child of value) refuseLiteral(child, name, path)
   } else if (typeof value === 'string') {
+    const quote = CURLY.exec(value.trim())?.[0]
+    if (quote) {
+      const what = `YAML takes ${quote}, as word processors write quotes, for a part of the value`
+      throw new ConfigError(`${name}: ${key}: ${what}; write " instead, or no quotes`)
+    }
     const variable = VARIABLE.exec(value)?.[0]
     if (variable) throw new ConfigError(`${name}: ${key}: ${variable} is not expanded; write the value itself`)
   }

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
+import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import type { OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis-address.js'
@@ -63,16 +64,27 @@ export type StoreSetting =
 const STORES =
   'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER'
 
+/** So many letters of `embedded` may be others, too many or missing. */
+const MISSPELLED = 3
+
 const redisAddr = z.string(STORES).transform((text, context): StoreSetting => {
   if (text === 'embedded') return { kind: 'embedded' }
   const [, folder] = /^embedded:(.+)$/.exec(text) ?? []
   if (folder !== undefined) return { kind: 'embedded', path: folder }
+  const refuse = (reason: string) => {
+    context.addIssue({ code: 'custom', message: STORES, params: { reason } })
+    return z.NEVER
+  }
+  const word = /^[a-z]+(?=$|[:/ ])/i.exec(text)?.[0]
+  if (word && !text.includes('@') && distance(word.toLowerCase(), 'embedded') <= MISSPELLED) {
+    const host = `a host of that name is redis://${word}`
+    return refuse(`did you mean "embedded", or "embedded:FOLDER"? ${host}`)
+  }
   try {
     parseRedisAddress(text)
     return { kind: 'redis', address: text }
   } catch (error) {
-    context.addIssue({ code: 'custom', message: STORES, params: { reason: (error as AddressError).message } })
-    return z.NEVER
+    return refuse((error as AddressError).message)
   }
 })
 

@@ -1,7 +1,8 @@
+import { stat } from 'node:fs/promises'
 import { Redis } from 'ioredis'
 import { Patience } from '../patience.js'
 import { parseRedisAddress } from './redis-address.js'
-import { HungUp, isReadOnly, isReset, redisProblem } from './redis-errors.js'
+import { HungUp, isReadOnly, isRefused, isReset, NoSocket, redisProblem } from './redis-errors.js'
 import { SilenceWatch } from './redis-silence.js'
 import { type RedisTls, redisTlsOptions } from './redis-tls.js'
 import { StoreUnavailable } from './store.js'
@@ -29,9 +30,13 @@ export class RedisConnection {
   readonly #silence: SilenceWatch
   readonly #tls: boolean
   readonly #user: string | undefined
+  /** Of a socket. */
+  readonly #path: string | undefined
   /** The server has answered on this connection: a stopped one accepts them, too. */
   #answers = false
   #lastError: unknown
+  /** What is no socket refuses connections as one does that nobody listens to (connect(2)). */
+  #noSocket: NoSocket | undefined
   #reconnectedAt = Number.NEGATIVE_INFINITY
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
@@ -42,6 +47,7 @@ export class RedisConnection {
     this.address = display
     this.#tls = tls
     this.#user = connection.username
+    this.#path = connection.path
     this.redis = new Redis({
       ...connection,
       ...(tls && { tls: redisTlsOptions(tlsFiles, connection.host ?? '') }),
@@ -91,7 +97,8 @@ export class RedisConnection {
 
   /** While there is no connection, what ended it or keeps it from being made says more than what a command met. */
   unavailable(error: unknown): StoreUnavailable {
-    const cause = this.isReady || isReadOnly(error) ? error : (this.#lastError ?? error ?? new Error('not connected'))
+    const met = this.isReady || isReadOnly(error) ? error : (this.#lastError ?? error ?? new Error('not connected'))
+    const cause = isRefused(met) ? (this.#noSocket ?? met) : met
     if (isReadOnly(cause)) this.#isReplica()
     const readOnlyMs = this.#readOnly ? this.#readOnly.last - this.#readOnly.since : 0
     const { problem, ...advice } = redisProblem(cause, { tls: this.#tls, user: this.#user, readOnlyMs })
@@ -136,7 +143,11 @@ export class RedisConnection {
       this.#lastError = failure ?? this.#lastError
       isSilent = false
       failure = undefined
-      this.#announce()
+      if (this.#path === undefined || !isRefused(this.#lastError)) return this.#announce()
+      void noSocketAt(this.#path).then((problem) => {
+        this.#noSocket = problem
+        this.#announce()
+      })
     })
   }
 
@@ -144,6 +155,7 @@ export class RedisConnection {
     if (this.redis.status !== 'ready' || !this.redis.stream.writable) return
     this.#answers = true
     this.#lastError = undefined
+    this.#noSocket = undefined
     this.#announce()
   }
 
@@ -175,4 +187,9 @@ export class RedisConnection {
     this.#lastError = why
     return true
   }
+}
+
+async function noSocketAt(path: string): Promise<NoSocket | undefined> {
+  const found = await stat(path).catch(() => undefined)
+  return found && !found.isSocket() ? new NoSocket(found.isDirectory() ? 'folder' : 'file') : undefined
 }

@@ -21,6 +21,7 @@ interface Rule {
 
 const KEYS = '~agent:function:* ~flux:exec* ~flux-agent:*'
 const ADDRESS = 'correct redis_addr'
+const SOCKET = 'give the socket that Redis makes (unixsocket in redis.conf) in redis_addr'
 const ONE_NODE =
   'it is one node of a Redis Cluster, which this agent cannot use: give redis_addr of a Redis that is no cluster'
 const CREDENTIALS = 'correct user and password in redis_addr: redis://user:password@host'
@@ -80,6 +81,8 @@ const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
   [/^ENOENT$/, outage(`start Redis, which makes that socket, or ${ADDRESS}`)],
   [/^(EACCES|EPERM)$/, permanent("let the agent's user write to that socket: unixsocketperm in redis.conf")],
   [/^ENOTDIR$/, permanent(ADDRESS)],
+  [/^ENOTSOCK$/, permanent(SOCKET)],
+  [/^EPROTOTYPE$/, permanent(`what is there is a socket of another kind: ${SOCKET}`)],
   [/^(ENOTFOUND|EAI_\w+)$/, outage(`no such name is known on this machine: ${ADDRESS}, or its DNS`)],
   [
     /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN)$/,
@@ -107,6 +110,16 @@ export class HungUp extends Error {
   override readonly name = 'HungUp'
 }
 
+/** What is at the path of its socket is none. */
+export class NoSocket extends Error {
+  override readonly name = 'NoSocket'
+  readonly code = 'ENOTSOCK'
+
+  constructor(kind: 'folder' | 'file') {
+    super(`a ${kind} is there, and no socket`)
+  }
+}
+
 /** What an error of Redis, or of the connection to it, means to whoever runs the agent. */
 export function redisProblem(error: unknown, context: RedisContext): StoreProblem {
   const said = describe(error)
@@ -121,6 +134,11 @@ export function redisProblem(error: unknown, context: RedisContext): StoreProble
 /** Whether it is the answer of a Redis that takes no writes because it is a replica. */
 export function isReadOnly(error: unknown): boolean {
   return error instanceof Error && coded('READONLY').test(withoutArguments(error.message))
+}
+
+/** Whether nobody listens there. */
+export function isRefused(error: unknown): boolean {
+  return codeOf(error) === 'ECONNREFUSED'
 }
 
 /** Whether the other side has broken the connection. */

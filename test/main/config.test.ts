@@ -77,8 +77,47 @@ test('UTF-16 with its byte order mark is read, other encodings are told', () => 
   assert.equal(load(little).config.agentId, 'a')
   assert.equal(load(Buffer.from(little).swap16()).config.agentId, 'a')
   assert.equal(load(`\ufeff${LOOPBACK}`).config.agentId, 'a')
-  for (const contents of [little.subarray(2), Buffer.from('agent_id: n\xf6rd\n', 'latin1'), little.subarray(0, 9)])
-    assert.deepEqual(errors(contents), [': is not UTF-8 text: save it as UTF-8'])
+  const unmarked = little.subarray(2)
+  const wide = Buffer.concat([...`\ufeff${LOOPBACK}`].map((letter) => Buffer.from(`${letter}\0`, 'utf16le')))
+  for (const [contents, line] of [
+    [unmarked, ': is UTF-16 without a byte order mark: save it as UTF-8'],
+    [Buffer.from(unmarked).swap16(), ': is UTF-16 without a byte order mark: save it as UTF-8'],
+    [little.subarray(0, 9), ': is UTF-16 that is cut off or damaged: save it as UTF-8'],
+    [wide, ': is UTF-32: save it as UTF-8'],
+    [Buffer.from(wide.subarray(4)).swap32(), ': is UTF-32: save it as UTF-8'],
+    [Buffer.from('agent_id: n\xf6rd\n', 'latin1'), ': is not UTF-8 text: save it as UTF-8'],
+  ] as const)
+    assert.deepEqual(errors(contents), [line])
+})
+
+test('NUL bytes are told, with their line', () => {
+  const what = 'a NUL byte, as after a crash or in what is no text: write the file anew'
+  for (const [contents, line] of [
+    [`${LOOPBACK}run_as: se\0lf\n`, 3],
+    [`${LOOPBACK}${'\0'.repeat(5_000)}`, 3],
+    ['\0'.repeat(4096), 1],
+    ['a\0', 1],
+    [Buffer.from(`\ufeff${LOOPBACK}\0`, 'utf16le'), 3],
+  ] as const)
+    assert.deepEqual(errors(contents), [`:${line}: ${what}`])
+})
+
+test('quotes of a word processor are refused, in every value', () => {
+  const told = (key: string, quote: string) =>
+    `: ${key}: YAML takes ${quote}, as word processors write quotes, for a part of the value; write " instead, or no quotes`
+  for (const [text, line] of [
+    ['agent_id: “worker-1”', told('agent_id', '“')],
+    ['agent_id: worker-1”', told('agent_id', '”')],
+    ['agent_id: ‘worker-1’', told('agent_id', '‘')],
+    ['agent_id: „worker-1“', told('agent_id', '„')],
+    ['agent_id: «worker-1»', told('agent_id', '«')],
+    ['agent_id: "“worker-1”"', told('agent_id', '“')],
+    [`${LOOPBACK}redis_addr: “redis://:hunter2@host”`, told('redis_addr', '“')],
+    [`${LOOPBACK}tls:\n  allowed_clients:\n    - “flux”`, told('tls.allowed_clients', '“')],
+    [`${LOOPBACK}apps_dir: “/srv/apps”`, told('apps_dir', '“')],
+  ] as const)
+    assert.deepEqual(errors(text), [line])
+  assert.equal(load('agent_id: Ann’s “big” node\nhost: 127.0.0.1').config.agentId, 'Ann’s “big” node')
 })
 
 test('what is not filled in is refused by name', () => {
@@ -276,6 +315,21 @@ for (const written of [
     assert.match(errors(`${LOOPBACK}redis_addr: ${written}`)[0] ?? '', /^: redis_addr: \S.*; allowed: redis:/)
   })
 }
+
+for (const written of ['embeded', 'embeddded', 'Embedded', 'imbedded:./x', 'embed', 'embedded:']) {
+  test(`redis_addr: ${written} is no host`, () => {
+    const [line = ''] = errors(`${LOOPBACK}redis_addr: "${written}"`)
+    assert.match(
+      line,
+      /^: redis_addr: did you mean "embedded", or "embedded:FOLDER"\? a host of that name is redis:\/\//,
+    )
+  })
+}
+test('redis_addr: a host that is called nearly embedded can be given', () => {
+  for (const written of ['redis://embeded', 'embedded-db', 'em.bedded', 'embeded:pw@host']) {
+    assert.equal(load(`${LOOPBACK}redis_addr: ${written}`).config.store.kind, 'redis')
+  }
+})
 
 test('neither a password nor a key is ever shown', () => {
   const secrets = [

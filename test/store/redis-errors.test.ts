@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,17 @@ async function attempt(store: RedisStore): Promise<StoreUnavailable | undefined>
     return error
   }
 }
+
+const noPython = spawnSync('python3', ['--version']).status === 0 ? false : 'no python3'
+
+/** Has a socket for datagrams at its argument, and says so. */
+const DATAGRAMS = `
+import socket, sys
+held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+held.bind(sys.argv[1])
+print('ready', flush=True)
+sys.stdin.read()
+`
 
 /** Listens on a free port of the loopback, and greets each connection so. */
 async function listener(greet: (socket: Socket) => void): Promise<{ port: number; server: Server }> {
@@ -149,6 +160,41 @@ describe('what Redis refuses for good', { skip: noRedis ?? false }, () => {
       }
     })
   }
+
+  it('a path at which there is no socket', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'flux-socket-'))
+    t.after(() => rmSync(dir, { recursive: true }))
+    const instead = /; give the socket that Redis makes \(unixsocket in redis\.conf\) in redis_addr$/
+    await refused(`unix://${dir}`, new RegExp(`^Redis at ${dir}: a folder is there, and no socket${instead.source}`))
+    const file = join(dir, 'redis.conf')
+    writeFileSync(file, '')
+    await refused(file, new RegExp(`^Redis at ${file}: a file is there, and no socket${instead.source}`))
+    await refused(join(file, 'below'), /ENOTDIR.*; correct redis_addr$/)
+  })
+
+  it('a socket of another kind', { skip: noPython }, async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'flux-socket-'))
+    t.after(() => rmSync(dir, { recursive: true }))
+    const datagrams = join(dir, 'log')
+    const holder = spawn('python3', ['-c', DATAGRAMS, datagrams], { stdio: ['pipe', 'pipe', 'inherit'] })
+    t.after(() => holder.kill('SIGKILL'))
+    await once(holder.stdout, 'data')
+    await refused(datagrams, /EPROTOTYPE.*; what is there is a socket of another kind: give the socket/)
+  })
+
+  it('a socket of Redis that takes the place of a file', async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), 'flux-socket-'))
+    t.after(() => rmSync(dir, { recursive: true }))
+    const path = join(dir, 'redis.sock')
+    writeFileSync(path, '')
+    const store = new RedisStore(path)
+    t.after(() => store.close())
+    await eventually('it is told', async () => (await attempt(store))?.permanent)
+    const late = await RedisServer.start('--unixsocket', path)
+    await eventually('it takes writes', async () => (await attempt(store)) === undefined)
+    await late.stop()
+    await eventually('it is away', async () => (await attempt(store))?.permanent === false)
+  })
 
   it('protected mode', async () => {
     const { port, server: keeper } = await listener((socket) =>
