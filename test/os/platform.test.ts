@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -148,6 +148,14 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
       const library = join(dir, 'lib.so')
       execFileSync('cc', ['-shared', '-fPIC', '-x', 'c', '-o', library, '-'], { input: 'int f(void) { return 1; }' })
       assert.match((await problemOf(readFileSync(library))) ?? '', /^run is a shared library, .* build a program/)
+      // As older linkers write it, told from a static program by its name.
+      const older = readFileSync(library)
+      older.writeBigUInt64LE(0x1040n, 24)
+      writeFileSync(library, older, { mode: 0o755 })
+      assert.match((await platform.programProblem(library)) ?? '', /lib\.so is a shared library, /)
+      const loader = join(dir, 'ld-linux-x86-64.so.2')
+      copyFileSync(library, loader)
+      assert.equal(await platform.programProblem(loader), undefined)
     })
 
     it('takes static programs', { skip: noCompiler }, async () => {

@@ -8,6 +8,9 @@ const ENTRY_AT = 24
 const HEADER_BYTES = { 1: 52, 2: 64 } as const
 const TYPES: Readonly<Record<number, string>> = { 1: 'is an object file that is not linked', 4: 'is a core dump' }
 const SHARED = 3
+const LIBRARY = /\.so(\.\d+)*$/
+/** A library that is a program as well. */
+const LOADER = /^(ld\b|libc\.)/
 const PT_LOAD = 1
 const PT_INTERP = 3
 
@@ -58,15 +61,17 @@ export function loaderOf(head: Buffer, size: number): Loader {
   return { kind: 'loader', path: head.toString('utf8', from, from + bytes - 1) }
 }
 
-/** What an ELF file surely crashes for, although the kernel starts it, to follow its name; undefined: nothing is seen. */
-export function crashReason(head: Buffer, size: number): string | undefined {
+/** What an ELF file of that name surely crashes for, although the kernel starts it, to follow it; undefined: nothing is seen. */
+export function crashReason(name: string, head: Buffer, size: number): string | undefined {
   if (head.length < (headerBytes(head) ?? Infinity)) return undefined
   const segments = segmentsOf(head)
   const needed = Math.max(0, ...segments.filter(({ type }) => type === PT_LOAD).map(({ from, bytes }) => from + bytes))
   if (size < needed) return cutOff(needed, size)
   const isShared = head.readUInt16LE(TYPE_AT) === SHARED
-  const startsSomewhere = (isWide(head) ? head.readBigUInt64LE(ENTRY_AT) : BigInt(head.readUInt32LE(ENTRY_AT))) > 0n
-  if (!isShared || startsSomewhere || segments.some(({ type }) => type === PT_INTERP)) return undefined
+  const entry = isWide(head) ? Number(head.readBigUInt64LE(ENTRY_AT)) : head.readUInt32LE(ENTRY_AT)
+  // Older linkers have a library begin at its first function.
+  const isProgram = entry > 0 && (!LIBRARY.test(name) || LOADER.test(name))
+  if (!isShared || isProgram || segments.some(({ type }) => type === PT_INTERP)) return undefined
   return 'is a shared library, which does not run by itself: build a program (without -shared), or load it from one'
 }
 

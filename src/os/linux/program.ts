@@ -58,7 +58,7 @@ export async function programProblem(file: string, cwd: string): Promise<Program
  */
 export async function nativeProblem(file: string): Promise<string | undefined> {
   const head = await readHead(file, HEAD_BYTES)
-  const reason = head && isElf(head) ? crashReason(head, await sizeOf(file)) : undefined
+  const reason = head && isElf(head) ? crashReason(basename(file), head, await sizeOf(file)) : undefined
   return reason && `${file} ${reason}`
 }
 
