@@ -87,17 +87,22 @@ describe('deployed code', { skip: process.platform === 'win32' }, () => {
   it('does not stay in the memory of the agent', { skip: process.platform !== 'linux' }, async (t) => {
     const agent = await startTestAgent()
     t.after(() => agent.stop())
-    const deploys = async (count: number) => {
-      for (let n = 0; n < count; n++) {
+    // The least of five: how much of what is not needed any more is still there, the collector decides.
+    const leastInFive = async () => {
+      const memory: number[] = []
+      for (let n = 0; n < 5; n++) {
         const data = { name: 'data', contents: randomBytes(20 * MB), stored: true }
         await deployed(agent, scriptZip('true', [data]))
+        memory.push(ownMemoryMiB(agent.pid))
       }
-      return ownMemoryMiB(agent.pid)
+      return Math.min(...memory)
     }
-    const warm = await deploys(5)
-    const late = await deploys(20)
-    t.diagnostic(`${warm.toFixed(0)} MiB after 5 deploys of 20 MB, ${late.toFixed(0)} MiB after 25`)
-    assert.ok(late < warm + 100, `${warm} MiB have become ${late} MiB`)
+    await leastInFive()
+    const early = await leastInFive()
+    for (let n = 0; n < 4; n++) await leastInFive()
+    const late = await leastInFive()
+    t.diagnostic(`at least ${early.toFixed(0)} MiB in 5 deploys of 20 MB, ${late.toFixed(0)} MiB in 5 after 25 more`)
+    assert.ok(late < early + 250, `${early} MiB have become ${late} MiB`)
     await eventually('one version is left', () => versionsOf(agent, 'hello').length === 1)
   })
 })
