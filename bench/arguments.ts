@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { Bench, BenchOptions } from './bench.js'
-import { GivenTargets } from './given-targets.js'
-import type { Target } from './target.js'
+import { GivenTargets } from './targets/given-targets.js'
+import type { Target } from './targets/target.js'
 
 /** What `npm run bench -- …` is asked for. */
 export interface BenchArguments {

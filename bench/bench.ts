@@ -1,5 +1,5 @@
-import type { Report } from './report.js'
-import type { Targets } from './target.js'
+import type { Report } from './report/report.js'
+import type { Targets } from './targets/target.js'
 
 /** What may be asked of benches beside their targets. */
 export interface BenchOptions {

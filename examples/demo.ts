@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { readCode } from '../src/cli/archive.js'
+import { startTestAgent, type TestAgent } from '../harness/agent.js'
+import { eventually } from '../harness/eventually.js'
+import { isRunning } from '../harness/processes.js'
 import { answer } from '../src/cli/connect.js'
+import { readCode } from '../src/cli/deploy/archive.js'
 import type { CancelExecutionResponse__Output } from '../src/generated/flux/CancelExecutionResponse.js'
 import type { DeploymentAck__Output } from '../src/generated/flux/DeploymentAck.js'
 import type { ExecutionResponse__Output } from '../src/generated/flux/ExecutionResponse.js'
 import type { ExecutionRecord } from '../src/store/record.js'
-import { startTestAgent, type TestAgent } from '../test/support/agent.js'
-import { eventually } from '../test/support/eventually.js'
-import { isRunning } from '../test/support/processes.js'
 
 // What the agent is for, seen from a client: starts a real one, and shows each thing with the time it took.
 

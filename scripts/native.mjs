@@ -8,8 +8,8 @@ import { files, hashOf, readStamp } from './stamps.mjs'
 
 /** Each of what is right in one folder; the paths are below the folder that it is built into. */
 const PROGRAMS = [
-  { path: 'src/os/linux/launcher', folder: 'src/os/linux' },
-  { path: 'src/os/linux/notifier', folder: 'src/os/linux/notifier' },
+  { path: 'native/launcher', folder: 'native/launcher' },
+  { path: 'native/notifier', folder: 'native/notifier' },
 ].map(({ path, folder }) => ({ path, sources: filesIn(folder, '.c'), headers: filesIn(folder, '.h') }))
 
 /** What `compileNative('dist')` leaves there. */

@@ -15,7 +15,7 @@ import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
 const root = resolve(import.meta.dirname, '..')
-const SOURCES = ['src', 'test', 'bench', 'examples']
+const SOURCES = ['src', 'harness', 'test', 'bench', 'examples']
 const PACKAGE_TESTS = join('dist', 'test', 'packages')
 /** What runs in a guest kernel, and what boots a whole system in one. */
 const KERNEL_TESTS = join('dist', 'test', 'kernel')

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { loadCertificates } from '../main/certificates.js'
+import { loadCertificates } from '../tls/certificates.js'
 import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
 

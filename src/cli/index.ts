@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { isJournal, journalEntries } from '../journal.js'
+import { isJournal, journalEntries } from '../log/journal.js'
 import { CommandFailure } from './failure.js'
 import { createProgram } from './program.js'
 import { endQuietlyWithReader } from './stdout.js'

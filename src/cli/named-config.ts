@@ -1,4 +1,4 @@
-import { type LoadedConfig, loadConfig } from '../main/config.js'
+import { type LoadedConfig, loadConfig } from '../config/load.js'
 
 /** The configuration that --config names, or the environment, or this folder's. Throws ConfigError. */
 export function loadNamedConfig({ config: file }: { readonly config?: string }): LoadedConfig {

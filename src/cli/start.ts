@@ -1,10 +1,10 @@
-import { createLog, type Log } from '../log.js'
-import type { LoadedConfig } from '../main/config.js'
+import type { LoadedConfig } from '../config/load.js'
+import { createLog, type Log } from '../log/log.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
-import { logReload } from '../main/live-config.js'
+import { logReload } from '../main/reload.js'
 import { ServiceManager } from '../main/service-manager.js'
-import { systemFailure } from '../main/system-failure.js'
 import { platform } from '../os/index.js'
+import { systemFailure } from '../os/system-failure.js'
 import { loadNamedConfig } from './named-config.js'
 
 /** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. SIGHUP has it read its configuration again. */

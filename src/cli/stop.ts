@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
-import { lockHolder } from '../main/lock.js'
+import { lockHolder } from '../host/lock.js'
 import { platform } from '../os/index.js'
 import { CommandFailure } from './failure.js'
 import { loadNamedConfig } from './named-config.js'

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import type { ServiceNotifier } from '../os/platform.js'
-import type { AdmissionControl } from './admission.js'
+import type { AdmissionControl } from './executions/admission.js'
 
 /** How long a start or a stop may go on after each sign of life, and at most how long one of them takes to come. */
 const EXTENSION_MS = 30_000

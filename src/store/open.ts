@@ -1,4 +1,4 @@
-import type { RedisTls } from './redis-tls.js'
+import type { RedisTls } from './redis/tls.js'
 import type { Store } from './store.js'
 
 /** Which store, as configured. */
@@ -14,6 +14,7 @@ export type StoreLocation =
  */
 export async function openStore(location: StoreLocation): Promise<Store> {
   // Each thread loads the client of the one it has, and not of the other: they are the largest there are.
-  if (location.kind === 'redis') return new (await import('./redis.js')).RedisStore(location.address, location.tls)
-  return new (await import('./embedded.js')).EmbeddedStore(location.path)
+  if (location.kind === 'redis')
+    return new (await import('./redis/redis-store.js')).RedisStore(location.address, location.tls)
+  return new (await import('./embedded/embedded-store.js')).EmbeddedStore(location.path)
 }

@@ -1,5 +1,5 @@
 // Executions come over the link.
-import './link.js'
+import './task-channel.js'
 
 /** What else the pool of supervising threads can be asked to do, by name. */
-export { readOutput, readRecord } from './read-ended.js'
+export { readOutput, readRecord } from './execution/read-ended.js'

@@ -3,6 +3,10 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { credentials } from '@grpc/grpc-js'
+import { CLI } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { onExit } from '../../harness/on-exit.js'
 import {
   AgentService,
   type AgentServiceClient,
@@ -10,10 +14,6 @@ import {
   Operations,
   type OperationsClient,
 } from '../../src/proto.js'
-import { CLI } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { onExit } from '../support/on-exit.js'
 import type { History } from './history.js'
 
 /** As a service manager waits before it starts a service again. */

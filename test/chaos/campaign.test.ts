@@ -11,7 +11,7 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { noRedis } from '../support/redis.js'
+import { noRedis } from '../../harness/redis.js'
 import { campaign } from './campaign.js'
 
 const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? 30)

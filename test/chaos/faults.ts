@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
+import { launchersOf } from '../../harness/launchers.js'
 import { limitDescriptors } from '../support/descriptor-limit.js'
-import { launchersOf } from '../support/launchers.js'
 import type { Random } from './random.js'
 import type { Site } from './site.js'
 

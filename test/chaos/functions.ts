@@ -1,4 +1,4 @@
-import { buildZip, PROGRAM } from '../support/zip.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { Random } from './random.js'
 
 /** What an execution does. Each leaves a line in the journal when it starts and one when it is about to end. */

@@ -1,4 +1,4 @@
-import type { AnsweredRecord } from '../support/calls.js'
+import type { AnsweredRecord } from '../../harness/calls.js'
 import { wholeOutput } from './functions.js'
 import type { DeployAttempt, History, Track } from './history.js'
 

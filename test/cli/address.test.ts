@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { startTestAgent } from '../../harness/agent.js'
 import { isNear, parseAddress } from '../../src/cli/address.js'
-import { startTestAgent } from '../support/agent.js'
 import { runCli } from '../support/cli.js'
 
 test('a host and a port, or one sentence that says what is wrong', () => {

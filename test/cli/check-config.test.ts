@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 import { issueAgent, makeCertificates, writeAgentFiles } from '../support/certificates.js'
 import { runCli } from '../support/cli.js'
 

@@ -4,10 +4,10 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
+import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { type RunningCli, runCli, startCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
 import { makeTool } from './tool.js'
 
 let agent: TestAgent

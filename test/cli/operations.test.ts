@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
+import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { runCli, startCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
 import { makeTool } from './tool.js'
 
 let agent: TestAgent

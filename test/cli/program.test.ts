@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 import { runCli } from '../support/cli.js'
 
 const SUBCOMMANDS = ['start', 'deploy', 'exec', 'logs', 'cancel', 'ps', 'status', 'check-config', 'doctor']

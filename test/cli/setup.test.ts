@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { dirname, join } from 'node:path'
 import { before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 
 const isLinux = process.platform === 'linux'
 const SCRIPTS = fileURLToPath(new URL('../../../scripts', import.meta.url))
@@ -38,9 +38,9 @@ before(() => {
     'proto/a.proto': '',
     'src/a.ts': 'export const a = 1\n',
     'src/b.ts': 'export const b = 1\n',
-    'src/os/linux/launcher.h': '#define CODE 0\n',
-    'src/os/linux/launcher.c': '#include "launcher.h"\nint main(void) { return CODE; }\n',
-    'src/os/linux/notifier/notifier.c': 'int main(void) { return 0; }\n',
+    'native/launcher/launcher.h': '#define CODE 0\n',
+    'native/launcher/launcher.c': '#include "launcher.h"\nint main(void) { return CODE; }\n',
+    'native/notifier/notifier.c': 'int main(void) { return 0; }\n',
     'test/good.test.ts': "import { test } from 'node:test'\ntest('good', () => {})\n",
     'test/bad.test.ts': "import { test } from 'node:test'\ntest('bad', () => { throw new Error('as meant') })\n",
   }
@@ -102,11 +102,11 @@ test('a change does again only what depends on it', () => {
 })
 
 test('the launcher is compiled when its sources change', { skip: !isLinux }, () => {
-  const launcher = join(project, 'dist/src/os/linux/launcher')
+  const launcher = join(project, 'dist/native/launcher')
   assert.equal(setup('build').status, 0)
   assert.equal(spawnSync(launcher).status, 0)
-  writeFileSync(join(project, 'src/os/linux/launcher.h'), '#define CODE 7\n')
-  assert.deepEqual(setup('build').lines, ['compiling dist/src/os/linux/launcher'])
+  writeFileSync(join(project, 'native/launcher/launcher.h'), '#define CODE 7\n')
+  assert.deepEqual(setup('build').lines, ['compiling dist/native/launcher'])
   assert.equal(spawnSync(launcher).status, 7)
   writeFileSync(join(project, 'src/a.ts'), 'export const a = 2\n')
   assert.deepEqual(setup('build').lines, ['compiling 4 files to dist/'])
@@ -114,7 +114,7 @@ test('the launcher is compiled when its sources change', { skip: !isLinux }, () 
 })
 
 test('a warning of the C compiler is an error', { skip: !isLinux }, () => {
-  writeFileSync(join(project, 'src/os/linux/launcher.c'), 'int main(int unused) { return 0; }\n')
+  writeFileSync(join(project, 'native/launcher/launcher.c'), 'int main(int unused) { return 0; }\n')
   const { status, stderr } = setup('build')
   assert.notEqual(status, 0)
   assert.match(stderr, /unused/)

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startTestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { startTestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { runCli, startCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
 import { Gate } from '../support/scripts.js'
 
 test('flux-agent stop lets executions end, and is done when the agent is gone', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { makeTempDir, startTestAgent, type TestAgent } from '../support/agent.js'
+import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { makeCertificates, writeAgentFiles } from '../support/certificates.js'
 import { runCli } from '../support/cli.js'
 

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 
 const SCRIPT = `#!/bin/sh
 verb=$1

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { launchersOf, noLauncher } from '../../harness/launchers.js'
+import { isRunning } from '../../harness/processes.js'
 import { platform } from '../../src/os/index.js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { launchersOf, noLauncher } from '../support/launchers.js'
 import { callSync } from '../support/live-calls.js'
-import { isRunning } from '../support/processes.js'
 
 /** Prints the pids of its leader, a child, and what has left the group in each way there is. */
 const ESCAPE = `

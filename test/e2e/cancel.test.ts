@@ -3,12 +3,12 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { freeze, noFreezer } from '../support/freezer.js'
 import { callSync } from '../support/live-calls.js'
-import { isRunning } from '../support/processes.js'
 
 const DONE = { success: true, message: 'execution cancelled' }
 /** How long Flux waits for the answer. */

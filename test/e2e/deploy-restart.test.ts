@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { ownMemoryMiB } from '../../harness/proc.js'
+import { LINK } from '../../harness/zip.js'
 import { scriptZip, versionsOf } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { ownMemoryMiB } from '../support/proc.js'
-import { LINK } from '../support/zip.js'
 
 const MB = 1_000_000
 

@@ -4,13 +4,13 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { credentials, status } from '@grpc/grpc-js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { buildZip, link, PROGRAM } from '../../harness/zip.js'
 import { AgentService } from '../../src/proto.js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { appsOf, scriptZip, versionsOf } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
 import { Gate } from '../support/scripts.js'
-import { buildZip, link, PROGRAM } from '../support/zip.js'
 
 const MiB = 2 ** 20
 

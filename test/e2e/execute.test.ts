@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 
 describe('ExecuteFunction', () => {
   let agent: TestAgent

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
-import { buildZip, PROGRAM } from '../support/zip.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 
 describe('an execution that fails', { skip: process.platform === 'win32' }, () => {
   let agent: TestAgent

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
 import { runCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
-import { noRedis, RedisServer } from '../support/redis.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
 describe('two agents of one agent_id', { skip: noRedis ?? false }, () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { platform } from '../../src/os/index.js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
 import { scriptZip } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
 
 const { memory, cpu } = platform.inspectIsolation().unkept
 const skip = memory && cpu ? false : 'limits of memory and processor time are kept here'

@@ -5,11 +5,11 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
-import { CLI, makeTempDir } from '../support/agent.js'
-import { eventually } from '../support/eventually.js'
-import { onExit } from '../support/on-exit.js'
+import { CLI, makeTempDir } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
+import { onExit } from '../../harness/on-exit.js'
 
-const LOG = new URL('../../src/log.js', import.meta.url).href
+const LOG = new URL('../../src/log/log.js', import.meta.url).href
 /** What systemd says of the stream that it has made standard error. */
 const AS_JOURNAL = 'JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2) exec "$@"'
 

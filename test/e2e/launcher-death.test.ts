@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { launchersOf, noLauncher } from '../support/launchers.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { launchersOf, noLauncher } from '../../harness/launchers.js'
+import { isRunning } from '../../harness/processes.js'
 import { callSync } from '../support/live-calls.js'
-import { isRunning } from '../support/processes.js'
 
 const DEATH = 'the launcher has died (SIGKILL), and everything it ran was killed'
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
 import { answer } from '../../src/cli/connect.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
 import { limitDescriptors, noPrlimit } from '../support/descriptor-limit.js'
-import { eventually } from '../support/eventually.js'
 import { callSync } from '../support/live-calls.js'
 
 describe('ListExecutions', () => {

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { followed } from '../support/live-calls.js'
 
 /** Numbers a line each, as fast as they come. */

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { after, before, it, type TestContext } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { processesWith } from '../../harness/proc.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 import { describeLatencies, type Measured, measureHealth, ownP99 } from '../support/health-probe.js'
-import { processesWith } from '../support/proc.js'
 import { onEachStore } from '../support/stores.js'
-import { buildZip, PROGRAM } from '../support/zip.js'
 
 const MB = 1_000_000
 const LIMIT_MS = 50

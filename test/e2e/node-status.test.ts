@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { cpuTicks, ownMemoryMiB } from '../../harness/proc.js'
 import { answer } from '../../src/cli/connect.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { cpuTicks, ownMemoryMiB } from '../support/proc.js'
 
 const onLinux = { skip: process.platform !== 'linux' }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { ownMemoryMiB } from '../support/proc.js'
-import { noRedis, RedisServer } from '../support/redis.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { ownMemoryMiB } from '../../harness/proc.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
 import { deployWithFiles } from '../support/scripts.js'
 
 const MiB = 1024 * 1024

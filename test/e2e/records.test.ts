@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { Redis } from 'ioredis'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { noRedis, RedisServer } from '../support/redis.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
-import { buildZip, PROGRAM } from '../support/zip.js'
 
 const BLOCK_BYTES = 65_536
 const BINARY = randomBytes(10_000_000)

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 import { runCli } from '../support/cli.js'
 
 const notRoot = (process.platform !== 'linux' || process.getuid?.() !== 0) && 'only root can mount'

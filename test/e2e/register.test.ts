@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { scriptZip } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
 
 describe('RegisterFunction', () => {
   let agent: TestAgent

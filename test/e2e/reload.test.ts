@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
+import { buildZip, FILE } from '../../harness/zip.js'
 import { issueAgent, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
-import { eventually } from '../support/eventually.js'
 import { clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
 import { handshake } from '../support/health-server.js'
-import { noRedis, RedisServer } from '../support/redis.js'
 import { edit, noReload, refusedReload, reload, said, WARN } from '../support/reload.js'
 import { awaitGate, Gate } from '../support/scripts.js'
-import { buildZip, FILE } from '../support/zip.js'
 
 const { authority, agent: identity, flux } = await makeCertificates()
 const WAIT = { max_concurrency_behavior: 'wait' }

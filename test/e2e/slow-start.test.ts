@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { makeTempDir } from '../support/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
 import { startCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
 
 function start(t: TestContext, workers: number, env: NodeJS.ProcessEnv = {}) {
   const dir = makeTempDir('flux-slow-')

@@ -4,12 +4,12 @@ import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { makeTempDir, startTestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { makeTempDir, startTestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { listeningPorts } from '../../harness/proc.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
 import { runCli, startCli } from '../support/cli.js'
-import { eventually } from '../support/eventually.js'
-import { listeningPorts } from '../support/proc.js'
-import { noRedis, RedisServer } from '../support/redis.js'
 
 /** As pino numbers it. */
 const ERROR = 50

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type ServiceError, status } from '@grpc/grpc-js'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { follow } from '../support/follow.js'
 import { callSync } from '../support/live-calls.js'
-import { isRunning } from '../support/processes.js'
 import { Gate } from '../support/scripts.js'
 
 /** Answers the record that the next agent in the same folder finds. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { examine } from '../cli/examine.js'
-import { startTestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { eventually } from '../support/eventually.js'
-import { noRedis, RedisServer } from '../support/redis.js'
+import { startTestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
+import { examine } from '../cli/doctor/examine.js'
 
 describe('a store that refuses what an agent needs', { skip: noRedis ?? false }, () => {
   let redis: RedisServer

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
 import { scriptZip } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
-import { noRedis, RedisServer } from '../support/redis.js'
 
 /** As others may have stored them, by name. */
 const STORED: Readonly<Record<string, object>> = {

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { appendFileSync, existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
 import { IdJournal, type JournalEvent, readIds } from '../../src/ids/id-journal.js'
-import { makeTempDir } from '../support/agent.js'
 
 describe('the journal of ids', () => {
   let dir: string

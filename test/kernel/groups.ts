@@ -1,9 +1,9 @@
 import { chownSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { TestAgent } from '../../harness/agent.js'
+import { onExit } from '../../harness/on-exit.js'
+import { childrenOf as childProcessesOf } from '../../harness/proc.js'
 import { childrenOf, killCgroup, removeTree } from '../../src/os/linux/cgroup-files.js'
-import type { TestAgent } from '../support/agent.js'
-import { onExit } from '../support/on-exit.js'
-import { childrenOf as childProcessesOf } from '../support/proc.js'
 
 /** The cgroups of the guest kernel. */
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { scriptZip } from '../support/apps.js'
-import { Calls } from '../support/calls.js'
 import { notInGuest } from './guest.js'
 
 /** The command that becomes a program for which no cgroups are mounted. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { processesWith } from '../../harness/proc.js'
 import { followed } from '../support/live-calls.js'
-import { processesWith } from '../support/proc.js'
 import { counter, groupIn, readGroup } from './groups.js'
 import { notInGuest } from './guest.js'
 

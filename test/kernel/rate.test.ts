@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
 import { platform } from '../../src/os/index.js'
 import type { Limits, ProcessStarter } from '../../src/os/platform.js'
-import { run } from '../os/processes.js'
-import { makeTempDir } from '../support/agent.js'
+import { run } from '../os/linux/processes.js'
 import { notInGuest } from './guest.js'
 
 const ROUNDS = 3

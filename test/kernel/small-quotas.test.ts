@@ -3,8 +3,8 @@ import { dirname } from 'node:path'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { enableControllers } from '../../src/os/linux/cgroup-files.js'
-import type { Launcher } from '../os/launcher/launcher-under-test.js'
-import { cgroupOf, cgroupsOf, describeEach, VARIANTS } from '../os/launcher/variants.js'
+import type { Launcher } from '../native/launcher/launcher-under-test.js'
+import { cgroupOf, cgroupsOf, describeEach, VARIANTS } from '../native/launcher/variants.js'
 import { notInGuest } from './guest.js'
 
 /** 1 ms in a second. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../support/agent.js'
-import { Calls } from '../support/calls.js'
-import { processesWith } from '../support/proc.js'
+import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { processesWith } from '../../harness/proc.js'
 import { executionsOf, groupsBelow, launchersOf, pidsBelow } from './groups.js'
 import { notInGuest } from './guest.js'
 

@@ -5,11 +5,11 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
+import { isRunning } from '../../harness/processes.js'
 import { platform } from '../../src/os/index.js'
-import { makeTempDir } from '../support/agent.js'
-import { eventually } from '../support/eventually.js'
-import { isRunning } from '../support/processes.js'
-import { noCompiler } from './launcher/builds.js'
+import { noCompiler } from '../native/launcher/builds.js'
 
 const KEYS = ['HOME', 'LANG', 'LOGNAME', 'PATH', 'TERM', 'TMPDIR', 'TZ', 'USER']
 const isRoot = process.getuid?.() === 0

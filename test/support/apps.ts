@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TestAgent } from './agent.js'
-import { buildZip, PROGRAM, type ZipEntry } from './zip.js'
+import type { TestAgent } from '../../harness/agent.js'
+import { buildZip, PROGRAM, type ZipEntry } from '../../harness/zip.js'
 
 /** The apps folder of a test agent whose functions run as its own user. */
 export function appsOf(agent: Pick<TestAgent, 'dir'>): string {

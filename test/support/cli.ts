@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { buffer, text } from 'node:stream/consumers'
-import { CLI } from './agent.js'
-import { onExit } from './on-exit.js'
+import { CLI } from '../../harness/agent.js'
+import { onExit } from '../../harness/on-exit.js'
 
 /** No command of a test takes this long: one that hangs fails its test instead of stopping the whole run. */
 const LIMIT_MS = 60_000

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { eventually } from './eventually.js'
+import { eventually } from '../../harness/eventually.js'
 
 /** A process in a frozen cgroup v1 does not even die of SIGKILL, like one that hangs in the kernel. */
 const FREEZER = '/sys/fs/cgroup/freezer'

@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { onExit } from './on-exit.js'
+import { onExit } from '../../harness/on-exit.js'
 
 const PROBE = fileURLToPath(new URL('./health-probe-process.js', import.meta.url))
 

@@ -1,8 +1,7 @@
 import { connect } from 'node:tls'
 import { credentials, Server, type ServerCredentials } from '@grpc/grpc-js'
-import { createLog } from '../../src/log.js'
-import type { Callers } from '../../src/main/callers.js'
-import { Connections } from '../../src/main/connections.js'
+import { createLog } from '../../src/log/log.js'
+import { Connections } from '../../src/main/rpc/connections.js'
 import { gate } from '../../src/main/rpc/gate.js'
 import {
   AgentService,
@@ -11,6 +10,7 @@ import {
   type AgentServiceHandlers,
   TLS_SERVER_NAME,
 } from '../../src/proto.js'
+import type { Callers } from '../../src/tls/callers.js'
 import type { Certificates, Identity } from './certificates.js'
 
 export interface HealthServer {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { makeTempDir } from './agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 
 const SOURCE = `
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import type { TestAgent } from './agent.js'
-import { eventually } from './eventually.js'
+import type { TestAgent } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
 
 type Keys = Readonly<Record<string, unknown>>
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeTempDir } from '../../harness/agent.js'
+import type { Calls } from '../../harness/calls.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
-import { makeTempDir } from './agent.js'
-import type { Calls } from './calls.js'
-import { buildZip, PROGRAM } from './zip.js'
 
 /** Deploys a shell script together with files that lie in its working directory. */
 export async function deployWithFiles(

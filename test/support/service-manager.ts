@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { makeTempDir } from './agent.js'
-import { eventually } from './eventually.js'
-import { onExit } from './on-exit.js'
+import { makeTempDir } from '../../harness/agent.js'
+import { eventually } from '../../harness/eventually.js'
+import { onExit } from '../../harness/on-exit.js'
 
 const RECEIVER = fileURLToPath(new URL('../../../test/support/receive-notifications.c', import.meta.url))
 const COMPILER = process.env['CC'] ?? 'cc'

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServiceError } from '@grpc/grpc-js'
+import type { TestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { answer } from '../../src/cli/connect.js'
 import type { ExecutionResponse__Output } from '../../src/generated/flux/ExecutionResponse.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
-import type { TestAgent } from './agent.js'
-import { Calls } from './calls.js'
 import { callSync, followed } from './live-calls.js'
 
 const SCRIPT = `case $1 in

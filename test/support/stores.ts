@@ -1,5 +1,5 @@
 import { after, before, describe } from 'node:test'
-import { noRedis, RedisServer } from './redis.js'
+import { noRedis, RedisServer } from '../../harness/redis.js'
 
 /** The `redis_addr` of an agent on the store a suite runs against; read inside hooks and tests. */
 export type StoreAddress = () => string

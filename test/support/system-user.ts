@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { onExit } from './on-exit.js'
+import { onExit } from '../../harness/on-exit.js'
 
 /** Why tests that need a user of their own are skipped; undefined where one can be made. */
 export const noUsers: string | undefined =

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import type { Calls } from './calls.js'
+import type { Calls } from '../../harness/calls.js'
 
 /** The HTTP side of a control plane: what is PUT to /deploy/NAME is deployed as it came, whatever it is. */
 export class UploadFront {

@@ -1,7 +1,7 @@
 import type { CancelExecutionRequest__Output } from '../../generated/flux/CancelExecutionRequest.js'
 import type { CancelExecutionResponse } from '../../generated/flux/CancelExecutionResponse.js'
-import type { Outcome } from '../../workers/messages.js'
-import type { Executions } from '../executions.js'
+import type { Outcome } from '../../threads/messages.js'
+import type { Executions } from '../executions/executions.js'
 
 /** Answers once all its processes are dead, or which are not, or that there is nothing to cancel. */
 export async function cancelExecution(

@@ -1,8 +1,8 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js'
 import type { DeploymentAck } from '../../generated/flux/DeploymentAck.js'
 import type { DeploymentPackage__Output } from '../../generated/flux/DeploymentPackage.js'
-import type { Registrations } from '../registrations.js'
-import { validateFunction } from '../validation.js'
+import type { Registrations } from '../functions/registrations.js'
+import { validateFunction } from '../functions/validation.js'
 import { ackOf, callerOf } from './register-function.js'
 
 /** Unpacks the archive into a new version and puts it to use, together with the configuration that comes with it. */

@@ -1,6 +1,6 @@
 import type { Http2Server } from 'node:http2'
 import type { Server, ServerCredentials } from '@grpc/grpc-js'
-import { LONGEST_TIMER_MS } from '../../long-timer.js'
+import { LONGEST_TIMER_MS } from '../../time/long-timer.js'
 
 const HEADER = 'grpc-timeout'
 /** Those of the units (gRPC over HTTP2, "Timeout") in which eight digits are more than a timer takes. */

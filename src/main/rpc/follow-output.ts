@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { type ServerWritableStream, status } from '@grpc/grpc-js'
 import type { FollowOutputRequest__Output } from '../../generated/flux/operations/FollowOutputRequest.js'
 import type { FollowOutputResponse } from '../../generated/flux/operations/FollowOutputResponse.js'
-import type { OutputPart } from '../../workers/messages.js'
-import type { Executions } from '../executions.js'
-import type { SupervisorPool } from '../pool.js'
+import type { OutputPart } from '../../threads/messages.js'
+import type { Executions } from '../executions/executions.js'
+import type { SupervisorPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
 /**

@@ -1,7 +1,7 @@
 import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
-import type { Log } from '../../log.js'
-import { CallerRefused, type Callers } from '../callers.js'
-import type { Connections } from '../connections.js'
+import type { Log } from '../../log/log.js'
+import { CallerRefused, type Callers } from '../../tls/callers.js'
+import type { Connections } from './connections.js'
 import { Uploads } from './uploads.js'
 
 /** A refused caller is told of once in that time, however often it calls. */

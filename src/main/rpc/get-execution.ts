@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js'
 import type { GetExecutionRequest__Output } from '../../generated/flux/GetExecutionRequest.js'
 import type { GetExecutionResponse } from '../../generated/flux/GetExecutionResponse.js'
-import type { Executions } from '../executions.js'
-import type { SupervisorPool } from '../pool.js'
+import type { Executions } from '../executions/executions.js'
+import type { SupervisorPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
 /** The record with the output so far: from the thread that supervises the execution, or once that is over from the store. */

@@ -6,8 +6,8 @@ import {
   type ServerWritableStream,
   status,
 } from '@grpc/grpc-js'
-import type { Log } from '../../log.js'
-import { WaitGroup } from '../wait-group.js'
+import type { Log } from '../../log/log.js'
+import { WaitGroup } from './wait-group.js'
 
 /** An error that reaches the caller as a gRPC status: only for what is not the application's, as the contract says. */
 export class RpcError extends Error {

@@ -1,7 +1,7 @@
 import type { HealthCheckResponse } from '../../generated/flux/HealthCheckResponse.js'
 import { VERSION } from '../../version.js'
-import type { Executions } from '../executions.js'
-import type { Identity } from '../identity.js'
+import type { Executions } from '../executions/executions.js'
+import type { Identity } from '../store/identity.js'
 
 /** Healthy while it takes executions; an agent that is stopping is not, nor one whose name another has. */
 export function healthCheck(executions: Executions, identity: Identity, problems: string[]): HealthCheckResponse {

@@ -2,7 +2,7 @@ import type { ListExecutionsResponse } from '../../generated/flux/operations/Lis
 import type { ProcessUsage } from '../../generated/flux/operations/ProcessUsage.js'
 import { platform } from '../../os/index.js'
 import type { ProcessUse } from '../../os/platform.js'
-import type { Executions } from '../executions.js'
+import type { Executions } from '../executions/executions.js'
 
 const SAMPLE_AGE_MS = 1_000
 

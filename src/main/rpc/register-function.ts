@@ -1,8 +1,8 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js'
 import type { FunctionAck } from '../../generated/flux/FunctionAck.js'
 import type { FunctionConfig__Output } from '../../generated/flux/FunctionConfig.js'
-import type { Caller, Change, Registrations } from '../registrations.js'
-import { validateFunction } from '../validation.js'
+import type { Caller, Change, Registrations } from '../functions/registrations.js'
+import { validateFunction } from '../functions/validation.js'
 
 /** An ack means that the settings are stored; they count for the executions that come. */
 export async function registerFunction(

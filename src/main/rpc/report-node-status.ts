@@ -1,6 +1,6 @@
 import type { NodeStatusResponse } from '../../generated/flux/NodeStatusResponse.js'
-import type { AdmissionControl } from '../admission.js'
-import type { NodeSampler } from '../node-status.js'
+import type { NodeSampler } from '../../host/node-status.js'
+import type { AdmissionControl } from '../executions/admission.js'
 
 interface Node {
   readonly agentId: string

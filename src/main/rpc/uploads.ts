@@ -1,6 +1,6 @@
 import type { ServerListener } from '@grpc/grpc-js'
 import { AgentServiceDefinition } from '../../proto.js'
-import { Places } from '../places.js'
+import { Places } from '../functions/places.js'
 
 /** Each may hold 50 MiB, and about as much again while it is decoded. */
 const READ_AT_ONCE = 4

@@ -12,7 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import type { CgroupController, CgroupParent } from '../platform.js'
 import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
-import { favourCgroup } from './precedence.js'
+import { favourCgroup } from './priority.js'
 
 const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
 const USUAL_MOUNT = '/sys/fs/cgroup'

@@ -3,10 +3,10 @@ import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
-import { favourOwnSession } from './precedence.js'
+import { favourOwnSession } from './priority.js'
 
 /** Where the build puts the program. */
-const LAUNCHER = fileURLToPath(new URL('./launcher', import.meta.url))
+const LAUNCHER = fileURLToPath(new URL('../../../native/launcher', import.meta.url))
 /** Of the frames in launcher.h. */
 const PROTOCOL_VERSION = 2
 const LIMIT_MS = 10_000

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { ServiceNotifier } from '../platform.js'
 
 /** Where the build puts the program. */
-const NOTIFIER = fileURLToPath(new URL('./notifier', import.meta.url))
+const NOTIFIER = fileURLToPath(new URL('../../../native/notifier', import.meta.url))
 /** What a service manager tells the process that it starts, and that process only (sd_notify(3), sd_listen_fds(3)). */
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']
 /** Bytes that wait for a notifier; with more of them it hangs, or its manager does. */

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { createProgram } from '../../../src/cli/program.js'
-import { makeTempDir } from '../../support/agent.js'
 import { debOf, unpack, without } from './packages.js'
 
 const { commands } = createProgram()

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { VERSION } from '../../../src/version.js'
-import { makeTempDir } from '../../support/agent.js'
 import { debOf, unpack, without } from './packages.js'
 
 /** Where Debian's cross compilers have the libraries of that system. */
@@ -30,7 +30,7 @@ describe('the package for arm64, on an emulated processor', {
   })
 
   it('has a launcher that says it is there, and ends with its input', () => {
-    assert.notEqual(emulated('dist/src/os/linux/launcher'), '')
+    assert.notEqual(emulated('dist/native/launcher'), '')
   })
 
   function emulated(program: string, ...args: readonly string[]): string {

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { VERSION } from '../../../src/version.js'
-import { makeTempDir } from '../../support/agent.js'
 import { debOf, notRoot, output, without } from './packages.js'
 
 /** Nothing outside its network namespace is there to be in the way. */

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { before, describe, it } from 'node:test'
-import { makeTempDir } from '../../support/agent.js'
+import { makeTempDir } from '../../../harness/agent.js'
 import { ARCHITECTURES, type Architecture, debOf, elfFiles, output, unpack, without } from './packages.js'
 
 const MAX_BYTES = 60_000_000
@@ -41,8 +41,7 @@ for (const architecture of ARCHITECTURES) {
     it('is for this architecture throughout', () => {
       const machine = architecture === 'amd64' ? 'X86-64' : 'AArch64'
       const names = [...elf.keys()].map((file) => relative(join(tree, 'usr/lib/flux-agent'), file))
-      for (const name of ['bin/node', 'lib/libatomic.so.1', 'dist/src/os/linux/launcher'])
-        assert.ok(names.includes(name))
+      for (const name of ['bin/node', 'lib/libatomic.so.1', 'dist/native/launcher']) assert.ok(names.includes(name))
       assert.ok(names.some((name) => name.endsWith('.node')))
       for (const [file, header] of elf) assert.match(header, new RegExp(`Machine: .*${machine}`), file)
     })

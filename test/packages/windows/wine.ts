@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { makeTempDir } from '../../support/agent.js'
-import { eventually } from '../../support/eventually.js'
-import { onExit } from '../../support/on-exit.js'
+import { makeTempDir } from '../../../harness/agent.js'
+import { eventually } from '../../../harness/eventually.js'
+import { onExit } from '../../../harness/on-exit.js'
 
 /** Why there is no Wine here; undefined where there is. In CI that fails. */
 export const noWine: string | undefined = findProblem()

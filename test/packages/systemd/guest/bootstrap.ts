@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { credentials } from '@grpc/grpc-js'
-import { Calls } from '../../../support/calls.js'
+import { Calls } from '../../../../harness/calls.js'
 import { clientsTo } from '../../../support/flux-client.js'
 import { run, SHARED, UNIT } from './machine.js'
 

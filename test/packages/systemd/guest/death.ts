@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
-import { isRunning } from '../../../support/processes.js'
+import { isRunning } from '../../../../harness/processes.js'
 import { calling, removeDropIn, writeDropIn } from './bootstrap.js'
 import { eventuallyInGuest, journal, mainPid, property, run, UNIT } from './machine.js'
 

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eventually } from '../../../support/eventually.js'
-import { allProcesses } from '../../../support/proc.js'
+import { eventually } from '../../../../harness/eventually.js'
+import { allProcesses } from '../../../../harness/proc.js'
 import type { Versions } from '../boot.js'
 
 /** The folder that the guest shares with the test that has booted it. */

@@ -1,0 +1,88 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { platform } from '../../src/os/index.js'
+import type { Limits, ProcessEnd, ProcessStarter, StarterSetup } from '../../src/os/platform.js'
+import { holdMemory } from './held-memory.js'
+
+// A worker thread as the agent has them, without gRPC, store and records: it starts /bin/true over and over.
+
+export interface StartWorkerSetup {
+  readonly starters: readonly StarterSetup[]
+  /** Memory that the thread holds and has touched. */
+  readonly heapMb: number
+}
+
+export interface StartTask {
+  readonly kind: StarterSetup['kind']
+  readonly durationMs: number
+  readonly inFlight: number
+  readonly limits?: Limits
+}
+
+export interface StartRate {
+  readonly starts: number
+  readonly perSecond: number
+}
+
+export type StartAnswer =
+  | { readonly kind: 'ready' }
+  | ({ readonly kind: 'rate' } & StartRate)
+  | { readonly kind: 'failed'; readonly error: string }
+  | { readonly kind: 'closed' }
+
+const FILE = '/bin/true'
+
+const { starters: setups, heapMb } = workerData as StartWorkerSetup
+const port = parentPort
+if (!port) throw new Error('this is not a worker thread')
+holdMemory(heapMb)
+const starters = new Map(setups.map((setup) => [setup.kind, platform.createStarter(setup)]))
+const env = platform.baseEnvironment(undefined)
+
+port.on('message', async (task: StartTask | 'close') => {
+  if (task !== 'close') {
+    tell(await measure(task).catch((error: Error): StartAnswer => ({ kind: 'failed', error: error.message })))
+    return
+  }
+  await Promise.all([...starters.values()].map((starter) => starter.close()))
+  tell({ kind: 'closed' })
+  port.close()
+})
+tell({ kind: 'ready' })
+
+async function measure({ kind, durationMs, inFlight, limits }: StartTask): Promise<StartAnswer> {
+  const starter = starters.get(kind)
+  if (!starter) throw new Error(`there is no starter of the kind ${kind}`)
+  const begun = performance.now()
+  let starts = 0
+  const keepStarting = async () => {
+    while (performance.now() - begun < durationMs) {
+      await startOne(starter, limits)
+      starts++
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, keepStarting))
+  return { kind: 'rate', starts, perSecond: (starts / (performance.now() - begun)) * 1000 }
+}
+
+async function startOne(starter: ProcessStarter, limits: Limits | undefined): Promise<void> {
+  let ended: (end: ProcessEnd) => void = () => {}
+  let outputBytes = 0
+  const end = new Promise<ProcessEnd>((resolve) => {
+    ended = resolve
+  })
+  const listener = {
+    started: () => {},
+    output: (chunk: Buffer) => {
+      outputBytes += chunk.length
+    },
+    ended,
+  }
+  starter.start({ file: FILE, args: [], cwd: '/', env, ...(limits && { limits }) }, listener)
+  const how = await end
+  if (how.kind !== 'exited' || how.code !== 0 || outputBytes !== 0)
+    throw new Error(`${FILE} ended otherwise than it does: ${JSON.stringify(how)}, ${outputBytes} bytes of output`)
+}
+
+function tell(answer: StartAnswer): void {
+  port?.postMessage(answer)
+}

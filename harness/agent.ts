@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
+import { openConnection } from '../src/cli/connect.js'
+import type { AgentServiceClient, OperationsClient } from '../src/proto.js'
+import { removeCgroupsAtExit } from './cgroup-leftovers.js'
+import { onExit } from './on-exit.js'
+
+/** The compiled `flux-agent` command. */
+export const CLI = fileURLToPath(new URL('../src/cli/index.js', import.meta.url))
+
+/** The guest kernel of the tests starts an agent in 3 s, and in ten times that where the machine is busy. */
+const START_SECONDS = process.env['FLUX_KERNEL'] ? 120 : 30
+const STOP_SECONDS = 60
+
+export interface TestAgentOptions {
+  /** Keys of agent.yaml, over the ones every test agent has. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** What the clients connect with; needed where `config` has tls. */
+  readonly credentials?: ChannelCredentials
+  /** Variables of the agent, over this process's own. */
+  readonly env?: NodeJS.ProcessEnv
+  /** The folder of an earlier agent, to start again on its state. */
+  readonly dir?: string
+  /** A command that becomes the agent: what it executes in its own place is given as arguments. */
+  readonly through?: readonly [string, ...string[]]
+}
+
+/** A real agent in a process of its own. It and its folder are gone at the latest when the test process is. */
+export interface TestAgent {
+  readonly client: AgentServiceClient
+  readonly operations: OperationsClient
+  readonly port: number
+  readonly pid: number
+  readonly configFile: string
+  readonly dir: string
+  /** Everything it has logged, as JSON lines. */
+  logs(): string
+  /** Ends it by SIGTERM and answers its exit code. */
+  stop(): Promise<number | null>
+  /** Ends it by SIGKILL. */
+  kill(): Promise<void>
+}
+
+/** Starts an agent with the embedded store on a free port of the loopback, and waits until it serves. */
+export async function startTestAgent(options: TestAgentOptions = {}): Promise<TestAgent> {
+  const dir = options.dir ?? makeTempDir('flux-agent-test-')
+  const configFile = join(dir, 'agent.yaml')
+  const config = {
+    agent_id: 'test-agent',
+    host: '127.0.0.1',
+    port: 0,
+    redis_addr: 'embedded',
+    run_as: 'self',
+    state_dir: join(dir, 'state'),
+    ...options.config,
+  }
+  // JSON is YAML.
+  writeFileSync(configFile, JSON.stringify(config, null, 2))
+  const start = [process.execPath, '--enable-source-maps', CLI, 'start', '--config', configFile] as const
+  const [program, ...args] = [...(options.through ?? []), ...start] as [string, ...string[]]
+  const agent = spawn(program, args, {
+    cwd: dir,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  onExit(() => agent.kill('SIGKILL'))
+  const log = readLog(agent)
+  const port = await servingPort(agent, log).catch((error: Error) => {
+    // This process would not end before it.
+    agent.kill('SIGKILL')
+    throw error
+  })
+  removeCgroupsAtExit(config.state_dir)
+  letTestEnd(agent)
+  const connection = openConnection(`127.0.0.1:${port}`, options.credentials ?? credentials.createInsecure())
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    connection.close()
+    if (agent.exitCode === null && agent.signalCode === null) {
+      const ended = within(STOP_SECONDS, once(agent, 'exit'), () => `the agent did not end by ${signal}:\n${log.text}`)
+      agent.kill(signal)
+      await ended
+    }
+    return agent.exitCode
+  }
+  return {
+    client: connection.agent,
+    operations: connection.operations,
+    port,
+    pid: agent.pid as number,
+    configFile,
+    dir,
+    logs: () => log.text,
+    stop: () => end('SIGTERM'),
+    kill: async () => void (await end('SIGKILL')),
+  }
+}
+
+/** A folder that is removed when this process ends. */
+export function makeTempDir(prefix: string): string {
+  const dir = mkdtempSync(join(tmpdir(), prefix))
+  onExit(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
+  return dir
+}
+
+interface Log {
+  text: string
+}
+
+function readLog(agent: ChildProcess): Log {
+  const log = { text: '' }
+  agent.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log.text += text
+  })
+  return log
+}
+
+function servingPort(agent: ChildProcess, log: Log): Promise<number> {
+  const serving = new Promise<number>((resolve, reject) => {
+    agent.stderr?.on('data', () => {
+      const line = log.text.split('\n').find((candidate) => candidate.includes('"msg":"serving"'))
+      if (line?.endsWith('}')) resolve((JSON.parse(line) as { port: number }).port)
+    })
+    agent.once('error', reject)
+    agent.once('close', (code) => reject(new Error(`the agent ended with code ${code}:\n${log.text}`)))
+  })
+  return within(START_SECONDS, serving, () => `the agent does not serve:\n${log.text}`)
+}
+
+// A test that failed before it could stop its agent must not wait for it.
+function letTestEnd(agent: ChildProcess): void {
+  agent.unref()
+  ;(agent.stderr as Socket).unref()
+}
+
+async function within<T>(seconds: number, outcome: Promise<T>, problem: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`after ${seconds} s ${problem()}`)), seconds * 1000)
+  })
+  return Promise.race([outcome, late]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs'
+import type { AgentConfig } from '../../config/load.js'
+import { storedProblem } from '../../main/functions/load-functions.js'
+import { functionWarnings } from '../../main/functions/warnings.js'
+import { openStore } from '../../store/open.js'
+import { type Finding, ok, warn } from './finding.js'
+
+/** What of the stored functions a start would leave out, and what in them is surely not meant. The store answers. */
+export async function checkFunctions({ store: location }: AgentConfig): Promise<Finding[]> {
+  if (location.kind === 'embedded' && !existsSync(location.path)) return []
+  const store = await openStore(location)
+  try {
+    const findings: Finding[] = []
+    const functions = await store.functions((name, why) =>
+      findings.push(warn('functions', `stored function ${name} is not readable: ${why}`, 'register it again')),
+    )
+    for (const settings of functions) {
+      const problem = storedProblem(settings)
+      if (problem) findings.push(warn('functions', problem))
+      else {
+        const { name } = settings
+        const mend = 'correct its configuration and register it again'
+        findings.push(...functionWarnings(settings).map((text) => warn('functions', `function ${name}: ${text}`, mend)))
+      }
+    }
+    return findings.length > 0 ? findings : [ok('functions', `${functions.length} stored`)]
+  } catch (error) {
+    return [warn('functions', `not looked at: ${(error as Error).message}`)]
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { credentials, status } from '@grpc/grpc-js'
+import type { AgentConfig } from '../../config/load.js'
+import type { HealthCheckResponse__Output } from '../../generated/flux/HealthCheckResponse.js'
+import { describeListener, listenProblem, openListener } from '../../host/listener.js'
+import { openStore } from '../../store/open.js'
+import { StoreUnavailable } from '../../store/store.js'
+import { answer, localAddress, openConnection, tlsCredentials } from '../connect.js'
+import { isServiceError } from '../failure.js'
+import { type Finding, fail, ok } from './finding.js'
+
+const STORE_SECONDS = 5
+const RETRY_MS = 100
+
+/** Whether the store takes and gives all that an agent needs. */
+export async function checkStore({ store: location }: AgentConfig): Promise<Finding> {
+  if (location.kind === 'embedded' && !existsSync(location.path)) return ok('store', `${location.path}, to be made`)
+  try {
+    const store = await openStore(location)
+    try {
+      await eventually(() => store.probe())
+      return ok('store', `${store.address} takes what an agent writes`)
+    } finally {
+      await store.close()
+    }
+  } catch (error) {
+    const otherwise = 'correct redis_addr, or keep everything on this node by redis_addr: embedded'
+    if (error instanceof StoreUnavailable) return fail('store', error.problem, error.fix ?? otherwise)
+    return fail('store', (error as Error).message, otherwise)
+  }
+}
+
+/** Rejects with the last failure, where none of the attempts succeeded in time: it may be starting, or about to be. */
+async function eventually(attempt: () => Promise<unknown>): Promise<void> {
+  const deadline = Date.now() + STORE_SECONDS * 1000
+  for (;;) {
+    try {
+      await attempt()
+      return
+    } catch (error) {
+      if ((error instanceof StoreUnavailable && error.permanent) || Date.now() >= deadline) throw error
+    }
+    await delay(RETRY_MS)
+  }
+}
+
+/** Whether the agent can listen, or already does. */
+export async function checkPort(config: AgentConfig): Promise<Finding> {
+  if (config.port === 0) return ok('port', 'any free one')
+  try {
+    const listener = await openListener(config)
+    const where = describeListener(listener)
+    listener.close()
+    return ok('port', `${where} is free`)
+  } catch (error) {
+    const problem = listenProblem(config, error as NodeJS.ErrnoException)
+    const agent = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' && (await findAgent(config))
+    return agent || fail('port', `${config.port} on ${config.host}: ${problem.message}`, problem.mend)
+  }
+}
+
+/** What is known of an agent that answers there. */
+async function findAgent(config: AgentConfig): Promise<Finding | undefined> {
+  const address = localAddress(config)
+  try {
+    const { agent, close } = openConnection(
+      address,
+      config.tls ? tlsCredentials(config.tls) : credentials.createInsecure(),
+    )
+    const health = await answer<HealthCheckResponse__Output>(
+      (call, done) => agent.HealthCheck({}, call, done),
+      3,
+    ).finally(close)
+    return ok('port', `a flux-agent, version ${health.version}, listens on ${address}`)
+  } catch (error) {
+    // The agent's own certificate is no client's: being turned away is an answer too.
+    if (isServiceError(error) && (error.code === status.PERMISSION_DENIED || error.code === status.UNAUTHENTICATED))
+      return ok('port', `a flux-agent listens on ${address}`)
+    return undefined
+  }
+}

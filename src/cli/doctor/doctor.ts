@@ -1,0 +1,63 @@
+import { Command } from 'commander'
+import type { LoadedConfig } from '../../config/load.js'
+import { loadNamedConfig } from '../named-config.js'
+import { writeJson, writeOut } from '../stdout.js'
+import { checkCertificates } from './check-certificates.js'
+import { checkFunctions } from './check-functions.js'
+import { checkIsolation } from './check-isolation.js'
+import { checkFolders, checkNode, checkUser } from './check-machine.js'
+import { checkName } from './check-name.js'
+import { checkSecrets } from './check-secrets.js'
+import { checkPort, checkStore } from './check-services.js'
+import { type Finding, fail, ok, warn } from './finding.js'
+
+interface DoctorOptions {
+  readonly config?: string
+  readonly json?: boolean
+}
+
+/** `flux-agent doctor`: whether an agent would run here, and the mend where not. */
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .summary('check whether an agent would run here')
+    .description('Check whether an agent would run here, a line a check with the mend. Exit code 1 where one fails.')
+    .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
+    .option('--json', 'print the findings as JSON')
+    .addHelpText('after', '\nExample:\n  sudo flux-agent doctor --config /etc/flux-agent/agent.yaml')
+    .action(async (options: DoctorOptions) => {
+      const findings = await examine(options)
+      await (options.json ? writeJson(findings) : writeOut(findings.map(line).join('')))
+      if (findings.some(({ level }) => level === 'fail')) process.exitCode = 1
+    })
+}
+
+async function examine(options: DoctorOptions): Promise<Finding[]> {
+  const node = checkNode()
+  let loaded: LoadedConfig
+  try {
+    loaded = loadNamedConfig(options)
+  } catch (error) {
+    const mend = 'correct it; the other checks need it'
+    return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, mend))]
+  }
+  const { config, warnings } = loaded
+  const store = await checkStore(config)
+  return [
+    node,
+    ...(config.file ? [ok('config', config.file)] : []),
+    ...warnings.map((warning) => warn('config', warning)),
+    ...checkUser(config),
+    ...(await checkFolders(config)),
+    ...checkIsolation(config),
+    ...checkCertificates(config),
+    ...checkSecrets(config),
+    store,
+    ...(store.level === 'fail' ? [] : [...(await checkName(config)), ...(await checkFunctions(config))]),
+    await checkPort(config),
+  ]
+}
+
+function line({ level, subject, message, mend }: Finding): string {
+  const mark = level === 'fail' ? 'FAIL' : level
+  return `${mark.padEnd(4)}  ${subject.padEnd(12)}  ${message}${mend ? `; ${mend}` : ''}\n`
+}

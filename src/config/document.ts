@@ -1,0 +1,184 @@
+import { closest, distance } from 'fastest-levenshtein'
+import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
+import type { z } from 'zod'
+import { KNOWN_KEYS, type Settings, settingsSchema } from './schema.js'
+
+/** Why the configuration cannot be used: a line for each wrong value, with the file, the key and what is allowed. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'CONFIG_INVALID'
+}
+
+type Section = Readonly<Record<string, unknown>>
+
+/** As shells, Compose files, templates (Ansible, Helm, Jinja) and Windows write them, and the home of a shell's user. */
+const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$|\{\{.*\}\}|<%.*%>|^~(?=\/)/
+/** Quotes that are none in YAML, at either end of a value. */
+const CURLY = /^[\u2018-\u201f\u00ab\u00bb\uff02]|[\u2018-\u201f\u00ab\u00bb\uff02]$/
+/** Keys that differ by more than half are others. */
+const ALIKE = 1 / 2
+/** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
+const MAX_ALIASES = 100
+
+/** Reads the contents of a configuration file. Throws ConfigError; `name` is the file in its lines. */
+export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
+  const document = withoutBlanks(parse(decode(contents, name), name))
+  refuseLiteral(document, name)
+  const warnings = unknownKeys(document, name)
+  try {
+    return { settings: readSettings(document, name), warnings }
+  } catch (error) {
+    // A key that is missing may be one of those.
+    if (error instanceof ConfigError && warnings.length > 0) {
+      throw new ConfigError([error.message, ...warnings].join('\n'), { cause: error })
+    }
+    throw error
+  }
+}
+
+/** Validates keys as they stand in a file. Throws ConfigError. */
+export function readSettings(document: unknown, name: string): Settings {
+  const result = settingsSchema.safeParse(document)
+  if (result.success) return result.data
+  throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, name)).join('\n'))
+}
+
+/** UTF-8, or UTF-16 that a byte order mark tells, as editors and shells of Windows write it. */
+function decode(contents: Buffer, name: string): string {
+  const wide = wideEncoding(contents)
+  if (wide) throw new ConfigError(`${name}: is ${wide}: save it as UTF-8`)
+  const mark = contents.toString('latin1', 0, 2)
+  const encoding = mark === '\xff\xfe' ? 'utf-16le' : mark === '\xfe\xff' ? 'utf-16be' : 'utf-8'
+  let text: string
+  try {
+    text = new TextDecoder(encoding, { fatal: true }).decode(contents)
+  } catch {
+    const what = encoding === 'utf-8' ? 'is not UTF-8 text' : 'is UTF-16 that is cut off or damaged'
+    throw new ConfigError(`${name}: ${what}: save it as UTF-8`)
+  }
+  const nul = text.indexOf('\0')
+  if (nul === -1) return text
+  const line = text.slice(0, nul).split('\n').length
+  throw new ConfigError(`${name}:${line}: a NUL byte, as after a crash or in what is no text: write the file anew`)
+}
+
+/** What is no UTF-16 with a byte order mark, by which bytes of each four are NUL in most of ASCII. */
+function wideEncoding(contents: Buffer): string | undefined {
+  const start = contents.subarray(0, 4 * 256)
+  const isNul = (place: number) => {
+    const bytes = start.filter((_, at) => at % 4 === place)
+    return bytes.filter((byte) => byte === 0).length > bytes.length / 2
+  }
+  const nuls = [0, 1, 2, 3].map((place) => (isNul(place) ? '0' : 'x')).join('')
+  if (nuls === 'x000' || nuls === '000x') return 'UTF-32'
+  const isMarked = /^(\xff\xfe|\xfe\xff)/.test(start.toString('latin1', 0, 2))
+  return !isMarked && (nuls === 'x0x0' || nuls === '0x0x') ? 'UTF-16 without a byte order mark' : undefined
+}
+
+/** What others fill in or take off, and this reader does not: taken as it stands, it would not be what was meant. */
+function refuseLiteral(value: unknown, name: string, path: readonly string[] = []): void {
+  const key = path.join('.')
+  if (isSection(value)) {
+    for (const [inner, child] of Object.entries(value)) {
+      if (inner === '<<')
+        throw new ConfigError(`${name}: ${join(key, inner)}: keys are not merged; write them out here`)
+      refuseLiteral(child, name, [...path, inner])
+    }
+  } else if (Array.isArray(value)) {
+    for (const child of value) refuseLiteral(child, name, path)
+  } else if (typeof value === 'string') {
+    const quote = CURLY.exec(value.trim())?.[0]
+    if (quote) {
+      const what = `YAML takes ${quote}, as word processors write quotes, for a part of the value`
+      throw new ConfigError(`${name}: ${key}: ${what}; write " instead, or no quotes`)
+    }
+    const variable = VARIABLE.exec(value)?.[0]
+    if (variable) throw new ConfigError(`${name}: ${key}: ${variable} is not expanded; write the value itself`)
+  }
+}
+
+/** Only the reason and the line of a syntax error are kept: its message quotes the file, which may hold a password. */
+function parse(text: string, name: string): unknown {
+  let documents: unknown[]
+  try {
+    documents = loadAll(text, { schema: FAILSAFE_SCHEMA, maxAliases: MAX_ALIASES })
+  } catch (error) {
+    if (!(error instanceof YAMLException)) throw new ConfigError(`${name}: is not YAML`)
+    throw new ConfigError(syntaxProblem(text, error, name))
+  }
+  if (documents.length > 1) throw new ConfigError(`${name}: holds ${documents.length} YAML documents; allowed: one`)
+  return documents[0] ?? {}
+}
+
+function syntaxProblem(text: string, { mark, reason }: YAMLException, name: string): string {
+  const lines = text.split(/\r\n|\r|\n/)
+  const at = (found: number, problem: string) => `${name}:${found + 1}: ${problem}`
+  const template = lines.findIndex((line) => /^[^#]*:\s*(\{\{|\{%|<%)/.test(line))
+  if (template !== -1) return at(template, 'a template that was not filled in: {{ and the like are not expanded')
+  // The parser notices it only behind the line.
+  const joined = lines.findIndex((line) => /^\s*[a-z_]+[:=]\S/.test(line))
+  if (mark && joined !== -1 && joined <= mark.line)
+    return at(joined, 'no key and value: write KEY: VALUE, with a space behind the colon')
+  return mark ? at(mark.line, reason) : `${name}: ${reason}`
+}
+
+/** A key without a value counts as not given. */
+function withoutBlanks(value: unknown): unknown {
+  if (!isSection(value)) return value
+  const given = Object.entries(value).filter(([, inner]) => !(typeof inner === 'string' && /^(~|null|)$/.test(inner)))
+  return Object.fromEntries(given.map(([key, inner]) => [key, withoutBlanks(inner)]))
+}
+
+function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function describe(issue: z.core.$ZodIssue, document: unknown, name: string): string {
+  const key = issue.path.join('.')
+  const value = issue.path.reduce<unknown>((inner, step) => (inner as Section | undefined)?.[String(step)], document)
+  // Where the reason is given, the value may hold a password.
+  if (issue.code === 'custom' && issue.params?.['reason']) {
+    return `${name}: ${key}: ${issue.params['reason']}; allowed: ${issue.message}`
+  }
+  if (value === undefined) return `${name}: ${key} is missing; allowed: ${issue.message}`
+  const subject = key === '' ? 'the file' : `${key}:`
+  return `${name}: ${subject} ${shown(value)} is not allowed; allowed: ${issue.message}`
+}
+
+/** A value as an error may show it: without passwords and keys, on one line, short. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value !== 'string') return 'a section'
+  if (value.includes('-----BEGIN')) return 'PEM text'
+  const open = value.replace(/^([a-z]*:\/\/)?.*(?:@|\?|:\/\/:).*$/s, '$1***')
+  return JSON.stringify(open.length > 100 ? `${open.slice(0, 100)}…` : open)
+}
+
+function unknownKeys(document: unknown, name: string): string[] {
+  const everywhere = Object.entries(KNOWN_KEYS).flatMap(([section, keys]) => keysOf(section, keys))
+  return Object.entries(KNOWN_KEYS).flatMap(([section, known]) => {
+    const found = section === '' ? document : (document as Section)[section]
+    const unknown = isSection(found) ? Object.keys(found).filter((key) => !known.includes(key)) : []
+    const candidates = [...keysOf(section, known), ...everywhere]
+    const names = candidates.map(({ key }) => key)
+    return unknown.map((key) => {
+      const near = candidates[names.indexOf(closest(key, names))]
+      const isNear = near !== undefined && distance(plain(key), plain(near.key)) <= near.key.length * ALIKE
+      const hint = isNear ? `; did you mean "${near.path}"?` : ''
+      return `${name}: unknown key ${JSON.stringify(join(section, key))} is ignored${hint}`
+    })
+  })
+}
+
+/** Whatever its style, as in agentId or agent-id. */
+function plain(key: string): string {
+  return key.toLowerCase().replaceAll(/[^a-z\d]/g, '')
+}
+
+function keysOf(section: string, keys: readonly string[]) {
+  return keys.map((key) => ({ key, path: join(section, key) }))
+}
+
+function join(section: string, key: string): string {
+  return section === '' ? key : `${section}.${key}`
+}

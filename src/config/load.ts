@@ -1,0 +1,215 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { ForeignFile, readOwnFile } from '../os/owned-file.js'
+import type { OomKill } from '../os/platform.js'
+import type { StoreLocation } from '../store/open.js'
+import { parseRedisAddress } from '../store/redis/address.js'
+import { type RedisTlsError, readRedisTls } from '../store/redis/tls.js'
+import type { ArchiveLimits } from '../threads/messages.js'
+import { ConfigError, readDocument, readSettings } from './document.js'
+import type { Settings } from './schema.js'
+
+export { ConfigError } from './document.js'
+
+/** The agent's configuration, validated, with defaults filled in and every path absolute. */
+export interface AgentConfig {
+  /** The file it came from; undefined for the development defaults. */
+  readonly file?: string
+  readonly agentId: string
+  /** Address to listen on. `::`: all of this machine, IPv6 where it has that, and IPv4. */
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  readonly store: StoreLocation
+  readonly network: { readonly privateIp?: string; readonly publicIp?: string }
+  /** Absent: no TLS. */
+  readonly tls?: TlsConfig
+  /** Executions at once on this node; 0: no limit. */
+  readonly maxTasks: number
+  /** Executions that may wait for a slot, on the whole node. */
+  readonly maxQueued: number
+  readonly maxOutputBytes: number
+  readonly backlogBytes: number
+  readonly drainSeconds: number
+  /** The user functions run as; `self`: the agent's own. */
+  readonly runAs: { readonly kind: 'self' } | { readonly kind: 'user'; readonly name: string }
+  /** Whether that user may be root, under whatever name. */
+  readonly allowRoot: boolean
+  /** Absent: `apps` in the runner's home, or in the state folder where functions run as the agent's own user. */
+  readonly appsDir?: string
+  readonly stateDir: string
+  readonly archive: ArchiveLimits
+  /** Worker threads that supervise processes. */
+  readonly workers: number
+  readonly isolation: IsolationConfig
+  readonly logLevel: LogLevel
+}
+
+export interface IsolationConfig {
+  /** Functions with limits that this node cannot keep are refused, rather than run without. */
+  readonly required: boolean
+  /** No program gives a function more rights than its user has, setuid or not (prctl(2)). */
+  readonly noNewPrivileges: boolean
+  /** Processes and threads of one execution; 0: no limit. */
+  readonly maxProcesses: number
+  readonly oomKill: OomKill
+}
+
+export interface TlsConfig {
+  readonly caCert: string
+  readonly certFile: string
+  readonly keyFile: string
+  /** Names (CN or DNS SAN) of clients that may call. */
+  readonly allowedClients: readonly string[]
+}
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+
+export interface LoadedConfig {
+  readonly config: AgentConfig
+  /** Lines for the log: what is ignored, assumed or unsafe. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Loads the configuration: of `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
+ * defaults that listen on loopback only. Blocks; start-up only. Throws ConfigError.
+ */
+export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
+  const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
+  const file = resolve(options.cwd, named ?? 'agent.yaml')
+  const contents = readConfigFile(file, named !== undefined)
+  if (contents === undefined) return developmentDefaults(options.cwd)
+  const { settings, warnings } = readDocument(contents, file)
+  const config = { file, ...resolveSettings(settings, dirname(file)) }
+  checkTlsFiles(config)
+  checkRedisTls(config)
+  return { config, warnings: [...warnings, ...exposure(config)] }
+}
+
+/** Undefined where there is no such file and nobody named it. */
+function readConfigFile(file: string, named: boolean): Buffer | undefined {
+  try {
+    return readOwnFile(file)
+  } catch (error) {
+    if (error instanceof ForeignFile) throw new ConfigError(error.message)
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' && !named) return undefined
+    throw new ConfigError(`${file}: cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`)
+  }
+}
+
+function developmentDefaults(cwd: string): LoadedConfig {
+  const document = {
+    agent_id: `dev-${hostname()}`,
+    host: '127.0.0.1',
+    redis_addr: 'embedded',
+    run_as: 'self',
+    state_dir: '.flux-agent',
+  }
+  const warning =
+    `no configuration file: development defaults are used (loopback only, embedded store in ./.flux-agent); ` +
+    `give one with --config FILE, AGENT_CONFIG=FILE or ./agent.yaml`
+  return { config: resolveSettings(readSettings(document, 'development defaults'), cwd), warnings: [warning] }
+}
+
+function resolveSettings(settings: Settings, base: string): AgentConfig {
+  const { network, tls, archive, run_as } = settings
+  const stateDir = resolve(base, settings.state_dir)
+  return {
+    agentId: settings.agent_id,
+    host: settings.host,
+    port: settings.port,
+    store: resolveStore(settings, base, stateDir),
+    network: {
+      ...(network.node_private_ip && { privateIp: network.node_private_ip }),
+      ...(network.node_public_ip && { publicIp: network.node_public_ip }),
+    },
+    ...(tls && {
+      tls: {
+        caCert: resolve(base, tls.ca_cert),
+        certFile: resolve(base, tls.cert_file),
+        keyFile: resolve(base, tls.key_file),
+        allowedClients: tls.allowed_clients,
+      },
+    }),
+    maxTasks: settings.max_tasks,
+    maxQueued: settings.max_queued,
+    maxOutputBytes: settings.max_output_bytes,
+    backlogBytes: settings.store_backlog_bytes,
+    drainSeconds: settings.drain_seconds,
+    runAs: run_as === 'self' ? { kind: 'self' } : { kind: 'user', name: run_as },
+    allowRoot: settings.allow_root,
+    ...(settings.apps_dir && { appsDir: resolve(base, settings.apps_dir) }),
+    stateDir,
+    archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
+    workers: settings.workers,
+    isolation: {
+      required: settings.isolation === 'required',
+      noNewPrivileges: settings.no_new_privileges,
+      maxProcesses: settings.max_processes,
+      oomKill: settings.oom_kill,
+    },
+    logLevel: settings.log_level,
+  }
+}
+
+function resolveStore({ redis_addr: setting, redis_tls }: Settings, base: string, stateDir: string): StoreLocation {
+  if (setting.kind === 'redis') {
+    if (!redis_tls) return setting
+    const { ca_cert, cert_file, key_file, server_name } = redis_tls
+    const tls = {
+      ...(ca_cert && { caCert: resolve(base, ca_cert) }),
+      ...(cert_file && { certFile: resolve(base, cert_file) }),
+      ...(key_file && { keyFile: resolve(base, key_file) }),
+      ...(server_name && { serverName: server_name }),
+    }
+    return { ...setting, tls }
+  }
+  return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
+}
+
+/** What is meant to be encrypted must not go out in the open. */
+function checkRedisTls({ file, store }: AgentConfig): void {
+  if (store.kind !== 'redis' || !store.tls) return
+  if (!parseRedisAddress(store.address).tls) {
+    throw new ConfigError(
+      `${file}: redis_tls: redis_addr is without TLS; write rediss:// there, or leave redis_tls out`,
+    )
+  }
+  try {
+    readRedisTls(store.tls)
+  } catch (error) {
+    const { key, message } = error as RedisTlsError
+    throw new ConfigError(`${file}: redis_tls.${key}: ${message}`)
+  }
+}
+
+function checkTlsFiles({ file, tls }: AgentConfig): void {
+  if (!tls) return
+  const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
+  for (const [key, path] of Object.entries(keys)) {
+    try {
+      accessSync(path, constants.R_OK)
+      if (statSync(path).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw new ConfigError(
+        `${file}: tls.${key}: ${JSON.stringify(path)} is not allowed; allowed: a PEM file that the agent can read (${code})`,
+      )
+    }
+  }
+}
+
+function exposure({ file, tls, host, port }: AgentConfig): string[] {
+  if (tls || isLoopback(host)) return []
+  return [
+    `${file}: NO TLS: whoever reaches ${host} port ${port} can run programs on this node; ` +
+      `give the tls keys, or host: 127.0.0.1`,
+  ]
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}

@@ -1,0 +1,211 @@
+import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { distance } from 'fastest-levenshtein'
+import { z } from 'zod'
+import type { OomKill } from '../os/platform.js'
+import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
+import type { LogLevel } from './load.js'
+
+/**
+ * The keys of the configuration file. Every scalar arrives as its text, as written: an id of digits keeps its
+ * zeros, and a quoted number is a number. The message of every issue says what is allowed.
+ */
+
+const MiB = 2 ** 20
+const GiB = 2 ** 30
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB, GiB, TiB: 2 ** 40 }
+
+/** A key read from text; `read` answers undefined for what is not allowed. */
+function key<T>(allowed: string, read: (text: string) => T | undefined) {
+  return z.string(allowed).transform((text, context): T => {
+    const value = read(text)
+    if (value !== undefined) return value
+    context.addIssue(allowed)
+    return z.NEVER
+  })
+}
+
+function matching(pattern: RegExp, allowed: string) {
+  return key(allowed, (text) => (pattern.test(text) ? text : undefined))
+}
+
+function oneOf<T extends string>(values: readonly T[]) {
+  return key(`one of ${values.join(', ')}`, (text) => values.find((value) => value === text))
+}
+
+function whole(min: number, max: number) {
+  return key(`a whole number from ${min} to ${max}`, (text) => {
+    const value = Number(text)
+    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined
+  })
+}
+
+/** Bytes, plain or with a binary unit. */
+function size(min: string, max: string) {
+  const least = parseSize(min) ?? 0
+  const most = parseSize(max) ?? 0
+  return key(`a size from ${min} to ${max}, in bytes or with a unit as in 32MiB`, (text) => {
+    const bytes = parseSize(text)
+    return bytes !== undefined && bytes >= least && bytes <= most ? bytes : undefined
+  })
+}
+
+function parseSize(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+) ?([KMGT]iB|B|)$/.exec(text) ?? []
+  const factor = UNITS[unit]
+  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor
+}
+
+/** Where the store is, before paths are resolved; `path` absent: the default folder. */
+export type StoreSetting =
+  | { readonly kind: 'redis'; readonly address: string }
+  | { readonly kind: 'embedded'; readonly path?: string }
+
+const STORES =
+  'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER'
+
+/** So many letters of `embedded` may be others, too many or missing. */
+const MISSPELLED = 3
+
+const redisAddr = z.string(STORES).transform((text, context): StoreSetting => {
+  if (text === 'embedded') return { kind: 'embedded' }
+  const [, folder] = /^embedded:(.+)$/.exec(text) ?? []
+  if (folder !== undefined) return { kind: 'embedded', path: folder }
+  const refuse = (reason: string) => {
+    context.addIssue({ code: 'custom', message: STORES, params: { reason } })
+    return z.NEVER
+  }
+  const word = /^[a-z]+(?=$|[:/ ])/i.exec(text)?.[0]
+  if (word && !text.includes('@') && distance(word.toLowerCase(), 'embedded') <= MISSPELLED) {
+    const host = `a host of that name is redis://${word}`
+    return refuse(`did you mean "embedded", or "embedded:FOLDER"? ${host}`)
+  }
+  try {
+    parseRedisAddress(text)
+    return { kind: 'redis', address: text }
+  } catch (error) {
+    return refuse((error as AddressError).message)
+  }
+})
+
+const flag = key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()])
+const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
+const folder = matching(/^[^\0]+$/, 'the path of a folder')
+const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
+const clientName = matching(/^[^\p{C}]+$/u, 'a name as in the CN or a DNS SAN of a client certificate')
+const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
+const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
+const SECTION = 'a section of keys'
+
+const network = z.object({ node_private_ip: ip.optional(), node_public_ip: ip.optional() }, SECTION)
+
+const tls = z
+  .object(
+    {
+      enabled: flag.default(true),
+      ca_cert: pemFile.optional(),
+      cert_file: pemFile.optional(),
+      key_file: pemFile.optional(),
+      allowed_clients: z.array(clientName, 'a list of names').min(1, 'a list of at least one name').default(['flux']),
+    },
+    SECTION,
+  )
+  .transform(({ enabled, ca_cert, cert_file, key_file, allowed_clients }, context) => {
+    if (!enabled) return undefined
+    const files = { ca_cert, cert_file, key_file }
+    for (const [name, file] of Object.entries(files)) {
+      if (file === undefined) {
+        context.addIssue({ code: 'custom', path: [name], message: 'the path of a PEM file, or tls.enabled: false' })
+      }
+    }
+    return ca_cert && cert_file && key_file ? { ca_cert, cert_file, key_file, allowed_clients } : z.NEVER
+  })
+
+const redisTls = z
+  .object(
+    {
+      ca_cert: pemFile.optional(),
+      cert_file: pemFile.optional(),
+      key_file: pemFile.optional(),
+      server_name: matching(/^[\w.-]{1,253}$/, 'the name in the certificate of Redis').optional(),
+    },
+    SECTION,
+  )
+  .refine(({ cert_file }) => cert_file !== undefined, {
+    path: ['cert_file'],
+    message: 'the certificate of key_file',
+    when: ({ value }) => (value as { key_file?: string }).key_file !== undefined,
+  })
+  .refine(({ key_file }) => key_file !== undefined, {
+    path: ['key_file'],
+    message: 'the key of cert_file',
+    when: ({ value }) => (value as { cert_file?: string }).cert_file !== undefined,
+  })
+
+const archive = z.object(
+  {
+    max_entries: whole(1, 10_000_000).default(100_000),
+    max_bytes: size('1MiB', '1TiB').default(4 * GiB),
+    max_ratio: whole(1, 1_000_000).default(200),
+  },
+  SECTION,
+)
+
+/** The whole file, with defaults filled in; paths are still as written. */
+export const settingsSchema = z.object(
+  {
+    agent_id: key('1 to 128 printable characters', (text) =>
+      /\S/.test(text) && /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u.test(text) ? text : undefined,
+    ),
+    host: ip.default('::'),
+    port: whole(0, 65_535).default(50_052),
+    redis_addr: redisAddr.default({ kind: 'redis', address: 'redis://localhost:6379' }),
+    redis_tls: redisTls.optional(),
+    network: network.prefault({}),
+    tls: tls.optional(),
+    max_tasks: whole(0, 1_000_000).default(0),
+    max_queued: whole(0, 1_000_000).default(1000),
+    // One message carries at most 50 MiB, and a sync answer carries the whole output.
+    max_output_bytes: size('128KiB', '40MiB').default(32 * MiB),
+    store_backlog_bytes: size('1MiB', '64GiB').default(256 * MiB),
+    drain_seconds: whole(0, 3600).default(30),
+    run_as: matching(/^[^\s:/\p{C}]{1,128}$/u, 'the name of a user, or self').default(
+      process.platform === 'win32' ? 'self' : 'flux-runner',
+    ),
+    allow_root: flag.default(false),
+    apps_dir: folder.optional(),
+    state_dir: folder.default(process.platform === 'win32' ? './data' : '/var/lib/flux-agent'),
+    archive: archive.prefault({}),
+    workers: whole(1, 64).default(() => Math.min(64, availableParallelism())),
+    isolation: oneOf(['best_effort', 'required']).default('best_effort'),
+    no_new_privileges: flag.default(true),
+    max_processes: whole(0, 4_194_304).default(4096),
+    oom_kill: oneOf(OOM_KILLS).default('execution'),
+    log_level: oneOf(LOG_LEVELS).default('info'),
+  },
+  SECTION,
+)
+
+/** The configuration file as read, before paths are resolved. */
+export type Settings = z.output<typeof settingsSchema>
+
+type Section = 'network' | 'tls' | 'redis_tls' | 'archive'
+type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
+
+/** A key as a person names it, with its section. */
+export type ConfigKey =
+  | Exclude<keyof Settings, Section>
+  | KeyIn<'network'>
+  | KeyIn<'tls'>
+  | KeyIn<'redis_tls'>
+  | KeyIn<'archive'>
+  | 'tls.enabled'
+
+/** Every key by its section; `''` holds the top level. */
+export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
+  '': Object.keys(settingsSchema.shape),
+  network: Object.keys(network.shape),
+  tls: Object.keys(tls.in.shape),
+  redis_tls: Object.keys(redisTls.shape),
+  archive: Object.keys(archive.shape),
+}

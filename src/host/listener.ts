@@ -1,0 +1,101 @@
+import { createServer, type Server } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AgentConfig } from '../config/load.js'
+import { platform } from '../os/index.js'
+
+const EVERYWHERE = '::'
+/** What binding the IPv6 wildcard fails with where the machine has no IPv6, or has it turned off. */
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT', 'EINVAL'])
+const RETRY_MS = 100
+/** For as long a port that is taken is tried again: an outgoing connection that was given it is often short. */
+const PATIENCE_MS = 5_000
+
+type Address = Pick<AgentConfig, 'host' | 'port'>
+
+/**
+ * Listens on that address of this machine: EVERYWHERE on all it has, IPv4 alone where it has no IPv6. Rejects with what
+ * the system says.
+ */
+export async function openListener({ host, port }: Address): Promise<Server> {
+  return bind(host, port).catch((error: NodeJS.ErrnoException) => {
+    if (host === EVERYWHERE && NO_IPV6.has(error.code ?? '')) return bind('0.0.0.0', port)
+    throw error
+  })
+}
+
+/** The same, but tries for some seconds where the port is taken; `taken` hears of it at once, and once. */
+export async function awaitListener(address: Address, taken: (error: NodeJS.ErrnoException) => void): Promise<Server> {
+  const end = performance.now() + PATIENCE_MS
+  for (let told = false; ; await sleep(RETRY_MS)) {
+    try {
+      return await openListener(address)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || performance.now() >= end) throw error
+      if (!told) taken(error as NodeJS.ErrnoException)
+      told = true
+    }
+  }
+}
+
+/** Where a listener listens, for people. */
+export function describeListener(listener: Server): string {
+  const { host, port } = boundTo(listener)
+  return host === EVERYWHERE ? `[::]:${port} (IPv6 and IPv4)` : `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+export function boundTo(listener: Server): { readonly host: string; readonly port: number } {
+  const address = listener.address()
+  if (address === null || typeof address === 'string') throw new Error('it listens on no port')
+  return { host: address.address, port: address.port }
+}
+
+/** Why an address cannot be listened on, with what mends it. */
+export interface ListenProblem {
+  readonly message: string
+  readonly mend: string
+}
+
+export function listenProblem({ host, port }: Address, error: NodeJS.ErrnoException): ListenProblem {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return takenProblem(port)
+    case 'EADDRNOTAVAIL':
+      return {
+        message: 'this machine does not have that address',
+        mend: 'give another host, or leave it out to listen on all of them',
+      }
+    case 'EAFNOSUPPORT':
+      return { message: `this machine has no IPv${host.includes(':') ? 6 : 4}`, mend: 'give another host' }
+    case 'EACCES':
+      return { message: 'only root may', mend: 'run the agent as root, or give a port over 1023' }
+    default:
+      return { message: error.message, mend: 'give another host or port' }
+  }
+}
+
+function takenProblem(port: number): ListenProblem {
+  const holder = platform.portHolder(port)
+  const who = holder?.process && `process ${holder.process.pid} (${holder.process.command})`
+  if (holder && !holder.listens) {
+    return {
+      message: `an outgoing connection has that port${who ? `, of ${who}` : ''}`,
+      mend: `keep it free with \`sysctl net.ipv4.ip_local_reserved_ports=${port}\` and start again, or give another port`,
+    }
+  }
+  return {
+    message: 'another program listens there',
+    mend: `stop ${who ?? 'it'}, or give another host or port`,
+  }
+}
+
+function bind(host: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer({ noDelay: true })
+    server.once('error', reject)
+    // Dual stack whatever net.ipv6.bindv6only says.
+    server.listen({ host, port, ipv6Only: false }, () => {
+      server.off('error', reject)
+      resolve(server)
+    })
+  })
+}

@@ -1,0 +1,76 @@
+import { isIP } from 'node:net'
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
+import type { AgentConfig } from '../config/load.js'
+
+/** Answers a request with the address it came from, as plain text. */
+const PUBLIC_LOOKUP_URL = 'https://api.ipify.org'
+const PUBLIC_LOOKUP_MS = 5000
+
+/** This node's addresses, as functions get them. */
+export interface NodeAddresses {
+  readonly privateIp: string | undefined
+  /** Undefined until it is known; for good where nobody answers. */
+  readonly publicIp: string | undefined
+  /** The same as functions' variables; another object only where an address has become known. */
+  readonly variables: Readonly<Record<string, string>>
+  /** Resolves once `publicIp` is final. Never rejects. */
+  readonly settled: Promise<void>
+  /** Gives up looking for the public address. */
+  close(): void
+}
+
+/**
+ * The configured addresses; else the first non-loopback IPv4, and the public address that a web service sees, which is
+ * asked in the background for at most five seconds.
+ */
+export function nodeAddresses(
+  configured: AgentConfig['network'],
+  lookup: { readonly url: string; readonly timeoutMs: number } = {
+    url: PUBLIC_LOOKUP_URL,
+    timeoutMs: PUBLIC_LOOKUP_MS,
+  },
+): NodeAddresses {
+  const privateIp = configured.privateIp ?? firstIpv4(networkInterfaces())
+  let { publicIp } = configured
+  let variables = variablesOf(privateIp, publicIp)
+  const closing = new AbortController()
+  const find = async () => {
+    publicIp ??= await askPublicIp(lookup.url, AbortSignal.any([closing.signal, AbortSignal.timeout(lookup.timeoutMs)]))
+    variables = variablesOf(privateIp, publicIp)
+  }
+  return {
+    privateIp,
+    get publicIp() {
+      return publicIp
+    },
+    get variables() {
+      return variables
+    },
+    settled: find(),
+    close: () => closing.abort(),
+  }
+}
+
+/** The first IPv4 address that is not a loopback one. */
+export function firstIpv4(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string | undefined {
+  return Object.values(interfaces)
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address
+}
+
+function variablesOf(privateIp: string | undefined, publicIp: string | undefined): Record<string, string> {
+  return {
+    ...(privateIp && { FLUX_NODE_PRIVATE_IP: privateIp }),
+    ...(publicIp && { FLUX_NODE_PUBLIC_IP: publicIp }),
+  }
+}
+
+async function askPublicIp(url: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const response = await fetch(url, { signal })
+    const answer = (await response.text()).trim()
+    return response.ok && isIP(answer) > 0 ? answer : undefined
+  } catch {
+    return undefined
+  }
+}

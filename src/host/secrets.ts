@@ -1,0 +1,54 @@
+import { type Stats, statSync } from 'node:fs'
+import type { AgentConfig } from '../config/load.js'
+import type { RunAs } from '../os/platform.js'
+import { mayReach, rightsOf } from './permissions.js'
+
+/** What functions must not see, and can. */
+export interface Exposure {
+  readonly kind: 'config' | 'key' | 'state' | 'store'
+  /** Absolute. */
+  readonly path: string
+  /** The command that ends it. */
+  readonly mend: string
+}
+
+/**
+ * The agent's files that the runner can read, by their modes and those of the folders above. What does not exist, or
+ * what this process may not look at, is left out; so is everything where functions run as the agent's own user.
+ */
+export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): Exposure[] {
+  if (!runAs || runAs.uid === process.geteuid?.()) return []
+  const { file, tls, stateDir, store } = config
+  const secrets = [
+    // It may hold the password of Redis.
+    ...(file ? [{ kind: 'config', path: file } as const] : []),
+    ...(tls ? [{ kind: 'key', path: tls.keyFile } as const] : []),
+    ...(store.kind === 'redis' && store.tls?.keyFile ? [{ kind: 'key', path: store.tls.keyFile } as const] : []),
+    { kind: 'state', path: stateDir } as const,
+    ...(store.kind === 'embedded' ? [{ kind: 'store', path: store.path } as const] : []),
+  ]
+  return secrets.flatMap(({ kind, path }) => {
+    const found = look(path)
+    if (!found || (rightsOf(runAs, found) & wanted(found)) === 0 || !mayReach(runAs, path)) return []
+    const mode = `chmod ${found.isDirectory() ? '700' : '600'} ${path}`
+    return [{ kind, path, mend: found.uid === runAs.uid ? `chown root ${path} && ${mode}` : mode }]
+  })
+}
+
+/** What the log says of them. */
+export function exposureWarnings(config: AgentConfig, runAs: RunAs | undefined): string[] {
+  return exposedSecrets(config, runAs).map(({ path, mend }) => `functions can read ${path}: ${mend}`)
+}
+
+/** A folder that can only be entered gives away the files whose names are known. */
+function wanted(found: Stats): number {
+  return found.isDirectory() ? 0o7 : 0o6
+}
+
+function look(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,130 @@
+import { createRequire } from 'node:module'
+import { isatty } from 'node:tty'
+import { format } from 'node:util'
+import { BroadcastChannel, isMainThread, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import pino, { type Logger } from 'pino'
+import type { JournalEvent } from '../ids/id-journal.js'
+import type { QueueEvent } from '../store/queue/write-queue.js'
+import type { Store } from '../store/store.js'
+import { isJournal, journalEntries } from './journal.js'
+import { StandardError } from './standard-error.js'
+
+const STDERR = 2
+/** What libraries print and how often, at most. */
+const REPEAT_MS = 60_000
+const REPEATS_MAX = 100
+/** Lines of worker threads, on their way to the one that writes. */
+const LINES = 'flux-agent log'
+
+/**
+ * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal or the journal. Nobody
+ * waits for whoever reads it: what is too much is dropped, and counted in a line. What worker threads say is written by
+ * the main thread, which needs a log of its own for that.
+ */
+export function createLog(level: string, bindings: Record<string, unknown> = {}): Logger {
+  const shape = formatter()
+  if (!isMainThread) {
+    const lines = new BroadcastChannel(LINES)
+    lines.unref()
+    const log = pino({ level, base: bindings }, { write: (line) => lines.postMessage(shape(line)) })
+    takeConsole(log)
+    return log
+  }
+  const stderr = new StandardError((dropped) => {
+    log.error({ dropped }, 'lines of the log were dropped: whoever reads it did not keep up')
+  })
+  const log = pino({ level, base: bindings }, { write: (line) => stderr.write(shape(line)) })
+  takeConsole(log)
+  const lines = new BroadcastChannel(LINES)
+  lines.onmessage = ({ data }) => stderr.write(String(data))
+  lines.unref()
+  process.prependListener('exit', () => {
+    // It takes one of these as well, which its type does not say.
+    const port = lines as unknown as MessagePort
+    for (let line = receiveMessageOnPort(port); line; line = receiveMessageOnPort(port)) stderr.write(line.message)
+  })
+  return log
+}
+
+/** What libraries print of their own accord is a line of the log as well; the same again counts once a minute. */
+function takeConsole(log: Logger): void {
+  const told = new Map<string, number>()
+  const tell = (level: 'error' | 'warn') => {
+    return (...parts: unknown[]) => {
+      const [text = ''] = format(...parts).split('\n')
+      const now = performance.now()
+      if (now - (told.get(text) ?? -Infinity) < REPEAT_MS) return
+      if (told.size >= REPEATS_MAX) told.clear()
+      told.set(text, now)
+      log[level](text)
+    }
+  }
+  console.error = tell('error')
+  console.warn = tell('warn')
+}
+
+/** Makes of a line of JSON what is written. */
+function formatter(): (line: string) => string {
+  if (isJournal()) return toJournal()
+  if (!isatty(STDERR)) return (line) => line
+  return pinoPretty().prettyFactory({ colorize: true, ignore: 'pid,hostname' })
+}
+
+/** Without what the journal knows itself: time, priority, process and, by its unit, which agent it is. */
+function toJournal(): (line: string) => string {
+  const ignore = 'time,level,pid,hostname,agent'
+  const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore })
+  return (line) => {
+    const { level } = JSON.parse(line) as { level: number }
+    return journalEntries(pino.levels.labels[level] ?? 'info', readable(line))
+  }
+}
+
+/** Loaded where it is used only. */
+function pinoPretty(): typeof import('pino-pretty') {
+  return createRequire(import.meta.url)('pino-pretty')
+}
+
+export type Log = Logger
+
+/** Tells an operator how the store takes what is written. */
+export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
+  switch (event.kind) {
+    case 'away':
+      log.warn({ store: store.address, cause: event.cause.message }, 'store is away: writes wait for it')
+      break
+    case 'refused':
+      log.error(
+        { store: store.address, cause: event.cause.message },
+        'the store refuses what is written, and no retry will help: writes wait until that is put right',
+      )
+      break
+    case 'back':
+      log.info({ store: store.address }, 'store is back')
+      break
+    case 'disk-failed':
+      log.error({ cause: event.cause.message }, 'waiting writes cannot go to disk: functions are held up')
+      break
+    case 'lost':
+      log.error({ writes: event.writes, dir: event.dir }, 'waiting writes came back damaged from disk')
+      break
+    case 'taken':
+      log.error({ execution: event.id }, 'not recorded: another execution had this id before the store was told of it')
+      break
+  }
+}
+
+/** Tells an operator whether ids outlive this process. */
+export function logJournalEvent(log: Log, event: JournalEvent): void {
+  switch (event.kind) {
+    case 'failed':
+      log.warn({ cause: event.cause.message }, 'ids cannot be written down: after a restart they can run again')
+      break
+    case 'works again':
+      log.info('ids are written down again')
+      break
+    case 'damaged':
+      log.warn({ file: event.file, problem: event.problem }, 'some ids of the last hour are not known any more')
+      break
+  }
+}

@@ -1,0 +1,151 @@
+import type { ConcurrencyBehavior } from '../../store/function.js'
+
+/** A place among the executions of a function and of the node. */
+export interface Slot {
+  /** Gives the place back; the second time and after, nothing happens. */
+  release(): void
+}
+
+/** A place in the queue. */
+export interface Ticket {
+  /** Leaves the queue; harmless once the slot has been given. */
+  leave(): void
+}
+
+export type Admission =
+  | { readonly kind: 'admitted'; readonly slot: Slot }
+  | { readonly kind: 'queued'; readonly ticket: Ticket }
+  | { readonly kind: 'full' }
+
+interface Waiter {
+  readonly arrival: number
+  readonly granted: (slot: Slot) => void
+}
+
+/** One function's account. */
+interface Account {
+  active: number
+  /** 0: no limit. */
+  limit: number
+  /** In the order of arrival; a Set keeps it and lets go of any one at once. */
+  readonly waiting: Set<Waiter>
+}
+
+/**
+ * Counts executions against the limits of their function and of the node. An execution that finds no place is turned
+ * away or waits, as its function wants it; those that wait get places in the order they came. Synchronous throughout, so
+ * that no two callers can be given the same place.
+ */
+export class AdmissionControl {
+  private readonly accounts = new Map<string, Account>()
+  /** The accounts that have waiters. */
+  private readonly queues = new Set<Account>()
+  private activeCount = 0
+  private waitingCount = 0
+  private arrivals = 0
+
+  constructor(
+    private maxActive: number,
+    private maxQueued: number,
+  ) {}
+
+  /** Executions that may hold a slot at once, over all functions. 0: no limit. */
+  get maxTasks(): number {
+    return this.maxActive
+  }
+
+  /** Executions that hold a slot. */
+  get active(): number {
+    return this.activeCount
+  }
+
+  /** Executions that wait for one. */
+  get waiting(): number {
+    return this.waitingCount
+  }
+
+  /** Sets the limits of the node. What holds a slot or waits already keeps its place, whatever they are now. */
+  limitNode(maxTasks: number, maxQueued: number): void {
+    this.maxActive = maxTasks
+    this.maxQueued = maxQueued
+    this.serveWaiting()
+  }
+
+  /** Sets how many executions of a function may hold slots at once, 0 for any number. */
+  limit(name: string, maxConcurrency: number): void {
+    this.account(name).limit = maxConcurrency
+    this.serveWaiting()
+  }
+
+  /**
+   * Asks for a slot. `granted` is called later, once, if and only if the answer is `queued` and the ticket has not been
+   * given up by then.
+   */
+  request(name: string, behavior: ConcurrencyBehavior, granted: (slot: Slot) => void): Admission {
+    const account = this.account(name)
+    // Nobody overtakes those that wait already.
+    const free = this.hasPlace(account) && account.waiting.size === 0
+    if (free) return { kind: 'admitted', slot: this.take(account) }
+    if (behavior === 'exit' || this.waitingCount >= this.maxQueued) return { kind: 'full' }
+    const waiter = { arrival: this.arrivals++, granted }
+    account.waiting.add(waiter)
+    this.queues.add(account)
+    this.waitingCount++
+    return { kind: 'queued', ticket: { leave: () => void this.dequeue(account, waiter) } }
+  }
+
+  private dequeue(account: Account, waiter: Waiter): void {
+    if (!account.waiting.delete(waiter)) return
+    this.waitingCount--
+    if (account.waiting.size === 0) this.queues.delete(account)
+  }
+
+  private account(name: string): Account {
+    let account = this.accounts.get(name)
+    if (!account) {
+      account = { active: 0, limit: 0, waiting: new Set() }
+      this.accounts.set(name, account)
+    }
+    return account
+  }
+
+  private hasPlace(account: Account): boolean {
+    const nodeHas = this.maxActive === 0 || this.activeCount < this.maxActive
+    return nodeHas && (account.limit === 0 || account.active < account.limit)
+  }
+
+  private take(account: Account): Slot {
+    account.active++
+    this.activeCount++
+    let held = true
+    return {
+      release: () => {
+        if (!held) return
+        held = false
+        account.active--
+        this.activeCount--
+        this.serveWaiting()
+      },
+    }
+  }
+
+  /** Gives out the places there are, the longest waiting first among those whose function has one. */
+  private serveWaiting(): void {
+    while (this.waitingCount > 0) {
+      const next = this.nextInLine()
+      if (!next) return
+      this.dequeue(next.account, next.waiter)
+      next.waiter.granted(this.take(next.account))
+    }
+  }
+
+  private nextInLine(): { account: Account; waiter: Waiter } | undefined {
+    let first: { account: Account; waiter: Waiter } | undefined
+    for (const account of this.queues) {
+      if (!this.hasPlace(account)) continue
+      const [waiter] = account.waiting
+      if (waiter && (!first || waiter.arrival < first.waiter.arrival)) first = { account, waiter }
+    }
+    return first
+  }
+}

@@ -1,0 +1,54 @@
+import { type LimitPolicy, limitProblem } from '../../host/limits.js'
+import type { Log } from '../../log/log.js'
+import type { FunctionSettings } from '../../store/function.js'
+import type { StoredFunction } from '../../threads/messages.js'
+import type { AdmissionControl } from '../executions/admission.js'
+import type { Deployer } from './deployer.js'
+import { fingerprintOf } from './fingerprint.js'
+import type { Functions } from './functions.js'
+import { settingsProblem } from './validation.js'
+
+interface Parts {
+  readonly functions: Functions
+  readonly admission: AdmissionControl
+  readonly limits: LimitPolicy
+  readonly deployer: Deployer
+  readonly log: Log
+}
+
+/** At the start: takes on what is stored, unless it would be refused today, with the code that is here. */
+export async function loadFunctions(
+  recovered: readonly FunctionSettings[],
+  { functions, admission, limits, deployer, log }: Parts,
+): Promise<void> {
+  const stored = new Map<string, StoredFunction>()
+  for (const settings of recovered) {
+    const { name, handler, maxConcurrency } = settings
+    stored.set(name, { handler, fingerprint: fingerprintOf(settings) })
+    const problem = storedProblem(settings) ?? limitProblem(limits, settings)
+    if (problem) {
+      log.warn(problem)
+      continue
+    }
+    functions.register(settings)
+    admission.limit(name, maxConcurrency)
+  }
+  const { serving, damaged } = await deployer.clean(stored)
+  for (const name of damaged) {
+    log.warn(`function ${name}: files of its code were empty, as after a power cut, and it is removed: deploy it again`)
+  }
+  for (const { name, version, handlerProblem } of serving) {
+    functions.serve(name, version)
+    const settings = functions.settings(name)
+    if (settings) functions.register(settings, handlerProblem)
+  }
+  for (const { name } of recovered) {
+    for (const warning of functions.warnings(name)) log.warn(`function ${name}: ${warning}`)
+  }
+}
+
+/** Why a start leaves out what is stored of a function, and what to do; undefined where it takes it on. */
+export function storedProblem(settings: FunctionSettings): string | undefined {
+  const problem = settingsProblem(settings)
+  return problem && `stored function is not loaded: ${problem}; register it again`
+}

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import { type LimitPolicy, limitProblem } from '../../host/limits.js'
+import type { Log } from '../../log/log.js'
+import type { FunctionSettings } from '../../store/function.js'
+import { OutcomeUnknown, type Store, StoreUnavailable } from '../../store/store.js'
+import type { AdmissionControl } from '../executions/admission.js'
+import type { Deployer } from './deployer.js'
+import { fingerprintOf } from './fingerprint.js'
+import type { Functions } from './functions.js'
+import { Turns } from './turns.js'
+import type { Withdrawals } from './withdrawals.js'
+
+/** How long a registration waits for one before it that failed to be taken back. */
+const WITHDRAWAL_LIMIT_MS = 2_000
+
+/** A caller that waits for its turn is answered so long before its deadline, or when three quarters of its time are over. */
+const ANSWER_MS = 1_000
+/** Whoever would wait longer waits. */
+const LONGEST_WAIT_MS = 3_600_000
+
+/** Who waits for the answer. */
+export interface Caller {
+  /** Epoch ms; Infinity where it has none. */
+  readonly deadline: number
+  hasGone(): boolean
+}
+
+export type Change =
+  | { readonly kind: 'done'; readonly message: string; readonly warnings: readonly string[] }
+  /** All is as it was before, here, on disk and in the store. */
+  | { readonly kind: 'refused'; readonly message: string }
+
+/** What registrations and deploys change. */
+interface Parts {
+  readonly store: Store
+  readonly functions: Functions
+  readonly admission: AdmissionControl
+  readonly limits: LimitPolicy
+  readonly deployer: Deployer
+  readonly withdrawals: Withdrawals
+  readonly log: Log
+}
+
+/**
+ * Registers functions and deploys their code: those of one function in the order in which they come, so that the last
+ * one counts here, on disk and in the store. What is refused has changed nothing, and a kill at any moment leaves
+ * settings and code that belong together. One whose caller has gone, or is about to, before its turn is
+ * dropped; one that has begun is done. Main thread only.
+ */
+export class Registrations {
+  private readonly turns = new Turns()
+
+  constructor(private readonly parts: Parts) {}
+
+  register(settings: FunctionSettings, caller: Caller): Promise<Change> {
+    return this.inTurn(settings.name, caller, async () => {
+      const { functions, deployer } = this.parts
+      const stored = await this.store(settings)
+      if (stored.kind === 'refused') return stored
+      const version = functions.version(settings.name)
+      const problem = version && (await deployer.checkHandler(version, settings.handler))
+      this.use(settings, problem)
+      return this.done('function registered', settings.name)
+    })
+  }
+
+  /** `brought`: the settings that come with the code. The archive must not be used afterwards. */
+  deploy(name: string, brought: FunctionSettings | undefined, archive: Buffer, caller: Caller): Promise<Change> {
+    return this.inTurn(name, caller, async () => {
+      const { functions, deployer, withdrawals } = this.parts
+      const settings = brought ?? functions.settings(name)
+      if (!settings) return refused('function not registered')
+      const problem = brought && this.problem(brought)
+      if (problem) return refused(problem)
+      const prepared = await deployer.prepare(settings, archive, brought && fingerprintOf(brought))
+      if (prepared.kind === 'refused') return prepared
+
+      const stored = brought && (await this.store(brought))
+      if (stored?.kind === 'refused') {
+        if (prepared.kind === 'prepared') await deployer.discard(prepared)
+        return refused(`code unpacked, but ${stored.message}`)
+      }
+      const failed = prepared.kind === 'prepared' ? await deployer.activate(prepared) : undefined
+      if (failed) {
+        if (brought && stored) await withdrawals.add(brought, stored.registration, failed.message)
+        return failed
+      }
+      // In one turn: new code under the old handler would be a function that cannot start.
+      this.use(settings)
+      functions.serve(name, prepared.version)
+      const message = prepared.kind === 'unchanged' ? 'function deployed already' : 'function deployed'
+      return this.done(message, name, prepared.warnings)
+    })
+  }
+
+  private inTurn(name: string, caller: Caller, work: () => Promise<Change>): Promise<Change> {
+    let over = false
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<Change>((resolve) => {
+      const left = caller.deadline - Date.now()
+      if (left > LONGEST_WAIT_MS) return
+      timer = setTimeout(
+        () => {
+          over = true
+          resolve(refused(`function ${name} is left as it is: what was asked for before goes on still; try again`))
+        },
+        left - Math.min(ANSWER_MS, left / 4),
+      )
+    })
+    const turn = this.turns.take(name, async () => {
+      clearTimeout(timer)
+      if (over || caller.hasGone()) return refused('its caller has gone: nothing is changed')
+      return work()
+    })
+    return Promise.race([turn, late])
+  }
+
+  /** Stores settings; until they are used, they can be withdrawn by the registration's name. */
+  private async store(
+    settings: FunctionSettings,
+  ): Promise<{ readonly kind: 'stored'; readonly registration: string } | (Change & { readonly kind: 'refused' })> {
+    const { store, withdrawals } = this.parts
+    const { name } = settings
+    const problem = this.problem(settings)
+    if (problem) return refused(problem)
+    const unsettled = await withdrawals.settled(name, WITHDRAWAL_LIMIT_MS)
+    if (unsettled) {
+      return refused(`function ${name} not registered: one before it, which failed, is to be taken back: ${unsettled}`)
+    }
+    const registration = randomUUID()
+    try {
+      await store.putFunction(settings, registration)
+      return { kind: 'stored', registration }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      if (error instanceof OutcomeUnknown) await withdrawals.add(settings, registration, error.message)
+      return refused(`function ${name} not registered: ${error.message}`)
+    }
+  }
+
+  private problem(settings: FunctionSettings): string | undefined {
+    const { limits, functions } = this.parts
+    const { name } = settings
+    const other = process.platform === 'win32' ? functions.differingInCase(name) : undefined
+    if (other === undefined) return limitProblem(limits, settings)
+    return `function ${name} not registered: there is a function ${other}, and Windows takes their folders for one; give it another name`
+  }
+
+  private use(settings: FunctionSettings, handlerProblem?: string): void {
+    this.parts.functions.register(settings, handlerProblem)
+    this.parts.admission.limit(settings.name, settings.maxConcurrency)
+  }
+
+  private done(message: string, name: string, more: readonly string[] = []): Change {
+    const warnings = [...more, ...this.parts.functions.warnings(name)]
+    for (const warning of warnings) this.parts.log.warn(`function ${name}: ${warning}`)
+    return { kind: 'done', message, warnings }
+  }
+}
+
+function refused(message: string): Change & { readonly kind: 'refused' } {
+  return { kind: 'refused', message }
+}

@@ -1,0 +1,101 @@
+import { type TakenOver, takeOver } from '../config/changes.js'
+import { type AgentConfig, loadConfig } from '../config/load.js'
+import { exposureWarnings } from '../host/secrets.js'
+import type { Log } from '../log/log.js'
+import type { RunAs } from '../os/platform.js'
+import type { WriteQueue } from '../store/queue/write-queue.js'
+import type { WorkerSettings } from '../threads/messages.js'
+import type { ChangeableCallers } from '../tls/callers.js'
+import { loadCertificates } from '../tls/certificates.js'
+import type { ReloadingCredentials } from '../tls/credentials.js'
+import type { AdmissionControl } from './executions/admission.js'
+import type { SupervisorPool } from './executions/worker-pool.js'
+import type { Deployer } from './functions/deployer.js'
+
+/** What came of reading the file again. */
+export type Reload =
+  | { readonly kind: 'not read'; readonly why: string }
+  /** Nothing has changed. A line for each thing that is wrong. */
+  | { readonly kind: 'refused'; readonly problems: readonly string[] }
+  | (Omit<TakenOver, 'config'> & {
+      readonly kind: 'taken over'
+      readonly file: string
+      readonly warnings: readonly string[]
+    })
+
+/** What can be changed while it works. */
+interface Parts {
+  readonly log: Log
+  readonly tls: ReloadingCredentials
+  readonly callers: ChangeableCallers
+  readonly admission: AdmissionControl
+  readonly deployer: Deployer
+  readonly writes: WriteQueue
+  readonly pool: SupervisorPool
+}
+
+/** The configuration that a running agent works with. Main thread only. */
+export class LiveConfig {
+  constructor(
+    private config: AgentConfig,
+    private readonly runAs: RunAs | undefined,
+    private readonly parts: Parts,
+  ) {}
+
+  get current(): AgentConfig {
+    return this.config
+  }
+
+  /** Reads the file again, and takes over all that can change or, where anything in it is wrong, nothing. Blocks. */
+  reload(): Reload {
+    const { file } = this.config
+    if (file === undefined) return { kind: 'not read', why: 'development defaults are used: there is no file to read' }
+    try {
+      const { config: asked, warnings } = loadConfig({ file, env: {}, cwd: '/' })
+      const { config, ...changes } = takeOver(this.config, asked)
+      const certificates = config.tls && loadCertificates(config.tls)
+      // From here on nothing fails.
+      if (config.tls && certificates) this.parts.tls.use(config.tls, certificates)
+      this.apply(config)
+      return { kind: 'taken over', file, ...changes, warnings: [...warnings, ...exposureWarnings(config, this.runAs)] }
+    } catch (error) {
+      return { kind: 'refused', problems: (error as Error).message.split('\n') }
+    }
+  }
+
+  private apply(config: AgentConfig): void {
+    const { log, callers, admission, deployer, writes, pool } = this.parts
+    this.config = config
+    log.level = config.logLevel
+    if (config.tls) callers.allow(config.tls.allowedClients)
+    deployer.limits = config.archive
+    writes.boundBytes = config.backlogBytes
+    pool.configure(workerSettings(config))
+    admission.limitNode(config.maxTasks, config.maxQueued)
+  }
+}
+
+/** What the threads that supervise processes need to know of it. */
+export function workerSettings({ maxOutputBytes, backlogBytes, workers, logLevel }: AgentConfig): WorkerSettings {
+  return { maxOutputBytes, backlogBytes: Math.ceil(backlogBytes / workers), logLevel }
+}
+
+/** Tells an operator what came of it. */
+export function logReload(log: Log, reload: Reload): void {
+  switch (reload.kind) {
+    case 'not read':
+      log.warn(`the configuration is not read again: ${reload.why}`)
+      break
+    case 'refused':
+      for (const problem of reload.problems) log.error(`${problem}; the agent goes on with the configuration in use`)
+      break
+    case 'taken over': {
+      const { file, changed, pending, warnings } = reload
+      for (const warning of warnings) log.warn(warning)
+      for (const key of pending) log.warn(`${key}: changed in ${file}, takes a restart`)
+      const changes = changed.map(({ key, from, to }) => [key, `${from} → ${to}`])
+      log.info({ file, changed: Object.fromEntries(changes) }, 'configuration read again')
+      break
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import type { Server as Listener } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Server, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js'
+import type { NodeSampler } from '../../host/node-status.js'
+import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../../proto.js'
+import type { AdmissionControl } from '../executions/admission.js'
+import type { Executions } from '../executions/executions.js'
+import type { Refusals } from '../executions/refusals.js'
+import type { SupervisorPool } from '../executions/worker-pool.js'
+import type { Registrations } from '../functions/registrations.js'
+import type { Identity } from '../store/identity.js'
+import { cancelExecution } from './cancel-execution.js'
+import type { Connections } from './connections.js'
+import { deployFunction } from './deploy-function.js'
+import { executeFunction } from './execute-function.js'
+import { allowFarDeadlines } from './far-deadlines.js'
+import { followOutput } from './follow-output.js'
+import { getExecution } from './get-execution.js'
+import type { Handlers } from './handler.js'
+import { healthCheck } from './health-check.js'
+import { listExecutions, UsageSampler } from './list-executions.js'
+import { registerFunction } from './register-function.js'
+import { reportNodeStatus } from './report-node-status.js'
+
+/** How long calls may take to finish once the server stops listening. */
+const SHUTDOWN_LIMIT_MS = 2_000
+
+/** A connection whose other end has vanished without a word is noticed within the sum of both, and its calls end. */
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms': 20_000 }
+
+/** What the calls act on. */
+export interface Services {
+  readonly agentId: string
+  readonly admission: AdmissionControl
+  readonly executions: Executions
+  readonly identity: Identity
+  /** What an operator has to put right. */
+  readonly problems: () => string[]
+  readonly refusals: Refusals
+  readonly pool: SupervisorPool
+  readonly registrations: Registrations
+  readonly sampler: NodeSampler
+}
+
+/** Every call of both services, and what answers it once `gate` lets it pass. */
+export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
+  const { executions, identity, refusals, pool, registrations, sampler } = services
+  const usage = new UsageSampler()
+  const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
+  allowFarDeadlines(server)
+  server.addService(AgentServiceDefinition, {
+    RegisterFunction: handlers.unary((call) => identity.act(() => registerFunction(registrations, call))),
+    DeployFunction: handlers.unary((call) => identity.act(() => deployFunction(registrations, call))),
+    ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
+    CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
+    GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
+    HealthCheck: handlers.unary(() => healthCheck(executions, identity, services.problems())),
+    ReportNodeStatus: handlers.unary(() => reportNodeStatus(services, sampler)),
+  })
+  server.addService(OperationsDefinition, {
+    FollowOutput: handlers.streaming((call) => followOutput(executions, pool, call)),
+    ListExecutions: handlers.unary(() => listExecutions(executions, usage)),
+  })
+  return server
+}
+
+/** What listens, what is open, and what answers. */
+export interface Endpoint {
+  readonly listener: Listener
+  readonly connections: Connections
+  readonly server: Server
+  readonly handlers: Handlers
+}
+
+/**
+ * Answers calls on every connection of the listener from now on. Answers how to stop: nothing listens any more, and calls
+ * under way get SHUTDOWN_LIMIT_MS to finish.
+ */
+export function serve(
+  { listener, connections, server, handlers }: Endpoint,
+  credentials: ServerCredentials,
+): () => Promise<void> {
+  const injector = server.createConnectionInjector(credentials)
+  connections.accept(listener, injector)
+  return async () => {
+    listener.close()
+    const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
+    // First of all: a keepalive ping on a connection that is closing drops the calls on it.
+    await Promise.race([handlers.answered(), limit])
+    // What was answered last may still be on its way out of this process.
+    injector.drain(SHUTDOWN_LIMIT_MS)
+    await Promise.race([connections.closed(), limit])
+    // A caller that has stopped reading keeps its connection open.
+    connections.destroy()
+  }
+}

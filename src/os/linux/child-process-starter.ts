@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, readSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { threadId } from 'node:worker_threads'
+import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
+import { Fifos } from './fifos.js'
+import { type Pipe, readInto } from './pipe.js'
+import { exposeToOom } from './priority.js'
+import { groupDead, killGroup } from './process-group.js'
+import { explainFailure, formatFailure } from './program/start-failure.js'
+
+/** The most a pipe can hold, so the most that was "already written" when the leader ended (pipe(7)). */
+const PIPE_MAX = 1_048_576
+
+/** Starts processes by child_process, each the leader of a session and a group of its own. */
+export class ChildProcessStarter implements ProcessStarter {
+  private readonly fifos: Fifos
+  private readonly supervised = new Set<Supervised>()
+  private turns: Promise<unknown> = Promise.resolve()
+  /** One for all reads of this thread: each chunk is done with before the next read. */
+  private readonly readBuffer = Buffer.allocUnsafeSlow(65_536)
+
+  constructor(scratchDir: string) {
+    this.fifos = new Fifos(join(scratchDir, `fifo-${process.pid}-${threadId}`))
+  }
+
+  start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
+    const supervised = new Supervised(listener)
+    this.supervised.add(supervised)
+    void this.launch(request, supervised)
+      .catch((error: NodeJS.ErrnoException) =>
+        explainFailure({ code: error.code ?? 'UNKNOWN', message: error.message }, request),
+      )
+      .then((end) => {
+        this.supervised.delete(supervised)
+        listener.ended(end)
+      })
+    return supervised
+  }
+
+  async close(): Promise<void> {
+    for (const supervised of this.supervised) supervised.kill()
+    this.fifos.close()
+  }
+
+  /** Resolves with how it ended; rejects with what the system says to a start that fails. */
+  private async launch(request: StartRequest, supervised: Supervised): Promise<ProcessEnd> {
+    const failure = await formatFailure(request.file)
+    if (failure) return failure
+    const pipe = await this.fifos.take()
+    let child: ChildProcess
+    try {
+      await this.turn()
+      if (supervised.unwanted) {
+        closeSync(pipe.readFd)
+        return { kind: 'never started' }
+      }
+      child = await spawnLeader(request, pipe.writeFd)
+    } catch (error) {
+      closeSync(pipe.readFd)
+      throw error
+    } finally {
+      closeSync(pipe.writeFd)
+    }
+    return supervised.run(child, pipe, this.readBuffer)
+  }
+
+  /** A start holds the thread for milliseconds: between two of them output, timers and cancels get their turn. */
+  private turn(): Promise<unknown> {
+    this.turns = this.turns.then(() => nextTurn())
+    return this.turns
+  }
+}
+
+class Supervised implements SupervisedProcess {
+  /** Killed before it was there. */
+  unwanted = false
+  private pid: number | undefined
+  private reader: Socket | undefined
+  private paused = false
+
+  constructor(private readonly listener: ProcessListener) {}
+
+  kill(): void {
+    if (this.pid === undefined) this.unwanted = true
+    else killGroup(this.pid)
+  }
+
+  pause(): void {
+    this.paused = true
+    this.reader?.pause()
+  }
+
+  resume(): void {
+    this.paused = false
+    this.reader?.resume()
+  }
+
+  /** Resolves when its group is dead. */
+  run(child: ChildProcess, pipe: Pipe, readBuffer: Buffer): Promise<ProcessEnd> {
+    const { listener } = this
+    const pid = child.pid as number
+    this.pid = pid
+    const reader = readInto(readBuffer, pipe.readFd, (chunk) => listener.output(chunk))
+    this.reader = reader
+    if (this.paused) reader.pause()
+    const end = new Promise<ProcessEnd>((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.pid = undefined
+        // Before anything else, while the group's number cannot have been given to anybody new.
+        const leftover = killGroup(pid)
+        // A reader that has met the end has closed the descriptor, and its number may be another pipe's by now.
+        if (!reader.destroyed) drain(pipe, readBuffer, listener)
+        reader.destroy()
+        void (leftover ? groupDead(pid) : Promise.resolve([])).then((pids) => {
+          const left = pids.length > 0 && { survivors: { count: pids.length, pids } }
+          resolve({ ...endOf(code, signal), ...left })
+        })
+      })
+    })
+    listener.started(pid)
+    return end
+  }
+}
+
+/** Reads what is in the pipe now; an escaped process that holds the other end open is not waited for. */
+function drain(pipe: Pipe, readBuffer: Buffer, listener: ProcessListener): void {
+  try {
+    for (let left = PIPE_MAX; left > 0; ) {
+      const bytes = readSync(pipe.readFd, readBuffer)
+      if (bytes === 0) return
+      listener.output(readBuffer.subarray(0, bytes))
+      left -= bytes
+    }
+  } catch {
+    // EAGAIN: empty.
+  }
+}
+
+async function spawnLeader(request: StartRequest, outputFd: number): Promise<ChildProcess> {
+  const child = spawn(request.file, request.args, {
+    cwd: request.cwd,
+    env: request.env,
+    detached: true,
+    stdio: ['ignore', outputFd, outputFd],
+    ...(request.runAs && { uid: request.runAs.uid, gid: request.runAs.gid }),
+  })
+  if (child.pid !== undefined) {
+    exposeToOom(child.pid)
+    return child
+  }
+  const [error] = await once(child, 'error')
+  throw error
+}
+
+function endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
+  return signal === null ? { kind: 'exited', code: code ?? 0 } : { kind: 'killed', signal }
+}

@@ -1,0 +1,77 @@
+import { dirname } from 'node:path'
+import type { StartFailure, StartRequest } from '../../platform.js'
+import type { StartStep } from '../launcher/events.js'
+import { kindOf, within } from './probe.js'
+import { programProblem } from './program.js'
+import { chargedBytes, strings } from './string-limits.js'
+
+/** Files whose head has been found right; deployed versions never change. */
+const checked = new Set<string>()
+const CHECKED_MAX = 10_000
+
+/**
+ * Finds what the kernel would refuse with ENOEXEC: libuv starts programs by execvp(3), which hands such a file to
+ * /bin/sh instead. A file that cannot be read is left to the start itself to complain about.
+ */
+export async function formatFailure(file: string): Promise<StartFailure | undefined> {
+  if (checked.has(file)) return undefined
+  const problem = await within(() => programProblem(file, dirname(file)))
+  if (problem?.code === 'ENOEXEC') return startFailure('ENOEXEC', `${problem.text} (ENOEXEC)`)
+  if (checked.size >= CHECKED_MAX) checked.clear()
+  checked.add(file)
+  return undefined
+}
+
+export function startFailure(code: string, error: string): StartFailure {
+  return { kind: 'not started', code, error }
+}
+
+/** What the system has said to a start. */
+export interface SystemFailure {
+  /** The errno's name. */
+  readonly code: string
+  /** What was being done, where that is known. */
+  readonly step?: StartStep
+  readonly message: string
+}
+
+/** What a person needs to know of a failed start: which file, and what is wrong with it. */
+export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
+  const { code, message } = failure
+  const text = (await within(() => reason(failure, request))) ?? `cannot start ${request.file}: ${message}`
+  return startFailure(code, `${text} (${code})`)
+}
+
+async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {
+  const { file, cwd, args, env } = request
+  if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
+  if (step !== undefined && step !== 'chdir' && step !== 'exec') return undefined
+  if (code === 'E2BIG') {
+    const bytes = chargedBytes(file, args, env)
+    const together = `arguments and environment are too long together: ${bytes} bytes; allowed: ${strings.together}`
+    return longString(request) ?? together
+  }
+  const problem = await programProblem(file, cwd)
+  if (problem) return problem.text
+  switch (code) {
+    case 'ENOENT':
+      return (await kindOf(cwd)) ? undefined : `working directory ${cwd} does not exist`
+    case 'EACCES':
+      return `${file} may not be executed by the user it runs as`
+    case 'ENOEXEC':
+      return `${file} is a native program that is damaged`
+    default:
+      return undefined
+  }
+}
+
+/** The first argument or variable that is too long by itself. */
+function longString({ args, env }: StartRequest): string | undefined {
+  const { longest, sizeOf } = strings
+  const tooLong = (subject: string, size: number) =>
+    size > longest ? [`${subject} is too long: ${size} bytes; allowed: ${longest}`] : []
+  return [
+    ...args.flatMap((arg, at) => tooLong(`argument ${at + 1}`, sizeOf(arg))),
+    ...Object.entries(env).flatMap(([name, value]) => tooLong(`env ${name}`, sizeOf(`${name}=${value}`))),
+  ][0]
+}

@@ -1,0 +1,82 @@
+import type { StoreWrite } from '../store.js'
+import type { Spilled, SpillFile } from './spill-file.js'
+
+/** One batch, to the store and to the disk. */
+export const BATCH_BYTES = 1024 * 1024
+export const BATCH_WRITES = 500
+/** What a waiting write costs besides its bytes. */
+const ENTRY_BYTES = 256
+
+/** A write that waits for the store. */
+export interface PendingWrite {
+  /** Bytes: of the output, or of the record as JSON. */
+  readonly length: number
+  /**
+   * The bytes of an output write (empty for others, and where they came back damaged), from memory or from disk. Only
+   * until it is stored.
+   */
+  bytes(): Promise<Buffer>
+  /**
+   * Resolves with true once the store or the disk has it, so that it outlives this process; with false where the disk
+   * has just refused it. It waits on then.
+   */
+  kept(): Promise<boolean>
+}
+
+/** In memory while `write` is set, on disk while `spilled` is, stored where neither is. */
+export class Entry implements PendingWrite {
+  next: Entry | undefined
+  spilled: Spilled | undefined
+  /** In memory on its way to the disk. */
+  leaving = false
+  #watchers: ((kept: boolean) => void)[] | undefined
+
+  constructor(
+    public write: StoreWrite | undefined,
+    readonly length: number,
+    readonly stored: ((bytes: Buffer | undefined) => void) | undefined,
+    readonly file: SpillFile,
+  ) {}
+
+  async bytes(): Promise<Buffer> {
+    if (!this.spilled && !this.write) throw new Error('this write does not wait any more')
+    const write = this.spilled ? (await this.file.read([this.spilled]))[0] : this.write
+    return write ? outputOf(write) : Buffer.alloc(0)
+  }
+
+  kept(): Promise<boolean> {
+    if (!this.write) return Promise.resolve(true)
+    return new Promise((resolve) => {
+      this.#watchers ??= []
+      this.#watchers.push(resolve)
+    })
+  }
+
+  tellKept(kept: boolean): void {
+    const watchers = this.#watchers ?? []
+    this.#watchers = undefined
+    for (const tell of watchers) tell(kept)
+  }
+}
+
+export const costOf = (entry: Entry) => entry.length + ENTRY_BYTES
+
+export const writesOf = (entries: readonly Entry[]) => entries.flatMap((entry) => entry.write ?? [])
+
+export const outputOf = (write: StoreWrite) => (write.kind === 'output' ? write.bytes : Buffer.alloc(0))
+
+export function* entriesFrom(first: Entry | undefined): Generator<Entry> {
+  for (let entry = first; entry; entry = entry.next) yield entry
+}
+
+/** The oldest that fit into one batch, at least one. */
+export function batchFrom(first: Entry): Entry[] {
+  const batch: Entry[] = []
+  let bytes = 0
+  for (const entry of entriesFrom(first)) {
+    bytes += entry.length
+    if (batch.length > 0 && (bytes > BATCH_BYTES || batch.length === BATCH_WRITES)) break
+    batch.push(entry)
+  }
+  return batch
+}

@@ -1,0 +1,194 @@
+import type { StoreProblem } from '../store.js'
+
+/** What is known of the connection on which an error came. */
+export interface RedisContext {
+  readonly tls: boolean
+  /** Who the agent is there; undefined: the default user. */
+  readonly user: string | undefined
+  /** For how long writes have been refused because it is a replica, ms. */
+  readonly readOnlyMs: number
+}
+
+/** A Redis is read-only for a moment when another one takes over from it; after this long it stays what it is. */
+const READ_ONLY_PATIENCE_MS = 5_000
+
+type Advice = string | ((command: string, context: RedisContext) => string)
+
+interface Rule {
+  readonly permanent: boolean | ((context: RedisContext) => boolean)
+  readonly fix?: Advice
+}
+
+const KEYS = '~agent:function:* ~flux:exec* ~flux-agent:*'
+const ADDRESS = 'correct redis_addr'
+const SOCKET = 'give the socket that Redis makes (unixsocket in redis.conf) in redis_addr'
+const ONE_NODE =
+  'it is one node of a Redis Cluster, which this agent cannot use: give redis_addr of a Redis that is no cluster'
+const CREDENTIALS = 'correct user and password in redis_addr: redis://user:password@host'
+const TRUST = 'give the authority that has signed its certificate in redis_tls.ca_cert'
+const CLIENT_CERTIFICATE = 'give a certificate that it accepts in redis_tls.cert_file and redis_tls.key_file'
+const NO_TLS = 'it does not speak TLS there: give its TLS port, or redis:// instead of rediss://'
+const RENEW = 'replace the certificate of Redis'
+
+const outage = (fix?: Advice): Rule => ({ permanent: false, ...(fix !== undefined && { fix }) })
+const permanent = (fix: Advice): Rule => ({ permanent: true, fix })
+
+/** What Redis answers, by the word its error begins with, or words in it: first the ones that pass. */
+const REPLIES: readonly (readonly [RegExp, Rule])[] = [
+  [coded('LOADING', 'MASTERDOWN'), outage()],
+  [coded('BUSY'), outage('a script of somebody else blocks it: SCRIPT KILL ends that')],
+  [coded('OOM'), outage('raise its maxmemory, or delete what it need not keep')],
+  [coded('MISCONF'), outage('let it write to its disk again: its log says why it cannot')],
+  [coded('NOREPLICAS'), outage('it waits for its replicas: min-replicas-to-write')],
+  [/max number of clients/i, outage('raise its maxclients')],
+  [
+    coded('READONLY'),
+    {
+      permanent: ({ readOnlyMs }) => readOnlyMs >= READ_ONLY_PATIENCE_MS,
+      fix: 'it is a replica: give the address of its primary in redis_addr',
+    },
+  ],
+  [coded('NOAUTH'), permanent('it wants a password: redis_addr: redis://user:password@host')],
+  [coded('WRONGPASS'), permanent(CREDENTIALS)],
+  [/invalid password|invalid username|without any password configured/i, permanent(CREDENTIALS)],
+  [/operation not permitted/i, permanent(CREDENTIALS)],
+  [
+    /NOPERM.*keys|can't access at least one of the keys/is,
+    permanent((_, { user = 'default' }) => `let its user have the keys: ACL SETUSER ${user} ${KEYS}`),
+  ],
+  [
+    coded('NOPERM'),
+    permanent((command, { user = 'default' }) => `let its user do that: ACL SETUSER ${user} +${command.toLowerCase()}`),
+  ],
+  [
+    /can't run this command/i,
+    permanent((_, { user = 'default' }) => `let its user do what scripts do: ACL SETUSER ${user} +@read +@write`),
+  ],
+  [coded('DENIED'), permanent('its protected mode keeps this machine out: give it a password, or bind it to loopback')],
+  [coded('MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN'), permanent(ONE_NODE)],
+  [/not allowed in cluster mode/i, permanent(ONE_NODE)],
+  [/DB index|invalid DB/i, permanent('it has no such database: correct the number behind the / in redis_addr')],
+  [
+    /unknown (redis )?(sub)?command|unsupported|not supported|not allowed from script|wrong number of arguments|syntax error/i,
+    permanent((command) => `the agent needs a Redis 4 or newer that has ${command}: give one in redis_addr`),
+  ],
+  [/proto-max-bulk-len|invalid bulk length/i, permanent('raise its proto-max-bulk-len to 64mb or more')],
+]
+
+/** What the connection meets, by its code. */
+const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
+  [/^ECONNREFUSED$/, outage(`start Redis, or ${ADDRESS}`)],
+  [/^ENOENT$/, outage(`start Redis, which makes that socket, or ${ADDRESS}`)],
+  [/^(EACCES|EPERM)$/, permanent("let the agent's user write to that socket: unixsocketperm in redis.conf")],
+  [/^ENOTDIR$/, permanent(ADDRESS)],
+  [/^ENOTSOCK$/, permanent(SOCKET)],
+  [/^EPROTOTYPE$/, permanent(`what is there is a socket of another kind: ${SOCKET}`)],
+  [/^(ENOTFOUND|EAI_\w+)$/, outage(`no such name is known on this machine: ${ADDRESS}, or its DNS`)],
+  [
+    /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN)$/,
+    outage((_, { tls }) => `it is out of reach${tls ? ', or speaks no TLS there' : ''}: ${ADDRESS}, or the network`),
+  ],
+  [
+    /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_(UNTRUSTED|CHAIN_TOO_LONG|SIGNATURE_FAILURE)|INVALID_(CA|PURPOSE))$/,
+    permanent(TRUST),
+  ],
+  [/^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|CERT_REJECTED)$/, permanent(RENEW)],
+  [
+    /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
+    permanent('its certificate has another name: give that in redis_addr, or in redis_tls.server_name'),
+  ],
+  [/^ERR_SSL_\w*ALERT_(CERTIFICATE|UNKNOWN_CA|BAD_CERTIFICATE|HANDSHAKE|\w*ACCESS)/, permanent(CLIENT_CERTIFICATE)],
+  [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$/, permanent(NO_TLS)],
+  [/^(ERR_SSL_|EPROTO)/, permanent('it and the agent agree on no TLS: TLS 1.2 or newer is needed')],
+]
+
+const NO_REDIS: Rule = permanent('what answers there is no Redis, or speaks TLS (rediss://): correct redis_addr')
+const SILENT = outage('what listens there hangs up without an answer: is it a Redis, and without TLS (rediss://)?')
+
+/** The server has closed the connection before it said anything. */
+export class HungUp extends Error {
+  override readonly name = 'HungUp'
+}
+
+/** What is at the path of its socket is none. */
+export class NoSocket extends Error {
+  override readonly name = 'NoSocket'
+  readonly code = 'ENOTSOCK'
+
+  constructor(kind: 'folder' | 'file') {
+    super(`a ${kind} is there, and no socket`)
+  }
+}
+
+/** What an error of Redis, or of the connection to it, means to whoever runs the agent. */
+export function redisProblem(error: unknown, context: RedisContext): StoreProblem {
+  const said = describe(error)
+  const rule = ruleFor(error, said)
+  const command = refusedCommand(error, said)
+  const isPermanent = typeof rule?.permanent === 'function' ? rule.permanent(context) : (rule?.permanent ?? false)
+  const fix = typeof rule?.fix === 'function' ? rule.fix(command ?? 'it', context) : rule?.fix
+  const problem = isPermanent && command && !said.includes(`'${command.toLowerCase()}'`) ? `${command}: ${said}` : said
+  return { problem, fix, permanent: isPermanent }
+}
+
+/** Whether it is the answer of a Redis that takes no writes because it is a replica. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof Error && coded('READONLY').test(withoutArguments(error.message))
+}
+
+/** Whether nobody listens there. */
+export function isRefused(error: unknown): boolean {
+  return codeOf(error) === 'ECONNREFUSED'
+}
+
+/** Whether the other side has broken the connection. */
+export function isReset(error: unknown): boolean {
+  return /^(ECONNRESET|EPIPE)$/.test(codeOf(error) ?? '')
+}
+
+function ruleFor(error: unknown, said: string): Rule | undefined {
+  if (error instanceof HungUp) return SILENT
+  const code = codeOf(error)
+  if (code !== undefined) return CONNECTION.find(([pattern]) => pattern.test(code))?.[1]
+  // The client's own words, for what no Redis would say.
+  if (/RESP type|protocol error, got/i.test(said)) return NO_REDIS
+  return REPLIES.find(([pattern]) => pattern.test(said))?.[1]
+}
+
+/** Inside a script, Redis 6 and older put the word in the middle of the message. */
+function coded(...words: readonly string[]): RegExp {
+  return new RegExp(`(?:^|[\\s-])(?:${words.join('|')})\\b`)
+}
+
+/** The one named by the answer, where a script is refused for what it does; else the one that was sent. */
+function refusedCommand(error: unknown, said: string): string | undefined {
+  const [, named] = /(?:command|the) ['`]([\w|]+)['`]/.exec(said) ?? /'([\w|]+)' command/.exec(said) ?? []
+  const { command } = (error ?? {}) as { command?: { name?: unknown } }
+  const name = named ?? command?.name
+  return typeof name === 'string' ? name.toUpperCase() : undefined
+}
+
+/** An error of several addresses tried at once has no message of its own, only a code. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  // The client's word for it, with advice for programmers.
+  if (error.name === 'MaxRetriesPerRequestError') return 'the connection broke before the answer came'
+  const [, reason] = /^[\dA-F]+:error:\w+:[^:]*:[^:]*:([^:]+):/.exec(error.message) ?? []
+  return (
+    withoutArguments(reason ?? error.message)
+      .replace(/\. Please report this\.?$/, '')
+      .trim() ||
+    codeOf(error) ||
+    error.name
+  )
+}
+
+/** An answer may repeat what was sent, and that is anybody's. */
+function withoutArguments(message: string): string {
+  return message.replace(/,? with args beginning with:.*$/s, '')
+}
+
+function codeOf(error: unknown): string | undefined {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : undefined
+}

@@ -1,0 +1,198 @@
+import { stat } from 'node:fs/promises'
+import { basename, dirname, join, normalize, sep } from 'node:path'
+import { type Access, accessFor } from '../../archive/access.js'
+import { readEntries } from '../../archive/entries.js'
+import { extract } from '../../archive/extract.js'
+import { Links } from '../../archive/links.js'
+import { unwrapForm } from '../../archive/multipart.js'
+import { componentProblem, pathProblem, programPathProblem } from '../../archive/names.js'
+import { suggest } from '../../archive/nearest.js'
+import { ArchiveRefused, quote, refuseSystemError } from '../../archive/refused.js'
+import { buildTree, describe, type FileNode, type Tree } from '../../archive/tree.js'
+import { platform } from '../../os/index.js'
+import type {
+  AppsCheck,
+  AppsFound,
+  CodeVersion,
+  DeployRefused,
+  DeployTask,
+  HandlerCheck,
+  PreparedVersion,
+  PrepareResult,
+  ServingVersion,
+} from '../../threads/messages.js'
+import {
+  cleanVersions,
+  createVersion,
+  currentVersion,
+  digestOf,
+  discardVersion,
+  prepareSwitch,
+  switchTo,
+} from './versions.js'
+
+export { removeVersion } from './versions.js'
+
+/**
+ * Unpacks an archive into a folder of its own, which is to become the function's current version by `activate`, or to
+ * be removed by `discard`. Until then the old version serves, and it stays on disk for the executions that have it: the
+ * caller counts these and then calls `removeVersion`. Whatever is wrong with the archive, the handler or the disk is
+ * answered as `refused` and leaves nothing behind; a rejection is a defect of the agent. One at a time of a function.
+ * Worker threads only.
+ */
+export async function prepare(task: DeployTask): Promise<PrepareResult> {
+  const { functionName, appsDir } = task
+  const access = accessFor(task.runAs)
+  return unlessRefused(functionName, async () => {
+    refuseFunctionName(functionName)
+    const handler = readHandler(task.handler)
+    const archive = unwrapForm(Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength))
+    const digest = await digestOf(archive)
+    const current = await currentVersion(appsDir, functionName)
+    if (current?.digest === digest && (await handlerProblem(current.dir, handler, access)) === undefined) {
+      return { kind: 'unchanged', version: current, warnings: await programWarnings(current, handler) }
+    }
+    return unpack(task, archive, handler, digest, access)
+  })
+}
+
+/** Has a version serve from now on; where that is refused it is gone, and the old one serves on. */
+export function activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
+  return unlessRefused(basename(dirname(dirname(prepared.next))), async () => {
+    try {
+      await switchTo(prepared)
+      return undefined
+    } catch (error) {
+      await discard(prepared)
+      throw error
+    }
+  })
+}
+
+/** Removes a version that shall not serve; never rejects. */
+export function discard({ version, next }: PreparedVersion): Promise<void> {
+  return discardVersion(version, next)
+}
+
+/** Why the code of a version cannot be run by this handler, which it was not deployed for. */
+export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Promise<string | undefined> {
+  return handlerProblem(versionDir, handler, accessFor(runAs))
+}
+
+/** For the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
+export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<AppsFound> {
+  const found = await cleanVersions(appsDir, stored)
+  const serving: ServingVersion[] = []
+  for (const { name, version } of found.serving) {
+    const handler = stored.get(name)?.handler
+    const problem = handler && (await handlerProblem(version.dir, handler, accessFor(runAs)))
+    serving.push({ name, version, ...(problem && { handlerProblem: problem }) })
+  }
+  return { ...found, serving }
+}
+
+async function unlessRefused<T>(functionName: string, work: () => Promise<T>): Promise<T | DeployRefused> {
+  try {
+    return await work()
+  } catch (error) {
+    const refused = refuseSystemError(`cannot deploy ${quote(functionName)}`, error)
+    if (refused instanceof ArchiveRefused) return { kind: 'refused', message: refused.message }
+    throw refused
+  }
+}
+
+async function unpack(
+  task: DeployTask,
+  archive: Buffer,
+  handler: string,
+  digest: string,
+  access: Access,
+): Promise<PreparedVersion> {
+  const { functionName, appsDir, limits, fingerprint } = task
+  const { entries, warnings } = readEntries(archive, limits, process.platform)
+  const tree = buildTree(entries, limits, process.platform)
+  const links = new Links(tree)
+  const program = findProgram(tree, links, handler, warnings)
+  const version = await createVersion(appsDir, functionName, digest, access)
+  try {
+    refuseProgramPath(program, version)
+    await extract(tree, links, program, version.dir, access)
+    warnings.push(...(await programWarnings(version, handler)))
+    const bytes = tree.files.reduce((sum, file) => sum + file.packed.size, 0)
+    return { kind: 'prepared', version, next: await prepareSwitch(version, bytes, fingerprint), warnings }
+  } catch (error) {
+    await discardVersion(version)
+    throw error
+  }
+}
+
+/** Why a program cannot be started, where its caller knows it: not by where it lies on this node. */
+async function programWarnings({ dir }: CodeVersion, handler: string): Promise<string[]> {
+  const problem = await platform.programProblem(join(dir, handler))
+  return problem === undefined ? [] : [problem.replaceAll(`${dir}${sep}`, '')]
+}
+
+/** Its modes are those that it would be given today: the runner may have been created since. */
+async function handlerProblem(versionDir: string, handler: string, access: Access): Promise<string | undefined> {
+  const found = await stat(join(versionDir, handler)).catch(() => undefined)
+  if (!found?.isFile()) return `handler ${quote(handler)} is not in the code that is deployed here: deploy its code`
+  if (process.platform === 'win32') return undefined
+  const isProgram = (found.mode & 0o777) === access.program && (access.gid === undefined || found.gid === access.gid)
+  return isProgram ? undefined : `handler ${quote(handler)} was no program when its code was deployed: deploy it again`
+}
+
+function findProgram(tree: Tree, links: Links, handler: string, warnings: readonly string[]): FileNode {
+  const landing = links.follow(handler)
+  if (landing === undefined || landing.missing > 0) {
+    const problem = `handler ${quote(handler)} is not in the archive${otherContents(tree) ?? suggest(handler, programsOf(tree, links))}`
+    throw new ArchiveRefused('ARCHIVE_HANDLER_MISSING', [problem, ...warnings].join('; '))
+  }
+  if (landing.at.kind !== 'file') {
+    throw new ArchiveRefused(
+      'ARCHIVE_HANDLER_MISSING',
+      `handler ${quote(handler)} is a ${describe(landing.at)}, not a file`,
+    )
+  }
+  return landing.at
+}
+
+/** What an archive holds that is none of a function, to follow words about it. */
+function otherContents({ files }: Tree): string | undefined {
+  const [file, ...others] = files
+  if (file === undefined) return ', which holds no files'
+  if (others.length > 0 || !/\.(zip|tar|tgz|tar\.\w+)$/i.test(file.path)) return undefined
+  return `, which holds only another archive, ${quote(file.path)}: send what is in that, as a zip`
+}
+
+/** Every path by which a handler could be given. */
+function programsOf(tree: Tree, links: Links): string[] {
+  const linked = tree.links.filter(({ path }) => {
+    const landing = links.follow(path)
+    return landing?.missing === 0 && landing.at.kind === 'file'
+  })
+  return [...tree.files, ...linked].map(({ path }) => path)
+}
+
+function refuseProgramPath({ path }: FileNode, { dir }: CodeVersion): void {
+  const problem = programPathProblem(join(dir, path), process.platform)
+  if (problem) throw new ArchiveRefused('ARCHIVE_HANDLER_INVALID', `handler ${quote(path)} ${problem}`)
+}
+
+/** With `/` between its components, as the archive's own paths. */
+function readHandler(handler: string): string {
+  const path = handler === '' ? '' : normalize(handler).split(sep).join('/')
+  const problem = pathProblem(path, process.platform)
+  if (problem !== undefined) {
+    throw new ArchiveRefused('ARCHIVE_HANDLER_INVALID', `handler ${quote(handler)} ${problem.text}`)
+  }
+  return path
+}
+
+function refuseFunctionName(name: string): void {
+  const problem = componentProblem(name, process.platform)
+  if (problem === undefined) return
+  throw new ArchiveRefused(
+    'FUNCTION_NAME_INVALID',
+    `function name ${quote(name)} cannot name a folder: it ${problem.text}`,
+  )
+}

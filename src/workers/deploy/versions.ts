@@ -1,0 +1,225 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { lstatSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Access, grantFolder } from '../../archive/access.js'
+import { ArchiveRefused } from '../../archive/refused.js'
+import type { AppsCheck, AppsFound, CodeVersion, PreparedVersion, ServingVersion } from '../../threads/messages.js'
+
+/**
+ * Where code lies on disk:
+ *
+ *     appsDir/NAME/versions/3f9a…-81c2…/   one version: its digest's beginning and a random part
+ *     appsDir/NAME/versions/current        which of them serves, its whole digest and its size
+ *     appsDir/NAME/versions/next-…-93b0…   the same of one that is to serve, named by the settings it came with
+ *
+ * `current` decides alone: it is written as `next-…`, flushed, and renamed once the settings are stored, so that it always names a version that
+ * was unpacked completely, whenever the process is killed. It is a file and no symbolic link because Windows gives
+ * these to administrators only, and because a file has room for the digest. A version in use is never written to, and
+ * what is neither current nor in use is debris. Files of others, in `appsDir`, in `appsDir/NAME` or in `versions`, stay.
+ *
+ * The files of a version are not flushed one by one, which would take seconds. A power cut soon after a deploy may
+ * therefore leave `current` in place and files behind it empty; `cleanVersions` finds them empty at the next start.
+ */
+const VERSIONS = 'versions'
+const CURRENT = 'current'
+const VERSION_NAME = /^[0-9a-f]{16}-[0-9a-f]{8}$/
+const NEXT = /^next-(?<fingerprint>[0-9a-f]{16}|none)-[0-9a-f]{8}$/
+/** As versions until 0.1.0 have named it. */
+const EARLIER_NEXT = /^current-[0-9a-f]{8}$/
+const CURRENT_TEXT = /^(?<folder>[0-9a-f]{16}-[0-9a-f]{8}) (?<digest>[0-9a-f]{64}) (?<bytes>\d+)\n$/
+
+const HASHED_AT_ONCE = 2 * 1024 * 1024
+
+interface Current extends CodeVersion {
+  /** All its files as they were unpacked. */
+  readonly bytes: number
+}
+
+/** SHA-256, hexadecimal, in steps that leave the event loop to others. */
+export async function digestOf(archive: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  for (let start = 0; start < archive.length; start += HASHED_AT_ONCE) {
+    hash.update(archive.subarray(start, start + HASHED_AT_ONCE))
+    await nextTurn()
+  }
+  return hash.digest('hex')
+}
+
+/** The version that serves, or undefined before the first deploy. */
+export async function currentVersion(appsDir: string, functionName: string): Promise<CodeVersion | undefined> {
+  const current = await readPointer(versionsDir(appsDir, functionName), CURRENT)
+  return current && { dir: current.dir, digest: current.digest }
+}
+
+/** Makes an empty folder for a version that does not serve yet. Rejects with the system's error. */
+export async function createVersion(
+  appsDir: string,
+  functionName: string,
+  digest: string,
+  access: Access,
+): Promise<CodeVersion> {
+  const versions = versionsDir(appsDir, functionName)
+  const created = await mkdir(appsDir, { recursive: true })
+  if (created !== undefined) grantFolder(appsDir, access)
+  else if (access.gid !== undefined) refuseForeign(appsDir)
+  await mkdir(versions, { recursive: true })
+  grantFolder(dirname(versions), access)
+  grantFolder(versions, access)
+  const dir = join(versions, `${digest.slice(0, 16)}-${randomName()}`)
+  await mkdir(dir)
+  grantFolder(dir, access)
+  return { dir, digest }
+}
+
+/** Where somebody removes the apps folder while the agent runs, a function may put a folder of its own, or a link, there. */
+function refuseForeign(appsDir: string): void {
+  const found = lstatSync(appsDir)
+  if (found.isDirectory() && found.uid === process.geteuid?.()) return
+  const problem = `${appsDir} is not the folder that the agent has made: start the agent again, which says what mends it`
+  throw new ArchiveRefused('SYSTEM_ERROR', problem)
+}
+
+/** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */
+export async function discardVersion(version: CodeVersion, next?: string): Promise<void> {
+  const versions = dirname(version.dir)
+  try {
+    if (next !== undefined) await rm(next, { force: true })
+    await removeFolder(version.dir)
+    // Refused by the system, and rightly, where the function has another version.
+    await rmdir(versions)
+    await rmdir(dirname(versions))
+  } catch {
+    // What cannot be removed now is removed at the next start.
+  }
+}
+
+/**
+ * Writes down that a version with so many bytes in its files is to serve, and answers the file that says so. Should the
+ * agent be killed before `switchTo`, the version serves from the next start on if by then the settings it came with are
+ * stored, and is removed otherwise.
+ */
+export async function prepareSwitch(version: CodeVersion, bytes: number, fingerprint = 'none'): Promise<string> {
+  const next = join(dirname(version.dir), `next-${fingerprint}-${randomName()}`)
+  const file = await open(next, 'wx', 0o600)
+  try {
+    await file.writeFile(`${basename(version.dir)} ${version.digest} ${bytes}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  return next
+}
+
+/** Makes it the version that serves; or rejects, and the old one serves on. */
+export async function switchTo({ next }: Pick<PreparedVersion, 'next'>): Promise<void> {
+  await rename(next, join(dirname(next), CURRENT))
+}
+
+/**
+ * Deletes a version that no longer serves and that no execution uses any more. Rejects with the system's error, and
+ * where the folder is not a version's or still serves.
+ */
+export async function removeVersion(dir: string): Promise<void> {
+  const versions = dirname(dir)
+  if (!VERSION_NAME.test(basename(dir)) || basename(versions) !== VERSIONS) {
+    throw new Error(`not the folder of a version: ${dir}`)
+  }
+  if ((await readPointer(versions, CURRENT))?.dir === dir) throw new Error(`this version still serves: ${dir}`)
+  await removeFolder(dir)
+}
+
+/**
+ * For the start, before the first deploy: finishes or takes back the switch that a killed agent was at, removes what it
+ * left below `appsDir`, and answers what can serve. Files that are not this agent's stay.
+ * Rejects with the system's error.
+ */
+export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']): Promise<AppsFound> {
+  const serving: ServingVersion[] = []
+  const damaged: string[] = []
+  for (const functionName of await listFolders(appsDir)) {
+    const versions = versionsDir(appsDir, functionName)
+    const names = (await list(versions)).map(({ name }) => name)
+    if (names.length === 0) continue
+    const fingerprint = stored.get(functionName)?.fingerprint ?? 'nothing stored'
+    const next = names.find((name) => NEXT.exec(name)?.groups?.['fingerprint'] === fingerprint)
+    if (next !== undefined && (await isWhole(await readPointer(versions, next)))) {
+      await switchTo({ next: join(versions, next) })
+    }
+    const current = await readPointer(versions, CURRENT)
+    const whole = await isWhole(current)
+    for (const name of names) {
+      const path = join(versions, name)
+      if (NEXT.test(name) || EARLIER_NEXT.test(name)) await rm(path, { force: true })
+      else if (VERSION_NAME.test(name) && !(whole && path === current?.dir)) await removeFolder(path)
+    }
+    if (current && whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
+    else if (current) {
+      await rm(join(versions, CURRENT), { force: true })
+      damaged.push(functionName)
+    }
+  }
+  return { serving, damaged }
+}
+
+/**
+ * A power cut leaves files empty. Functions that run as the agent's user may write beside their code, and remove what
+ * they do not need of it.
+ */
+async function isWhole(current: Current | undefined): Promise<boolean> {
+  if (!current) return false
+  const found = await contentsOf(current.dir)
+  return found !== undefined && (found.bytes >= current.bytes || !found.hasEmpty)
+}
+
+function versionsDir(appsDir: string, functionName: string): string {
+  return join(resolve(appsDir), functionName, VERSIONS)
+}
+
+async function readPointer(versions: string, name: string): Promise<Current | undefined> {
+  const text = await readFile(join(versions, name), 'utf8').catch(unless('ENOENT', 'ENOTDIR', 'EISDIR'))
+  const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
+  if (folder === undefined || digest === undefined) return undefined
+  return { dir: join(versions, folder), digest, bytes: Number(bytes) }
+}
+
+/** Undefined where there is no such folder. */
+async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boolean } | undefined> {
+  const sizes: number[] = []
+  // Folder by folder: where Node goes down by itself it follows links in newer versions, and goes round in circles.
+  const folders = [dir]
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(unless('ENOENT'))
+    if (!entries) return undefined
+    for (const entry of entries) {
+      if (entry.isDirectory()) folders.push(join(folder, entry.name))
+      else if (entry.isFile()) sizes.push(lstatSync(join(folder, entry.name)).size)
+    }
+  }
+  return { bytes: sizes.reduce((sum, size) => sum + size, 0), hasEmpty: sizes.includes(0) }
+}
+
+async function listFolders(dir: string): Promise<string[]> {
+  return (await list(dir)).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+}
+
+/** Empty where there is no such folder, or where it is somebody else's who keeps us out. */
+async function list(dir: string) {
+  return (await readdir(dir, { withFileTypes: true }).catch(unless('ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'))) ?? []
+}
+
+function unless(...codes: string[]): (error: NodeJS.ErrnoException) => undefined {
+  return (error) => {
+    if (!codes.includes(error.code ?? '')) throw error
+  }
+}
+
+async function removeFolder(dir: string): Promise<void> {
+  // Windows may hold a program that has just ended for a moment more.
+  await rm(dir, { recursive: true, force: true, maxRetries: 5 })
+}
+
+function randomName(): string {
+  return randomBytes(4).toString('hex')
+}

@@ -1,0 +1,94 @@
+import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../../os/platform.js'
+import type { ExecutionRecord, ExecutionStatus } from '../../store/record.js'
+import type { EndCause } from '../../threads/messages.js'
+
+/** What became of the process. `durationMs`: from the request to start it on; 0 where it did not run. */
+export type ProcessResult = ProcessEnd & { readonly durationMs: number }
+
+/** What an execution was held to. */
+export interface Bounds {
+  readonly timeoutSeconds: number
+  readonly limits: Limits
+}
+
+/**
+ * The final record: the cause that won decides status and error, and without one the way the process ended; `reason`:
+ * why it has crashed, where that is known.
+ */
+export function endedRecord(
+  running: ExecutionRecord,
+  result: ProcessResult,
+  cause: EndCause | undefined,
+  bounds: Bounds,
+  outputBytes: number,
+  reason?: string,
+): ExecutionRecord {
+  const [status, verdict] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
+  const error = reason ? `${verdict}: ${reason}` : verdict
+  const { use, outOfMemory, oomKills }: ProcessFacts =
+    result.kind === 'exited' || result.kind === 'killed' ? result : {}
+  const survivors = survivorsOf(result)
+  const durationMs = Math.round(result.durationMs)
+  return {
+    ...running,
+    status,
+    ...(error && { error }),
+    ...(durationMs > 0 && { duration_ms: durationMs }),
+    status_at: new Date().toISOString(),
+    output_bytes: outputBytes,
+    ...(result.kind === 'exited' && { exit_code: result.code }),
+    ...(result.kind === 'killed' && { signal: result.signal }),
+    ...(use && { cpu_ms: use.cpuMs, max_rss_kb: use.maxRssKb }),
+    ...(outOfMemory && { oom_killed: true }),
+    ...(oomKills && { oom_kills: oomKills }),
+    ...(survivors && { survivors: survivors.count, survivor_pids: survivors.pids }),
+  }
+}
+
+/** What is left of an execution that has ended. */
+export function survivorsOf(result: ProcessResult): Survivors | undefined {
+  return result.kind === 'lost' ? undefined : result.survivors
+}
+
+function causeVerdict(cause: EndCause, timeoutSeconds: number): [ExecutionStatus, string] {
+  switch (cause) {
+    case 'cancelled':
+    case 'hangup':
+      return ['cancelled', 'execution cancelled']
+    case 'timeout':
+      return ['failed', `execution timed out after ${timeoutSeconds}s`]
+    case 'stopped':
+      return ['failed', 'agent stopped']
+  }
+}
+
+function resultVerdict(result: ProcessResult, { memoryMb }: Limits): [ExecutionStatus, string] {
+  switch (result.kind) {
+    case 'exited':
+      return result.code === 0 ? ['success', ''] : ['failed', `exit code ${result.code}`]
+    case 'killed':
+      return [
+        'failed',
+        // Where the kernel kills one process, the leader may have ended otherwise.
+        result.outOfMemory && result.signal === 'SIGKILL'
+          ? outOfMemoryError(result.outOfMemory, memoryMb)
+          : `killed by ${result.signal}`,
+      ]
+    case 'lost':
+    case 'not started':
+      return ['failed', result.error]
+    case 'never started':
+      return ['cancelled', 'execution cancelled']
+  }
+}
+
+function outOfMemoryError(who: OutOfMemory, memoryMb: number): string {
+  switch (who) {
+    case 'own limit':
+      return `out of memory: exceeded ${memoryMb} MB`
+    case 'limit above':
+      return "out of memory: killed by a limit on a cgroup above, not by the function's own"
+    case 'node':
+      return "out of memory: killed because the node ran out, not by the function's own limit"
+  }
+}

@@ -1,0 +1,54 @@
+import { move, transferableSymbol, valueSymbol } from 'piscina'
+import type { ExecutionRecord } from '../../store/record.js'
+import { StoreUnavailable } from '../../store/store.js'
+import type { FromStore, OutputPart, ReadOutputTask, ReadRecordTask } from '../../threads/messages.js'
+import { store } from '../thread.js'
+import { Lost } from './output.js'
+import { recordJson } from './record-json.js'
+
+const STRETCH_BYTES = 262_144
+
+/** The JSON record of an execution that no thread supervises any more, with its output. */
+export async function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint8Array>> {
+  const answer = await fromStore(id, async (record) => {
+    const length = Math.max(await store.outputLength(id), record.output_bytes ?? 0)
+    const output = { length, read: async (offset: number) => readStored(id, offset, length) }
+    return new Uint8Array(await recordJson(record, output))
+  })
+  return answer.kind === 'found' ? handedOver(answer, answer.value) : answer
+}
+
+/** A stretch of such an execution's output, or its record where no byte is left. */
+export function readOutput({ id, offset }: ReadOutputTask): Promise<FromStore<OutputPart>> {
+  return fromStore(id, async (record) => {
+    const read = await readStored(id, offset, record.output_bytes ?? 0)
+    if (read instanceof Lost) return { kind: 'lost', bytes: read.bytes }
+    const data = new Uint8Array(read)
+    return data.length > 0 ? { kind: 'bytes', offset, data } : { kind: 'end', record }
+  })
+}
+
+/** A stretch from the offset on; empty at the end. What should follow up to `length` but does not is lost. */
+async function readStored(id: string, offset: number, length: number): Promise<Buffer | Lost> {
+  const bytes = await store.output(id, offset, offset + STRETCH_BYTES)
+  if (bytes.length > 0) return bytes
+  const gap = (await store.gaps(id)).find(({ from, to }) => from <= offset && offset < to)
+  const end = gap?.to ?? length
+  return end > offset ? new Lost(end - offset) : bytes
+}
+
+async function fromStore<T>(id: string, read: (record: ExecutionRecord) => Promise<T>): Promise<FromStore<T>> {
+  try {
+    const record = await store.record(id)
+    return record ? { kind: 'found', value: await read(record) } : { kind: 'absent' }
+  } catch (error) {
+    // Told as a value: an error's class does not cross threads.
+    if (error instanceof StoreUnavailable) return { kind: 'unavailable', message: error.message }
+    throw error
+  }
+}
+
+/** Has the pool hand the bytes over to the thread that asks: a copy of many megabytes would hold that up. */
+function handedOver<T extends object>(answer: T, { buffer }: Uint8Array): T {
+  return move({ [transferableSymbol]: buffer, [valueSymbol]: answer }) as unknown as T
+}

@@ -1,0 +1,48 @@
+import type { ExecutionRecord } from '../../store/record.js'
+import { StoreUnavailable } from '../../store/store.js'
+import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
+import { Patience } from '../../time/patience.js'
+import { queue, store } from '../thread.js'
+
+export type Reservation = { readonly kind: 'reserved' } | Refusal
+
+/** How long a new execution waits for the store before it takes it for away. */
+const BEGIN_PATIENCE_MS = 500
+
+const RESERVED: Reservation = { kind: 'reserved' }
+
+/** Records an async execution as begun. Where the store is away, the record waits for it on disk, within bounds. */
+export async function recordBegin(record: ExecutionRecord): Promise<Reservation> {
+  if (queue.full) {
+    const error = 'store unavailable: its backlog on this agent is full; try again when the store is back'
+    return { kind: 'refused', error, idTaken: false }
+  }
+  if (!queue.away) {
+    const begun = await answer(store.begin(record))
+    if (begun !== undefined) return begun ? RESERVED : ID_TAKEN
+  }
+  if (await queue.push({ kind: 'begin', record }).kept()) return RESERVED
+  const error = 'store unavailable, and the disk of this agent does not take what waits for it; try again'
+  const status_at = new Date().toISOString()
+  queue.push({ kind: 'end', record: { ...record, status: 'failed', error, status_at, refused: true } })
+  return { kind: 'refused', error, idTaken: false }
+}
+
+/** The store's answer; undefined where it is away or does not answer in time. */
+async function answer(question: Promise<boolean>): Promise<boolean | undefined> {
+  let patience: Patience | undefined
+  const impatience = new Promise<undefined>((resolve) => {
+    patience = new Patience(BEGIN_PATIENCE_MS, () => {
+      question.catch(() => {})
+      resolve(undefined)
+    })
+  })
+  try {
+    return await Promise.race([question, impatience])
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return undefined
+    throw error
+  } finally {
+    patience?.end()
+  }
+}

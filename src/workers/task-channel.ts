@@ -1,0 +1,67 @@
+import { MessageChannel, parentPort } from 'node:worker_threads'
+import type { FromExecution, FromThread, Program, ThreadHello, ToExecution, ToThread } from '../threads/messages.js'
+import { Outbox } from '../threads/outbox.js'
+import { execute } from './execution/execute.js'
+import { closeThread, configure, queue, refusals } from './thread.js'
+
+/** What a task says to the main thread and hears from it. */
+export class TaskLink {
+  /** What is heard before this is set is lost, so it is set before the task's first turn is over. */
+  hear: (message: ToExecution) => void = () => {}
+
+  constructor(private readonly number: number) {}
+
+  tell(message: FromExecution, transfer?: readonly ArrayBuffer[]): void {
+    outbox.send({ kind: 'tell', number: this.number, message }, transfer)
+  }
+}
+
+const { port1, port2 } = new MessageChannel()
+const outbox = new Outbox<FromThread>(port1)
+refusals.tell = (refuses) => outbox.send({ kind: 'store', refuses })
+const tasks = new Map<number, TaskLink>()
+/** By the function's name. */
+const programs = new Map<string, Program>()
+
+port1.on('message', (messages: readonly ToThread[]) => {
+  for (const message of messages) hear(message)
+})
+// What runs keeps the thread, not the wait for more.
+port1.unref()
+parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
+
+function hear(message: ToThread): void {
+  switch (message.kind) {
+    case 'settings':
+      configure(message.settings)
+      break
+    case 'program':
+      programs.set(message.program.functionName, message.program)
+      break
+    case 'execute':
+      void run(message)
+      break
+    case 'tell':
+      tasks.get(message.number)?.hear(message.message)
+      break
+    case 'close':
+      void closeThread().then(() => {
+        outbox.send({ kind: 'closed' })
+        outbox.flush()
+      })
+      break
+  }
+}
+
+async function run({ number, task }: ToThread & { readonly kind: 'execute' }): Promise<void> {
+  const link = new TaskLink(number)
+  tasks.set(number, link)
+  try {
+    // Told before.
+    await execute(task, programs.get(task.functionName) as Program, link)
+    outbox.send({ kind: 'settled', number })
+  } catch (error) {
+    outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })
+  }
+  tasks.delete(number)
+}

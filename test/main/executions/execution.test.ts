@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { beforeEach, describe, it } from 'node:test'
+import { Execution } from '../../../src/main/executions/execution.js'
+import { type FromExecution, ID_TAKEN, type Outcome, type ToExecution } from '../../../src/threads/messages.js'
+import { ended } from '../../store/records.js'
+
+const OUTCOME: Outcome = { record: ended('id'), output: new Uint8Array() }
+const FAILED: Outcome = { record: { ...ended('id'), status: 'failed' }, output: new Uint8Array() }
+
+describe("the main thread's end of an execution", () => {
+  const told: ToExecution[] = []
+  let execution: Execution
+
+  beforeEach(() => {
+    told.length = 0
+    execution = new Execution('id', 'hello', true, false)
+    execution.supervisedBy({ tell: (message) => told.push(message), settled: Promise.resolve() })
+  })
+
+  const say = (message: FromExecution) => execution.hear(message)
+
+  it('is over with its outcome', async () => {
+    say({ kind: 'ended', outcome: OUTCOME })
+    assert.deepEqual(await execution.ended, OUTCOME)
+    assert.equal(execution.isOver, true)
+  })
+
+  it('asks for its end and resolves once it is over, with what won', async () => {
+    const end = execution.end('cancelled')
+    assert.deepEqual(told, [{ kind: 'end', cause: 'cancelled' }])
+    say({ kind: 'ended', outcome: { ...OUTCOME, cause: 'timeout' } })
+    assert.equal((await end)?.cause, 'timeout')
+  })
+
+  it('is over without an outcome where it was refused, though its thread dies then', async () => {
+    say(ID_TAKEN)
+    assert.deepEqual(await execution.acceptance, ID_TAKEN)
+    execution.abandon(() => FAILED)
+    await execution.over
+    assert.equal(execution.outcome, undefined)
+  })
+
+  it('fails where its thread dies before the end', async () => {
+    say({ kind: 'started', pid: 7 })
+    assert.equal(execution.pid, 7)
+    execution.abandon(() => FAILED)
+    assert.equal(execution.pid, undefined)
+    assert.deepEqual(await execution.ended, FAILED)
+  })
+
+  it('keeps what its thread said last where that dies after the end', async () => {
+    say({ kind: 'started', pid: 7 })
+    say({ kind: 'ended', outcome: OUTCOME })
+    execution.abandon(() => FAILED)
+    assert.equal(execution.pid, undefined)
+    assert.deepEqual(await execution.ended, OUTCOME)
+  })
+
+  it('says that the store is away where its thread cannot read the output from it', async () => {
+    const snapshot = execution.snapshot()
+    assert.deepEqual(told, [{ kind: 'snapshot', request: 0 }])
+    say({ kind: 'unreadable', request: 0 })
+    assert.equal((await snapshot)?.kind, 'unavailable')
+  })
+
+  it('leaves every question to the store once its thread is gone', async () => {
+    const asked = [execution.snapshot(), execution.follow().read(0)]
+    execution.gone()
+    assert.deepEqual(await Promise.all(asked), [undefined, undefined])
+    assert.equal(await execution.snapshot(), undefined)
+  })
+})

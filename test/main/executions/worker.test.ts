@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { afterEach, beforeEach, describe, it } from 'node:test'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { type SupervisedTask, SupervisingThread, type TaskListener } from '../../../src/main/executions/worker.js'
+import type { ExecuteTask, FromExecution, FromThread, Program, ToThread } from '../../../src/threads/messages.js'
+import { ended } from '../../store/records.js'
+
+const PROGRAM: Program = {
+  functionName: 'hello',
+  versionDir: '/apps/hello/1',
+  handler: 'main',
+  env: {},
+  timeoutSeconds: 0,
+  limits: { memoryMb: 0, cpuMillicores: 0 },
+}
+
+describe("the main thread's end of a supervising thread", () => {
+  let thread: SupervisingThread
+  let there: MessagePort
+
+  beforeEach(() => {
+    const { port1, port2 } = new MessageChannel()
+    there = port2
+    thread = new SupervisingThread({ kind: 'hello', port: port1, queueId: 'queue' })
+    // Here nothing else keeps the process.
+    port1.ref()
+  })
+  afterEach(() => there.close())
+
+  function execute(id: string, listener = silent(), program = PROGRAM): SupervisedTask {
+    const supervised = thread.execute(program, task(id), listener)
+    // Those that are left when a test ends die with the port.
+    supervised.settled.catch(() => {})
+    return supervised
+  }
+
+  const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
+  const say = (...messages: FromThread[]) => there.postMessage(messages)
+
+  it('tells what is said in one turn in one message, and a program once until it changes', async () => {
+    for (const id of ['a', 'b']) execute(id)
+    assert.deepEqual(await heardThere(), [
+      { kind: 'program', program: PROGRAM },
+      { kind: 'execute', number: 1, task: task('a') },
+      { kind: 'execute', number: 2, task: task('b') },
+    ])
+    const changed = { ...PROGRAM, handler: 'other' }
+    execute('c', silent(), changed)
+    assert.deepEqual(await heardThere(), [
+      { kind: 'program', program: changed },
+      { kind: 'execute', number: 3, task: task('c') },
+    ])
+  })
+
+  it('tells an end at once, after all that was said before', async () => {
+    execute('a').tell({ kind: 'end', cause: 'cancelled' })
+    const heard = heardThere()
+    // Nothing is sent later in this turn any more.
+    execute('b')
+    assert.deepEqual(
+      (await heard).map(({ kind }) => kind),
+      ['program', 'execute', 'tell'],
+    )
+  })
+
+  it('does not gather more than the thread should wait for', async () => {
+    for (let i = 0; i < 100; i++) execute(`${i}`)
+    let executions = 0
+    while (executions < 100) {
+      const heard = await heardThere()
+      assert.ok(heard.length <= 32, `${heard.length} in one message`)
+      executions += heard.filter(({ kind }) => kind === 'execute').length
+    }
+    assert.equal(thread.load, 100)
+  })
+
+  it('settles a task once nothing is left to do, and answers nothing of it after that', async () => {
+    const listener = silent()
+    const { settled } = execute('a', listener)
+    const outcome = { record: ended('a'), output: new Uint8Array() }
+    say({ kind: 'tell', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
+    await settled
+    assert.deepEqual(listener.heard, ['ended', 'gone'])
+    assert.equal(thread.load, 0)
+  })
+
+  it('fails the tasks of a thread that dies, once all it has said is heard', async () => {
+    const [first, second] = [silent(), silent()]
+    const tasks = [execute('a', first), execute('b', second)]
+    say({ kind: 'tell', number: 1, message: { kind: 'started', pid: 7 } }, { kind: 'settled', number: 1 })
+    there.close()
+    const [one, two] = await Promise.allSettled(tasks.map(({ settled }) => settled))
+    assert.deepEqual([one?.status, two?.status], ['fulfilled', 'rejected'])
+    assert.deepEqual([first.heard, second.heard], [['started', 'gone'], ['gone']])
+    await thread.gone
+  })
+
+  it('fails a task alone whose thread says that it has a fault', async () => {
+    const listener = silent()
+    const { settled } = execute('a', listener)
+    say({ kind: 'failed', number: 1, error: 'a fault' })
+    await assert.rejects(settled, { message: 'a fault' })
+  })
+})
+
+function task(id: string): ExecuteTask {
+  return { id, async: false, functionName: 'hello', args: [], hold: false }
+}
+
+function silent(): TaskListener & { readonly heard: string[] } {
+  const heard: string[] = []
+  return { heard, hear: (message: FromExecution) => heard.push(message.kind), gone: () => heard.push('gone') }
+}

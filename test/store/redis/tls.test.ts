@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
+import { Calls } from '../../../harness/calls.js'
+import { eventually } from '../../../harness/eventually.js'
+import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
+import { RedisStore } from '../../../src/store/redis/redis-store.js'
+import type { RedisTls } from '../../../src/store/redis/tls.js'
+import { StoreUnavailable } from '../../../src/store/store.js'
+import { examine } from '../../cli/doctor/examine.js'
+import { makeAuthority } from '../../support/certificates.js'
+
+describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, () => {
+  const dir = makeTempDir('flux-redis-tls-')
+  const file = (name: string) => join(dir, name)
+  const tls: RedisTls = { caCert: file('ca.pem'), certFile: file('client.pem'), keyFile: file('client-key.pem') }
+  const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
+  let server: RedisServer
+  let port: number
+
+  before(async () => {
+    const authority = await makeAuthority('redis-ca')
+    const own = await authority.issue({ subject: 'CN=localhost', san: [{ type: 'dns', value: 'localhost' }] })
+    const client = await authority.issue({ subject: 'CN=agent' })
+    writeFileSync(file('ca.pem'), authority.cert)
+    writeFileSync(file('other-ca.pem'), (await makeAuthority('other')).cert)
+    writeFileSync(file('redis.pem'), own.cert)
+    writeFileSync(file('redis-key.pem'), own.key)
+    writeFileSync(file('client.pem'), client.cert)
+    writeFileSync(file('client-key.pem'), client.key)
+    port = await freePort()
+    const files = { 'tls-cert-file': 'redis.pem', 'tls-key-file': 'redis-key.pem', 'tls-ca-cert-file': 'ca.pem' }
+    const options = Object.entries(files).flatMap(([option, name]) => [`--${option}`, file(name)])
+    server = await RedisServer.start('--tls-port', String(port), ...options)
+  })
+  after(() => server.stop())
+
+  const problem = async (address: string, options: RedisTls | undefined, expected: RegExp) => {
+    const store = new RedisStore(address, options)
+    try {
+      return await eventually(`${expected}`, async () => {
+        const error = await store.record('x').then(
+          () => undefined,
+          (failure: unknown) => failure,
+        )
+        assert.ok(error instanceof StoreUnavailable, 'it answers')
+        assert.match(error.message, expected)
+        return error
+      })
+    } finally {
+      await store.close()
+    }
+  }
+
+  it('takes what it is given with the authority and a certificate', async () => {
+    for (const [host, options] of [
+      ['localhost', tls],
+      ['127.0.0.1', { ...tls, serverName: 'localhost' }],
+    ] as const) {
+      const store = new RedisStore(`rediss://${host}:${port}`, options)
+      await store.probe()
+      await store.close()
+    }
+  })
+
+  it('is refused with the key that is missing', async () => {
+    const refused: readonly [string, RedisTls | undefined, RegExp][] = [
+      [
+        'localhost',
+        undefined,
+        /self-signed certificate in certificate chain; give the authority .* redis_tls\.ca_cert$/,
+      ],
+      ['localhost', { ...tls, caCert: file('other-ca.pem') }, /certificate.*redis_tls\.ca_cert$/],
+      ['localhost', { caCert: file('ca.pem') }, /certificate required; give a certificate .* redis_tls\.cert_file/],
+      ['127.0.0.1', tls, /altnames.*; its certificate has another name: .* redis_tls\.server_name$/],
+    ]
+    for (const [host, options, expected] of refused) {
+      const error = await problem(`rediss://${host}:${port}`, options, expected)
+      assert.equal(error.permanent, true)
+    }
+  })
+
+  it('and the port without TLS are not the same', async () => {
+    await problem(`redis://localhost:${port}`, undefined, /(rediss:\/\/)/)
+    await problem(`rediss://localhost:${server.port}`, tls, /redis:\/\/ instead of rediss|speaks no TLS/)
+  })
+
+  it('serves an agent, its threads too; doctor tells files that do not fit', async (t) => {
+    const redis_addr = `rediss://localhost:${port}`
+    const agent = await startTestAgent({ config: { redis_addr, redis_tls: keys, workers: 1 } })
+    t.after(() => agent.stop())
+    const calls = new Calls(agent.client)
+    await calls.script('hello', 'echo hello')
+    const id = await calls.start('hello')
+    await eventually(
+      'it is stored',
+      async () => (await server.with((r) => r.get(`flux:exec-output:${id}`))) === 'hello\n',
+    )
+
+    const wrong: readonly [object, RegExp][] = [
+      [{ ...keys, ca_cert: file('none.pem') }, /redis_tls\.ca_cert: .*none\.pem cannot be read \(ENOENT\)/],
+      [{ ...keys, ca_cert: file('client-key.pem') }, /redis_tls\.ca_cert: .*client-key\.pem holds no certificate/],
+      [{ ...keys, key_file: file('redis-key.pem') }, /redis_tls\.key_file: .*redis-key\.pem holds no key.*client\.pem/],
+      [{ cert_file: keys.cert_file }, /redis_tls\.key_file is missing/],
+    ]
+    for (const [redis_tls, expected] of wrong) {
+      const { find } = await examine({ redis_addr, redis_tls })
+      assert.match(find('config')?.message ?? '', expected)
+    }
+    const { find } = await examine({ redis_addr: 'localhost', redis_tls: keys })
+    assert.match(find('config')?.message ?? '', /redis_tls: redis_addr is without TLS; write rediss:/)
+  })
+})
