@@ -1,6 +1,6 @@
-import type { ArchiveLimits } from '../threads/messages.js'
 import type { Packed } from './contents.js'
 import { type Entry, tooMany } from './entries.js'
+import type { ArchiveLimits } from './limits.js'
 import { nameKey } from './names.js'
 import { quote, refuseEntry } from './refused.js'
 import type { Modified } from './times.js'

@@ -9,7 +9,7 @@ import {
   setLogVerbosity,
 } from '@grpc/grpc-js'
 import type { Command } from 'commander'
-import type { AgentConfig, TlsConfig } from '../config/load.js'
+import type { AgentConfig, TlsConfig } from '../config/config.js'
 import {
   AgentService,
   type AgentServiceClient,

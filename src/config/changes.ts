@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StoreLocation } from '../store/open.js'
 import type { RedisTls } from '../store/redis/tls.js'
-import type { AgentConfig } from './load.js'
+import type { AgentConfig } from './config.js'
 import type { ConfigKey } from './schema.js'
 
 /** A key that has another value than before. */

@@ -2,69 +2,14 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { ForeignFile, readOwnFile } from '../os/owned-file.js'
-import type { OomKill } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import { parseRedisAddress } from '../store/redis/address.js'
 import { type RedisTlsError, readRedisTls } from '../store/redis/tls.js'
-import type { ArchiveLimits } from '../threads/messages.js'
+import type { AgentConfig } from './config.js'
 import { ConfigError, readDocument, readSettings } from './document.js'
 import type { Settings } from './schema.js'
 
 export { ConfigError } from './document.js'
-
-/** The agent's configuration, validated, with defaults filled in and every path absolute. */
-export interface AgentConfig {
-  /** The file it came from; undefined for the development defaults. */
-  readonly file?: string
-  readonly agentId: string
-  /** Address to listen on. `::`: all of this machine, IPv6 where it has that, and IPv4. */
-  readonly host: string
-  /** 0: any free port. */
-  readonly port: number
-  readonly store: StoreLocation
-  readonly network: { readonly privateIp?: string; readonly publicIp?: string }
-  /** Absent: no TLS. */
-  readonly tls?: TlsConfig
-  /** Executions at once on this node; 0: no limit. */
-  readonly maxTasks: number
-  /** Executions that may wait for a slot, on the whole node. */
-  readonly maxQueued: number
-  readonly maxOutputBytes: number
-  readonly backlogBytes: number
-  readonly drainSeconds: number
-  /** The user functions run as; `self`: the agent's own. */
-  readonly runAs: { readonly kind: 'self' } | { readonly kind: 'user'; readonly name: string }
-  /** Whether that user may be root, under whatever name. */
-  readonly allowRoot: boolean
-  /** Absent: `apps` in the runner's home, or in the state folder where functions run as the agent's own user. */
-  readonly appsDir?: string
-  readonly stateDir: string
-  readonly archive: ArchiveLimits
-  /** Worker threads that supervise processes. */
-  readonly workers: number
-  readonly isolation: IsolationConfig
-  readonly logLevel: LogLevel
-}
-
-export interface IsolationConfig {
-  /** Functions with limits that this node cannot keep are refused, rather than run without. */
-  readonly required: boolean
-  /** No program gives a function more rights than its user has, setuid or not (prctl(2)). */
-  readonly noNewPrivileges: boolean
-  /** Processes and threads of one execution; 0: no limit. */
-  readonly maxProcesses: number
-  readonly oomKill: OomKill
-}
-
-export interface TlsConfig {
-  readonly caCert: string
-  readonly certFile: string
-  readonly keyFile: string
-  /** Names (CN or DNS SAN) of clients that may call. */
-  readonly allowedClients: readonly string[]
-}
-
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
 
 export interface LoadedConfig {
   readonly config: AgentConfig

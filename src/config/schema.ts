@@ -4,7 +4,7 @@ import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import type { OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
-import type { LogLevel } from './load.js'
+import type { LogLevel } from './config.js'
 
 /**
  * The keys of the configuration file. Every scalar arrives as its text, as written: an id of digits keeps its

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { accessFor, grantFolder } from '../archive/access.js'
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 import type { Log } from '../log/log.js'
 import { makeFolders } from '../os/make-folders.js'
 import type { RunAs } from '../os/platform.js'

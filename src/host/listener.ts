@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 import { platform } from '../os/index.js'
 
 const EVERYWHERE = '::'

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 
 /** Answers a request with the address it came from, as plain text. */
 const PUBLIC_LOOKUP_URL = 'https://api.ipify.org'

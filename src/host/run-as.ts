@@ -1,4 +1,4 @@
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 import type { Log } from '../log/log.js'
 import { platform } from '../os/index.js'
 import type { RunAs } from '../os/platform.js'

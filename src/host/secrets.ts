@@ -1,5 +1,5 @@
 import { type Stats, statSync } from 'node:fs'
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 import type { RunAs } from '../os/platform.js'
 import { mayReach, rightsOf } from './permissions.js'
 

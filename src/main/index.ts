@@ -3,7 +3,7 @@ import type { Server as Listener } from 'node:net'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AgentConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
 import { openAppsFolder, tmpFolder } from '../host/apps-folder.js'
 import { unkeptLimits } from '../host/limits.js'
 import { awaitListener, boundTo, describeListener, listenProblem } from '../host/listener.js'
@@ -16,12 +16,13 @@ import { StartRefused } from '../host/start-refused.js'
 import { claimStateFormat, tryStateDir } from '../host/state-format.js'
 import { readIds } from '../ids/id-journal.js'
 import { RecentIds } from '../ids/recent-ids.js'
-import { type Log, logJournalEvent, logQueueEvent } from '../log/log.js'
+import type { Log } from '../log/log.js'
 import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { leftoverQueues, replayLeftovers } from '../store/queue/leftovers.js'
 import { WriteQueue } from '../store/queue/write-queue.js'
 import type { StoreUnavailable } from '../store/store.js'
+import { logJournalEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, WRITES_DIR } from '../threads/messages.js'
 import { allowedCallers } from '../tls/callers.js'
 import { serverCredentials } from '../tls/credentials.js'
@@ -132,12 +133,15 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
   })
 
   const deployer = new Deployer(appsDir, runAs, config.archive)
-  const functions = new Functions((dir) => {
-    deployer.removeVersion(dir, ({ message }) => log.warn({ dir, cause: message }, 'old version not deleted yet'))
-  })
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
-  await loadFunctions(recovered, { functions, admission, limits, deployer, log })
-  const registrations = new Registrations({ store, functions, admission, limits, deployer, withdrawals, log })
+  const functions = new Functions(
+    ({ name, maxConcurrency }) => admission.limit(name, maxConcurrency),
+    (dir) => {
+      deployer.removeVersion(dir, ({ message }) => log.warn({ dir, cause: message }, 'old version not deleted yet'))
+    },
+  )
+  await loadFunctions(recovered, { functions, limits, deployer, log })
+  const registrations = new Registrations({ store, functions, limits, deployer, withdrawals, log })
 
   const writes = new WriteQueue({
     store,

@@ -1,5 +1,6 @@
 import { type TakenOver, takeOver } from '../config/changes.js'
-import { type AgentConfig, loadConfig } from '../config/load.js'
+import type { AgentConfig } from '../config/config.js'
+import { loadConfig } from '../config/load.js'
 import { exposureWarnings } from '../host/secrets.js'
 import type { Log } from '../log/log.js'
 import type { RunAs } from '../os/platform.js'

@@ -13,6 +13,3 @@ export interface FunctionSettings {
   readonly maxConcurrency: number
   readonly maxConcurrencyBehavior: ConcurrencyBehavior
 }
-
-/** How functions are stored. Loaded by the thread that reads or stores them: what it checks them with takes 10 MB. */
-export const functionJson = () => import('./function-json.js')

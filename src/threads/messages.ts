@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
+import type { ArchiveLimits } from '../archive/limits.js'
 import type { Limits, RunAs, StarterSetup } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { ExecutionRecord } from '../store/record.js'
@@ -160,14 +161,6 @@ export type FromStore<T> =
   | { readonly kind: 'found'; readonly value: T }
   | { readonly kind: 'absent' }
   | { readonly kind: 'unavailable'; readonly message: string }
-
-export interface ArchiveLimits {
-  readonly maxEntries: number
-  /** All entries unpacked, bytes. */
-  readonly maxBytes: number
-  /** Unpacked size over packed size, of the whole archive. */
-  readonly maxRatio: number
-}
 
 /** One deploy's whole work, in a worker of its own pool. */
 export interface DeployTask {

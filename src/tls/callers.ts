@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { PeerCertificate } from 'node:tls'
 import { type ServerInterceptingCallInterface, status } from '@grpc/grpc-js'
-import type { TlsConfig } from '../config/load.js'
+import type { TlsConfig } from '../config/config.js'
 
 /** Decides whether a call may proceed, unary or streaming. */
 export interface Callers {

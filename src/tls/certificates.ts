@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'n
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import type { TlsConfig } from '../config/load.js'
+import type { TlsConfig } from '../config/config.js'
 
 /** Why the TLS files cannot be used: names the file and what mends it. Never quotes what is inside. */
 export class TlsError extends Error {

@@ -1,6 +1,6 @@
 import type { SecureContextOptions } from 'node:tls'
 import { ServerCredentials } from '@grpc/grpc-js'
-import type { TlsConfig } from '../config/load.js'
+import type { TlsConfig } from '../config/config.js'
 import {
   type Certificates,
   checkCertificates,

@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { threadId, workerData } from 'node:worker_threads'
 import { IdJournal } from '../ids/id-journal.js'
-import { createLog, logJournalEvent, logQueueEvent } from '../log/log.js'
+import { createLog } from '../log/log.js'
 import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { WriteQueue } from '../store/queue/write-queue.js'
 import { RECORD_TTL_MS } from '../store/record.js'
+import { logJournalEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from '../threads/messages.js'
 
 /** What all executions of one worker thread share. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { takeOver } from '../../src/config/changes.js'
-import type { AgentConfig } from '../../src/config/load.js'
+import type { AgentConfig } from '../../src/config/config.js'
 import { KNOWN_KEYS } from '../../src/config/schema.js'
 
 const MiB = 2 ** 20

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { AgentConfig, TlsConfig } from '../../config/load.js'
+import type { AgentConfig, TlsConfig } from '../../config/config.js'
 import { TLS_SERVER_NAME } from '../../proto.js'
 import { type Identity, isTrusted, keyProblem, readContentsNow, readIdentity } from '../../tls/certificates.js'
 import { type Finding, fail, ok, warn } from './finding.js'

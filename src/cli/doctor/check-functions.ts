@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import { storedProblem } from '../../main/functions/load-functions.js'
 import { functionWarnings } from '../../main/functions/warnings.js'
 import { openStore } from '../../store/open.js'

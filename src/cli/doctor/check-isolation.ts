@@ -1,4 +1,4 @@
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import { unkeptLimits } from '../../host/limits.js'
 import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'

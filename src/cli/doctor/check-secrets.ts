@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import { exposedSecrets } from '../../host/secrets.js'
 import { platform } from '../../os/index.js'
 import { type Finding, warn } from './finding.js'

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, status } from '@grpc/grpc-js'
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import type { HealthCheckResponse__Output } from '../../generated/flux/HealthCheckResponse.js'
 import { describeListener, listenProblem, openListener } from '../../host/listener.js'
 import { openStore } from '../../store/open.js'

@@ -1,9 +1,9 @@
 import { Piscina } from 'piscina'
+import type { ArchiveLimits } from '../../archive/limits.js'
 import type { RunAs } from '../../os/platform.js'
 import type {
   AppsCheck,
   AppsFound,
-  ArchiveLimits,
   CodeVersion,
   DeployRefused,
   DeployTask,

@@ -26,6 +26,8 @@ export class Functions {
   private readonly retired = new Set<string>()
 
   constructor(
+    /** Hears the settings that count from now on. */
+    private readonly registered: (settings: FunctionSettings) => void,
     /** Deletes a version that serves no longer, once its last execution has ended. */
     private readonly remove: (versionDir: string) => void,
   ) {}
@@ -54,6 +56,7 @@ export class Functions {
     const entry = this.entry(settings.name)
     entry.settings = settings
     entry.warnings = [...functionWarnings(settings), ...(handlerProblem === undefined ? [] : [handlerProblem])]
+    this.registered(settings)
   }
 
   /** The version serves from now on; executions of the one before keep it until they end. */

@@ -2,7 +2,6 @@ import { type LimitPolicy, limitProblem } from '../../host/limits.js'
 import type { Log } from '../../log/log.js'
 import type { FunctionSettings } from '../../store/function.js'
 import type { StoredFunction } from '../../threads/messages.js'
-import type { AdmissionControl } from '../executions/admission.js'
 import type { Deployer } from './deployer.js'
 import { fingerprintOf } from './fingerprint.js'
 import type { Functions } from './functions.js'
@@ -10,7 +9,6 @@ import { settingsProblem } from './validation.js'
 
 interface Parts {
   readonly functions: Functions
-  readonly admission: AdmissionControl
   readonly limits: LimitPolicy
   readonly deployer: Deployer
   readonly log: Log
@@ -19,11 +17,11 @@ interface Parts {
 /** At the start: takes on what is stored, unless it would be refused today, with the code that is here. */
 export async function loadFunctions(
   recovered: readonly FunctionSettings[],
-  { functions, admission, limits, deployer, log }: Parts,
+  { functions, limits, deployer, log }: Parts,
 ): Promise<void> {
   const stored = new Map<string, StoredFunction>()
   for (const settings of recovered) {
-    const { name, handler, maxConcurrency } = settings
+    const { name, handler } = settings
     stored.set(name, { handler, fingerprint: fingerprintOf(settings) })
     const problem = storedProblem(settings) ?? limitProblem(limits, settings)
     if (problem) {
@@ -31,7 +29,6 @@ export async function loadFunctions(
       continue
     }
     functions.register(settings)
-    admission.limit(name, maxConcurrency)
   }
   const { serving, damaged } = await deployer.clean(stored)
   for (const name of damaged) {

@@ -3,7 +3,6 @@ import { type LimitPolicy, limitProblem } from '../../host/limits.js'
 import type { Log } from '../../log/log.js'
 import type { FunctionSettings } from '../../store/function.js'
 import { OutcomeUnknown, type Store, StoreUnavailable } from '../../store/store.js'
-import type { AdmissionControl } from '../executions/admission.js'
 import type { Deployer } from './deployer.js'
 import { fingerprintOf } from './fingerprint.js'
 import type { Functions } from './functions.js'
@@ -34,7 +33,6 @@ export type Change =
 interface Parts {
   readonly store: Store
   readonly functions: Functions
-  readonly admission: AdmissionControl
   readonly limits: LimitPolicy
   readonly deployer: Deployer
   readonly withdrawals: Withdrawals
@@ -59,7 +57,7 @@ export class Registrations {
       if (stored.kind === 'refused') return stored
       const version = functions.version(settings.name)
       const problem = version && (await deployer.checkHandler(version, settings.handler))
-      this.use(settings, problem)
+      functions.register(settings, problem)
       return this.done('function registered', settings.name)
     })
   }
@@ -86,7 +84,7 @@ export class Registrations {
         return failed
       }
       // In one turn: new code under the old handler would be a function that cannot start.
-      this.use(settings)
+      functions.register(settings)
       functions.serve(name, prepared.version)
       const message = prepared.kind === 'unchanged' ? 'function deployed already' : 'function deployed'
       return this.done(message, name, prepared.warnings)
@@ -144,11 +142,6 @@ export class Registrations {
     const other = process.platform === 'win32' ? functions.differingInCase(name) : undefined
     if (other === undefined) return limitProblem(limits, settings)
     return `function ${name} not registered: there is a function ${other}, and Windows takes their folders for one; give it another name`
-  }
-
-  private use(settings: FunctionSettings, handlerProblem?: string): void {
-    this.parts.functions.register(settings, handlerProblem)
-    this.parts.admission.limit(settings.name, settings.maxConcurrency)
   }
 
   private done(message: string, name: string, more: readonly string[] = []): Change {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import { StartRefused } from '../../host/start-refused.js'
 import { StoreUnavailable } from '../../store/store.js'
 

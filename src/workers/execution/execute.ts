@@ -6,7 +6,6 @@ import type { PendingWrite } from '../../store/queue/pending.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { ExecuteTask, Program, ToExecution } from '../../threads/messages.js'
 import { LongTimer } from '../../time/long-timer.js'
-import type { TaskLink } from '../task-channel.js'
 import { baseEnvironment, journal, log, queue, recorded, settings, setup, starter, store } from '../thread.js'
 import { Ending } from './ending.js'
 import { LiveOutput } from './live-output.js'
@@ -14,6 +13,7 @@ import { endedRecord, type ProcessResult, survivorsOf } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
 import { recordBegin } from './reservation.js'
+import type { TaskChannel } from './task-channel.js'
 
 /** How long a look at an execution that has just ended waits for the outcome to be kept. */
 const SHOW_PATIENCE_MS = 1_000
@@ -24,9 +24,9 @@ const CRASHES: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGILL']
 
 /**
  * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
- * stored, and whoever followed its output has all of it. What happens on the way is told over the link.
+ * stored, and whoever followed its output has all of it. What happens on the way is told over the channel.
  */
-export async function execute(task: ExecuteTask, program: Program, link: TaskLink): Promise<void> {
+export async function execute(task: ExecuteTask, program: Program, channel: TaskChannel): Promise<void> {
   const output = task.async
     ? new LiveOutput(task.id, settings.maxOutputBytes, queue, store)
     : new Output(settings.maxOutputBytes)
@@ -43,12 +43,8 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
   const ending = new Ending()
   const slot = new Slot(task.hold)
   ending.whenCaused(() => slot.give())
-  const readers = new Readers(
-    (message, transfer) => link.tell(message, transfer),
-    output,
-    () => shown(),
-  )
-  link.hear = (message: ToExecution) => {
+  const readers = new Readers(channel.tell, output, () => shown())
+  channel.hear = (message: ToExecution) => {
     switch (message.kind) {
       case 'go':
         slot.give()
@@ -72,19 +68,19 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
     if (task.async) {
       const reservation = await recordBegin(begun)
       if (reservation.kind === 'refused') {
-        link.tell(reservation)
+        channel.tell(reservation)
         return
       }
       recorded.add(task.id)
       await writeDown(task)
-      link.tell({ kind: 'accepted' })
+      channel.tell({ kind: 'accepted' })
       await slot.given
     } else {
       if (task.hold) await slot.given
       await writeDown(task)
     }
 
-    const result = await runProcess(task, program, link, output, ending)
+    const result = await runProcess(task, program, channel, output, ending)
     output.finish()
     const reason = ending.cause ? undefined : await crashReason(result, program)
     const record = endedRecord(begun, result, ending.cause, program, output.length, reason)
@@ -95,7 +91,7 @@ export async function execute(task: ExecuteTask, program: Program, link: TaskLin
     }
     const end = task.async ? storeEnd(record) : undefined
     shown = async () => (end && !(await soon(end.kept)) ? begun : record)
-    await tellOutcome(task, link, record, ending, output)
+    await tellOutcome(task, channel, record, ending, output)
     await end?.kept
     await Promise.all([end?.stored, readers.end(record)])
   } finally {
@@ -126,7 +122,7 @@ class Slot {
 async function runProcess(
   task: ExecuteTask,
   program: Program,
-  link: TaskLink,
+  channel: TaskChannel,
   output: Output,
   ending: Ending,
 ): Promise<ProcessResult> {
@@ -147,7 +143,7 @@ async function runProcess(
   const end = await new Promise<ProcessEnd>((resolve) => {
     const process = starter.start(request, {
       started: (pid) => {
-        link.tell({ kind: 'started', pid })
+        channel.tell({ kind: 'started', pid })
         if (timeoutSeconds > 0) timer = new LongTimer(timeoutSeconds * 1000, () => ending.end('timeout'))
       },
       output: (chunk) => output.push(chunk),
@@ -198,7 +194,7 @@ function soon(event: Promise<void>): Promise<boolean> {
 
 async function tellOutcome(
   task: ExecuteTask,
-  link: TaskLink,
+  channel: TaskChannel,
   record: ExecutionRecord,
   ending: Ending,
   output: Output,
@@ -206,5 +202,5 @@ async function tellOutcome(
   const bytes = task.async ? new Uint8Array() : await wholeOutput(output)
   const transfer = bytes.length >= TRANSFER_MIN_BYTES ? [bytes.buffer as ArrayBuffer] : []
   const outcome = { record, output: bytes, ...(ending.cause && { cause: ending.cause }) }
-  link.tell({ kind: 'ended', outcome }, transfer)
+  channel.tell({ kind: 'ended', outcome }, transfer)
 }

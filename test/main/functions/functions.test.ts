@@ -13,7 +13,10 @@ describe('Functions', () => {
 
   beforeEach(() => {
     removed = []
-    functions = new Functions((dir) => removed.push(dir))
+    functions = new Functions(
+      () => {},
+      (dir) => removed.push(dir),
+    )
   })
 
   function lease() {

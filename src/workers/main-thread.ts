@@ -1,25 +1,14 @@
 import { MessageChannel, parentPort } from 'node:worker_threads'
-import type { FromExecution, FromThread, Program, ThreadHello, ToExecution, ToThread } from '../threads/messages.js'
+import type { FromThread, Program, ThreadHello, ToThread } from '../threads/messages.js'
 import { Outbox } from '../threads/outbox.js'
 import { execute } from './execution/execute.js'
+import { TaskChannel } from './execution/task-channel.js'
 import { closeThread, configure, queue, refusals } from './thread.js'
-
-/** What a task says to the main thread and hears from it. */
-export class TaskLink {
-  /** What is heard before this is set is lost, so it is set before the task's first turn is over. */
-  hear: (message: ToExecution) => void = () => {}
-
-  constructor(private readonly number: number) {}
-
-  tell(message: FromExecution, transfer?: readonly ArrayBuffer[]): void {
-    outbox.send({ kind: 'tell', number: this.number, message }, transfer)
-  }
-}
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
 refusals.tell = (refuses) => outbox.send({ kind: 'store', refuses })
-const tasks = new Map<number, TaskLink>()
+const tasks = new Map<number, TaskChannel>()
 /** By the function's name. */
 const programs = new Map<string, Program>()
 
@@ -54,11 +43,11 @@ function hear(message: ToThread): void {
 }
 
 async function run({ number, task }: ToThread & { readonly kind: 'execute' }): Promise<void> {
-  const link = new TaskLink(number)
-  tasks.set(number, link)
+  const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'tell', number, message }, transfer))
+  tasks.set(number, channel)
   try {
     // Told before.
-    await execute(task, programs.get(task.functionName) as Program, link)
+    await execute(task, programs.get(task.functionName) as Program, channel)
     outbox.send({ kind: 'settled', number })
   } catch (error) {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })
