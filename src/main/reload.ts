@@ -5,12 +5,12 @@ import { exposureWarnings } from '../host/secrets.js'
 import type { Log } from '../log/log.js'
 import type { RunAs } from '../os/platform.js'
 import type { WriteQueue } from '../store/queue/write-queue.js'
-import type { WorkerSettings } from '../threads/messages.js'
 import type { ChangeableCallers } from '../tls/callers.js'
 import { loadCertificates } from '../tls/certificates.js'
 import type { ReloadingCredentials } from '../tls/credentials.js'
 import type { AdmissionControl } from './executions/admission.js'
-import type { SupervisorPool } from './executions/worker-pool.js'
+import type { WorkerPool } from './executions/worker-pool.js'
+import { workerSettings } from './executions/worker-settings.js'
 import type { Deployer } from './functions/deployer.js'
 
 /** What came of reading the file again. */
@@ -32,7 +32,7 @@ interface Parts {
   readonly admission: AdmissionControl
   readonly deployer: Deployer
   readonly writes: WriteQueue
-  readonly pool: SupervisorPool
+  readonly pool: WorkerPool
 }
 
 /** The configuration that a running agent works with. Main thread only. */
@@ -74,11 +74,6 @@ export class LiveConfig {
     pool.configure(workerSettings(config))
     admission.limitNode(config.maxTasks, config.maxQueued)
   }
-}
-
-/** What the threads that supervise processes need to know of it. */
-export function workerSettings({ maxOutputBytes, backlogBytes, workers, logLevel }: AgentConfig): WorkerSettings {
-  return { maxOutputBytes, backlogBytes: Math.ceil(backlogBytes / workers), logLevel }
 }
 
 /** Tells an operator what came of it. */

@@ -47,7 +47,7 @@ export type ToThread =
   /** They count from now on; for executions that have begun, only for the log. */
   | { readonly kind: 'settings'; readonly settings: WorkerSettings }
   /** What executions of a function of this name run from now on. */
-  | { readonly kind: 'program'; readonly program: Program }
+  | { readonly kind: 'launch spec'; readonly spec: LaunchSpec }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
   | { readonly kind: 'tell'; readonly number: number; readonly message: ToExecution }
   /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
@@ -65,7 +65,7 @@ export type FromThread =
   | { readonly kind: 'closed' }
 
 /** What all executions of a function have in common, until it is registered or deployed again. */
-export interface Program {
+export interface LaunchSpec {
   readonly functionName: string
   /** Absolute path of the deployed version's folder. */
   readonly versionDir: string
@@ -99,8 +99,8 @@ export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
 export type ToExecution =
   /** A slot is free: start the process. */
   | { readonly kind: 'go' }
-  /** Kill it; answered by `ended`, which tells whether this cause won. */
-  | { readonly kind: 'end'; readonly cause: Exclude<EndCause, 'timeout'> }
+  /** Answered by `ended`, which tells whether this cause won. */
+  | { readonly kind: 'kill'; readonly cause: Exclude<EndCause, 'timeout'> }
   /** The JSON record with the output so far; answered by `snapshot`. */
   | { readonly kind: 'snapshot'; readonly request: number }
   /** Output from an offset; answered by `output` as soon as there is any or none will come. */

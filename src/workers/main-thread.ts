@@ -1,5 +1,5 @@
 import { MessageChannel, parentPort } from 'node:worker_threads'
-import type { FromThread, Program, ThreadHello, ToThread } from '../threads/messages.js'
+import type { FromThread, LaunchSpec, ThreadHello, ToThread } from '../threads/messages.js'
 import { Outbox } from '../threads/outbox.js'
 import { execute } from './execution/execute.js'
 import { TaskChannel } from './execution/task-channel.js'
@@ -10,7 +10,7 @@ const outbox = new Outbox<FromThread>(port1)
 refusals.tell = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskChannel>()
 /** By the function's name. */
-const programs = new Map<string, Program>()
+const specs = new Map<string, LaunchSpec>()
 
 port1.on('message', (messages: readonly ToThread[]) => {
   for (const message of messages) hear(message)
@@ -24,8 +24,8 @@ function hear(message: ToThread): void {
     case 'settings':
       configure(message.settings)
       break
-    case 'program':
-      programs.set(message.program.functionName, message.program)
+    case 'launch spec':
+      specs.set(message.spec.functionName, message.spec)
       break
     case 'execute':
       void run(message)
@@ -47,7 +47,7 @@ async function run({ number, task }: ToThread & { readonly kind: 'execute' }): P
   tasks.set(number, channel)
   try {
     // Told before.
-    await execute(task, programs.get(task.functionName) as Program, channel)
+    await execute(task, specs.get(task.functionName) as LaunchSpec, channel)
     outbox.send({ kind: 'settled', number })
   } catch (error) {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })

@@ -11,9 +11,9 @@ import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { type AgentConnection, openConnection } from '../../src/cli/connect.js'
 import { loadConfig } from '../../src/config/load.js'
+import { ServiceManager } from '../../src/host/service-manager.js'
 import { createLog } from '../../src/log/log.js'
 import { type RunningAgent, startAgent } from '../../src/main/index.js'
-import { ServiceManager } from '../../src/main/service-manager.js'
 import { callSync } from '../support/live-calls.js'
 
 const USUAL = getPriority()

@@ -23,7 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'workers/deploy': ['archive', 'os', 'threads'],
   'main/store': ['config', 'host', 'log', 'store'],
   'main/functions': ['archive', 'generated', 'host', 'log', 'os', 'store', 'threads'],
-  'main/executions': ['host', 'ids', 'log', 'main/functions', 'os', 'store', 'threads', 'time'],
+  'main/executions': ['config', 'host', 'ids', 'log', 'main/functions', 'os', 'store', 'threads', 'time'],
   'main/rpc': [
     ...['', 'generated', 'host', 'log', 'os', 'threads', 'time', 'tls'],
     ...['main/executions', 'main/functions', 'main/store'],
@@ -32,7 +32,20 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     ...['', 'config', 'host', 'ids', 'log', 'os', 'store', 'threads', 'tls'],
     ...['main/executions', 'main/functions', 'main/rpc', 'main/store'],
   ],
-  cli: ['', 'archive', 'config', 'generated', 'host', 'log', 'main', 'main/functions', 'os', 'store', 'tls'],
+  cli: [
+    '',
+    'archive',
+    'config',
+    'generated',
+    'host',
+    'log',
+    'main',
+    'main/functions',
+    'main/store',
+    'os',
+    'store',
+    'tls',
+  ],
   /** proto.ts and version.ts. */
   '': ['generated'],
 }

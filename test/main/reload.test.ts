@@ -10,9 +10,9 @@ import { eventually } from '../../harness/eventually.js'
 import { openConnection } from '../../src/cli/connect.js'
 import type { AgentConfig } from '../../src/config/config.js'
 import { loadConfig } from '../../src/config/load.js'
+import { ServiceManager } from '../../src/host/service-manager.js'
 import { createLog } from '../../src/log/log.js'
 import { type RunningAgent, startAgent } from '../../src/main/index.js'
-import { ServiceManager } from '../../src/main/service-manager.js'
 
 /** An agent in this process. */
 async function run(t: TestContext, config: AgentConfig): Promise<[RunningAgent, Calls]> {

@@ -1,4 +1,4 @@
-import type { AgentConfig } from '../../config/load.js'
+import type { AgentConfig } from '../../config/config.js'
 import { lookAtName } from '../../main/store/identity.js'
 import { openStore } from '../../store/open.js'
 import { type Finding, fail, ok, warn } from './finding.js'

@@ -7,11 +7,22 @@ import type {
   Refusal,
   ToExecution,
 } from '../../threads/messages.js'
-import type { SupervisedTask, TaskListener } from './worker.js'
+import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
 
-/** A follower's way of asking for output, one stretch after the other. */
+/** No process of the execution is left, nor will be. */
+export type FinalPhase = { readonly kind: 'ended'; readonly outcome: Outcome } | Refusal
+
+/** Where an execution is in its life, as the main thread knows it. */
+type Phase =
+  /** It waits for a slot. */
+  | { readonly kind: 'queued' }
+  /** It has a slot. `pid`: the leader's, once its process is started. */
+  | { readonly kind: 'running'; readonly pid?: number }
+  | FinalPhase
+
+/** Reads the output of a running execution, one range after the other. */
 export interface Follower {
   /** Output from the offset on, as soon as there is any; undefined where only the store has it. */
   read(offset: number): Promise<OutputPart | undefined>
@@ -19,72 +30,81 @@ export interface Follower {
   leave(): void
 }
 
-/** The main thread's end of an execution that a worker supervises. */
+/** The main thread's end of an execution that a worker supervises. Main thread only. */
 export class Execution implements TaskListener {
   readonly startedAt = new Date()
-  /** The leader's, once it runs. */
-  pid: number | undefined
-  /** Whether it waits for a slot. */
-  queued: boolean
-  /** Set once it has ended. */
-  outcome: Outcome | undefined
+  /** Whether it has been recorded; for a sync one it resolves with the end. */
+  readonly accepted: Promise<Acceptance>
+  readonly ended: Promise<FinalPhase>
 
-  /** Whether it has been recorded; for a sync one it settles with the end. */
-  readonly acceptance: Promise<Acceptance>
-  /** Stays pending where the execution was refused. */
-  readonly ended: Promise<Outcome>
-  /** It has ended or was refused: no process of it is left, nor will be. */
-  readonly over: Promise<void>
-  isOver = false
-  /** Whether a cancel is on its way: a second one comes too late. */
-  cancelling = false
-
+  private phase: Phase = { kind: 'queued' }
+  private cancelled = false
   /** Few executions are asked for anything. */
   private answers: Map<number, (message: FromExecution | undefined) => void> | undefined
   private requests = 0
   /** Until nothing more is heard of it. */
-  private task: SupervisedTask | undefined
+  private task: WorkerTask | undefined
   private accept: (acceptance: Acceptance) => void = () => {}
-  private settle: (outcome: Outcome) => void = () => {}
-  private finish: () => void = () => {}
+  private end: (phase: FinalPhase) => void = () => {}
 
   constructor(
     readonly id: string,
     readonly functionName: string,
     readonly async: boolean,
-    hold: boolean,
   ) {
-    this.queued = hold
-    this.acceptance = new Promise((resolve) => {
+    this.accepted = new Promise((resolve) => {
       this.accept = resolve
     })
     this.ended = new Promise((resolve) => {
-      this.settle = resolve
+      this.end = resolve
     })
-    this.over = new Promise((resolve) => {
-      this.finish = resolve
-    })
+  }
+
+  get isQueued(): boolean {
+    return this.phase.kind === 'queued'
+  }
+
+  get hasEnded(): boolean {
+    return this.phase.kind === 'ended' || this.phase.kind === 'refused'
+  }
+
+  /** Undefined before its end, and where it was refused. */
+  get outcome(): Outcome | undefined {
+    return this.phase.kind === 'ended' ? this.phase.outcome : undefined
+  }
+
+  /** The leader's, while it runs. */
+  get pid(): number | undefined {
+    return this.phase.kind === 'running' ? this.phase.pid : undefined
   }
 
   /** From now on this task supervises it. */
-  supervisedBy(task: SupervisedTask): void {
+  supervisedBy(task: WorkerTask): void {
     this.task = task
   }
 
-  /** A slot is free. */
+  /** It has a slot. */
   go(): void {
-    this.queued = false
+    this.phase = { kind: 'running' }
     this.tell({ kind: 'go' })
   }
 
   /**
-   * Ends it for this cause, unless its end is decided already. Resolves when it is over, with the outcome, which tells
+   * Kills it for this cause, unless its end is decided already. Resolves when it has ended, with the outcome, which tells
    * the cause that won; undefined where it was refused.
    */
-  async end(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
-    this.tell({ kind: 'end', cause })
-    await this.over
-    return this.outcome
+  async kill(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
+    this.tell({ kind: 'kill', cause })
+    const final = await this.ended
+    return final.kind === 'ended' ? final.outcome : undefined
+  }
+
+  /** Kills it for a caller's cancel. Undefined where that comes too late: it has ended, or another cancel came first. */
+  async cancel(): Promise<Outcome | undefined> {
+    if (this.hasEnded || this.cancelled) return undefined
+    this.cancelled = true
+    const outcome = await this.kill('cancelled')
+    return outcome?.cause === 'cancelled' ? outcome : undefined
   }
 
   /** Its JSON record with the output so far; undefined once it is gone: the store has it. */
@@ -114,7 +134,7 @@ export class Execution implements TaskListener {
 
   /** The thread that supervised it is dead: ends as told, unless it has ended already. */
   abandon(outcome: () => Outcome): void {
-    if (!this.isOver) this.hear({ kind: 'ended', outcome: outcome() })
+    if (!this.hasEnded) this.hear({ kind: 'ended', outcome: outcome() })
   }
 
   hear(message: FromExecution): void {
@@ -124,17 +144,14 @@ export class Execution implements TaskListener {
         break
       case 'refused':
         this.accept(message)
-        this.conclude()
+        this.finish(message)
         break
       case 'started':
-        this.pid = message.pid
+        this.phase = { kind: 'running', pid: message.pid }
         break
       case 'ended':
-        this.outcome = message.outcome
-        this.pid = undefined
         this.accept({ kind: 'accepted' })
-        this.settle(message.outcome)
-        this.conclude()
+        this.finish(message)
         break
       case 'snapshot':
       case 'output':
@@ -149,9 +166,9 @@ export class Execution implements TaskListener {
     for (const request of [...(this.answers?.keys() ?? [])]) this.answer(request, undefined)
   }
 
-  private conclude(): void {
-    this.isOver = true
-    this.finish()
+  private finish(phase: FinalPhase): void {
+    this.phase = phase
+    this.end(phase)
   }
 
   private ask(request: number, question: ToExecution): Promise<FromExecution | undefined> {

@@ -1,16 +1,17 @@
-import { enforcedLimits } from '../../host/limits.js'
 import type { NodeAddresses } from '../../host/node-addresses.js'
 import { idNumber } from '../../ids/id-number.js'
 import type { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
+import { endRecord } from '../../store/queue/end-record.js'
 import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
-import { type ExecuteTask, ID_TAKEN, type Outcome, type Program, type Refusal } from '../../threads/messages.js'
+import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal } from '../../threads/messages.js'
 import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
-import type { SupervisedTask } from './worker.js'
-import type { SupervisorPool } from './worker-pool.js'
+import { LaunchSpecs } from './launch-specs.js'
+import type { WorkerTask } from './worker.js'
+import type { WorkerPool } from './worker-pool.js'
 
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
   /** Whether the caller chose the id, so that another execution may have it. */
@@ -19,12 +20,6 @@ export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'>
 
 export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
 
-/** A program, and what it was made of. */
-interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version' | 'warnings'> {
-  readonly variables: NodeAddresses['variables']
-  readonly program: Program
-}
-
 /**
  * The executions that are alive: from admission until nothing of them is left to do, which for an async one includes
  * that its record is stored. Gives each one's slot and version back once, whatever happens. Main thread only.
@@ -32,64 +27,44 @@ interface MadeProgram extends Pick<FunctionLease, 'settings' | 'version' | 'warn
 export class Executions {
   private readonly live = new Map<string, Execution>()
   private readonly supervised = new Set<Promise<void>>()
-  private readonly programs = new Map<string, MadeProgram>()
-  private stopping = false
+  private readonly specs: LaunchSpecs
+  private closed = false
 
   constructor(
     private readonly agentId: string,
     private readonly functions: Functions,
     private readonly admission: AdmissionControl,
-    private readonly pool: SupervisorPool,
+    private readonly pool: WorkerPool,
     /** For the records of executions whose thread has died. */
     private readonly writes: WriteQueue,
-    private readonly node: Pick<NodeAddresses, 'variables'>,
-    /** Those of executions that are over. */
+    node: Pick<NodeAddresses, 'variables'>,
+    /** Those of executions that have ended. */
     private readonly recent: RecentIds,
-  ) {}
+  ) {
+    this.specs = new LaunchSpecs(node)
+  }
 
   start({ idGiven, ...request }: ExecutionRequest): Started {
-    const { id, functionName: name } = request
+    const { id, functionName: name, async } = request
     const number = idGiven ? idNumber(id) : undefined
     if (this.isTaken(id, number)) return ID_TAKEN
     const lease = this.functions.lease(name)
-    if (!lease)
-      return refused(
-        this.functions.settings(name) ? `function ${name} is not deployed on this agent` : 'function not found',
-      )
-    let slot: Slot | undefined
-    const admission = this.admission.request(name, lease.settings.maxConcurrencyBehavior, (granted) => {
-      slot = granted
-      execution.go()
-    })
-    if (admission.kind === 'full') {
-      lease.release()
-      return refused(`function ${name} at capacity`)
+    if (!lease) {
+      const known = this.functions.settings(name) !== undefined
+      return refused(known ? `function ${name} is not deployed on this agent` : 'function not found')
     }
-    if (admission.kind === 'admitted') slot = admission.slot
-    const hold = admission.kind === 'queued'
-    const execution = new Execution(id, name, request.async, hold)
-    const giveBack = () => {
-      if (admission.kind === 'queued') admission.ticket.leave()
-      slot?.release()
-      lease.release()
-    }
+    const execution = new Execution(id, name, async)
+    const leave = this.admit(execution, lease)
+    if (!leave) return refused(`function ${name} at capacity`)
     const given = number === undefined ? {} : { idNumber: number }
-    const task = this.pool.execute(this.program(lease), { ...request, ...given, hold }, execution)
-    if (!task) {
-      giveBack()
+    const task = { ...request, ...given, hold: execution.isQueued }
+    const supervised = this.pool.execute(this.specs.of(lease), task, execution)
+    if (!supervised) {
+      leave()
       return refused('every worker thread is being replaced: try again')
     }
-    execution.supervisedBy(task)
-    this.live.set(id, execution)
-    void execution.over.then(() => {
-      giveBack()
-      if (number !== undefined && execution.outcome) this.recent.add(number)
-      // Nothing of a sync execution is kept.
-      if (!request.async) this.live.delete(id)
-    })
-    const supervised = this.supervise(execution, task)
-    this.supervised.add(supervised)
-    void supervised.then(() => this.supervised.delete(supervised))
+    execution.supervisedBy(supervised)
+    this.track(execution, supervised, number, leave)
     return { kind: 'started', execution }
   }
 
@@ -102,27 +77,19 @@ export class Executions {
     return this.live.get(id)
   }
 
-  /** Those that are not over, oldest first. */
+  /** Those that have not ended, oldest first. */
   list(): Execution[] {
-    return [...this.live.values()].filter(({ isOver }) => !isOver)
+    return [...this.live.values()].filter(({ hasEnded }) => !hasEnded)
   }
 
   /** Whether the agent is stopping: no new execution may be started. */
   get draining(): boolean {
-    return this.stopping
+    return this.closed
   }
 
-  /** Takes no new ones and ends those that wait for a slot. Resolves when the ones that run are over. */
-  async drain(): Promise<void> {
-    this.stopping = true
-    const left = this.list()
-    for (const execution of left) if (execution.queued) void execution.end('stopped')
-    await Promise.all(left.map(({ over }) => over))
-  }
-
-  /** Ends all that run; resolves when they are over. */
-  async stop(): Promise<void> {
-    await Promise.all(this.list().map((execution) => execution.end('stopped')))
+  /** No new execution is to be started any more. */
+  close(): void {
+    this.closed = true
   }
 
   /** Resolves when nothing is left to do of any, not even a record to store. */
@@ -130,45 +97,57 @@ export class Executions {
     await Promise.all(this.supervised)
   }
 
-  private async supervise(execution: Execution, task: SupervisedTask): Promise<void> {
+  /** Takes a slot or a place in the queue. Answers how to give that and the function back; undefined at capacity. */
+  private admit(execution: Execution, lease: FunctionLease): (() => void) | undefined {
+    let slot: Slot | undefined
+    const { name, maxConcurrencyBehavior } = lease.settings
+    const admission = this.admission.request(name, maxConcurrencyBehavior, (granted) => {
+      slot = granted
+      execution.go()
+    })
+    if (admission.kind === 'full') {
+      lease.release()
+      return undefined
+    }
+    if (admission.kind === 'admitted') {
+      slot = admission.slot
+      execution.go()
+    }
+    return () => {
+      if (admission.kind === 'queued') admission.ticket.leave()
+      slot?.release()
+      lease.release()
+    }
+  }
+
+  /** Gives back once it has ended, and forgets it once it is settled. */
+  private track(execution: Execution, task: WorkerTask, number: number | undefined, leave: () => void): void {
+    this.live.set(execution.id, execution)
+    void execution.ended.then(({ kind }) => {
+      leave()
+      if (number !== undefined && kind === 'ended') this.recent.add(number)
+      // Nothing of a sync execution is kept.
+      if (!execution.async) this.live.delete(execution.id)
+    })
+    const supervised = this.supervise(execution, task)
+    this.supervised.add(supervised)
+    void supervised.then(() => this.supervised.delete(supervised))
+  }
+
+  private async supervise(execution: Execution, task: WorkerTask): Promise<void> {
     try {
       await task.settled
     } catch (error) {
       // A thread that was closed has kept for the next start what was not stored yet.
-      if (this.stopping && execution.isOver) return
+      if (this.closed && execution.hasEnded) return
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The thread may have taken the end of the record with it.
       const record = execution.outcome?.record
-      if (execution.async && record) await this.store(record)
+      if (execution.async && record) await endRecord(this.writes, record).stored
     } finally {
       if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
     }
-  }
-
-  /** The same object as long as nothing of it changes, so that it is told to each thread once. */
-  private program({ settings, version, warnings }: FunctionLease): Program {
-    const { variables } = this.node
-    const made = this.programs.get(settings.name)
-    if (
-      made?.settings === settings &&
-      made.version === version &&
-      made.warnings === warnings &&
-      made.variables === variables
-    ) {
-      return made.program
-    }
-    const program: Program = {
-      functionName: settings.name,
-      versionDir: version.dir,
-      handler: settings.handler,
-      env: { ...settings.env, ...variables },
-      timeoutSeconds: settings.timeoutSeconds,
-      limits: enforcedLimits(settings),
-      ...(warnings.length > 0 && { warnings }),
-    }
-    this.programs.set(settings.name, { settings, version, warnings, variables, program })
-    return program
   }
 
   private failed(execution: Execution, error: string): Outcome {
@@ -182,10 +161,6 @@ export class Executions {
       status_at: new Date().toISOString(),
     }
     return { record, output: new Uint8Array() }
-  }
-
-  private store(record: ExecutionRecord): Promise<void> {
-    return new Promise((resolve) => this.writes.push({ kind: 'end', record }, () => resolve()))
   }
 }
 

@@ -4,8 +4,8 @@ import { StartRefused } from '../../host/start-refused.js'
 import type {
   ExecuteTask,
   FromStore,
+  LaunchSpec,
   OutputPart,
-  Program,
   ReadOutputTask,
   ReadRecordTask,
   ThreadHello,
@@ -13,7 +13,7 @@ import type {
   WorkerSetup,
 } from '../../threads/messages.js'
 import { Patience } from '../../time/patience.js'
-import { type SupervisedTask, SupervisingThread, type TaskListener } from './worker.js'
+import { type TaskListener, Worker, type WorkerTask } from './worker.js'
 
 const SUPERVISOR = new URL('../../workers/index.js', import.meta.url).href
 /** More reads than callers wait for at once. */
@@ -30,9 +30,9 @@ const CLOSE_LIMIT_MS = 5_000
  * has them read from the store. Executions go over a link to each: a task of Piscina's, with a port of its own for what
  * is said meanwhile, costs this thread more than all the rest it does for a short execution. Main thread only.
  */
-export class SupervisorPool {
+export class WorkerPool {
   private readonly pool: Piscina
-  private readonly threads = new Set<SupervisingThread>()
+  private readonly threads = new Set<Worker>()
   private settings: WorkerSettings
   private closing = false
 
@@ -97,10 +97,10 @@ export class SupervisorPool {
   }
 
   /** On the thread that has the fewest; undefined in the moment where all have died and no new one is ready. */
-  execute(program: Program, task: ExecuteTask, listener: TaskListener): SupervisedTask | undefined {
-    let idlest: SupervisingThread | undefined
+  execute(spec: LaunchSpec, task: ExecuteTask, listener: TaskListener): WorkerTask | undefined {
+    let idlest: Worker | undefined
     for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
-    return idlest?.execute(program, task, listener)
+    return idlest?.execute(spec, task, listener)
   }
 
   readRecord(task: ReadRecordTask): Promise<FromStore<Uint8Array>> {
@@ -147,7 +147,7 @@ export class SupervisorPool {
   }
 
   private welcome(hello: ThreadHello): void {
-    const thread = new SupervisingThread(hello)
+    const thread = new Worker(hello)
     // One that replaces another knows those of the start.
     thread.configure(this.settings)
     this.threads.add(thread)

@@ -2,7 +2,7 @@ import type {
   ExecuteTask,
   FromExecution,
   FromThread,
-  Program,
+  LaunchSpec,
   ThreadHello,
   ToExecution,
   ToThread,
@@ -18,7 +18,7 @@ export interface TaskListener {
 }
 
 /** The main thread's end of a task on a supervising thread. */
-export interface SupervisedTask {
+export interface WorkerTask {
   tell(message: ToExecution): void
   /** Resolves when nothing of it is left to do; rejects when its thread dies under it. */
   readonly settled: Promise<void>
@@ -31,13 +31,13 @@ interface Entry {
 }
 
 /** The main thread's end of a thread that supervises executions, from its hello until it dies. */
-export class SupervisingThread {
+export class Worker {
   /** Resolves when it has died or been closed. */
   readonly gone: Promise<void>
   private readonly tasks = new Map<number, Entry>()
   private readonly outbox: Outbox<ToThread>
   /** What it has been told, by the function's name. */
-  private readonly programs = new Map<string, Program>()
+  private readonly specs = new Map<string, LaunchSpec>()
   private lastNumber = 0
   private refused: string | undefined
 
@@ -74,10 +74,10 @@ export class SupervisingThread {
     this.outbox.send({ kind: 'settings', settings })
   }
 
-  execute(program: Program, task: ExecuteTask, listener: TaskListener): SupervisedTask {
-    if (this.programs.get(task.functionName) !== program) {
-      this.programs.set(task.functionName, program)
-      this.outbox.send({ kind: 'program', program })
+  execute(spec: LaunchSpec, task: ExecuteTask, listener: TaskListener): WorkerTask {
+    if (this.specs.get(task.functionName) !== spec) {
+      this.specs.set(task.functionName, spec)
+      this.outbox.send({ kind: 'launch spec', spec })
     }
     const number = ++this.lastNumber
     const settled = new Promise<void>((resolve, reject) => {
@@ -87,7 +87,7 @@ export class SupervisingThread {
     const tell = (message: ToExecution) => {
       this.outbox.send({ kind: 'tell', number, message })
       // A kill does not wait for what else there is in this turn.
-      if (message.kind === 'end') this.outbox.flush()
+      if (message.kind === 'kill') this.outbox.flush()
     }
     return { tell, settled }
   }

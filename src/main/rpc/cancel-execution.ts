@@ -8,13 +8,8 @@ export async function cancelExecution(
   executions: Executions,
   { execution_id: id }: CancelExecutionRequest__Output,
 ): Promise<CancelExecutionResponse> {
-  const execution = executions.find(id)
-  if (execution && !execution.isOver && !execution.cancelling) {
-    execution.cancelling = true
-    const outcome = await execution.end('cancelled')
-    if (outcome?.cause === 'cancelled') return answer(outcome)
-  }
-  return { success: false, message: 'execution not found or already completed' }
+  const outcome = await executions.find(id)?.cancel()
+  return outcome ? answer(outcome) : { success: false, message: 'execution not found or already completed' }
 }
 
 function answer({ record: { survivors = 0, survivor_pids: pids = [] } }: Outcome): CancelExecutionResponse {

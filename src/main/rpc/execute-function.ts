@@ -36,10 +36,10 @@ export async function executeFunction(
   const { execution } = started
   if (!async) endOnHangUp(call, execution)
 
-  const acceptance = await execution.acceptance
-  if (acceptance.kind === 'refused') return refuse(acceptance)
-  if (async) return { output: Buffer.alloc(0), error: '', duration_ms: 0 }
-  const { record, output } = await execution.ended
+  const reached = await (async ? execution.accepted : execution.ended)
+  if (reached.kind === 'refused') return refuse(reached)
+  if (reached.kind === 'accepted') return { output: Buffer.alloc(0), error: '', duration_ms: 0 }
+  const { record, output } = reached.outcome
   const { buffer, byteOffset, byteLength } = output
   return {
     output: Buffer.from(buffer, byteOffset, byteLength),
@@ -51,7 +51,7 @@ export async function executeFunction(
 /** A sync caller that hangs up or runs out of time takes the process with it. */
 function endOnHangUp(call: ServerUnaryCall<unknown, unknown>, execution: Execution): void {
   const hangUp = () => {
-    if (!execution.isOver) void execution.end('hangup')
+    if (!execution.hasEnded) void execution.kill('hangup')
   }
   if (call.cancelled) hangUp()
   else call.on('cancelled', hangUp)

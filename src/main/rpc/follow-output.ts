@@ -4,16 +4,16 @@ import type { FollowOutputRequest__Output } from '../../generated/flux/operation
 import type { FollowOutputResponse } from '../../generated/flux/operations/FollowOutputResponse.js'
 import type { OutputPart } from '../../threads/messages.js'
 import type { Executions } from '../executions/executions.js'
-import type { SupervisorPool } from '../executions/worker-pool.js'
+import type { WorkerPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
 /**
- * Streams output as it comes, then the record. A stretch is asked for when the one before has gone out, so a slow reader
+ * Streams output as it comes, then the record. A range is asked for when the one before has gone out, so a slow reader
  * holds up nobody but itself.
  */
 export async function followOutput(
   executions: Executions,
-  pool: SupervisorPool,
+  pool: WorkerPool,
   call: ServerWritableStream<FollowOutputRequest__Output, FollowOutputResponse>,
 ): Promise<void> {
   const { execution_id: id, offset: from } = call.request
@@ -43,7 +43,7 @@ export async function followOutput(
   }
 }
 
-async function storedOutput(pool: SupervisorPool, id: string, offset: number): Promise<OutputPart> {
+async function storedOutput(pool: WorkerPool, id: string, offset: number): Promise<OutputPart> {
   const answer = await pool.readOutput({ id, offset })
   switch (answer.kind) {
     case 'found':

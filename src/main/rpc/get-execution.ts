@@ -2,17 +2,17 @@ import { status } from '@grpc/grpc-js'
 import type { GetExecutionRequest__Output } from '../../generated/flux/GetExecutionRequest.js'
 import type { GetExecutionResponse } from '../../generated/flux/GetExecutionResponse.js'
 import type { Executions } from '../executions/executions.js'
-import type { SupervisorPool } from '../executions/worker-pool.js'
+import type { WorkerPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
 /** The record with the output so far: from the thread that supervises the execution, or once that is over from the store. */
 export async function getExecution(
   executions: Executions,
-  pool: SupervisorPool,
+  pool: WorkerPool,
   { execution_id: id }: GetExecutionRequest__Output,
 ): Promise<GetExecutionResponse> {
   const execution = executions.find(id)
-  const visible = execution && (execution.async || !execution.isOver)
+  const visible = execution && (execution.async || !execution.hasEnded)
   const answer = (visible && (await execution.snapshot())) || (await pool.readRecord({ id }))
   switch (answer.kind) {
     case 'found': {

@@ -29,10 +29,10 @@ export async function listExecutions(executions: Executions, sampler: UsageSampl
   const list = executions.list()
   const sample = await sampler.sample([process.pid, ...list.flatMap(({ pid }) => pid ?? [])])
   return {
-    executions: list.map(({ id, functionName, queued, async, startedAt, pid }) => ({
+    executions: list.map(({ id, functionName, isQueued, async, startedAt, pid }) => ({
       execution_id: id,
       function_name: functionName,
-      state: queued ? 'queued' : 'running',
+      state: isQueued ? 'queued' : 'running',
       async,
       started_at: startedAt.toISOString(),
       usage: pid === undefined ? null : (sample.get(pid)?.usage ?? { pid }),

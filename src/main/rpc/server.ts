@@ -6,7 +6,7 @@ import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../
 import type { AdmissionControl } from '../executions/admission.js'
 import type { Executions } from '../executions/executions.js'
 import type { Refusals } from '../executions/refusals.js'
-import type { SupervisorPool } from '../executions/worker-pool.js'
+import type { WorkerPool } from '../executions/worker-pool.js'
 import type { Registrations } from '../functions/registrations.js'
 import type { Identity } from '../store/identity.js'
 import { cancelExecution } from './cancel-execution.js'
@@ -37,7 +37,7 @@ export interface Services {
   /** What an operator has to put right. */
   readonly problems: () => string[]
   readonly refusals: Refusals
-  readonly pool: SupervisorPool
+  readonly pool: WorkerPool
   readonly registrations: Registrations
   readonly sampler: NodeSampler
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { makeTempDir } from '../../../harness/agent.js'
@@ -60,10 +60,7 @@ describe('doctor tells of isolation', { skip: process.platform === 'win32' }, ()
   it('that the launcher is not built', { skip: process.platform !== 'linux' }, () => {
     const copy = makeTempDir('flux-agent-copy-')
     mkdirSync(join(copy, 'dist'))
-    cpSync(join(ROOT, 'dist', 'src'), join(copy, 'dist', 'src'), {
-      recursive: true,
-      filter: (path) => basename(path) !== 'launcher',
-    })
+    cpSync(join(ROOT, 'dist', 'src'), join(copy, 'dist', 'src'), { recursive: true })
     for (const name of ['node_modules', 'proto', 'package.json']) symlinkSync(join(ROOT, name), join(copy, name))
     const cli = join(copy, 'dist', 'src', 'cli', 'index.js')
     for (const [isolation, level] of Object.entries({ best_effort: 'warn', required: 'fail' })) {

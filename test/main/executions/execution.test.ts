@@ -13,7 +13,7 @@ describe("the main thread's end of an execution", () => {
 
   beforeEach(() => {
     told.length = 0
-    execution = new Execution('id', 'hello', true, false)
+    execution = new Execution('id', 'hello', true)
     execution.supervisedBy({ tell: (message) => told.push(message), settled: Promise.resolve() })
   })
 
@@ -21,22 +21,31 @@ describe("the main thread's end of an execution", () => {
 
   it('is over with its outcome', async () => {
     say({ kind: 'ended', outcome: OUTCOME })
-    assert.deepEqual(await execution.ended, OUTCOME)
-    assert.equal(execution.isOver, true)
+    assert.deepEqual(await execution.ended, { kind: 'ended', outcome: OUTCOME })
+    assert.equal(execution.hasEnded, true)
   })
 
   it('asks for its end and resolves once it is over, with what won', async () => {
-    const end = execution.end('cancelled')
-    assert.deepEqual(told, [{ kind: 'end', cause: 'cancelled' }])
+    const end = execution.kill('cancelled')
+    assert.deepEqual(told, [{ kind: 'kill', cause: 'cancelled' }])
     say({ kind: 'ended', outcome: { ...OUTCOME, cause: 'timeout' } })
     assert.equal((await end)?.cause, 'timeout')
   })
 
+  it('is cancelled once, and not where something else won', async () => {
+    const [first, second] = [execution.cancel(), execution.cancel()]
+    assert.deepEqual(told, [{ kind: 'kill', cause: 'cancelled' }])
+    assert.equal(await second, undefined)
+    say({ kind: 'ended', outcome: { ...OUTCOME, cause: 'timeout' } })
+    assert.equal(await first, undefined)
+    assert.equal(await execution.cancel(), undefined)
+  })
+
   it('is over without an outcome where it was refused, though its thread dies then', async () => {
     say(ID_TAKEN)
-    assert.deepEqual(await execution.acceptance, ID_TAKEN)
+    assert.deepEqual(await execution.accepted, ID_TAKEN)
     execution.abandon(() => FAILED)
-    await execution.over
+    await execution.ended
     assert.equal(execution.outcome, undefined)
   })
 
@@ -45,7 +54,7 @@ describe("the main thread's end of an execution", () => {
     assert.equal(execution.pid, 7)
     execution.abandon(() => FAILED)
     assert.equal(execution.pid, undefined)
-    assert.deepEqual(await execution.ended, FAILED)
+    assert.deepEqual(await execution.ended, { kind: 'ended', outcome: FAILED })
   })
 
   it('keeps what its thread said last where that dies after the end', async () => {
@@ -53,7 +62,7 @@ describe("the main thread's end of an execution", () => {
     say({ kind: 'ended', outcome: OUTCOME })
     execution.abandon(() => FAILED)
     assert.equal(execution.pid, undefined)
-    assert.deepEqual(await execution.ended, OUTCOME)
+    assert.deepEqual(await execution.ended, { kind: 'ended', outcome: OUTCOME })
   })
 
   it('says that the store is away where its thread cannot read the output from it', async () => {

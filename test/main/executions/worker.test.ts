@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { type SupervisedTask, SupervisingThread, type TaskListener } from '../../../src/main/executions/worker.js'
-import type { ExecuteTask, FromExecution, FromThread, Program, ToThread } from '../../../src/threads/messages.js'
+import { type TaskListener, Worker, type WorkerTask } from '../../../src/main/executions/worker.js'
+import type { ExecuteTask, FromExecution, FromThread, LaunchSpec, ToThread } from '../../../src/threads/messages.js'
 import { ended } from '../../store/records.js'
 
-const PROGRAM: Program = {
+const PROGRAM: LaunchSpec = {
   functionName: 'hello',
   versionDir: '/apps/hello/1',
   handler: 'main',
@@ -16,20 +16,20 @@ const PROGRAM: Program = {
 }
 
 describe("the main thread's end of a supervising thread", () => {
-  let thread: SupervisingThread
+  let thread: Worker
   let there: MessagePort
 
   beforeEach(() => {
     const { port1, port2 } = new MessageChannel()
     there = port2
-    thread = new SupervisingThread({ kind: 'hello', port: port1, queueId: 'queue' })
+    thread = new Worker({ kind: 'hello', port: port1, queueId: 'queue' })
     // Here nothing else keeps the process.
     port1.ref()
   })
   afterEach(() => there.close())
 
-  function execute(id: string, listener = silent(), program = PROGRAM): SupervisedTask {
-    const supervised = thread.execute(program, task(id), listener)
+  function execute(id: string, listener = silent(), spec = PROGRAM): WorkerTask {
+    const supervised = thread.execute(spec, task(id), listener)
     // Those that are left when a test ends die with the port.
     supervised.settled.catch(() => {})
     return supervised
@@ -38,29 +38,29 @@ describe("the main thread's end of a supervising thread", () => {
   const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
   const say = (...messages: FromThread[]) => there.postMessage(messages)
 
-  it('tells what is said in one turn in one message, and a program once until it changes', async () => {
+  it('tells what is said in one turn in one message, and a spec once until it changes', async () => {
     for (const id of ['a', 'b']) execute(id)
     assert.deepEqual(await heardThere(), [
-      { kind: 'program', program: PROGRAM },
+      { kind: 'launch spec', spec: PROGRAM },
       { kind: 'execute', number: 1, task: task('a') },
       { kind: 'execute', number: 2, task: task('b') },
     ])
     const changed = { ...PROGRAM, handler: 'other' }
     execute('c', silent(), changed)
     assert.deepEqual(await heardThere(), [
-      { kind: 'program', program: changed },
+      { kind: 'launch spec', spec: changed },
       { kind: 'execute', number: 3, task: task('c') },
     ])
   })
 
-  it('tells an end at once, after all that was said before', async () => {
-    execute('a').tell({ kind: 'end', cause: 'cancelled' })
+  it('tells a kill at once, after all that was said before', async () => {
+    execute('a').tell({ kind: 'kill', cause: 'cancelled' })
     const heard = heardThere()
     // Nothing is sent later in this turn any more.
     execute('b')
     assert.deepEqual(
       (await heard).map(({ kind }) => kind),
-      ['program', 'execute', 'tell'],
+      ['launch spec', 'execute', 'tell'],
     )
   })
 

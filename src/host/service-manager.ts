@@ -1,6 +1,5 @@
 import { constants } from 'node:os'
 import type { ServiceNotifier } from '../os/platform.js'
-import type { AdmissionControl } from './executions/admission.js'
 
 /** How long a start or a stop may go on after each sign of life, and at most how long one of them takes to come. */
 const EXTENSION_MS = 30_000
@@ -8,7 +7,11 @@ const BEAT_MS = 10_000
 const STATUS_MS = 1_000
 const STATUS_MAX = 1_000
 
-type Load = Pick<AdmissionControl, 'active' | 'waiting'>
+/** Counts of executions. */
+export interface Load {
+  readonly active: number
+  readonly waiting: number
+}
 
 /** Where the agent is in its life, and what a person is told of it. */
 type Phase =

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { ServiceManager } from '../../src/main/service-manager.js'
+import { ServiceManager } from '../../src/host/service-manager.js'
 import { platform } from '../../src/os/index.js'
 import { noServiceManager, ServiceManagerSocket } from '../support/service-manager.js'
 

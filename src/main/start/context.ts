@@ -1,0 +1,12 @@
+import type { AgentConfig } from '../../config/config.js'
+import type { ServiceManager } from '../../host/service-manager.js'
+import type { Log } from '../../log/log.js'
+import type { Closers } from './closers.js'
+
+/** What every phase of a start has at hand. */
+export interface StartContext {
+  readonly config: AgentConfig
+  readonly log: Log
+  readonly service: ServiceManager
+  readonly closers: Closers
+}

@@ -1,0 +1,60 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { openAppsFolder, tmpFolder } from '../../host/apps-folder.js'
+import { type LimitPolicy, unkeptLimits } from '../../host/limits.js'
+import { lockStateDir } from '../../host/lock.js'
+import { commandedByFunctions, resolveRunAs } from '../../host/run-as.js'
+import { exposureWarnings } from '../../host/secrets.js'
+import { claimStateFormat, tryStateDir } from '../../host/state-format.js'
+import { platform } from '../../os/index.js'
+import type { RunAs, StarterSetup } from '../../os/platform.js'
+import { type ReloadingCredentials, serverCredentials } from '../../tls/credentials.js'
+import type { StartContext } from './context.js'
+
+/** Where, in the state folder, the process starters keep what only the running agent needs. */
+const RUN_DIR = 'run'
+
+/** This machine, ready for the agent. */
+export interface Host {
+  /** Absent: functions run as the agent's own user. */
+  readonly runAs: RunAs | undefined
+  /** Absolute path of the folder for deployed code. */
+  readonly appsDir: string
+  readonly tls: ReloadingCredentials
+  readonly starter: StarterSetup
+  readonly limits: LimitPolicy
+}
+
+/** Locks the state folder, opens the others, and sets up what functions run in. Throws StartRefused and system errors. */
+export async function prepareHost({ config, log, closers }: StartContext): Promise<Host> {
+  const { stateDir } = config
+  const runAs = resolveRunAs(config, log)
+  const commanded = commandedByFunctions(config, runAs)
+  if (commanded) log.warn(commanded)
+  closers.add(lockStateDir(stateDir))
+  tryStateDir(stateDir)
+  claimStateFormat(config)
+  const scratchDir = join(stateDir, RUN_DIR)
+  rmSync(scratchDir, { recursive: true, force: true })
+  // Before anything is started, since wrong files end the start.
+  const appsDir = openAppsFolder(config, runAs, log)
+  for (const warning of exposureWarnings(config, runAs)) log.warn(warning)
+  const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
+  closers.add(() => tls.close())
+
+  const { required, ...confinement } = config.isolation
+  const isolation = await platform.isolate({ stateDir, scratchDir, tmpdirs: tmpFolder(appsDir), ...confinement })
+  closers.add(() => platform.release(isolation))
+  if (isolation.problem) {
+    log.warn(
+      'functions are started by child_process, so that no_new_privileges is not kept, and a process that leaves its ' +
+        `group outlives its execution: ${isolation.problem}`,
+    )
+  }
+  if (isolation.noTmpdirs) log.warn(`functions have no TMPDIR of their own, and share /tmp: ${isolation.noTmpdirs}`)
+  for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
+  const { starter } = isolation
+  const cgroups = starter.kind === 'launcher' ? starter.cgroups : undefined
+  if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
+  return { runAs, appsDir, tls, starter, limits: { required, unkept: isolation.unkept } }
+}

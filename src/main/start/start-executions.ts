@@ -1,0 +1,80 @@
+import { getPriority } from 'node:os'
+import { join } from 'node:path'
+import { nodeAddresses } from '../../host/node-addresses.js'
+import { readIds } from '../../ids/id-journal.js'
+import { RecentIds } from '../../ids/recent-ids.js'
+import { platform } from '../../os/index.js'
+import { WriteQueue } from '../../store/queue/write-queue.js'
+import { logJournalEvent, logQueueEvent } from '../../threads/log-events.js'
+import { IDS_DIR, WRITES_DIR } from '../../threads/messages.js'
+import { Executions } from '../executions/executions.js'
+import { Refusals } from '../executions/refusals.js'
+import { WorkerPool } from '../executions/worker-pool.js'
+import { workerSettings } from '../executions/worker-settings.js'
+import type { StartContext } from './context.js'
+import type { Host } from './prepare-host.js'
+import type { RecoveredStore } from './recover-store.js'
+import type { FunctionServices } from './start-functions.js'
+
+/** How many nice levels the main thread is above the workers, so that it answers whatever they and functions do. */
+const MAIN_THREAD_PRIORITY = 10
+
+export interface ExecutionServices {
+  readonly executions: Executions
+  readonly refusals: Refusals
+  readonly pool: WorkerPool
+  /** The main thread's own writes to the store. */
+  readonly writes: WriteQueue
+}
+
+/** Starts the workers, and learns which ids are taken. */
+export async function startExecutions(
+  { config, log, closers }: StartContext,
+  { runAs, starter }: Host,
+  { store, replayQueue }: RecoveredStore,
+  { admission, functions }: FunctionServices,
+): Promise<ExecutionServices> {
+  const { agentId, stateDir } = config
+  const writes = new WriteQueue({
+    store,
+    dir: join(stateDir, WRITES_DIR),
+    boundBytes: config.backlogBytes,
+    report: (event) => logQueueEvent(log, store, event),
+  })
+  closers.add(() =>
+    writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost')),
+  )
+  const nice = getPriority()
+  const pool = new WorkerPool(
+    config.workers,
+    {
+      agentId,
+      store: config.store,
+      stateDir,
+      ...(runAs && { runAs }),
+      starter,
+      settings: workerSettings(config),
+      nice,
+    },
+    (queueId) => {
+      log.error('a worker thread has died; its executions are ended and it is replaced')
+      void replayQueue(queueId)
+    },
+  )
+  closers.add(() => pool.close())
+  await pool.started()
+  platform.renice(nice - MAIN_THREAD_PRIORITY)
+
+  const recent = new RecentIds()
+  await readIds(
+    join(stateDir, IDS_DIR),
+    (number, ageMs) => recent.addOld(number, ageMs),
+    (event) => logJournalEvent(log, event),
+  )
+  const addresses = nodeAddresses(config.network)
+  closers.add(() => addresses.close())
+  const refusals = new Refusals(agentId, store, log)
+  closers.add(() => refusals.close())
+  const executions = new Executions(agentId, functions, admission, pool, writes, addresses, recent)
+  return { executions, refusals, pool, writes }
+}

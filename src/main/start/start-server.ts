@@ -1,0 +1,44 @@
+import type { Server as Listener } from 'node:net'
+import type { AgentConfig } from '../../config/config.js'
+import { awaitListener, listenProblem } from '../../host/listener.js'
+import { NodeSampler } from '../../host/node-status.js'
+import { StartRefused } from '../../host/start-refused.js'
+import type { Log } from '../../log/log.js'
+import { allowedCallers, type ChangeableCallers } from '../../tls/callers.js'
+import { Connections } from '../rpc/connections.js'
+import { gate } from '../rpc/gate.js'
+import { Handlers } from '../rpc/handler.js'
+import { createServer, type Services, serve } from '../rpc/server.js'
+import type { StartContext } from './context.js'
+import type { Host } from './prepare-host.js'
+
+/** Serves calls from now on. Answers what listens, and who may call. Rejects with StartRefused. */
+export async function startServer(
+  { config, log, closers }: StartContext,
+  { tls }: Host,
+  services: Omit<Services, 'sampler'>,
+): Promise<{ readonly listener: Listener; readonly callers: ChangeableCallers }> {
+  const sampler = new NodeSampler()
+  closers.add(() => sampler.close())
+  const callers = allowedCallers(config.tls)
+  const handlers = new Handlers(log)
+  const connections = new Connections()
+  const server = createServer({ ...services, sampler }, handlers, gate(callers, connections, log))
+  const listener = await listen(config, log)
+  closers.add(serve({ listener, connections, server, handlers }, tls.credentials))
+  return { listener, callers }
+}
+
+async function listen(config: AgentConfig, log: Log): Promise<Listener> {
+  const { file = 'development defaults', port } = config
+  const problem = (error: NodeJS.ErrnoException) => {
+    const { message, mend } = listenProblem(config, error)
+    return `${file}: cannot listen on ${config.host} port ${port}: ${message}; ${mend}`
+  }
+  const listener = await awaitListener(config, (error) => log.warn(`${problem(error)}; trying for some seconds`)).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw new StartRefused(problem(error))
+    },
+  )
+  return listener.on('error', ({ message }) => log.warn({ cause: message }, 'a connection was not accepted'))
+}
