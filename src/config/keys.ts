@@ -1,0 +1,66 @@
+import type { StoreLocation } from '../store/open.js'
+import type { RedisTls } from '../store/redis/tls.js'
+import type { AgentConfig } from './config.js'
+import type { ConfigKey } from './schema.js'
+
+/** What a key of the file sets. */
+export interface KeyRule {
+  /** The property of AgentConfig that it is in. */
+  readonly property: keyof AgentConfig
+  /** Whether a running agent takes over another value; where not, it counts from the next start on. */
+  readonly reloads: boolean
+  readonly read: (config: AgentConfig) => unknown
+}
+
+type Read = (config: AgentConfig) => unknown
+
+const restart = (property: keyof AgentConfig, read: Read = (config) => config[property]): KeyRule => ({
+  property,
+  reloads: false,
+  read,
+})
+const reload = (property: keyof AgentConfig, read: Read = (config) => config[property]): KeyRule => ({
+  property,
+  reloads: true,
+  read,
+})
+
+const redisTls = (store: StoreLocation): RedisTls => (store.kind === 'redis' && store.tls) || {}
+
+/** Every key of the file. */
+export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
+  agent_id: restart('agentId'),
+  host: restart('host'),
+  port: restart('port'),
+  redis_addr: restart('store', ({ store }) => (store.kind === 'redis' ? store.address : store)),
+  'redis_tls.ca_cert': restart('store', ({ store }) => redisTls(store).caCert),
+  'redis_tls.cert_file': restart('store', ({ store }) => redisTls(store).certFile),
+  'redis_tls.key_file': restart('store', ({ store }) => redisTls(store).keyFile),
+  'redis_tls.server_name': restart('store', ({ store }) => redisTls(store).serverName),
+  'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
+  'network.node_public_ip': restart('network', ({ network }) => network.publicIp),
+  // Without TLS the port is another one, for which a start is needed.
+  'tls.enabled': restart('tls', ({ tls }) => tls !== undefined),
+  'tls.ca_cert': reload('tls', ({ tls }) => tls?.caCert),
+  'tls.cert_file': reload('tls', ({ tls }) => tls?.certFile),
+  'tls.key_file': reload('tls', ({ tls }) => tls?.keyFile),
+  'tls.allowed_clients': reload('tls', ({ tls }) => tls?.allowedClients),
+  max_tasks: reload('maxTasks'),
+  max_queued: reload('maxQueued'),
+  max_output_bytes: reload('maxOutputBytes'),
+  store_backlog_bytes: reload('backlogBytes'),
+  drain_seconds: reload('drainSeconds'),
+  run_as: restart('runAs'),
+  allow_root: restart('allowRoot'),
+  apps_dir: restart('appsDir'),
+  state_dir: restart('stateDir'),
+  'archive.max_entries': reload('archive', ({ archive }) => archive.maxEntries),
+  'archive.max_bytes': reload('archive', ({ archive }) => archive.maxBytes),
+  'archive.max_ratio': reload('archive', ({ archive }) => archive.maxRatio),
+  workers: restart('workers'),
+  isolation: restart('isolation', ({ isolation }) => isolation.required),
+  no_new_privileges: restart('isolation', ({ isolation }) => isolation.noNewPrivileges),
+  max_processes: restart('isolation', ({ isolation }) => isolation.maxProcesses),
+  oom_kill: restart('isolation', ({ isolation }) => isolation.oomKill),
+  log_level: reload('logLevel'),
+}
