@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -13,9 +13,12 @@ const INTERVAL_MS = 500
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 const file = join(process.env['HELD_MEMORY_DIR'] as string, String(threadId))
+const written = `${process.env['HELD_MEMORY_DIR']}-${threadId}`
 
 setInterval(() => {
   collect()
   const { heapUsed, external } = process.memoryUsage()
-  writeFileSync(file, String(heapUsed + external))
+  // Whole, whenever it is read: an empty one would count as nothing held.
+  writeFileSync(written, String(heapUsed + external))
+  renameSync(written, file)
 }, INTERVAL_MS).unref()
