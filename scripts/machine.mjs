@@ -4,6 +4,11 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { fail } from './run.mjs'
 
 export const inCi = process.env.CI === 'true'
+/** What the load client of the benches is compiled with. */
+export const LOAD_LIBRARIES = [
+  { header: 'nghttp2/nghttp2.h', debianPackage: 'libnghttp2-dev' },
+  { header: 'openssl/ssl.h', debianPackage: 'libssl-dev' },
+]
 const isRoot = process.getuid?.() === 0
 
 /** Whether something is there; as root on Debian it is installed where it is not. In CI it has to be there. */

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { whyNoGuest } from './guests.mjs'
-import { has, inCi, isHeader } from './machine.mjs'
+import { has, inCi, isHeader, LOAD_LIBRARIES } from './machine.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { fail, run } from './run.mjs'
 import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
@@ -176,7 +176,6 @@ function testFlags(concurrency) {
   return ['--enable-source-maps', '--test', `--test-concurrency=${concurrency}`, '--test-reporter=spec']
 }
 
-/** What the load client of the benches is compiled with. */
 function hasLoadLibraries() {
-  return has('nghttp2/nghttp2.h', 'libnghttp2-dev', isHeader) && has('openssl/ssl.h', 'libssl-dev', isHeader)
+  return LOAD_LIBRARIES.every(({ header, debianPackage }) => has(header, debianPackage, isHeader))
 }

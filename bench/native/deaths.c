@@ -1,17 +1,18 @@
 /*
- * Tells when processes die. Reads pids from standard input, one a line, and writes
+ * Reports when processes die. Reads pids from standard input, one a line, and writes
  *
- *     watching PID        from here on its death is seen
- *     missing PID         there is none of that number
- *     dead PID TIME       TIME: nanoseconds of CLOCK_MONOTONIC, the clock of process.hrtime() of Node
+ *     watching PID        its death will be seen from now on
+ *     missing PID         there is no such process
+ *     dead PID TIME       TIME: nanoseconds of CLOCK_MONOTONIC, the clock of Node's process.hrtime()
  *
- * It leaves when its input ends. A process counts as dead once it runs no more, reaped or not.
+ * Exits when its input ends. A process is dead once it no longer runs, whether it has been reaped or not.
  */
 #define _GNU_SOURCE
 #include "clock.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,32 +23,28 @@
 
 #define EVENTS_AT_ONCE 256
 
-struct watched {
-	int pid;
-	int pidfd;
-};
+/* What an epoll event is about: the pid and its pidfd, in one number; 0: standard input. */
+#define WATCHED(pid, pidfd) ((uint64_t)(pid) << 32 | (uint32_t)(pidfd))
+#define PID_OF(watched) ((int)((watched) >> 32))
+#define PIDFD_OF(watched) ((int)(uint32_t)(watched))
 
 static int events;
 
 static void watch(int pid)
 {
-	struct watched *watched = malloc(sizeof *watched);
-	if (watched == NULL)
-		abort();
-	*watched = (struct watched){ pid, (int)syscall(SYS_pidfd_open, pid, 0) };
-	struct epoll_event event = { EPOLLIN, { .ptr = watched } };
-	if (watched->pidfd >= 0 && epoll_ctl(events, EPOLL_CTL_ADD, watched->pidfd, &event) == 0) {
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct epoll_event event = { EPOLLIN, { .u64 = WATCHED(pid, pidfd) } };
+	if (pidfd >= 0 && epoll_ctl(events, EPOLL_CTL_ADD, pidfd, &event) == 0) {
 		printf("watching %d\n", pid);
 		return;
 	}
 	printf("missing %d\n", pid);
-	if (watched->pidfd >= 0)
-		close(watched->pidfd);
-	free(watched);
+	if (pidfd >= 0)
+		close(pidfd);
 }
 
-/* Answers false once there is no more input. */
-static int read_pids(void)
+/* False once the input has ended. */
+static bool read_pids(void)
 {
 	static char text[65536];
 	static size_t used;
@@ -71,12 +68,12 @@ static int read_pids(void)
 
 int main(void)
 {
-	/* It must not wait for a core itself, or deaths would seem later than they are. Without the right it does its best. */
+	/* Waiting for a core would make deaths seem later than they are. Without the right, as high a priority as it gets. */
 	const struct sched_param priority = { .sched_priority = 1 };
 	if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
 		setpriority(PRIO_PROCESS, 0, -20);
 	events = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event input = { EPOLLIN, { .ptr = NULL } };
+	struct epoll_event input = { EPOLLIN, { .u64 = 0 } };
 	if (events < 0 || epoll_ctl(events, EPOLL_CTL_ADD, 0, &input) != 0) {
 		perror("deaths");
 		return 1;
@@ -86,15 +83,14 @@ int main(void)
 		int count = epoll_wait(events, ready, EVENTS_AT_ONCE, -1);
 		int64_t now = now_ns();
 		for (int i = 0; i < count; i++) {
-			struct watched *watched = ready[i].data.ptr;
-			if (watched == NULL) {
+			uint64_t watched = ready[i].data.u64;
+			if (watched == 0) {
 				if (!read_pids())
 					return 0;
 				continue;
 			}
-			printf("dead %d %" PRId64 "\n", watched->pid, now);
-			close(watched->pidfd);
-			free(watched);
+			printf("dead %d %" PRId64 "\n", PID_OF(watched), now);
+			close(PIDFD_OF(watched));
 		}
 		fflush(stdout);
 	}

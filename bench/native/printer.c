@@ -1,8 +1,8 @@
 /*
- * A function of the benches that prints fast: lines of 16 bytes, each of which is the offset it begins at, so that every
- * byte is known by where it is.
+ * A function of the benches that prints fast: lines of 16 bytes, each of which is its own offset in decimal. So the
+ * position of a byte says what the byte must be.
  *
- *   printer BYTES
+ *     printer BYTES
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE 16
-#define BLOCK (64 * 1024)
+#define LINE ((size_t)16)
+#define BLOCK ((size_t)65536)
 
 static void add(char *digits, size_t count, unsigned by)
 {
@@ -40,12 +40,14 @@ static void print(const char *bytes, size_t length)
 int main(int argc, char **argv)
 {
 	static char block[BLOCK];
-	char line[LINE + 1] = "000000000000000\n";
+	char line[LINE];
+	memset(line, '0', LINE - 1);
+	line[LINE - 1] = '\n';
 	size_t left = argc == 2 ? strtoul(argv[1], NULL, 10) : 0;
 	while (left > 0) {
 		for (size_t at = 0; at < BLOCK; at += LINE) {
 			memcpy(block + at, line, LINE);
-			add(line, LINE - 1, LINE);
+			add(line, LINE - 1, (unsigned)LINE);
 		}
 		size_t length = left < BLOCK ? left : BLOCK;
 		print(block, length);

@@ -64,12 +64,14 @@ static bool write_file(int folder, const char *name, const char *text)
 	return written >= 0;
 }
 
-/* What a file holds now, as a string; empty where there is none. */
-static const char *read_text(int fd, char *text, size_t size)
+/* Reads what a file holds now, as a string; answers its length, 0 where there is no file. */
+static size_t read_text(int fd, char *text, size_t size)
 {
 	ssize_t length = fd < 0 ? -1 : pread(fd, text, size - 1, 0);
-	text[length > 0 ? length : 0] = '\0';
-	return text;
+	if (length < 0)
+		length = 0;
+	text[length] = '\0';
+	return (size_t)length;
 }
 
 /* The number behind a word at the beginning of a line; 0 where there is none. */
@@ -77,11 +79,13 @@ static uint64_t counter(int fd, const char *word)
 {
 	char text[1024];
 	size_t size = strlen(word);
-	for (const char *line = read_text(fd, text, sizeof text); line != NULL; line = strchr(line, '\n')) {
-		if (*line == '\n')
-			line++;
+	const char *line = read_text(fd, text, sizeof text) > 0 ? text : NULL;
+	while (line != NULL) {
 		if (strncmp(line, word, size) == 0 && line[size] == ' ')
 			return strtoull(line + size + 1, NULL, 10);
+		line = strchr(line, '\n');
+		if (line != NULL)
+			line++;
 	}
 	return 0;
 }
@@ -89,24 +93,26 @@ static uint64_t counter(int fd, const char *word)
 static uint64_t number_in(int fd)
 {
 	char text[32];
-	return strtoull(read_text(fd, text, sizeof text), NULL, 10);
+	return read_text(fd, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
 /* Looks how often cgroups from the base up have met their own limits; the node's root has none. */
 static void see_ooms_above(void)
 {
-	char path[3 * ANCESTORS_MAX + sizeof "memory.events.local"] = "";
+	static const char file[] = "memory.events.local", up[] = { '.', '.', '/' };
+	char path[ANCESTORS_MAX * sizeof up + sizeof file];
+	char *end = path;
 	for (int level = 0; level < ANCESTORS_MAX; level++) {
-		char name[sizeof path];
-		snprintf(name, sizeof name, "%smemory.events.local", path);
-		int fd = openat(base, name, O_RDONLY | O_CLOEXEC);
+		memcpy(end, file, sizeof file);
+		int fd = openat(base, path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			break;
 		uint64_t ooms = counter(fd, "oom");
 		close(fd);
 		ooms_above += ooms - ancestor_ooms[level];
 		ancestor_ooms[level] = ooms;
-		strcat(path, "../");
+		memcpy(end, up, sizeof up);
+		end += sizeof up;
 	}
 }
 

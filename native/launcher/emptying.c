@@ -103,10 +103,11 @@ static bool move_up(int from, const char *name, int top)
 		snprintf(other, sizeof other, "~%u", number++);
 		if (renameat(from, name, top, other) == 0)
 			return true;
+		int error = errno;
 		/* A folder that moves is changed: its own. */
-		if (errno == EACCES && fchmodat(from, name, 0700, 0) != 0)
+		if (error == EACCES && fchmodat(from, name, 0700, 0) != 0)
 			return false;
-		if (errno != EACCES && errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+		if (error != EACCES && error != EEXIST && error != ENOTEMPTY && error != ENOTDIR)
 			return false;
 	}
 	return false;
@@ -220,12 +221,13 @@ bool emptying_open(int base, const char *own_name, int own)
 
 void emptying_add(const char *name, uint32_t uid, uint32_t gid)
 {
-	struct due *due = malloc(sizeof *due + strlen(name) + 1);
+	size_t length = strlen(name);
+	struct due *due = malloc(sizeof *due + length + 1);
 	/* The next launcher removes it. */
 	if (due == NULL)
 		return;
 	*due = (struct due){ NULL, uid, gid };
-	strcpy(due->name, name);
+	memcpy(due->name, name, length + 1);
 	pthread_mutex_lock(&lock);
 	*last = due;
 	last = &due->next;

@@ -160,7 +160,8 @@ struct execution *execution_find(uint64_t id)
 /* ---- start ---- */
 
 /* An event of so many bytes, and the pids behind it. */
-static void tell_end(enum frame_type type, uint64_t id, const void *event, size_t size, const uint32_t *pids, size_t count)
+static void tell_end(enum frame_type type, uint64_t id, const void *event, size_t size, const uint32_t *pids,
+		     size_t count)
 {
 	unsigned char payload[sizeof(struct ended_event) + SURVIVORS_TOLD_MAX * sizeof *pids];
 	memcpy(payload, event, size);
@@ -356,10 +357,8 @@ bool executions_start_next(void)
 		next_starts_check = INT64_MAX;
 		go_on(execution);
 		return true;
-	case START_ELSEWHERE:
-		return true;
-	case START_SERVED_ELSEWHERE:
-		return false;
+	case START_ELSEWHERE: return true;
+	case START_SERVED_ELSEWHERE: return false;
 	case START_CROWDED:
 		execution->state = QUEUED;
 		prepend(&queue, execution);
@@ -480,7 +479,8 @@ static void finish(struct execution *execution)
 {
 	uint64_t limit = execution->sent + PIPE_MAX;
 	bool runs = execution->failure.step == 0;
-	while (runs && !execution->output_ended && execution->sent < limit && read_output(execution, limit - execution->sent))
+	while (runs && !execution->output_ended && execution->sent < limit &&
+	       read_output(execution, limit - execution->sent))
 		continue;
 	poll_output(execution, false);
 	if (execution->cgroup != NULL)

@@ -68,8 +68,7 @@ static bool handle(const struct frame *frame, const unsigned char *payload)
 	struct execution *execution = execution_find(frame->id);
 	uint64_t bytes;
 	switch (frame->type) {
-	case FRAME_START:
-		return execution == NULL && execution_request(frame->id, payload, frame->length);
+	case FRAME_START: return execution == NULL && execution_request(frame->id, payload, frame->length);
 	case FRAME_KILL:
 		if (frame->length != 0)
 			return false;
@@ -88,8 +87,7 @@ static bool handle(const struct frame *frame, const unsigned char *payload)
 			return false;
 		executions_list(frame->id);
 		return true;
-	default:
-		return false;
+	default: return false;
 	}
 }
 
@@ -106,13 +104,11 @@ static void leave(int status)
 static void read_requests(void)
 {
 	switch (requests_read(handle)) {
-	case STREAM_OPEN:
-		return;
-	case STREAM_CLOSED:
-		leave(0);
-		return;
+	case STREAM_OPEN: return;
+	case STREAM_CLOSED: leave(0); return;
 	case STREAM_BROKEN:
-		fputs("flux-agent launcher: what came on standard input is not a request; everything is killed\n", stderr);
+		fputs("flux-agent launcher: what came on standard input is not a request; everything is killed\n",
+		      stderr);
 		leave(2);
 	}
 }
@@ -182,17 +178,10 @@ static void handle_events(struct epoll_event *events, int count)
 			if (events[i].events & (EPOLLERR | EPOLLHUP))
 				lose_reader();
 			break;
-		case SOURCE_SIGNAL:
-			child_ended = true;
-			break;
-		case SOURCE_OUTPUTS:
-			outputs = true;
-			break;
-		case SOURCE_STARTS:
-			started = true;
-			break;
-		default:
-			execution_leader_ended(events[i].data.ptr);
+		case SOURCE_SIGNAL: child_ended = true; break;
+		case SOURCE_OUTPUTS: outputs = true; break;
+		case SOURCE_STARTS: started = true; break;
+		default: execution_leader_ended(events[i].data.ptr);
 		}
 	}
 	/* After the loop, since it may free executions that events are about. */
@@ -275,7 +264,8 @@ int main(int argc, char **argv)
 	}
 	/* Without them executions have what their environment names. */
 	if (argc == 3 && !tmpdirs_open(argv[2]))
-		fprintf(stderr, "flux-agent launcher: no folders for temporary files in %s: %s\n", argv[2], strerror(errno));
+		fprintf(stderr, "flux-agent launcher: no folders for temporary files in %s: %s\n", argv[2],
+			strerror(errno));
 	sigset_t children;
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);

@@ -79,8 +79,8 @@ struct frame {
 
 /* Where a start failed. */
 enum step {
-	STEP_REQUEST = 1,    /* the payload of START is not one */
-	STEP_CANCELLED = 2,  /* killed before it was started */
+	STEP_REQUEST = 1,   /* the payload of START is not one */
+	STEP_CANCELLED = 2, /* killed before it was started */
 	STEP_PIPE = 3,
 	STEP_CGROUP = 4,
 	STEP_CLONE = 5,
@@ -97,31 +97,31 @@ enum step {
 
 /* What the kernel lets the launcher do. */
 enum feature {
-	FEATURE_CLONE3 = 1,       /* processes are born in their cgroup, with a pidfd */
-	FEATURE_CGROUP = 2,       /* every execution has a cgroup of its own */
+	FEATURE_CLONE3 = 1, /* processes are born in their cgroup, with a pidfd */
+	FEATURE_CGROUP = 2, /* every execution has a cgroup of its own */
 };
 
 enum start_flag {
-	START_AS_USER = 1,        /* uid, gid and groups are to be taken on */
+	START_AS_USER = 1, /* uid, gid and groups are to be taken on */
 	START_NO_NEW_PRIVS = 2,
-	START_OOM_SCORE = 4,      /* oom_score_adj is to be set */
-	START_OOM_ONE = 8,        /* where memory runs out, one process is killed, not all of them */
-	START_TMPDIR = 16,        /* where there is one for it, it stands in place of TMPDIR in the environment */
+	START_OOM_SCORE = 4, /* oom_score_adj is to be set */
+	START_OOM_ONE = 8,   /* where memory runs out, one process is killed, not all of them */
+	START_TMPDIR = 16,   /* where there is one for it, it stands in place of TMPDIR in the environment */
 };
 
 struct start_request {
-	uint64_t credit;          /* bytes of output that may be sent before a CREDIT */
-	uint64_t memory_max;      /* bytes; 0: no limit */
-	uint32_t cpu_millicores;  /* 1000: one core; 0: no limit */
-	uint32_t pids_max;        /* processes and threads; 0: no limit */
-	uint32_t flags;           /* of enum start_flag */
+	uint64_t credit;         /* bytes of output that may be sent before a CREDIT */
+	uint64_t memory_max;     /* bytes; 0: no limit */
+	uint32_t cpu_millicores; /* 1000: one core; 0: no limit */
+	uint32_t pids_max;       /* processes and threads; 0: no limit */
+	uint32_t flags;          /* of enum start_flag */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t umask;
-	int32_t oom_score_adj;    /* -1000 to 1000 */
-	uint32_t rlimits;         /* how many of each follow the struct */
+	int32_t oom_score_adj; /* -1000 to 1000 */
+	uint32_t rlimits;      /* how many of each follow the struct */
 	uint32_t groups;
-	uint32_t argc;            /* at least 1 */
+	uint32_t argc; /* at least 1 */
 	uint32_t envc;
 	uint32_t zero;
 };
@@ -129,22 +129,22 @@ struct start_request {
 /* Who ran out of memory where the kernel killed for it. */
 enum oom {
 	OOM_NONE = 0,
-	OOM_OWN_LIMIT = 1,        /* the execution's memory_max */
-	OOM_LIMIT_ABOVE = 2,      /* a limit on a cgroup above */
-	OOM_NODE = 3,             /* the machine */
+	OOM_OWN_LIMIT = 1,   /* the execution's memory_max */
+	OOM_LIMIT_ABOVE = 2, /* a limit on a cgroup above */
+	OOM_NODE = 3,        /* the machine */
 };
 
 struct ended_event {
 	uint32_t exit_code;
-	uint32_t signal;              /* that ended the leader; 0: it exited */
-	uint64_t user_us;             /* of the leader and what it waited for (getrusage(2)) */
+	uint32_t signal;  /* that ended the leader; 0: it exited */
+	uint64_t user_us; /* of the leader and what it waited for (getrusage(2)) */
 	uint64_t system_us;
-	uint64_t max_rss_kb;          /* of the largest of them */
-	uint64_t cgroup_cpu_us;       /* of all processes; 0: no cgroup */
-	uint64_t cgroup_memory_peak;  /* bytes, of all processes together; 0: not known */
-	uint32_t oom;                 /* enum oom */
-	uint32_t survivors;           /* what could not be killed within KILL_LIMIT_MS: so many processes */
-	uint32_t oom_kills;           /* processes killed for memory with START_OOM_ONE */
+	uint64_t max_rss_kb;         /* of the largest of them */
+	uint64_t cgroup_cpu_us;      /* of all processes; 0: no cgroup */
+	uint64_t cgroup_memory_peak; /* bytes, of all processes together; 0: not known */
+	uint32_t oom;                /* enum oom */
+	uint32_t survivors;          /* what could not be killed within KILL_LIMIT_MS: so many processes */
+	uint32_t oom_kills;          /* processes killed for memory with START_OOM_ONE */
 	uint32_t zero;
 };
 

@@ -137,7 +137,7 @@ static char state_of(pid_t thread)
 	text[length > 0 ? length : 0] = '\0';
 	/* Behind the name, which may hold anything. */
 	const char *end = strrchr(text, ')');
-	return end != NULL && end[1] == ' ' ? end[2] : '?';
+	return (char)(end != NULL && end[1] == ' ' ? end[2] : '?');
 }
 
 /* Whether more than a turn on the processor is missing to the end of the start that is waited for. */
@@ -160,7 +160,7 @@ static void watch(void)
 			atomic_store(&watch_sleeps, false);
 			quiet = 0;
 		}
-		const struct timespec interval = { 0, LOOK_MS * 1000000 };
+		const struct timespec interval = { 0, (long)LOOK_MS * 1000000 };
 		nanosleep(&interval, NULL);
 		unsigned now = atomic_load(&turn);
 		if (now == seen && now % 2 == 1 && is_held_up()) {

@@ -32,11 +32,12 @@ void streams_open(void)
 
 static void resize(struct buffer *buffer, size_t size)
 {
-	buffer->bytes = realloc(buffer->bytes, size);
-	if (buffer->bytes == NULL) {
+	unsigned char *bytes = realloc(buffer->bytes, size);
+	if (bytes == NULL) {
 		fputs("flux-agent launcher: out of memory\n", stderr);
 		abort();
 	}
+	buffer->bytes = bytes;
 	buffer->size = size;
 }
 

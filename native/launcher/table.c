@@ -13,7 +13,7 @@ static struct link **bucket(const struct table *table, uint64_t key)
 static void grow(struct table *table)
 {
 	struct table larger = { NULL, table->size == 0 ? FIRST_SIZE : 2 * table->size, table->count };
-	larger.buckets = calloc(larger.size, sizeof *larger.buckets);
+	larger.buckets = calloc(larger.size, sizeof(struct link *));
 	if (larger.buckets == NULL)
 		abort();
 	for (size_t i = 0; i < table->size; i++) {

@@ -105,7 +105,8 @@ static struct tmpdir *make(uint32_t uid, uint32_t gid)
 	tmpdir->gid = gid;
 	struct stat found;
 	if (mkdirat(own, name, MODE) == 0) {
-		if ((uid == geteuid() || fchownat(own, name, uid, gid, AT_SYMLINK_NOFOLLOW) == 0) && look(tmpdir, &found)) {
+		if ((uid == geteuid() || fchownat(own, name, uid, gid, AT_SYMLINK_NOFOLLOW) == 0) &&
+		    look(tmpdir, &found)) {
 			note(tmpdir, &found);
 			return tmpdir;
 		}

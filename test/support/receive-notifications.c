@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 		address.sun_path[0] = '\0';
 	int on = 1;
 	int input = socket(AF_UNIX, SOCK_DGRAM, 0);
-	if (bind(input, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) != 0 ||
+	if (bind(input, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) !=
+		    0 ||
 	    setsockopt(input, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
 		perror(argv[1]);
 		return 1;

@@ -35,7 +35,8 @@ static void check(const struct job *job, const struct call *call, uint32_t error
 	if (call->http_status != 200)
 		fail("a call of %s was answered with HTTP status %d", job->path, call->http_status);
 	if (call->grpc_status != 0)
-		fail("a call of %s was answered with gRPC status %d: %s", job->path, call->grpc_status, call->grpc_message);
+		fail("a call of %s was answered with gRPC status %d: %s", job->path, call->grpc_status,
+		     call->grpc_message);
 	if (job->output_bytes < 0)
 		return;
 	const struct answer *answer = &call->answer;
@@ -44,7 +45,8 @@ static void check(const struct job *job, const struct call *call, uint32_t error
 	if (!answer_is_whole(answer))
 		fail("a call of %s was answered with something else than an ExecutionResponse", job->path);
 	if (answer->output_bytes != (uint64_t)job->output_bytes)
-		fail("an execution has %" PRIu64 " bytes of output, not %" PRId64, answer->output_bytes, job->output_bytes);
+		fail("an execution has %" PRIu64 " bytes of output, not %" PRId64, answer->output_bytes,
+		     job->output_bytes);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error_code, void *user_data)
@@ -184,7 +186,8 @@ static void submit(struct calls *calls, struct call *call)
 		header("te", "trailers"),
 	};
 	const nghttp2_data_provider message = { { .ptr = call }, read_message };
-	int stream = nghttp2_submit_request(calls->session, NULL, headers, sizeof headers / sizeof *headers, &message, call);
+	int stream =
+		nghttp2_submit_request(calls->session, NULL, headers, sizeof headers / sizeof *headers, &message, call);
 	if (stream < 0)
 		fail("no further call on this connection: %s", nghttp2_strerror(stream));
 }
@@ -194,10 +197,13 @@ void calls_start(struct calls *calls, int64_t from_ns)
 	struct call *call = calls->spare;
 	if (call != NULL)
 		calls->spare = call->next;
-	else if ((call = calloc(1, sizeof *call)) == NULL)
+	else
+		call = calloc(1, sizeof *call);
+	if (call == NULL)
 		fail("no memory for another call");
 	call->from_ns = from_ns;
-	snprintf(call->number, sizeof call->number, "%0*" PRIu64, NUMBER_DIGITS, calls->job->first_number + calls->started);
+	snprintf(call->number, sizeof call->number, "%0*" PRIu64, NUMBER_DIGITS,
+		 calls->job->first_number + calls->started);
 	submit(calls, call);
 	calls->started++;
 	if (calls->under_way++ == 0)

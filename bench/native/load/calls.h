@@ -9,7 +9,7 @@
 
 /* How long there may be no answer while there are calls under way, and how long one may take. */
 #define LIMIT_SECONDS 60
-#define LIMIT_US (LIMIT_SECONDS * 1000000)
+#define LIMIT_US ((int64_t)LIMIT_SECONDS * 1000000)
 
 struct call;
 

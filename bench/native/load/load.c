@@ -87,7 +87,8 @@ static void run(struct schedule *schedule, struct calls *calls)
 		int64_t limit = now_ns() + (int64_t)LIMIT_SECONDS * 1000000000;
 		schedule->stopped = exchange(calls, due < limit ? due : limit, schedule->stopped);
 		if (calls->under_way > 0 && now_ns() - calls->quiet_since_ns > (int64_t)LIMIT_SECONDS * 1000000000)
-			fail("no answer within %d s, with %" PRIu64 " calls under way", LIMIT_SECONDS, calls->under_way);
+			fail("no answer within %d s, with %" PRIu64 " calls under way", LIMIT_SECONDS,
+			     calls->under_way);
 	}
 }
 
