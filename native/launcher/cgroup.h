@@ -1,48 +1,54 @@
-/* Cgroups of executions: made below one folder, reused, measured. */
+/*
+ * The cgroups of executions. Each execution has one to itself, which limits it, finds all its processes, and measures
+ * them. They are made below one folder; those of executions that have ended are reused.
+ */
 #ifndef CGROUP_H
 #define CGROUP_H
 
-#include "launcher.h"
+#include "protocol.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
 
 struct cgroup;
 
-/* Takes a folder of a cgroup2 file system into use; false, with errno, where it is not one. */
+/* Has all cgroups made below a folder of a cgroup2 file system. False, with errno, where it is not one. */
 bool cgroups_open(const char *path);
 
 /* Whether cgroups are in use. */
 bool cgroups_used(void);
 
-/* An empty cgroup with these limits, that of the processor yet to be applied; NULL with errno. */
+/* An empty cgroup with these limits, except for that of the processor: see cgroup_limit_cpu. NULL with errno. */
 struct cgroup *cgroup_take(const struct start_request *limits);
 
 /*
- * Once the program has been executed: until then the launcher waits for the child, and would wait with it for the next
- * period of a small quota.
+ * Applies the limit of the processor, once the program has been executed. Before that the launcher waits for the child,
+ * and a small quota would make both wait for the next period.
  */
 void cgroup_limit_cpu(const struct cgroup *group);
 
 /* The folder's descriptor, for CLONE_INTO_CGROUP. */
 int cgroup_folder(const struct cgroup *group);
 
-/* Whether a process in it lives; zombies do not count. */
+/* Whether a process in it is alive; zombies do not count. */
 bool cgroup_populated(const struct cgroup *group);
 
-/* Calls `visit` for everything that lives in it, as far as this process can name it. */
+/* Calls `visit` for every live process in it that this process's pid namespace has a number for. */
 void cgroup_each(const struct cgroup *group, void (*visit)(pid_t pid));
 
-/* SIGKILL to everything in it, also to what is being forked. */
+/* Sends SIGKILL to every process in it, including those that are being forked. */
 void cgroup_kill(struct cgroup *group);
 
-/* Puts what was used since it was taken, and who ran out of memory, into the event. */
+/* Fills in what has been used since the cgroup was taken, and who ran out of memory. `event` has the leader's signal. */
 void cgroup_measure(struct cgroup *group, struct ended_event *event);
 
-/* To be reused, or removed. */
+/* Gives it back, to be reused or removed. */
 void cgroup_release(struct cgroup *group);
 
-/* SIGKILL to everything in all of them. */
+/* Sends SIGKILL to every process in all cgroups. */
 void cgroups_kill_all(void);
 
-/* Removes all that is empty. */
+/* Removes all cgroups that are kept for reuse. */
 void cgroups_close(void);
 
 #endif

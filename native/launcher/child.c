@@ -1,43 +1,32 @@
 #define _GNU_SOURCE
 #include "child.h"
 
+#include "tag.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/*
- * Two resource limits that every descendant inherits and that nobody but root can raise: one that has had no effect since
- * Linux 2.4, and that of realtime processes, in microseconds, so large that it is none (getrlimit(2)). One is the leader's
- * pid, the other what is missing to TAG_SUM. So they tell whose a process is that has left its group and lost its parent:
- * one that lowers either belongs to nobody, which saves it from nothing, and cannot claim another leader.
- */
-#define TAG RLIMIT_LOCKS
-#define COUNTER_TAG RLIMIT_RTTIME
-#define TAG_SUM ((uint64_t)1 << 60)
+/* Exit code of a child whose program was not executed. Nobody sees it: the launcher reports step and error instead. */
+#define NOT_EXECUTED 127
 
 static int null_device;
 static atomic_bool has_clone3;
-/* Not where the launcher's own limit is lower, and cannot be raised. */
-static bool tag_sums;
 static atomic_int latest;
-/* Threads that have started children, but for the first one, which also inherits. */
-static atomic_int starters[STARTING_THREADS_MAX];
-static atomic_uint starters_count;
+/* Threads that have started children, but for the first one. A child is listed in /proc under its thread. */
+static atomic_int threads[STARTING_THREADS_MAX];
+static atomic_uint threads_count;
 
-bool child_prepare(void)
+bool child_open(void)
 {
 	null_device = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_device < 0)
@@ -45,9 +34,7 @@ bool child_prepare(void)
 #if defined __x86_64__ || defined __aarch64__
 	has_clone3 = syscall(SYS_clone3, NULL, 0) != 0 && errno == EINVAL;
 #endif
-	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
-	setrlimit(COUNTER_TAG, &limit);
-	tag_sums = getrlimit(COUNTER_TAG, &limit) == 0 && limit.rlim_max >= TAG_SUM;
+	tags_open();
 	return true;
 }
 
@@ -56,56 +43,60 @@ bool child_has_clone3(void)
 	return has_clone3;
 }
 
-static bool join_cgroup(int folder)
+/* ---- in the child ---- */
+
+/* Writes a text to a file; false with errno. */
+static bool write_file(int folder, const char *path, const char *text, size_t length)
 {
-	int fd = openat(folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	int fd = openat(folder, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	bool joined = write(fd, "0", 1) == 1;
+	bool written = write(fd, text, length) == (ssize_t)length;
 	int error = errno;
 	close(fd);
 	errno = error;
-	return joined;
+	return written;
+}
+
+static bool join_cgroup(int folder)
+{
+	return write_file(folder, "cgroup.procs", "0", 1);
 }
 
 static bool set_oom_score(int score)
 {
 	char text[16];
 	int length = snprintf(text, sizeof text, "%d", score);
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	bool set = write(fd, text, (size_t)length) == length;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return set;
+	return write_file(AT_FDCWD, "/proc/self/oom_score_adj", text, (size_t)length);
 }
 
-static bool set_limit(int resource, uint64_t soft, uint64_t hard)
+static bool redirect_streams(const struct child *child)
 {
-	struct rlimit own, limit;
-	if (getrlimit(resource, &own) != 0)
-		return false;
-	limit.rlim_max = hard < own.rlim_max ? hard : own.rlim_max;
-	limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
-	return setrlimit(resource, &limit) == 0;
+	return dup2(null_device, 0) >= 0 && dup2(child->output, 1) >= 0 && dup2(child->output, 2) >= 0;
 }
 
-static bool set_tag(uint64_t leader)
+static bool set_limits(const struct child *child)
 {
-	return set_limit(TAG, leader, leader) &&
-	       (!tag_sums || set_limit(COUNTER_TAG, TAG_SUM - leader, TAG_SUM - leader));
+	for (uint32_t i = 0; i < child->request->rlimits; i++) {
+		const struct rlimit_request *limit = &child->rlimits[i];
+		if (limit->resource > INT_MAX) {
+			errno = EINVAL;
+			return false;
+		}
+		if (!limit_self((int)limit->resource, limit->soft, limit->hard))
+			return false;
+	}
+	return !child->tagged || tag_self(getpid());
 }
 
-/* For the kernel this id means to keep the present one, which is root's. */
+/* To the kernel this id means "keep the present one", which is root's. */
 static bool is_id(uint32_t id)
 {
 	errno = EINVAL;
 	return id != UINT32_MAX;
 }
 
-/* System calls, since the C library's functions would have all its threads change their user. */
+/* By system calls: the C library's functions would change the user of all the launcher's threads. */
 static bool set_user(struct child *child)
 {
 	const struct start_request *request = child->request;
@@ -119,7 +110,8 @@ static bool set_user(struct child *child)
 	return is_id(request->uid) && syscall(SYS_setresuid, request->uid, request->uid, request->uid) == 0;
 }
 
-static bool prepare(struct child *child, bool born_in_cgroup)
+/* What only the launcher's user may do, or what must not be charged to the new one. */
+static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 {
 	const struct start_request *request = child->request;
 	child->step = STEP_SESSION;
@@ -129,52 +121,50 @@ static bool prepare(struct child *child, bool born_in_cgroup)
 	if (child->cgroup >= 0 && !born_in_cgroup && !join_cgroup(child->cgroup))
 		return false;
 	child->step = STEP_PIPE;
-	if (dup2(null_device, 0) < 0 || dup2(child->output, 1) < 0 || dup2(child->output, 2) < 0)
+	if (!redirect_streams(child))
 		return false;
 	child->step = STEP_OOM_SCORE;
 	if (request->flags & START_OOM_SCORE && !set_oom_score(request->oom_score_adj))
 		return false;
 	child->step = STEP_RLIMIT;
-	for (uint32_t i = 0; i < request->rlimits; i++) {
-		const uint64_t *limit = child->rlimits[i];
-		if (limit[0] > INT_MAX) {
-			errno = EINVAL;
-			return false;
-		}
-		if (!set_limit((int)limit[0], limit[1], limit[2]))
-			return false;
-	}
-	if (child->tagged && !set_tag((uint64_t)getpid()))
+	if (!set_limits(child))
 		return false;
 	umask(request->umask);
 	/*
-	 * Keys of one execution are not another's (keyrings(7)). Before the change of the user, since every user but root may
-	 * have 200. A filter of system calls may be in the way, as in containers.
+	 * Its own session keyring, so that executions do not share keys (keyrings(7)). Keyrings of any user but root count
+	 * against a quota of 200. The call may fail: containers often forbid it.
 	 */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	return true;
+}
+
+/* Becomes the user, and what has to come after that. */
+static bool set_up_as_user(struct child *child)
+{
+	const struct start_request *request = child->request;
 	if (request->flags & START_AS_USER && !set_user(child))
 		return false;
 	child->step = STEP_NO_NEW_PRIVS;
 	if (request->flags & START_NO_NEW_PRIVS && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return false;
-	/* Should the launcher itself be killed; a change of the user would have undone it. */
+	/* The child dies with the launcher. A change of the user resets this, so it comes after that. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Or has been, before this could tell. */
+	/* The launcher may have died before that. */
 	if (getppid() != child->launcher)
-		_exit(127);
+		_exit(NOT_EXECUTED);
 	child->step = STEP_FOLDER;
 	return chdir(child->folder) == 0;
 }
 
 /*
- * The child's part. It shares the launcher's memory until the exec, on the stack below the caller's frame, while the
- * launcher stands still.
+ * All that the child does. Until the exec it shares the launcher's memory, on the stack below the caller's frame, while
+ * the thread that started it waits.
  */
-static _Noreturn __attribute__((noinline)) void become(struct child *child, bool born_in_cgroup)
+static _Noreturn __attribute__((noinline)) void run_child(struct child *child, bool born_in_cgroup)
 {
 	atomic_store(&child->pid, (int)getpid());
 	atomic_store(&latest, (int)getpid());
-	if (prepare(child, born_in_cgroup)) {
+	if (set_up_as_launcher(child, born_in_cgroup) && set_up_as_user(child)) {
 		child->step = STEP_EXEC;
 		sigset_t none;
 		sigemptyset(&none);
@@ -182,13 +172,16 @@ static _Noreturn __attribute__((noinline)) void become(struct child *child, bool
 		execve(child->file, child->argv, child->envp);
 	}
 	child->error = errno;
-	_exit(127);
+	_exit(NOT_EXECUTED);
 }
+
+/* ---- in the launcher ---- */
 
 #if defined __x86_64__ || defined __aarch64__
 /*
- * clone3(2), with the child on the same stack: the C library has no function for that. The call must not stand in a
- * function of its own, from which the child would return, over the frame that the launcher needs when it goes on.
+ * clone3(2) with the child on the same stack, for which the C library has no function. The system call must stand in the
+ * function that calls run_child: from a function of its own the child would return, and overwrite the frame that the
+ * launcher still needs.
  */
 static __attribute__((noinline)) long clone_into(struct child *child, struct clone_args *args)
 {
@@ -205,7 +198,7 @@ static __attribute__((noinline)) long clone_into(struct child *child, struct clo
 	__asm__ volatile("svc #0" : "+r"(result) : "r"(number), "r"(size) : "memory");
 #endif
 	if (result == 0)
-		become(child, true);
+		run_child(child, true);
 	return result;
 }
 
@@ -237,42 +230,52 @@ static pid_t start_by_clone3(struct child *child, int *pidfd)
 
 static pid_t start_by_vfork(struct child *child, int *pidfd)
 {
-	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork, bugprone-unsafe-functions): as clone3(2) would do it. */
+	/* NOLINTNEXTLINE(clang-analyzer-security.insecureAPI.vfork, bugprone-unsafe-functions): the same as clone3 above. */
 	pid_t pid = vfork();
 	if (pid == 0)
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): what it calls writes to nothing but the child's own frames. */
-		become(child, false);
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it writes only to its own frames and to `child`. */
+		run_child(child, false);
 	*pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 	return pid;
 }
 
-static void know_thread(void)
+/* Whether an older kernel does not know clone3(2) or its flags, or a filter of system calls forbids it. */
+static bool is_clone3_refused(int error)
 {
-	static _Thread_local bool known;
-	if (!known && gettid() != getpid())
-		atomic_store(&starters[atomic_fetch_add(&starters_count, 1)], gettid());
-	known = true;
+	return error == ENOSYS || error == EINVAL || error == E2BIG || error == EPERM;
+}
+
+/* Whether a child was killed by the kernel before it ran: see is_reusable() in cgroup.c. Reaps it. */
+static bool was_stillborn(const struct child *child, pid_t pid)
+{
+	if (pid < 0 || atomic_load(&child->pid) != 0)
+		return false;
+	close(child->pidfd);
+	waitpid(pid, NULL, 0);
+	return true;
+}
+
+static void note_thread(void)
+{
+	static _Thread_local bool noted;
+	if (!noted && gettid() != getpid())
+		atomic_store(&threads[atomic_fetch_add(&threads_count, 1)], gettid());
+	noted = true;
 }
 
 void child_start(struct child *child)
 {
-	know_thread();
+	note_thread();
 	atomic_store(&latest, 0);
 	child->error = 0;
 	child->step = STEP_CLONE;
 	child->launcher = getpid();
 	child->pidfd = -1;
-	pid_t pid = has_clone3 ? start_by_clone3(child, &child->pidfd) : -1;
-	/* Killed at birth: see reusable() in cgroup.c. */
-	bool stillborn = pid > 0 && atomic_load(&child->pid) == 0;
-	if (stillborn) {
-		close(child->pidfd);
-		waitpid(pid, NULL, 0);
-	}
-	/* An older kernel, which does not know all of these flags, or a filter that lets nobody use them. */
-	bool refused =
-		pid < 0 && (!has_clone3 || errno == ENOSYS || errno == EINVAL || errno == E2BIG || errno == EPERM);
-	if (refused || stillborn) {
+	pid_t pid = -1;
+	errno = ENOSYS;
+	if (has_clone3)
+		pid = start_by_clone3(child, &child->pidfd);
+	if (pid < 0 ? is_clone3_refused(errno) : was_stillborn(child, pid)) {
 		has_clone3 = false;
 		pid = start_by_vfork(child, &child->pidfd);
 	}
@@ -291,41 +294,17 @@ static void each_child_of(pid_t thread, void (*visit)(pid_t pid))
 	char path[64];
 	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)thread);
 	FILE *children = fopen(path, "re");
-	for (int pid; children != NULL && fscanf(children, "%d", &pid) == 1;)
+	if (children == NULL)
+		return;
+	for (int pid; fscanf(children, "%d", &pid) == 1;)
 		visit(pid);
-	if (children != NULL)
-		fclose(children);
+	fclose(children);
 }
 
 void child_each(void (*visit)(pid_t pid))
 {
+	/* What is inherited becomes the first thread's. */
 	each_child_of(getpid(), visit);
-	for (unsigned i = atomic_load(&starters_count); i > 0; i--)
-		each_child_of(atomic_load(&starters[i - 1]), visit);
-}
-
-/* The hard limits, which are what a tag cannot be made of again once they are lower. */
-static pid_t leader_of_tag(uint64_t tag, uint64_t counter)
-{
-	return tag <= INT_MAX && (!tag_sums || tag + counter == TAG_SUM) ? (pid_t)tag : 0;
-}
-
-pid_t child_leader_of(pid_t pid)
-{
-	struct rlimit tag, counter;
-	if (prlimit(pid, TAG, NULL, &tag) == 0 && prlimit(pid, COUNTER_TAG, NULL, &counter) == 0)
-		return leader_of_tag(tag.rlim_max, counter.rlim_max);
-	/* Of another user, where this one's root has no CAP_SYS_RESOURCE, as in most containers. */
-	char line[128];
-	snprintf(line, sizeof line, "/proc/%d/limits", pid);
-	FILE *limits = fopen(line, "re");
-	if (limits == NULL)
-		return 0;
-	uint64_t values[2] = { 0, 0 };
-	while (fgets(line, sizeof line, limits) != NULL) {
-		sscanf(line, "Max file locks %*s %" SCNu64, &values[0]);
-		sscanf(line, "Max realtime timeout %*s %" SCNu64, &values[1]);
-	}
-	fclose(limits);
-	return leader_of_tag(values[0], values[1]);
+	for (unsigned i = atomic_load(&threads_count); i > 0; i--)
+		each_child_of(atomic_load(&threads[i - 1]), visit);
 }

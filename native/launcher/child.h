@@ -1,73 +1,77 @@
-/* The start of a process, from the clone to the exec. */
+/*
+ * The start of one process, from clone to exec.
+ *
+ * A start takes the thread that does it until the program has been executed (vfork(2)). The child is killed when that
+ * thread ends (PR_SET_PDEATHSIG).
+ */
 #ifndef CHILD_H
 #define CHILD_H
 
-#include "launcher.h"
+#include "list.h"
+#include "protocol.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* This many threads may start children, besides the launcher's first one. */
+#define STARTING_THREADS_MAX 1024
 
 struct execution;
 
 /* What is to be started, and how far that went. */
 struct child {
+	/* Of its START. */
 	const struct start_request *request;
-	const uint64_t (*rlimits)[3];
+	const struct rlimit_request *rlimits;
 	const uint32_t *groups;
 	const char *file;
 	const char *folder;
 	char **argv;
 	char **envp;
-	/* Where stdout and stderr go. */
+	/* The end of a pipe that becomes stdout and stderr. */
 	int output;
-	/* To be born in; -1: none. */
+	/* The folder of the cgroup to be born in; -1: none. */
 	int cgroup;
-	/* To be recognised by, where there is no cgroup: see TAG in child.c. */
+	/* Whether its descendants have to be recognised by a tag, for want of a cgroup: see tag.h. */
 	bool tagged;
-	/* Whose execution it is. */
 	struct execution *execution;
 
-	/* How far it went, by child_start. Whose child it is. */
+	/* By child_start: the launcher's pid, and the child's own, which is 0 until the child runs. */
 	pid_t launcher;
-	/* Its own, once it runs; the one to be started may not be there yet. */
 	atomic_int pid;
-	/* Of what has been cloned, to be reaped by the caller even where its program has not been executed; else -1. */
+	/* By child_start: the pid, to be reaped by the caller even where the program was not executed; -1: clone failed. */
 	pid_t process;
-	/* -1 where the kernel has none. */
+	/* -1 where the kernel has no pidfds. */
 	int pidfd;
-	/* Where it failed, and why; 0: its program has been executed, or it was killed before. */
+	/* Where it failed, and errno. An error of 0: the program was executed, or the child was killed before. */
 	enum step step;
 	int error;
 
-	/* For starts.c alone: when it was begun, and why it has been killed. */
-	struct child *next;
-	struct child *previous;
-	struct child *done_next;
-	int64_t since;
-	int64_t looked_at;
-	int64_t killed_at;
-	int unwanted;
-	bool lost;
+	/* For starts.c alone. */
+	struct list_node under_way;
+	struct child *next_handed_over;
+	int64_t begun_ms;
+	int64_t looked_at_ms;
+	int64_t killed_ms;
+	/* Why it has been cancelled, an errno; 0: it has not. */
+	int cancelled;
+	bool abandoned;
 };
 
-/* Before the first start: opens what every child needs. False with errno. */
-bool child_prepare(void);
+/* Opens what every child needs, before the first start. False with errno. */
+bool child_open(void);
 
-/* Whether the kernel has clone3(2), as far as it is known. */
+/* Whether the kernel has clone3(2), as far as has been seen. */
 bool child_has_clone3(void);
 
-/* So many threads may start children, besides the first one of the launcher. */
-#define STARTING_THREADS_MAX 1024
-
-/* Starts it and waits until its program has been executed. On any thread; the child is killed when that ends. */
+/* Starts a child, and returns once its program has been executed or that has failed. May be called on any thread. */
 void child_start(struct child *child);
 
-/* The pid of the one whose start has been begun last; 0 as long as it has not run. */
+/* The pid of the child whose start was begun last; 0 until that child runs. */
 pid_t child_latest(void);
 
-/* Calls `visit` for every child of the launcher, started or inherited, zombies included. */
+/* Calls `visit` for every child of the launcher, whether started or inherited, zombies included. */
 void child_each(void (*visit)(pid_t pid));
-
-/* The pid of the leader that a process descends from where children are tagged, as long as it has not disowned it. */
-pid_t child_leader_of(pid_t pid);
 
 #endif

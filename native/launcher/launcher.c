@@ -1,40 +1,59 @@
+/*
+ * The launcher: a small process that starts, contains and kills others for one worker thread of the agent.
+ *
+ *     launcher [CGROUP [FOLDER]]
+ *
+ * CGROUP is an empty folder of a cgroup2 file system: every execution gets its own cgroup below it. Without it, or with
+ * "-" in its place, processes that have left their execution's process group are found as descendants that the launcher,
+ * a subreaper, has inherited: see orphans.h. Below FOLDER every execution gets its own folder for temporary files: see
+ * tmpdir.h.
+ *
+ * Requests come on standard input, events go to standard output: see protocol.h.
+ *
+ * It is a program of its own for three reasons. A fork copies the page tables of the process that forks, and the agent's
+ * are large. What the agent has started must not outlive it, even when the agent is killed by SIGKILL. And only this part
+ * needs root.
+ */
 #define _GNU_SOURCE
-#include "launcher.h"
-
 #include "cgroup.h"
+#include "child.h"
 #include "clock.h"
-#include "execution.h"
+#include "ending.h"
+#include "executions.h"
+#include "inheritance.h"
+#include "leader.h"
+#include "output.h"
+#include "starting.h"
 #include "starts.h"
 #include "stream.h"
 #include "tmpdir.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
-/* Beyond this, outputs are not read until the reader has caught up. */
+/* While more bytes than this wait for the reader, no outputs are read. */
 #define WAITING_MAX (1u << 20)
-/* So long the start of an execution may wait for news that the reader is woken for anyway, as its end. */
-#define START_UNTOLD_MS 1
+/* STARTED may wait so long for an event that wakes the reader anyway, such as the end of the same execution. */
+#define STARTED_DELAY_MS 1
 /*
- * How often the reader is told while starts are queued. They need the processor, which every telling takes from them for
- * three threads and the caller; and who waits in a queue waits for longer than that.
+ * How often events are written while starts are queued. Starts need the processor, and each write takes it from them for
+ * three threads and the caller. Whoever waits in a queue waits longer than this anyway.
  */
-#define TELL_EVERY_MS 4
-/* Output that does not wait for that. */
-#define TELL_BYTES 65536
+#define FLUSH_EVERY_MS 4
+/* So many bytes of events are written without waiting for that. */
+#define FLUSH_BYTES 65536
+/* How long the launcher takes to leave at most: longer than what it kills may take to die. */
+#define LEAVE_LIMIT_MS (KILL_LIMIT_MS + 1500)
+#define LEAVE_LOOK_MS 100
 
-/* What an event of the control epoll is about; a larger value is an execution's address: its leader has ended. */
+/* What an event of the control epoll is about. Any larger value is an execution's address: its leader has ended. */
 enum source {
 	SOURCE_REQUESTS = 1,
 	SOURCE_EVENTS = 2,
@@ -45,13 +64,16 @@ enum source {
 
 static int control;
 static int signals;
-static bool outputs_wait;
-static bool reader_waited_for;
+/* Whether outputs are not read until the reader has caught up. */
+static bool outputs_paused;
+/* Whether it is watched when standard output can be written to. */
+static bool waits_for_reader;
 static bool reader_gone;
-static int64_t starts_due = INT64_MAX;
-static int64_t told_at;
+/* When STARTED has to be written at the latest. */
+static int64_t started_due_ms = NEVER_MS;
+static int64_t flushed_ms;
 static bool leaving;
-static int64_t last_moment = INT64_MAX;
+static int64_t leave_by_ms;
 static int exit_status;
 
 static void watch(int operation, int fd, uint32_t events, enum source source)
@@ -63,25 +85,32 @@ static void watch(int operation, int fd, uint32_t events, enum source source)
 	exit(2);
 }
 
+/* ---- requests ---- */
+
+static bool handle_credit(struct execution *execution, const unsigned char *payload, size_t length)
+{
+	uint64_t bytes;
+	if (length != sizeof bytes)
+		return false;
+	memcpy(&bytes, payload, sizeof bytes);
+	if (execution != NULL)
+		output_allow(execution, bytes);
+	return true;
+}
+
+/* False where the frame breaks the protocol. */
 static bool handle(const struct frame *frame, const unsigned char *payload)
 {
 	struct execution *execution = execution_find(frame->id);
-	uint64_t bytes;
 	switch (frame->type) {
-	case FRAME_START: return execution == NULL && execution_request(frame->id, payload, frame->length);
+	case FRAME_START: return execution == NULL && starting_request(frame->id, payload, frame->length);
 	case FRAME_KILL:
 		if (frame->length != 0)
 			return false;
 		if (execution != NULL)
 			execution_kill(execution);
 		return true;
-	case FRAME_CREDIT:
-		if (frame->length != sizeof bytes)
-			return false;
-		memcpy(&bytes, payload, sizeof bytes);
-		if (execution != NULL)
-			execution_credit(execution, bytes);
-		return true;
+	case FRAME_CREDIT: return handle_credit(execution, payload, frame->length);
 	case FRAME_LIST:
 		if (frame->length != 0)
 			return false;
@@ -96,6 +125,7 @@ static void leave(int status)
 	if (leaving)
 		return;
 	leaving = true;
+	leave_by_ms = now_ms() + LEAVE_LIMIT_MS;
 	exit_status = status;
 	epoll_ctl(control, EPOLL_CTL_DEL, 0, NULL);
 	executions_kill_all();
@@ -104,14 +134,16 @@ static void leave(int status)
 static void read_requests(void)
 {
 	switch (requests_read(handle)) {
-	case STREAM_OPEN: return;
-	case STREAM_CLOSED: leave(0); return;
+	case STREAM_OPEN: break;
+	case STREAM_CLOSED: leave(0); break;
 	case STREAM_BROKEN:
 		fputs("flux-agent launcher: what came on standard input is not a request; everything is killed\n",
 		      stderr);
 		leave(2);
 	}
 }
+
+/* ---- events ---- */
 
 static void lose_reader(void)
 {
@@ -120,10 +152,11 @@ static void lose_reader(void)
 	leave(0);
 }
 
+/* Writes what the reader takes, and reads outputs only while it keeps up. */
 static void flush(void)
 {
-	starts_due = INT64_MAX;
-	told_at = now_ms();
+	started_due_ms = NEVER_MS;
+	flushed_ms = now_ms();
 	if (!reader_gone && events_flush() == STREAM_CLOSED)
 		lose_reader();
 	if (reader_gone) {
@@ -131,38 +164,46 @@ static void flush(void)
 		return;
 	}
 	bool waiting = events_waiting() > 0;
-	if (waiting != reader_waited_for) {
-		reader_waited_for = waiting;
+	if (waiting != waits_for_reader) {
+		waits_for_reader = waiting;
 		watch(EPOLL_CTL_MOD, 1, waiting ? EPOLLOUT : 0, SOURCE_EVENTS);
 	}
 	bool full = events_waiting() > WAITING_MAX;
-	if (full != outputs_wait) {
-		outputs_wait = full;
-		watch(EPOLL_CTL_MOD, executions_outputs(), full ? 0 : EPOLLIN, SOURCE_OUTPUTS);
+	if (full != outputs_paused) {
+		outputs_paused = full;
+		watch(EPOLL_CTL_MOD, outputs_fd(), full ? 0 : EPOLLIN, SOURCE_OUTPUTS);
 	}
 }
 
-/* Tells what is to be told now; answers how many milliseconds later there is more to tell, -1 for never. */
-static int tell(void)
+/* Writes events, unless only STARTED waits and is not due. Answers in how many milliseconds it will be due, -1: never. */
+static int flush_what_is_due(void)
 {
-	if (starts_due != INT64_MAX && !events_urgent() && !reader_gone) {
-		int64_t left = starts_due - now_ms();
-		if (left > 0)
-			return (int)left;
+	if (started_due_ms != NEVER_MS && !events_urgent() && !reader_gone) {
+		int64_t left_ms = started_due_ms - now_ms();
+		if (left_ms > 0)
+			return (int)left_ms;
 	}
 	flush();
 	return -1;
 }
+
+/* ---- the loop ---- */
 
 static void read_signals(void)
 {
 	struct signalfd_siginfo signal;
 	while (read(signals, &signal, sizeof signal) > 0)
 		continue;
-	executions_child_ended();
+	ending_child_ended();
 }
 
-static void handle_events(struct epoll_event *events, int count)
+static void collect_starts(void)
+{
+	starting_collect();
+	started_due_ms = now_ms() + STARTED_DELAY_MS;
+}
+
+static void handle_events(const struct epoll_event *events, int count)
 {
 	bool outputs = false;
 	bool child_ended = false;
@@ -174,26 +215,24 @@ static void handle_events(struct epoll_event *events, int count)
 				read_requests();
 			break;
 		case SOURCE_EVENTS:
-			/* Only an error comes unasked: the reader is gone. */
+			/* Errors are reported even when nothing is watched for. */
 			if (events[i].events & (EPOLLERR | EPOLLHUP))
 				lose_reader();
 			break;
 		case SOURCE_SIGNAL: child_ended = true; break;
 		case SOURCE_OUTPUTS: outputs = true; break;
 		case SOURCE_STARTS: started = true; break;
-		default: execution_leader_ended(events[i].data.ptr);
+		default: ending_leader_ended(events[i].data.ptr);
 		}
 	}
-	/* After the loop, since it may free executions that events are about. */
+	/* After the loop: these may free executions that other events are about. */
 	if (child_ended)
 		read_signals();
-	if (started) {
-		executions_started();
-		starts_due = now_ms() + START_UNTOLD_MS;
-	}
-	/* Last: requests to kill and ends of leaders come first, however much output there is. */
-	if (outputs && !outputs_wait)
-		executions_read();
+	if (started)
+		collect_starts();
+	/* Last: kills and ends of leaders come first, however much output there is. */
+	if (outputs && !outputs_paused)
+		outputs_read();
 }
 
 static _Noreturn void go(void)
@@ -203,75 +242,95 @@ static _Noreturn void go(void)
 	exit(exit_status);
 }
 
-/* Returns where another thread serves from then on. */
+/* Does what is due; answers how long epoll may wait, milliseconds, -1: until an event comes. */
+static int run_timers(void)
+{
+	int wait_ms = executions_run_timers();
+	/* While starts are queued, start_next flushes. */
+	int flush_ms = starting_is_due() ? -1 : flush_what_is_due();
+	if (flush_ms >= 0 && (wait_ms < 0 || flush_ms < wait_ms))
+		wait_ms = flush_ms;
+	return leaving && wait_ms < 0 ? LEAVE_LOOK_MS : wait_ms;
+}
+
+/* Starts the first execution of the queue; false where another thread serves now. */
+static bool start_next(void)
+{
+	if (now_ms() - flushed_ms >= FLUSH_EVERY_MS || events_waiting() >= FLUSH_BYTES)
+		flush();
+	if (!starting_next())
+		return false;
+	started_due_ms = now_ms() + STARTED_DELAY_MS;
+	return true;
+}
+
+/* Whether there is nothing left to do, or no more time to do it. */
+static bool has_left(void)
+{
+	if (!leaving)
+		return false;
+	return now_ms() > leave_by_ms || (executions_count() == 0 && events_waiting() == 0);
+}
+
+/* Serves until the launcher exits. Returns only where another thread serves from then on. */
 static void serve(void)
 {
-	while (!leaving || executions_count() > 0 || events_waiting() > 0) {
+	while (!has_left()) {
 		struct epoll_event events[EVENTS_AT_ONCE];
-		int wait = executions_tend();
-		int untold = executions_queued() ? -1 : tell();
-		if (untold >= 0 && (wait < 0 || untold < wait))
-			wait = untold;
-		if (leaving) {
-			/* Whoever does not die of it, or does not read, is not waited for longer. */
-			if (last_moment == INT64_MAX)
-				last_moment = now_ms() / 1000 + 1 + KILL_LIMIT_MS / 1000;
-			else if (now_ms() / 1000 > last_moment)
-				break;
-			if (wait < 0)
-				wait = 100;
-		}
-		int count = epoll_wait(control, events, EVENTS_AT_ONCE, wait);
+		int wait_ms = run_timers();
+		int count = epoll_wait(control, events, EVENTS_AT_ONCE, wait_ms);
 		handle_events(events, count);
-		if (executions_queued()) {
-			if (now_ms() - told_at >= TELL_EVERY_MS || events_waiting() >= TELL_BYTES)
-				flush();
-			if (!executions_start_next())
-				return;
-			starts_due = now_ms() + START_UNTOLD_MS;
-		}
+		if (starting_is_due() && !start_next())
+			return;
 	}
 	go();
 }
 
-/* Nothing of what the agent's own parent has set up may reach a function: descriptors, signals, limits. */
-static void shed_inheritance(void)
-{
-	if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
-		for (int fd = (int)sysconf(_SC_OPEN_MAX) - 1; fd > 2; fd--)
-			close(fd);
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	/* A terminal's Ctrl-C reaches this process, too; only the end of its input ends it. */
-	sigset_t all;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	struct rlimit descriptors;
-	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
-		descriptors.rlim_cur = descriptors.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &descriptors);
-	}
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-}
+/* ---- set-up ---- */
 
-int main(int argc, char **argv)
+static bool take_arguments(int argc, char **argv)
 {
-	shed_inheritance();
-	if (argc > 3 || (argc > 1 && strcmp(argv[1], "-") != 0 && !cgroups_open(argv[1]))) {
+	bool wants_cgroups = argc > 1 && strcmp(argv[1], "-") != 0;
+	if (argc > 3 || (wants_cgroups && !cgroups_open(argv[1]))) {
 		fprintf(stderr, "flux-agent launcher: usage: launcher [CGROUP [FOLDER]]; CGROUP %s: %s\n",
 			argc > 1 ? argv[1] : "", strerror(errno));
-		return 2;
+		return false;
 	}
-	/* Without them executions have what their environment names. */
+	/* Executions go without: TMPDIR stays what it is in their environment. */
 	if (argc == 3 && !tmpdirs_open(argv[2]))
 		fprintf(stderr, "flux-agent launcher: no folders for temporary files in %s: %s\n", argv[2],
 			strerror(errno));
+	return true;
+}
+
+/* False with errno. */
+static bool open_all(void)
+{
 	sigset_t children;
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
 	signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
 	control = epoll_create1(EPOLL_CLOEXEC);
-	if (signals < 0 || control < 0 || !executions_open(control) || !starts_open(serve)) {
+	if (signals < 0 || control < 0)
+		return false;
+	leaders_open(control);
+	return outputs_open() && starts_open(serve);
+}
+
+static void put_ready(void)
+{
+	uint32_t clone3 = child_has_clone3() ? FEATURE_CLONE3 : 0;
+	uint32_t cgroup = cgroups_used() ? FEATURE_CGROUP : 0;
+	const struct ready_event ready = { PROTOCOL_VERSION, clone3 | cgroup };
+	event_put(FRAME_READY, 0, &ready, sizeof ready);
+}
+
+int main(int argc, char **argv)
+{
+	inheritance_shed();
+	if (!take_arguments(argc, argv))
+		return 2;
+	if (!open_all()) {
 		perror("flux-agent launcher: cannot start");
 		return 1;
 	}
@@ -279,12 +338,8 @@ int main(int argc, char **argv)
 	watch(EPOLL_CTL_ADD, 0, EPOLLIN, SOURCE_REQUESTS);
 	watch(EPOLL_CTL_ADD, 1, 0, SOURCE_EVENTS);
 	watch(EPOLL_CTL_ADD, signals, EPOLLIN, SOURCE_SIGNAL);
-	watch(EPOLL_CTL_ADD, executions_outputs(), EPOLLIN, SOURCE_OUTPUTS);
+	watch(EPOLL_CTL_ADD, outputs_fd(), EPOLLIN, SOURCE_OUTPUTS);
 	watch(EPOLL_CTL_ADD, starts_events(), EPOLLIN, SOURCE_STARTS);
-	const uint32_t ready[2] = {
-		PROTOCOL_VERSION,
-		(child_has_clone3() ? FEATURE_CLONE3 : 0u) | (cgroups_used() ? FEATURE_CGROUP : 0u),
-	};
-	event_put(FRAME_READY, 0, ready, sizeof ready);
+	put_ready();
 	starts_serve();
 }

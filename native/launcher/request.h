@@ -1,12 +1,12 @@
-/* The payload of a START. */
+/* The payload of START. */
 #ifndef REQUEST_H
 #define REQUEST_H
 
 #include "child.h"
 
 /*
- * What it asks for, in one block of memory with a copy of the payload, to be freed with free(3); NULL with EINVAL where
- * it is none.
+ * The child that START asks for, with a copy of the payload, in one block of memory: free it with free(3). NULL with
+ * EINVAL where the payload is malformed, with ENOMEM where there is no memory for it.
  */
 struct child *request_parse(const unsigned char *payload, size_t length);
 

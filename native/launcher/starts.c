@@ -2,129 +2,65 @@
 #include "starts.h"
 
 #include "clock.h"
+#include "starter_threads.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-/* A start takes some tenths of a millisecond. One that the watch sees twice may be held up. */
+/* How often the watcher looks. A start that it sees twice may be held up. */
 #define LOOK_MS 10
-/* Looks without any start after which the watch sleeps until there is one. */
+/* The watcher sleeps after so many looks without any start, until there is one. */
 #define LOOKS_UNTIL_SLEEP 100
-/* So long each has a thread of its own after one was held up: who holds up one does so with the next. */
+/* For how long each start has its own thread after one was held up: whoever does that to one does it to the next. */
 #define ALERT_MS 1000
-/* Beside those that are held up. More would only wait for the processor. */
-#define AT_ONCE 16
-/* How many more may begin for each that has not ended after HELD_MS: hundreds are passed by within some of these. */
-#define MORE_FOR_EACH 8
-#define HELD_MS 5
-#define THREADS_MAX (STARTING_THREADS_MAX - 1)
-/* Of what the kernel hands over to the program nothing is on the stack of the thread. */
-#define STARTER_STACK (128u << 10)
+/* So many starts may be under way on other threads, beside slow ones. More would only wait for the processor. */
+#define CONCURRENT_MAX 16
+/* For each start that takes longer than SLOW_MS so many more may be under way: hundreds cannot hold up the rest. */
+#define CONCURRENT_PER_SLOW 8
+#define SLOW_MS 5
 #define SERVER_STACK (512u << 10)
 #define START_LIMIT_MS 3000
+/* How often it is looked whether a child is stopped. */
 #define STOPPED_LOOK_MS 100
 
-/* Odd while the thread that serves starts one. Whoever makes it even serves from then on. */
+/* Odd while the thread that serves starts a child. Whoever of the two threads makes it even serves from then on. */
 static atomic_uint turn;
-static atomic_bool watch_sleeps;
-static sem_t watch_wakes;
-/* Whether a thread watches: none does while the one that served is held up. */
-static atomic_bool watched = true;
 static void (*serve)(void);
 /* The thread that serves. */
 static atomic_int server;
+/* False while the thread that would watch is itself held up in a start. */
+static atomic_bool has_watcher = true;
+static atomic_bool watcher_sleeps;
+static sem_t watcher_wakes;
 
-/* What is being started, oldest first. */
-static struct child *first;
-static struct child *last;
-/* Of these, what other threads start, and what is held up as of a moment. */
+/* Children that are being started, oldest first. */
+static struct list under_way;
+/* How many of them other threads start. */
 static unsigned elsewhere;
-static unsigned held;
-static int64_t held_as_of;
-static int64_t alert_until;
+/* How many of them are slow, as of a time. */
+static unsigned slow;
+static int64_t slow_as_of_ms;
+static int64_t alert_until_ms;
 
-static int events;
-static struct child *_Atomic done;
-/* Those of them that have been looked up, for the thread that serves. */
-static struct child *taken;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t handed_over = PTHREAD_COND_INITIALIZER;
-static struct child *next_to_start;
-static unsigned waiting;
-static unsigned idle;
-static unsigned threads;
-
-int starts_events(void)
+static struct child *child_at(struct list_node *node)
 {
-	return events;
+	return node == NULL ? NULL : container_of(node, struct child, under_way);
 }
 
-/* ---- threads ---- */
-
-static void tell_done(struct child *child)
+static struct child *next_of(const struct child *child)
 {
-	child->done_next = atomic_load(&done);
-	while (!atomic_compare_exchange_weak(&done, &child->done_next, child))
-		continue;
-	const uint64_t one = 1;
-	/* It fails only where it has been told so often that it is readable anyway. */
-	if (write(events, &one, sizeof one) < 0)
-		return;
+	return child_at(child->under_way.next);
 }
 
-/* It never ends: a child is killed with the thread that has started it (PR_SET_PDEATHSIG). */
-static void *start_others(void *unused)
-{
-	(void)unused;
-	pthread_mutex_lock(&lock);
-	for (;;) {
-		while (next_to_start == NULL) {
-			idle++;
-			pthread_cond_wait(&handed_over, &lock);
-			idle--;
-		}
-		struct child *child = next_to_start;
-		next_to_start = child->done_next;
-		waiting--;
-		pthread_mutex_unlock(&lock);
-		child_start(child);
-		tell_done(child);
-		pthread_mutex_lock(&lock);
-	}
-	return NULL;
-}
+/* ---- who serves ---- */
 
-/* False where there is no thread for it, and none can be made. */
-static bool hand_over(struct child *child)
-{
-	pthread_mutex_lock(&lock);
-	bool has_thread = idle > waiting;
-	if (!has_thread && threads < THREADS_MAX && start_thread(start_others, STARTER_STACK)) {
-		threads++;
-		has_thread = true;
-	}
-	if (has_thread) {
-		child->done_next = next_to_start;
-		next_to_start = child;
-		waiting++;
-		pthread_cond_signal(&handed_over);
-	}
-	pthread_mutex_unlock(&lock);
-	return has_thread;
-}
-
-/* R, S, D, T, Z … of a thread or process (proc(5), /proc/PID/stat); '?' where there is none. */
+/* The state of a thread or process: R, S, D, T, Z … ('?': there is none; proc(5), /proc/PID/stat). */
 static char state_of(pid_t thread)
 {
 	char text[256];
@@ -135,42 +71,56 @@ static char state_of(pid_t thread)
 	ssize_t length = read(fd, text, sizeof text - 1);
 	close(fd);
 	text[length > 0 ? length : 0] = '\0';
-	/* Behind the name, which may hold anything. */
+	/* It follows the name, which is in parentheses and may hold any character. */
 	const char *end = strrchr(text, ')');
 	return (char)(end != NULL && end[1] == ' ' ? end[2] : '?');
 }
 
-/* Whether more than a turn on the processor is missing to the end of the start that is waited for. */
+/* Whether the start that the server waits for waits for something else than the processor. */
 static bool is_held_up(void)
 {
 	pid_t child = child_latest();
 	return child != 0 && state_of(atomic_load(&server)) != 'R' && state_of(child) != 'R';
 }
 
+/* Takes the turn of a server that has been in one start since the last look, if that is held up. */
+static bool replace_server(unsigned seen)
+{
+	if (seen % 2 == 0 || !is_held_up())
+		return false;
+	/* Before the other thread can come back and watch. */
+	atomic_store(&has_watcher, false);
+	if (atomic_compare_exchange_strong(&turn, &seen, seen + 1))
+		return true;
+	atomic_store(&has_watcher, true);
+	return false;
+}
+
+static void sleep_until_start(unsigned seen)
+{
+	atomic_store(&watcher_sleeps, true);
+	if (atomic_load(&turn) == seen)
+		while (sem_wait(&watcher_wakes) != 0)
+			continue;
+	atomic_store(&watcher_sleeps, false);
+}
+
+/* Returns when the calling thread has to serve. */
 static void watch(void)
 {
-	atomic_store(&watched, true);
+	atomic_store(&has_watcher, true);
 	unsigned seen = atomic_load(&turn);
-	for (unsigned quiet = 0;;) {
-		if (quiet == LOOKS_UNTIL_SLEEP) {
-			atomic_store(&watch_sleeps, true);
-			if (atomic_load(&turn) == seen)
-				while (sem_wait(&watch_wakes) != 0)
-					continue;
-			atomic_store(&watch_sleeps, false);
-			quiet = 0;
+	for (unsigned quiet_looks = 0;;) {
+		if (quiet_looks == LOOKS_UNTIL_SLEEP) {
+			sleep_until_start(seen);
+			quiet_looks = 0;
 		}
 		const struct timespec interval = { 0, (long)LOOK_MS * 1000000 };
 		nanosleep(&interval, NULL);
 		unsigned now = atomic_load(&turn);
-		if (now == seen && now % 2 == 1 && is_held_up()) {
-			/* Before the other one can come back, and watch. */
-			atomic_store(&watched, false);
-			if (atomic_compare_exchange_strong(&turn, &now, now + 1))
-				return;
-			atomic_store(&watched, true);
-		}
-		quiet = now == seen ? quiet + 1 : 0;
+		if (now == seen && replace_server(now))
+			return;
+		quiet_looks = now == seen ? quiet_looks + 1 : 0;
 		seen = now;
 	}
 }
@@ -183,9 +133,9 @@ static _Noreturn void take_turns(bool serves)
 			serve();
 		}
 		watch();
-		/* From now on it is this one that serves. */
+		/* The start that holds up the other thread. */
 		elsewhere++;
-		alert_until = now_ms() + ALERT_MS;
+		alert_until_ms = now_ms() + ALERT_MS;
 	}
 }
 
@@ -198,8 +148,7 @@ static void *watch_first(void *unused)
 bool starts_open(void (*serving)(void))
 {
 	serve = serving;
-	events = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return events >= 0 && sem_init(&watch_wakes, 0, 0) == 0 && child_prepare() &&
+	return starter_threads_open() && sem_init(&watcher_wakes, 0, 0) == 0 && child_open() &&
 	       start_thread(watch_first, SERVER_STACK);
 }
 
@@ -210,93 +159,81 @@ void starts_serve(void)
 
 /* ---- starts ---- */
 
-static void add(struct child *child)
+/* Whether no more starts should be under way on other threads. */
+static bool is_full(int64_t now)
 {
-	child->next = NULL;
-	child->previous = last;
-	*(last != NULL ? &last->next : &first) = child;
-	last = child;
-}
-
-static void take_out(struct child *child)
-{
-	*(child->previous != NULL ? &child->previous->next : &first) = child->next;
-	*(child->next != NULL ? &child->next->previous : &last) = child->previous;
-}
-
-static bool is_crowded(int64_t now)
-{
-	if (held_as_of != now) {
-		held_as_of = now;
-		held = 0;
-		for (struct child *child = first; child != NULL && now - child->since >= HELD_MS; child = child->next)
-			held++;
+	if (slow_as_of_ms != now) {
+		slow_as_of_ms = now;
+		slow = 0;
+		for (struct child *child = child_at(under_way.first); child != NULL; child = next_of(child)) {
+			if (now - child->begun_ms < SLOW_MS)
+				break;
+			slow++;
+		}
 	}
-	return elsewhere >= AT_ONCE + MORE_FOR_EACH * held;
+	return elsewhere >= CONCURRENT_MAX + CONCURRENT_PER_SLOW * slow;
+}
+
+/* On the thread that serves, which another thread may replace meanwhile. */
+static enum start_outcome start_here(struct child *child)
+{
+	list_append(&under_way, &child->under_way);
+	unsigned own = atomic_fetch_add(&turn, 1) + 1;
+	if (atomic_load(&watcher_sleeps) && atomic_exchange(&watcher_sleeps, false))
+		sem_post(&watcher_wakes);
+	child_start(child);
+	if (!atomic_compare_exchange_strong(&turn, &own, own + 1)) {
+		starter_threads_hand_back(child);
+		return START_SERVER_REPLACED;
+	}
+	list_remove(&under_way, &child->under_way);
+	return START_DONE;
+}
+
+static bool hand_over(struct child *child)
+{
+	/* Before the other thread has it, and may be done with it. */
+	list_append(&under_way, &child->under_way);
+	if (!starter_threads_hand_over(child)) {
+		list_remove(&under_way, &child->under_way);
+		return false;
+	}
+	elsewhere++;
+	return true;
 }
 
 enum start_outcome starts_begin(struct child *child)
 {
 	int64_t now = now_ms();
-	child->since = now;
-	bool alert = !atomic_load(&watched) || now < alert_until;
-	if (alert) {
-		if (is_crowded(now))
-			return START_CROWDED;
-		add(child);
-		if (hand_over(child)) {
-			elsewhere++;
-			return START_ELSEWHERE;
-		}
-		take_out(child);
-		if (!atomic_load(&watched))
-			return START_CROWDED;
-	}
-	add(child);
-	unsigned own = atomic_fetch_add(&turn, 1) + 1;
-	if (atomic_load(&watch_sleeps) && atomic_exchange(&watch_sleeps, false))
-		sem_post(&watch_wakes);
-	child_start(child);
-	if (atomic_compare_exchange_strong(&turn, &own, own + 1)) {
-		take_out(child);
-		return START_DONE;
-	}
-	tell_done(child);
-	return START_SERVED_ELSEWHERE;
+	child->begun_ms = now;
+	bool has_own_thread = !atomic_load(&has_watcher) || now < alert_until_ms;
+	if (!has_own_thread)
+		return start_here(child);
+	if (is_full(now))
+		return START_POSTPONED;
+	if (hand_over(child))
+		return START_HANDED_OVER;
+	return atomic_load(&has_watcher) ? start_here(child) : START_POSTPONED;
+}
+
+int starts_events(void)
+{
+	return starter_threads_events();
 }
 
 struct child *starts_next_done(void)
 {
-	if (taken == NULL) {
-		uint64_t count;
-		if (read(events, &count, sizeof count) < 0 && errno != EAGAIN)
-			return NULL;
-		taken = atomic_exchange(&done, NULL);
-	}
-	struct child *child = taken;
+	struct child *child = starter_threads_next();
 	if (child == NULL)
 		return NULL;
-	taken = child->done_next;
-	take_out(child);
+	list_remove(&under_way, &child->under_way);
 	elsewhere--;
 	return child;
 }
 
-void starts_cancel(struct child *child, int error)
-{
-	if (child->unwanted == 0)
-		child->unwanted = error;
-}
-
-void starts_cancel_all(int error)
-{
-	for (struct child *child = first; child != NULL; child = child->next)
-		starts_cancel(child, error);
-}
-
 bool starts_include(pid_t pid)
 {
-	for (struct child *child = first; child != NULL; child = child->next)
+	for (struct child *child = child_at(under_way.first); child != NULL; child = next_of(child))
 		if (atomic_load(&child->pid) == pid)
 			return true;
 	return false;
@@ -307,39 +244,59 @@ bool starts_include_unknown(void)
 	return starts_include(0);
 }
 
-static void look_after(struct child *child, int64_t now, void (*lost)(struct child *))
+/* ---- timers ---- */
+
+void starts_cancel(struct child *child, int error)
 {
-	pid_t pid = atomic_load(&child->pid);
-	if (pid == 0)
-		return;
-	if (now - child->since > START_LIMIT_MS)
+	if (child->cancelled == 0)
+		child->cancelled = error;
+}
+
+void starts_cancel_all(int error)
+{
+	for (struct child *child = child_at(under_way.first); child != NULL; child = next_of(child))
+		starts_cancel(child, error);
+}
+
+/* Cancels a child that takes too long, or is stopped. */
+static void cancel_if_stuck(struct child *child, pid_t pid, int64_t now)
+{
+	int64_t taken_ms = now - child->begun_ms;
+	if (taken_ms > START_LIMIT_MS) {
 		starts_cancel(child, ETIMEDOUT);
-	else if (now - child->since > LOOK_MS && now >= child->looked_at + STOPPED_LOOK_MS) {
-		child->looked_at = now;
+	} else if (taken_ms > LOOK_MS && now >= child->looked_at_ms + STOPPED_LOOK_MS) {
+		child->looked_at_ms = now;
 		char state = state_of(pid);
 		if (state == 'T' || state == 't')
 			starts_cancel(child, EINTR);
 	}
-	if (child->unwanted == 0 || child->lost)
-		return;
-	/* It is reaped by nobody but the thread that serves, so that its number is nobody else's. */
-	kill(pid, SIGKILL);
-	if (child->killed_at == 0)
-		child->killed_at = now;
-	child->lost = now - child->killed_at > KILL_LIMIT_MS;
-	if (child->lost)
-		lost(child);
 }
 
-int64_t starts_tend(int64_t now, void (*lost)(struct child *child))
+/* Kills a child that has been cancelled; answers whether it has to be abandoned. */
+static bool kill_cancelled(struct child *child, pid_t pid, int64_t now)
 {
-	if (first == NULL)
-		return INT64_MAX;
-	if (now - first->since > LOOK_MS)
-		alert_until = now + ALERT_MS;
-	for (struct child *child = first, *next; child != NULL; child = next) {
-		next = child->next;
-		look_after(child, now, lost);
+	/* Only the thread that serves reaps it, so its pid cannot have become another process's. */
+	kill(pid, SIGKILL);
+	if (child->killed_ms == 0)
+		child->killed_ms = now;
+	child->abandoned = now - child->killed_ms > KILL_LIMIT_MS;
+	return child->abandoned;
+}
+
+int64_t starts_run_timers(int64_t now, void (*abandon)(struct child *child))
+{
+	struct child *child = child_at(under_way.first);
+	if (child == NULL)
+		return NEVER_MS;
+	if (now - child->begun_ms > LOOK_MS)
+		alert_until_ms = now + ALERT_MS;
+	for (; child != NULL; child = next_of(child)) {
+		pid_t pid = atomic_load(&child->pid);
+		if (pid == 0)
+			continue;
+		cancel_if_stuck(child, pid, now);
+		if (child->cancelled != 0 && !child->abandoned && kill_cancelled(child, pid, now))
+			abandon(child);
 	}
 	return now + LOOK_MS;
 }

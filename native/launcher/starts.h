@@ -1,12 +1,14 @@
 /*
- * Who starts: the thread that serves, and others where a start is held up.
+ * Starts children without letting a slow start hold up the launcher.
  *
- * A child that is being started has the runner's user already. It may be stopped by whatever else that user runs, or wait
- * for a file that this has a lease on (fcntl(2)) or provides by a file system of its own, and a thread that starts one
- * waits with it (vfork(2)). So a second thread watches the one that serves, and serves in its place when a start takes
- * long; and from then on, for a while, every start has a thread of its own. The usual one costs nothing for that.
+ * A start takes its thread until the program has been executed (vfork(2)), which usually takes some tenths of a
+ * millisecond. But a child that is being started already runs as the functions' user. Whatever else that user runs may
+ * stop it, or make it wait for a file, by a lease (fcntl(2)) or by a file system of its own.
  *
- * All of this is for the thread that serves.
+ * So two threads take turns. One serves, and starts children itself. The other watches; when a start is held up, it serves
+ * in the first one's place. After that, for a while, every start has a thread of its own. Usual starts cost no more.
+ *
+ * All functions but starts_serve are for the thread that serves.
  */
 #ifndef STARTS_H
 #define STARTS_H
@@ -14,44 +16,44 @@
 #include "child.h"
 
 enum start_outcome {
-	/* As far as it came stands in the child. */
+	/* The start has ended, well or not: see the child. */
 	START_DONE,
-	/* Another thread does it, or has begun to; starts_next_done answers it in the end. */
-	START_ELSEWHERE,
-	/* The same, and that thread serves from now on: return at once, whatever there is to do. */
-	START_SERVED_ELSEWHERE,
-	/* Too many are held up: again when one is done, or later. */
-	START_CROWDED,
+	/* Another thread does it; starts_next_done will answer the child. */
+	START_HANDED_OVER,
+	/* The same, and another thread serves now: return from `serve` at once, whatever is left to do. */
+	START_SERVER_REPLACED,
+	/* Nothing has been done, since too many starts are under way: try again when one has ended, or later. */
+	START_POSTPONED,
 };
 
-/* Before the first start; false with errno. `serve` returns only where another thread serves from then on. */
+/* Before the first start. `serve` may return only after START_SERVER_REPLACED. False with errno. */
 bool starts_open(void (*serve)(void));
 
-/* Has `serve` called, on one thread after the other. */
+/* Calls `serve`, on one thread after the other. */
 _Noreturn void starts_serve(void);
 
 enum start_outcome starts_begin(struct child *child);
 
-/* Readable while another thread has one to tell of. */
+/* A descriptor that is readable while another thread has done a start. */
 int starts_events(void);
 
-/* One that another thread has done with; NULL where there is none. */
+/* The next child whose start another thread has done; NULL where there is none. */
 struct child *starts_next_done(void);
 
-/* It shall not come to that. It is done with all the same, unless it cannot be killed. */
+/* Has a child killed; `error` says why. Its start ends as usual, unless it cannot be killed. */
 void starts_cancel(struct child *child, int error);
 void starts_cancel_all(int error);
 
-/* Whether a child of the launcher is one of those that are being started. */
+/* Whether a process is a child that is being started. */
 bool starts_include(pid_t pid);
 
-/* Whether there is one that has not told its pid yet. */
+/* Whether a child is being started whose pid is not known yet. */
 bool starts_include_unknown(void);
 
 /*
- * Kills those that take too long or have been cancelled; `lost` hears, once, of one that does not die of it. Answers when
- * there is something to do again, INT64_MAX for never.
+ * Kills children that have been cancelled, are stopped, or take too long to start. Calls `abandon`, once, for each that
+ * does not die of it. Answers when to call this again, NEVER_MS: after the next start.
  */
-int64_t starts_tend(int64_t now, void (*lost)(struct child *child));
+int64_t starts_run_timers(int64_t now, void (*abandon)(struct child *child));
 
 #endif

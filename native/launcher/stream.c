@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #define USUAL_SIZE 262144
+#define READ_MIN 65536
 
-/* Bytes from `start` to `end` are in use. */
+/* The bytes from `start` to `end` are in use. */
 struct buffer {
 	unsigned char *bytes;
 	size_t start;
@@ -26,7 +27,7 @@ void streams_open(void)
 {
 	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
 	fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
-	/* Where it is a pipe: several outputs fit in before the reader has to come by. Where it is not, this does nothing. */
+	/* In a pipe of this size several outputs fit before the reader has to run. On a socket the call does nothing. */
 	fcntl(1, F_SETPIPE_SZ, USUAL_SIZE);
 }
 
@@ -41,7 +42,7 @@ static void resize(struct buffer *buffer, size_t size)
 	buffer->size = size;
 }
 
-/* Makes room for so many bytes at the end; moves what is there only when that frees at least half. */
+/* Makes room for so many bytes at the end. Moves what is there only where that frees at least half of the buffer. */
 static void reserve(struct buffer *buffer, size_t room)
 {
 	size_t used = buffer->end - buffer->start;
@@ -64,8 +65,8 @@ static void reserve(struct buffer *buffer, size_t room)
 		resize(buffer, size);
 }
 
-/* Hands on the whole frames; answers how long the next one is, 0 where that is not known yet. */
-static enum stream_state take_frames(bool (*handle)(const struct frame *, const unsigned char *), size_t *next)
+/* Calls `handle` for each complete frame. `next`: the size of the frame that follows, as far as it is known. */
+static enum stream_state handle_frames(bool (*handle)(const struct frame *, const unsigned char *), size_t *next)
 {
 	for (;;) {
 		size_t used = requests.end - requests.start;
@@ -90,14 +91,14 @@ enum stream_state requests_read(bool (*handle)(const struct frame *, const unsig
 {
 	static size_t next = sizeof(struct frame);
 	size_t used = requests.end - requests.start;
-	reserve(&requests, next - used > 65536 ? next - used : 65536);
+	reserve(&requests, next - used > READ_MIN ? next - used : READ_MIN);
 	ssize_t length = read(0, requests.bytes + requests.end, requests.size - requests.end);
 	if (length == 0)
 		return STREAM_CLOSED;
 	if (length < 0)
 		return errno == EAGAIN || errno == EINTR ? STREAM_OPEN : STREAM_CLOSED;
 	requests.end += (size_t)length;
-	return take_frames(handle, &next);
+	return handle_frames(handle, &next);
 }
 
 void event_put(enum frame_type type, uint64_t id, const void *payload, size_t length)
@@ -113,15 +114,16 @@ void event_put(enum frame_type type, uint64_t id, const void *payload, size_t le
 
 ssize_t output_put(uint64_t id, int pipe, uint64_t offset, size_t max)
 {
-	size_t head = sizeof(struct frame) + sizeof offset;
+	struct output_event output = { offset };
+	size_t head = sizeof(struct frame) + sizeof output;
 	reserve(&events, head + max);
 	unsigned char *at = events.bytes + events.end;
 	ssize_t length = read(pipe, at + head, max);
 	if (length <= 0)
 		return length;
-	struct frame frame = { (uint32_t)(sizeof offset + (size_t)length), FRAME_OUTPUT, id };
+	struct frame frame = { (uint32_t)(sizeof output + (size_t)length), FRAME_OUTPUT, id };
 	memcpy(at, &frame, sizeof frame);
-	memcpy(at + sizeof frame, &offset, sizeof offset);
+	memcpy(at + sizeof frame, &output, sizeof output);
 	events.end += head + (size_t)length;
 	urgent = true;
 	return length;

@@ -4,7 +4,7 @@
 
 #define FIRST_SIZE 256
 
-static struct link **bucket(const struct table *table, uint64_t key)
+static struct hash_node **bucket(const struct table *table, uint64_t key)
 {
 	/* Fibonacci hashing: ids and pids are consecutive, or multiples of something. */
 	return &table->buckets[(key * 0x9e3779b97f4a7c15u >> 32) & (table->size - 1)];
@@ -13,54 +13,54 @@ static struct link **bucket(const struct table *table, uint64_t key)
 static void grow(struct table *table)
 {
 	struct table larger = { NULL, table->size == 0 ? FIRST_SIZE : 2 * table->size, table->count };
-	larger.buckets = calloc(larger.size, sizeof(struct link *));
+	larger.buckets = calloc(larger.size, sizeof(struct hash_node *));
 	if (larger.buckets == NULL)
 		abort();
 	for (size_t i = 0; i < table->size; i++) {
-		for (struct link *link = table->buckets[i], *next; link != NULL; link = next) {
-			next = link->next;
-			struct link **to = bucket(&larger, link->key);
-			link->next = *to;
-			*to = link;
+		for (struct hash_node *node = table->buckets[i], *next; node != NULL; node = next) {
+			next = node->next;
+			struct hash_node **to = bucket(&larger, node->key);
+			node->next = *to;
+			*to = node;
 		}
 	}
 	free(table->buckets);
 	*table = larger;
 }
 
-struct link *table_find(const struct table *table, uint64_t key)
+struct hash_node *table_find(const struct table *table, uint64_t key)
 {
 	if (table->size == 0)
 		return NULL;
-	struct link *link = *bucket(table, key);
-	while (link != NULL && link->key != key)
-		link = link->next;
-	return link;
+	struct hash_node *node = *bucket(table, key);
+	while (node != NULL && node->key != key)
+		node = node->next;
+	return node;
 }
 
-void table_add(struct table *table, struct link *link, uint64_t key)
+void table_add(struct table *table, struct hash_node *node, uint64_t key)
 {
 	if (table->count >= table->size)
 		grow(table);
 	table->count++;
-	link->key = key;
-	struct link **to = bucket(table, key);
-	link->next = *to;
-	*to = link;
+	node->key = key;
+	struct hash_node **to = bucket(table, key);
+	node->next = *to;
+	*to = node;
 }
 
-void table_remove(struct table *table, struct link *link)
+void table_remove(struct table *table, struct hash_node *node)
 {
-	struct link **from = bucket(table, link->key);
-	while (*from != link)
+	struct hash_node **from = bucket(table, node->key);
+	while (*from != node)
 		from = &(*from)->next;
-	*from = link->next;
+	*from = node->next;
 	table->count--;
 }
 
-void table_each(const struct table *table, void (*visit)(struct link *link))
+void table_each(const struct table *table, void (*visit)(struct hash_node *node))
 {
 	for (size_t i = 0; i < table->size; i++)
-		for (struct link *link = table->buckets[i]; link != NULL; link = link->next)
-			visit(link);
+		for (struct hash_node *node = table->buckets[i]; node != NULL; node = node->next)
+			visit(node);
 }

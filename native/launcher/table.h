@@ -1,26 +1,31 @@
-/* Executions by their id, and by their leader's pid: hash tables of links that stand in the entries themselves. */
+/* Hash tables with numbers as keys, whose nodes are members of the entries. */
 #ifndef TABLE_H
 #define TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct link {
+struct hash_node {
 	uint64_t key;
-	struct link *next;
+	struct hash_node *next;
 };
 
 struct table {
-	struct link **buckets;
+	struct hash_node **buckets;
 	size_t size; /* a power of two */
 	size_t count;
 };
 
-struct link *table_find(const struct table *table, uint64_t key);
-void table_add(struct table *table, struct link *link, uint64_t key);
-void table_remove(struct table *table, struct link *link);
+/* NULL where there is none. */
+struct hash_node *table_find(const struct table *table, uint64_t key);
 
-/* Calls `visit` for each; it must not change the table. */
-void table_each(const struct table *table, void (*visit)(struct link *link));
+/* The key must not be in the table yet. */
+void table_add(struct table *table, struct hash_node *node, uint64_t key);
+
+/* The node must be in the table. */
+void table_remove(struct table *table, struct hash_node *node);
+
+/* Calls `visit` for each node; `visit` must not change the table. */
+void table_each(const struct table *table, void (*visit)(struct hash_node *node));
 
 #endif

@@ -1,4 +1,4 @@
-/* Threads that nobody waits for. */
+/* Threads that run until the process exits: none is ever joined. */
 #ifndef THREAD_H
 #define THREAD_H
 
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* False with errno. */
+/* Starts a thread with a stack of so many bytes; false with errno. */
 static inline bool start_thread(void *(*run)(void *), size_t stack)
 {
 	pthread_t thread;

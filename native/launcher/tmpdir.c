@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "tmpdir.h"
 
+#include "cleanup.h"
 #include "clock.h"
-#include "emptying.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,17 +17,19 @@
 
 #define MODE 0700
 #define NAME_SIZE 17
-/* The kernel's times stand still for as long, so that a change within it may not show. */
+/* File times advance in steps of at most this length: a change within a step of the last one may not show. */
 #define TIME_STEP_MS 20
+#define TRIES_MAX 10
 
 struct tmpdir {
 	struct tmpdir *next;
 	uint32_t uid;
 	uint32_t gid;
-	/* When it was last changed, and when that was seen. */
+	/* Its time of change when it was made, and when that was read. */
 	struct timespec changed;
-	int64_t seen_at;
-	bool settled;
+	int64_t seen_ms;
+	/* Whether every change since it was taken shows in its time of change. */
+	bool shows_changes;
 	const char *name;
 	char variable[];
 };
@@ -36,10 +38,11 @@ static int base = -1;
 static int own = -1;
 static char own_name[NAME_SIZE];
 static char *own_path;
-/* Oldest first: their times have come to rest. */
+/* Those that are kept for reuse, oldest first. */
 static struct tmpdir *first;
 static struct tmpdir **last = &first;
 
+/* So many random hexadecimal digits; false with errno. */
 static bool random_name(char *name, int digits)
 {
 	uint64_t number;
@@ -49,13 +52,13 @@ static bool random_name(char *name, int digits)
 	return true;
 }
 
-bool tmpdirs_open(const char *folder)
+/* Makes this launcher's folder, and locks it. False with errno. */
+static bool open_own(void)
 {
-	base = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (base < 0 || !random_name(own_name, 6))
+	if (!random_name(own_name, 6))
 		return false;
-	/* Its name is there before its lock, so another launcher may take it for a dead one's, and remove it: once more. */
-	for (int tries = 0; tries < 10 && own < 0; tries++) {
+	/* Another launcher may find the folder before it is locked, take it for a dead one's, and remove it: then again. */
+	for (int tries = 0; tries < TRIES_MAX && own < 0; tries++) {
 		if (mkdirat(base, own_name, 0700) != 0 && errno != EEXIST)
 			return false;
 		own = openat(base, own_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -66,30 +69,37 @@ bool tmpdirs_open(const char *folder)
 			random_name(own_name, 6);
 		}
 	}
-	if (own < 0 || fchmod(own, 0711) != 0)
+	return own >= 0 && fchmod(own, 0711) == 0;
+}
+
+bool tmpdirs_open(const char *folder)
+{
+	base = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0 || !open_own())
 		return false;
 	size_t size = strlen(folder) + 1 + sizeof own_name;
 	own_path = malloc(size);
 	if (own_path == NULL)
 		return false;
 	snprintf(own_path, size, "%s/%s", folder, own_name);
-	return emptying_open(base, own_name, own);
+	return cleanup_open(base, own_name, own);
 }
 
-/* Notes how it is now; false where it is not what was made. */
+/* Reads its state; false where it is no longer what was made. */
 static bool look(struct tmpdir *tmpdir, struct stat *found)
 {
 	return fstatat(own, tmpdir->name, found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found->st_mode) &&
 	       (found->st_mode & 07777) == MODE && found->st_uid == tmpdir->uid;
 }
 
-static void note(struct tmpdir *tmpdir, const struct stat *found)
+static void note_change(struct tmpdir *tmpdir, const struct stat *found)
 {
 	tmpdir->changed = found->st_ctim;
-	tmpdir->seen_at = now_ms();
+	tmpdir->seen_ms = now_ms();
 }
 
-static struct tmpdir *make(uint32_t uid, uint32_t gid)
+/* One with a name, whose folder is yet to be made; NULL where that is not possible. */
+static struct tmpdir *new_named(uint32_t uid, uint32_t gid)
 {
 	char name[NAME_SIZE];
 	if (!random_name(name, 8))
@@ -103,14 +113,27 @@ static struct tmpdir *make(uint32_t uid, uint32_t gid)
 	tmpdir->name = strrchr(tmpdir->variable, '/') + 1;
 	tmpdir->uid = uid;
 	tmpdir->gid = gid;
+	return tmpdir;
+}
+
+static bool give_to_user(const struct tmpdir *tmpdir)
+{
+	return tmpdir->uid == geteuid() ||
+	       fchownat(own, tmpdir->name, tmpdir->uid, tmpdir->gid, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static struct tmpdir *make(uint32_t uid, uint32_t gid)
+{
+	struct tmpdir *tmpdir = new_named(uid, gid);
+	if (tmpdir == NULL)
+		return NULL;
 	struct stat found;
-	if (mkdirat(own, name, MODE) == 0) {
-		if ((uid == geteuid() || fchownat(own, name, uid, gid, AT_SYMLINK_NOFOLLOW) == 0) &&
-		    look(tmpdir, &found)) {
-			note(tmpdir, &found);
+	if (mkdirat(own, tmpdir->name, MODE) == 0) {
+		if (give_to_user(tmpdir) && look(tmpdir, &found)) {
+			note_change(tmpdir, &found);
 			return tmpdir;
 		}
-		unlinkat(own, name, AT_REMOVEDIR);
+		unlinkat(own, tmpdir->name, AT_REMOVEDIR);
 	}
 	free(tmpdir);
 	return NULL;
@@ -129,7 +152,7 @@ struct tmpdir *tmpdir_take(uint32_t uid, uint32_t gid)
 			last = &first;
 	}
 	if (tmpdir != NULL)
-		tmpdir->settled = now_ms() - tmpdir->seen_at > TIME_STEP_MS;
+		tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;
 	return tmpdir;
 }
 
@@ -143,20 +166,18 @@ static bool is_untouched(struct tmpdir *tmpdir)
 	struct stat found;
 	if (!look(tmpdir, &found) || memcmp(&found.st_ctim, &tmpdir->changed, sizeof found.st_ctim) != 0)
 		return false;
-	if (!tmpdir->settled && !emptying_is_empty(own, tmpdir->name))
-		return false;
-	return true;
+	return tmpdir->shows_changes || folder_is_empty(own, tmpdir->name);
 }
 
-void tmpdir_release(struct tmpdir *tmpdir, bool survived)
+void tmpdir_release(struct tmpdir *tmpdir, bool survives)
 {
-	if (!survived && is_untouched(tmpdir)) {
+	if (!survives && is_untouched(tmpdir)) {
 		tmpdir->next = NULL;
 		*last = tmpdir;
 		last = &tmpdir->next;
 		return;
 	}
-	emptying_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
+	cleanup_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
 	free(tmpdir);
 }
 
@@ -170,6 +191,6 @@ void tmpdirs_close(void)
 		unlinkat(own, tmpdir->name, AT_REMOVEDIR);
 		free(tmpdir);
 	}
-	/* Where something is left in it, it stays. */
+	/* Fails where something is left in it. */
 	unlinkat(base, own_name, AT_REMOVEDIR);
 }

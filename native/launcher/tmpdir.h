@@ -1,10 +1,10 @@
 /*
- * Folders for temporary files, each of one execution and removed after it:
+ * Folders for temporary files. Each execution has one to itself, which is removed after it:
  *
- *     FOLDER/3f9a2c/          this launcher's, as long as it holds a lock on it (flock(2)); else what a dead one left
- *     FOLDER/3f9a2c/81c2e0d4  of one execution, mode 0700, its user's
+ *     FOLDER/3f9a2c/           this launcher's, while it holds a lock on it (flock(2)); without a lock, a dead launcher's
+ *     FOLDER/3f9a2c/81c2e0d4/  an execution's, mode 0700, owned by its user
  *
- * One that an execution has not touched is the next one's, so that this costs nothing where nobody writes there.
+ * A folder that an execution has not touched is reused for the next one: where nobody writes to them they cost nothing.
  */
 #ifndef TMPDIR_H
 #define TMPDIR_H
@@ -14,19 +14,22 @@
 
 struct tmpdir;
 
-/* Takes FOLDER into use, which its user can pass through and nobody but the launcher's changes; false with errno. */
+/*
+ * Has all of them made below FOLDER, which functions' users must be able to pass through, and only the launcher's user to
+ * change. False with errno.
+ */
 bool tmpdirs_open(const char *folder);
 
-/* An empty one of that user; NULL where there can be none. */
+/* An empty folder of that user; NULL where none can be made. */
 struct tmpdir *tmpdir_take(uint32_t uid, uint32_t gid);
 
-/* As it stands in an environment: TMPDIR=… */
+/* Its entry in an environment: TMPDIR=… */
 char *tmpdir_variable(struct tmpdir *tmpdir);
 
-/* To be reused, or removed by and by. */
-void tmpdir_release(struct tmpdir *tmpdir, bool survived);
+/* Gives it back, to be reused or removed. `survives`: a process of its execution is alive, and may still write to it. */
+void tmpdir_release(struct tmpdir *tmpdir, bool survives);
 
-/* Removes those that nobody has touched. What is left, the next launcher removes. */
+/* Removes those that are kept for reuse. The next launcher removes what is left then. */
 void tmpdirs_close(void);
 
 #endif

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "emptying.h"
+#include "cleanup.h"
 
 #include "clock.h"
 #include "thread.h"
@@ -18,13 +18,15 @@
 #include <unistd.h>
 
 #define STACK (128u << 10)
-/* Whoever goes on filling one is left to the next launcher. */
+/* A folder that is filled as fast as it is emptied is left to the next launcher after this time. */
 #define LIMIT_MS 600000
+#define TRIES_MAX 1000
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-/* ioprio_set(2) */
+/* See ioprio_set(2). */
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_IDLE (3 << 13)
 
+/* A folder to be removed. */
 struct due {
 	struct due *next;
 	uint32_t uid;
@@ -32,7 +34,8 @@ struct due {
 	char name[];
 };
 
-static int folders;
+/* The folder that holds those of all launchers, and this launcher's. */
+static int launchers;
 static int own_folder;
 static const char *own_folder_name;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -45,7 +48,7 @@ static bool is_self(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-bool emptying_is_empty(int parent, const char *name)
+bool folder_is_empty(int parent, const char *name)
 {
 	int fd = openat(parent, name, FOLDER_FLAGS);
 	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
@@ -64,7 +67,7 @@ bool emptying_is_empty(int parent, const char *name)
 	return empty;
 }
 
-/* Of this thread alone, for files alone (setfsuid(2)): system calls, since the C library has no say in it. */
+/* Changes the user of this thread alone, and for files alone (setfsuid(2)); 0: back to root. */
 static void act_as(uint32_t uid, uint32_t gid)
 {
 	if (geteuid() != 0)
@@ -73,7 +76,10 @@ static void act_as(uint32_t uid, uint32_t gid)
 	syscall(SYS_setfsuid, uid);
 }
 
-/* To read and to change. Its owner may have taken its own rights away; through a link only what is its own is changed. */
+/*
+ * Opens a folder whose owner may have taken its own rights away. fchmodat(2) follows a link, but with the owner's rights
+ * it changes only what is the owner's.
+ */
 static DIR *open_folder(int parent, const char *name)
 {
 	int fd = openat(parent, name, FOLDER_FLAGS);
@@ -88,23 +94,23 @@ static DIR *open_folder(int parent, const char *name)
 	return folder;
 }
 
-/* Removes a file or an empty folder; false where it is neither. */
+/* Removes a file or an empty folder; false for anything else. */
 static bool remove_entry(int folder, const char *name)
 {
 	return unlinkat(folder, name, 0) == 0 || unlinkat(folder, name, AT_REMOVEDIR) == 0;
 }
 
-/* Under a name that no other has there. */
+/* Moves a folder from one folder to another, to a name that is free there. */
 static bool move_up(int from, const char *name, int top)
 {
 	static unsigned number;
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
 		char other[32];
 		snprintf(other, sizeof other, "~%u", number++);
 		if (renameat(from, name, top, other) == 0)
 			return true;
 		int error = errno;
-		/* A folder that moves is changed: its own. */
+		/* A folder that moves is changed (its ".."), for which its owner needs the right. */
 		if (error == EACCES && fchmodat(from, name, 0700, 0) != 0)
 			return false;
 		if (error != EACCES && error != EEXIST && error != ENOTEMPTY && error != ENOTDIR)
@@ -113,36 +119,39 @@ static bool move_up(int from, const char *name, int top)
 	return false;
 }
 
-/* Its files are removed, the folders in it move up: however deep a tree is, two folders are open at most. */
+/*
+ * Removes the files in a folder, and moves the folders in it up to `top`. So two open folders are enough for a tree of any
+ * depth. Answers whether that has changed anything.
+ */
 static bool flatten(int top, const char *name)
 {
 	DIR *folder = open_folder(top, name);
 	if (folder == NULL)
 		return false;
-	bool some = false;
+	bool changed = false;
 	for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
 		if (is_self(entry->d_name))
 			continue;
-		some |= remove_entry(dirfd(folder), entry->d_name) || move_up(dirfd(folder), entry->d_name, top);
+		changed |= remove_entry(dirfd(folder), entry->d_name) || move_up(dirfd(folder), entry->d_name, top);
 	}
 	closedir(folder);
-	return unlinkat(top, name, AT_REMOVEDIR) == 0 || some;
+	return unlinkat(top, name, AT_REMOVEDIR) == 0 || changed;
 }
 
-/* Removes what is in it, as far as that can be removed. */
-static void empty(int parent, const char *name)
+/* Removes what is in a folder, as far as that can be removed. */
+static void empty_folder(int parent, const char *name)
 {
 	DIR *top = open_folder(parent, name);
 	if (top == NULL)
 		return;
-	int64_t end = now_ms() + LIMIT_MS;
-	for (bool some = true; some && now_ms() < end;) {
-		some = false;
+	int64_t end_ms = now_ms() + LIMIT_MS;
+	for (bool changed = true; changed && now_ms() < end_ms;) {
+		changed = false;
 		rewinddir(top);
 		for (struct dirent *entry; (entry = readdir(top)) != NULL;) {
 			if (is_self(entry->d_name))
 				continue;
-			some |= remove_entry(dirfd(top), entry->d_name) || flatten(dirfd(top), entry->d_name);
+			changed |= remove_entry(dirfd(top), entry->d_name) || flatten(dirfd(top), entry->d_name);
 		}
 	}
 	closedir(top);
@@ -151,15 +160,15 @@ static void empty(int parent, const char *name)
 static void remove_folder(int parent, const char *name, uint32_t uid, uint32_t gid)
 {
 	act_as(uid, gid);
-	empty(parent, name);
+	empty_folder(parent, name);
 	act_as(0, 0);
 	unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-/* What a launcher has left that holds its lock no more. */
+/* Removes the folder of a launcher that is dead: it no longer holds its lock. */
 static void remove_left(const char *name)
 {
-	int fd = openat(folders, name, FOLDER_FLAGS);
+	int fd = openat(launchers, name, FOLDER_FLAGS);
 	DIR *folder = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 ? NULL : fdopendir(fd);
 	if (folder == NULL) {
 		if (fd >= 0)
@@ -171,13 +180,13 @@ static void remove_left(const char *name)
 		if (!is_self(entry->d_name) && fstatat(fd, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) == 0)
 			remove_folder(fd, entry->d_name, found.st_uid, found.st_gid);
 	}
-	unlinkat(folders, name, AT_REMOVEDIR);
+	unlinkat(launchers, name, AT_REMOVEDIR);
 	closedir(folder);
 }
 
 static void remove_all_left(void)
 {
-	int fd = dup(folders);
+	int fd = dup(launchers);
 	DIR *left = fd < 0 ? NULL : fdopendir(fd);
 	if (left == NULL)
 		return;
@@ -187,43 +196,50 @@ static void remove_all_left(void)
 	closedir(left);
 }
 
+/* Waits for the next folder to be removed. */
+static struct due *next_due(void)
+{
+	pthread_mutex_lock(&lock);
+	while (first == NULL)
+		pthread_cond_wait(&added, &lock);
+	struct due *due = first;
+	first = due->next;
+	if (first == NULL)
+		last = &first;
+	pthread_mutex_unlock(&lock);
+	return due;
+}
+
 static void *run(void *unused)
 {
 	(void)unused;
 	setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+	/* A system call, since the C library's function would change the groups of all threads. */
 	if (geteuid() == 0)
 		syscall(SYS_setgroups, (size_t)0, NULL);
 	remove_all_left();
-	pthread_mutex_lock(&lock);
 	for (;;) {
-		while (first == NULL)
-			pthread_cond_wait(&added, &lock);
-		struct due *due = first;
-		first = due->next;
-		if (first == NULL)
-			last = &first;
-		pthread_mutex_unlock(&lock);
+		struct due *due = next_due();
 		remove_folder(own_folder, due->name, due->uid, due->gid);
 		free(due);
-		pthread_mutex_lock(&lock);
 	}
 	return NULL;
 }
 
-bool emptying_open(int base, const char *own_name, int own)
+bool cleanup_open(int base, const char *own_name, int own)
 {
-	folders = base;
+	launchers = base;
 	own_folder = own;
 	own_folder_name = own_name;
 	return start_thread(run, STACK);
 }
 
-void emptying_add(const char *name, uint32_t uid, uint32_t gid)
+void cleanup_add(const char *name, uint32_t uid, uint32_t gid)
 {
 	size_t length = strlen(name);
 	struct due *due = malloc(sizeof *due + length + 1);
-	/* The next launcher removes it. */
+	/* Without memory it stays, and the next launcher removes it. */
 	if (due == NULL)
 		return;
 	*due = (struct due){ NULL, uid, gid };
