@@ -10,7 +10,7 @@ import { has, inCi, isHeader, isProgram, LOAD_LIBRARIES } from './machine.mjs'
 import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
-const FOLDERS = ['native', 'src', 'bench', 'harness', 'test']
+const FOLDERS = ['native', 'bench', 'harness', 'test']
 /** The state of each file in which clang-tidy found nothing: it takes a second for a file. */
 const STAMPS = 'dist/.c-style-stamps.json'
 const FLAGS = ['-std=gnu11', '-pthread', '-Wall', '-Wextra']

@@ -48,12 +48,13 @@ function install() {
 
 function generate() {
   const stamp = 'src/generated/.setup-stamp'
-  const protos = hashOf([...files('proto', '.proto'), 'package.json'])
-  if (readStamp(stamp) === protos) return
+  const header = files('native', 'protocol.h')
+  const sources = hashOf([...files('proto', '.proto'), ...header, 'scripts/launcher-protocol.mjs', 'package.json'])
+  if (readStamp(stamp) === sources) return
   console.log('generating the types of proto/*.proto')
   rmSync('src/generated', { recursive: true, force: true })
   run('npm', ['run', '--silent', 'generate'])
-  writeFileSync(stamp, protos)
+  writeFileSync(stamp, sources)
 }
 
 function compile() {

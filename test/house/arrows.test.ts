@@ -11,7 +11,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   time: [],
   log: [],
   ids: [],
-  os: [],
+  /** The launcher's protocol. */
+  os: ['generated/native'],
   archive: ['os'],
   store: ['os', 'time'],
   config: ['archive', 'os', 'store'],
@@ -81,7 +82,7 @@ function importsOf(file: string): string[] {
 
 function roomOf(file: string): string {
   const parts = dirname(file).split('/').slice(1)
-  if (parts[0] === 'generated') return 'generated'
+  if (parts[0] === 'generated') return parts[1] === 'native' ? 'generated/native' : 'generated'
   for (let depth = parts.length; depth > 0; depth--) {
     const room = parts.slice(0, depth).join('/')
     if (room in ROOMS) return room

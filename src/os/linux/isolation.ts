@@ -1,14 +1,18 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import {
+  FRAME_BYTES,
+  PROTOCOL_VERSION,
+  READY_EVENT_AT,
+  READY_EVENT_BYTES,
+} from '../../generated/native/launcher-protocol.js'
 import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 import { favourOwnSession } from './priority.js'
 
 /** Where the build puts the program. */
 const LAUNCHER = fileURLToPath(new URL('../../../native/launcher', import.meta.url))
-/** Of the frames in launcher.h. */
-const PROTOCOL_VERSION = 2
 const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */
@@ -65,8 +69,9 @@ function launcherProblem(): string | undefined {
   // Its input ends at once, and so does it, once it has said which frames it speaks.
   const { status, stdout, stderr, error } = spawnSync(LAUNCHER, { input: '', timeout: LIMIT_MS, killSignal: 'SIGKILL' })
   const why = error?.message ?? (stderr.toString().trim() || `exit code ${status}`)
-  if (error || status !== 0 || stdout.length < 24) return `the launcher does not run here: ${why}`
-  const version = stdout.readUInt32LE(16)
+  if (error || status !== 0 || stdout.length < FRAME_BYTES + READY_EVENT_BYTES)
+    return `the launcher does not run here: ${why}`
+  const version = stdout.readUInt32LE(FRAME_BYTES + READY_EVENT_AT.version)
   return version === PROTOCOL_VERSION ? undefined : `the launcher is of another version (${version}): build again`
 }
 

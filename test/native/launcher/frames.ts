@@ -1,4 +1,7 @@
-/** The frames of launcher.h, written from it alone: what the agent's own encoder and parser are not trusted to check. */
+/**
+ * An independent reading of protocol.h. Nothing here comes from the agent's encoder and parser, nor from the TypeScript
+ * that is made of that header: its numbers are written out again, so that a mistake on the other side shows.
+ */
 
 export const Type = { start: 1, kill: 2, credit: 3, list: 4 } as const
 

@@ -1,40 +1,32 @@
 import { constants } from 'node:os'
+import * as protocol from '../../../generated/native/launcher-protocol.js'
 import type { OutOfMemory, ProcessEnd } from '../../platform.js'
-import { getUint64, HEADER_BYTES } from './frame.js'
+import { getUint64 } from './uint64.js'
 
-/** What a launcher tells its worker thread, in the frames that launcher.h defines. */
+/** Parses the events that a launcher sends to its worker thread: see protocol.h. */
 
-const OFFSET_BYTES = 8
-const ENDED_BYTES = 64
-const FAILED_BYTES = 8
 const NOTHING = Buffer.alloc(0)
+const { FRAME_AT, STARTED_EVENT_AT, ENDED_EVENT_AT, FAILED_EVENT_AT } = protocol
 
-const STARTED = 17
-const OUTPUT = 18
-const ENDED = 19
-const FAILED = 20
-
-/** In the order of enum step. */
-const STEPS = [
-  'unknown',
-  'request',
-  'cancelled',
-  'pipe',
-  'cgroup',
-  'clone',
-  'session',
-  'oom_score_adj',
-  'rlimit',
-  'setgroups',
-  'setgid',
-  'setuid',
-  'no_new_privs',
-  'chdir',
-  'exec',
-] as const
+const STEPS = {
+  [protocol.STEP_REQUEST]: 'request',
+  [protocol.STEP_CANCELLED]: 'cancelled',
+  [protocol.STEP_PIPE]: 'pipe',
+  [protocol.STEP_CGROUP]: 'cgroup',
+  [protocol.STEP_CLONE]: 'clone',
+  [protocol.STEP_SESSION]: 'session',
+  [protocol.STEP_OOM_SCORE]: 'oom_score_adj',
+  [protocol.STEP_RLIMIT]: 'rlimit',
+  [protocol.STEP_GROUPS]: 'setgroups',
+  [protocol.STEP_GID]: 'setgid',
+  [protocol.STEP_UID]: 'setuid',
+  [protocol.STEP_NO_NEW_PRIVS]: 'no_new_privs',
+  [protocol.STEP_FOLDER]: 'chdir',
+  [protocol.STEP_EXEC]: 'exec',
+} as const satisfies Record<protocol.Step, string>
 
 /** Where a start failed. */
-export type StartStep = (typeof STEPS)[number]
+export type StartStep = (typeof STEPS)[protocol.Step] | 'unknown'
 
 /** Called in the order of the frames. */
 export interface LauncherEvents {
@@ -87,15 +79,16 @@ export class EventParser {
       this.readOutput(next.id, next.left)
       return
     }
-    const bytes = this.take(next.kind === 'header' ? HEADER_BYTES : next.kind === 'offset' ? OFFSET_BYTES : next.left)
+    const bytes = this.take(sizeOf(next))
     if (!bytes) return
     if (next.kind === 'header') {
-      const type = bytes.readUInt32LE(4)
-      const left = bytes.readUInt32LE(0)
-      this.next = { kind: type === OUTPUT ? 'offset' : 'payload', type, id: getUint64(bytes, 8), left }
+      const type = bytes.readUInt32LE(FRAME_AT.type)
+      const left = bytes.readUInt32LE(FRAME_AT.length)
+      const kind = type === protocol.FRAME_OUTPUT ? 'offset' : 'payload'
+      this.next = { kind, type, id: getUint64(bytes, FRAME_AT.id), left }
     } else if (next.kind === 'offset') {
-      // The offset is for whoever joins in the middle.
-      this.next = { ...next, kind: 'output', left: next.left - OFFSET_BYTES }
+      // The offset is for readers that join in the middle.
+      this.next = { ...next, kind: 'output', left: next.left - protocol.OUTPUT_EVENT_BYTES }
     } else {
       this.next = { kind: 'header' }
       this.tell(next.type, next.id, bytes)
@@ -105,30 +98,30 @@ export class EventParser {
   private readOutput(id: number, left: number): void {
     const bytes = this.chunk.subarray(this.at, this.at + left)
     this.at += bytes.length
-    this.next =
-      bytes.length === left ? { kind: 'header' } : { kind: 'output', type: OUTPUT, id, left: left - bytes.length }
+    const rest = { kind: 'output', type: protocol.FRAME_OUTPUT, id, left: left - bytes.length } as const
+    this.next = rest.left === 0 ? { kind: 'header' } : rest
     this.events.output(id, bytes)
   }
 
   private tell(type: number, id: number, payload: Buffer): void {
     switch (type) {
-      case STARTED:
-        this.events.started(id, payload.readUInt32LE(0))
+      case protocol.FRAME_STARTED:
+        this.events.started(id, payload.readUInt32LE(STARTED_EVENT_AT.pid))
         break
-      case ENDED:
+      case protocol.FRAME_ENDED:
         this.events.ended(id, readEnd(payload))
         break
-      case FAILED:
+      case protocol.FRAME_FAILED:
         this.events.failed(id, {
-          step: STEPS[payload.readUInt32LE(0)] ?? 'unknown',
-          code: errnoName(payload.readUInt32LE(4)),
-          survivors: readPids(payload, FAILED_BYTES),
+          step: STEPS[payload.readUInt32LE(FAILED_EVENT_AT.step) as protocol.Step] ?? 'unknown',
+          code: errnoName(payload.readUInt32LE(FAILED_EVENT_AT.error)),
+          survivors: readPids(payload, protocol.FAILED_EVENT_BYTES),
         })
         break
     }
   }
 
-  /** The next bytes, so many; undefined where they are not all there yet. */
+  /** The next bytes, so many; undefined where they have not all come yet. */
   private take(length: number): Buffer | undefined {
     const part = this.chunk.subarray(this.at, this.at + length - this.cut.length)
     this.at += part.length
@@ -139,17 +132,28 @@ export class EventParser {
   }
 }
 
-const OUT_OF_MEMORY: readonly (OutOfMemory | undefined)[] = [undefined, 'own limit', 'limit above', 'node']
+/** How many bytes have to be there before the next step. */
+function sizeOf(next: Next): number {
+  if (next.kind === 'header') return protocol.FRAME_BYTES
+  return next.kind === 'offset' ? protocol.OUTPUT_EVENT_BYTES : next.left
+}
+
+const OUT_OF_MEMORY: Record<protocol.Oom, OutOfMemory | undefined> = {
+  [protocol.OOM_NONE]: undefined,
+  [protocol.OOM_OWN_LIMIT]: 'own limit',
+  [protocol.OOM_LIMIT_ABOVE]: 'limit above',
+  [protocol.OOM_NODE]: 'node',
+}
 
 function readEnd(payload: Buffer): ProcessEnd {
-  const signal = payload.readUInt32LE(4)
-  const ownCpuUs = getUint64(payload, 8) + getUint64(payload, 16)
-  const ownRssKb = getUint64(payload, 24)
-  const cgroupCpuUs = getUint64(payload, 32)
-  const cgroupPeak = getUint64(payload, 40)
-  const outOfMemory = OUT_OF_MEMORY[payload.readUInt32LE(48)]
-  const survivors = payload.readUInt32LE(52)
-  const oomKills = payload.readUInt32LE(56)
+  const signal = payload.readUInt32LE(ENDED_EVENT_AT.signal)
+  const ownCpuUs = getUint64(payload, ENDED_EVENT_AT.user_us) + getUint64(payload, ENDED_EVENT_AT.system_us)
+  const ownRssKb = getUint64(payload, ENDED_EVENT_AT.max_rss_kb)
+  const cgroupCpuUs = getUint64(payload, ENDED_EVENT_AT.cgroup_cpu_us)
+  const cgroupPeak = getUint64(payload, ENDED_EVENT_AT.cgroup_memory_peak)
+  const outOfMemory = OUT_OF_MEMORY[payload.readUInt32LE(ENDED_EVENT_AT.oom) as protocol.Oom]
+  const survivors = payload.readUInt32LE(ENDED_EVENT_AT.survivors)
+  const oomKills = payload.readUInt32LE(ENDED_EVENT_AT.oom_kills)
   return {
     // A cgroup knows of all processes; without one it is the leader and those it has waited for.
     use: {
@@ -158,9 +162,9 @@ function readEnd(payload: Buffer): ProcessEnd {
     },
     ...(outOfMemory && { outOfMemory }),
     ...(oomKills > 0 && { oomKills }),
-    ...(survivors > 0 && { survivors: { count: survivors, pids: readPids(payload, ENDED_BYTES) } }),
+    ...(survivors > 0 && { survivors: { count: survivors, pids: readPids(payload, protocol.ENDED_EVENT_BYTES) } }),
     ...(signal === 0
-      ? { kind: 'exited', code: payload.readUInt32LE(0) }
+      ? { kind: 'exited', code: payload.readUInt32LE(ENDED_EVENT_AT.exit_code) }
       : { kind: 'killed', signal: signalName(signal) }),
   }
 }

@@ -1,22 +1,12 @@
+import * as protocol from '../../../generated/native/launcher-protocol.js'
 import type { StartRequest } from '../../platform.js'
 import { FUNCTION_OOM_SCORE } from '../priority.js'
-import { HEADER_BYTES, putUint64 } from './frame.js'
+import { putUint64 } from './uint64.js'
 
-/** What a worker thread asks of its launcher, in the frames that launcher.h defines. */
+/** Makes the requests that a worker thread sends to its launcher: see protocol.h. */
 
-const PAYLOAD_MAX = 8 * 1024 * 1024
-const FIXED_BYTES = 64
-const RLIMIT_BYTES = 24
-
-const START = 1
-const KILL = 2
-const CREDIT = 3
-
-const AS_USER = 1
-const NO_NEW_PRIVILEGES = 2
-const SET_OOM_SCORE = 4
-const OOM_ONE = 8
-const OWN_TMPDIR = 16
+const { FRAME_AT, FRAME_BYTES, RLIMIT_REQUEST_BYTES, START_REQUEST_AT, START_REQUEST_BYTES } = protocol
+const CREDIT_BYTES = 8
 
 /** Other users of the node have no part in what functions write. */
 const UMASK = 0o077
@@ -52,25 +42,29 @@ export function startFrame(
   const text = [request.file, request.cwd, request.file, ...request.args, ...environment.map((pair) => pair.join('='))]
     .map((string) => `${string}\0`)
     .join('')
-  const payload = FIXED_BYTES + RLIMITS.length * RLIMIT_BYTES + groups.length * 4 + Buffer.byteLength(text)
-  if (payload > PAYLOAD_MAX) return undefined
+  const lists = RLIMITS.length * RLIMIT_REQUEST_BYTES + groups.length * 4
+  const payload = START_REQUEST_BYTES + lists + Buffer.byteLength(text)
+  if (payload > protocol.PAYLOAD_MAX) return undefined
 
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload)
-  let at = header(frame, payload, START, id)
-  at = putUint64(frame, credit, at)
-  at = putUint64(frame, confinement.keepsMemory ? (limits?.memoryMb ?? 0) * 2 ** 20 : 0, at)
-  at = frame.writeUInt32LE(confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0, at)
-  at = frame.writeUInt32LE(confinement.maxProcesses, at)
-  at = frame.writeUInt32LE(startFlags(request, confinement), at)
-  at = frame.writeUInt32LE(runAs?.uid ?? 0, at)
-  at = frame.writeUInt32LE(runAs?.gid ?? 0, at)
-  at = frame.writeUInt32LE(UMASK, at)
-  at = frame.writeInt32LE(FUNCTION_OOM_SCORE, at)
-  at = frame.writeUInt32LE(RLIMITS.length, at)
-  at = frame.writeUInt32LE(groups.length, at)
-  at = frame.writeUInt32LE(request.args.length + 1, at)
-  at = frame.writeUInt32LE(environment.length, at)
-  at = frame.writeUInt32LE(0, at)
+  const frame = Buffer.allocUnsafe(FRAME_BYTES + payload)
+  const start = header(frame, payload, protocol.FRAME_START, id)
+  const put = (field: number, value: number) => frame.writeUInt32LE(value, start + field)
+  putUint64(frame, credit, start + START_REQUEST_AT.credit)
+  const memoryMax = confinement.keepsMemory ? (limits?.memoryMb ?? 0) * 2 ** 20 : 0
+  putUint64(frame, memoryMax, start + START_REQUEST_AT.memory_max)
+  put(START_REQUEST_AT.cpu_millicores, confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0)
+  put(START_REQUEST_AT.pids_max, confinement.maxProcesses)
+  put(START_REQUEST_AT.flags, startFlags(request, confinement))
+  put(START_REQUEST_AT.uid, runAs?.uid ?? 0)
+  put(START_REQUEST_AT.gid, runAs?.gid ?? 0)
+  put(START_REQUEST_AT.umask, UMASK)
+  frame.writeInt32LE(FUNCTION_OOM_SCORE, start + START_REQUEST_AT.oom_score_adj)
+  put(START_REQUEST_AT.rlimits, RLIMITS.length)
+  put(START_REQUEST_AT.groups, groups.length)
+  put(START_REQUEST_AT.argc, request.args.length + 1)
+  put(START_REQUEST_AT.envc, environment.length)
+  put(START_REQUEST_AT.zero, 0)
+  let at = start + START_REQUEST_BYTES
   for (const limit of RLIMITS) for (const value of limit) at = putUint64(frame, value, at)
   for (const group of groups) at = frame.writeUInt32LE(group, at)
   frame.write(text, at)
@@ -78,30 +72,31 @@ export function startFrame(
 }
 
 export function killFrame(id: number): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES)
-  header(frame, 0, KILL, id)
+  const frame = Buffer.allocUnsafe(FRAME_BYTES)
+  header(frame, 0, protocol.FRAME_KILL, id)
   return frame
 }
 
 export function creditFrame(id: number, bytes: number): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + 8)
-  putUint64(frame, bytes, header(frame, 8, CREDIT, id))
+  const frame = Buffer.allocUnsafe(FRAME_BYTES + CREDIT_BYTES)
+  putUint64(frame, bytes, header(frame, CREDIT_BYTES, protocol.FRAME_CREDIT, id))
   return frame
 }
 
 function startFlags({ runAs, ownTmpdir }: StartRequest, confinement: Confinement): number {
   return (
-    SET_OOM_SCORE |
-    (runAs ? AS_USER : 0) |
-    (confinement.noNewPrivileges ? NO_NEW_PRIVILEGES : 0) |
-    (confinement.oomKillsOne ? OOM_ONE : 0) |
-    (ownTmpdir ? OWN_TMPDIR : 0)
+    protocol.START_OOM_SCORE |
+    (runAs ? protocol.START_AS_USER : 0) |
+    (confinement.noNewPrivileges ? protocol.START_NO_NEW_PRIVS : 0) |
+    (confinement.oomKillsOne ? protocol.START_OOM_ONE : 0) |
+    (ownTmpdir ? protocol.START_TMPDIR : 0)
   )
 }
 
 /** Answers where the payload begins. */
 function header(frame: Buffer, length: number, type: number, id: number): number {
-  frame.writeUInt32LE(length, 0)
-  frame.writeUInt32LE(type, 4)
-  return putUint64(frame, id, 8)
+  frame.writeUInt32LE(length, FRAME_AT.length)
+  frame.writeUInt32LE(type, FRAME_AT.type)
+  putUint64(frame, id, FRAME_AT.id)
+  return FRAME_BYTES
 }

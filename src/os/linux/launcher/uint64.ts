@@ -1,6 +1,4 @@
-/** What the frames in both directions have in common, as launcher.h defines it. */
-
-export const HEADER_BYTES = 16
+/** The 64-bit numbers of the launcher's protocol. */
 
 const LOW = 2 ** 32
 
