@@ -1,7 +1,7 @@
 /*
- * What starting a process costs at the least: on each of so many processes, one after the other, posix_spawn of /bin/true
- * with stdout and stderr in one pipe, which is read to its end. Prints the starts per second of all of them together, and
- * the median of how many microseconds one took.
+ * The least that starting a process costs. Each of PROCESSES processes starts /bin/true by posix_spawn again and again,
+ * with stdout and stderr in one pipe, which it reads to its end. Prints the starts per second of all processes together,
+ * and the median time of a start in microseconds.
  *
  *     floor PROCESSES MILLISECONDS
  */
@@ -20,10 +20,10 @@
 #define PROCESSES_MAX 256
 #define LONGEST_US 100000
 
-/* Of one process that starts others, in memory that it shares with this one. */
+/* What one of these processes has measured, in memory that it shares with the first one. */
 struct outcome {
 	double per_second;
-	/* How many starts took so many microseconds; the last one is for all that took longer. */
+	/* By duration in microseconds: how many starts took that long. The last entry counts all longer ones. */
 	uint32_t starts[LONGEST_US + 1];
 };
 

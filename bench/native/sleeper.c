@@ -1,8 +1,8 @@
 /*
- * A function of the benches that prints when it began, as 20 digits of nanoseconds, and sleeps. With a file, the same
- * line is added there, for whoever sees no output.
+ * A function of the benches that prints when it began, as 20 digits of nanoseconds, and then sleeps. It appends the same
+ * line to FILE, for callers that do not see its output.
  *
- *   sleeper MILLISECONDS [FILE]
+ *     sleeper MILLISECONDS [FILE]
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 
 #include "clock.h"
 
-static void tell(int fd, const char *line, int length)
+static void print(int fd, const char *line, int length)
 {
 	if (write(fd, line, (size_t)length) != length) {
 		perror("sleeper");
@@ -27,10 +27,10 @@ int main(int argc, char **argv)
 	int length = sprintf(line, "%020" PRId64 "\n", now_ns());
 	if (argc > 2) {
 		int fd = open(argv[2], O_WRONLY | O_APPEND);
-		tell(fd, line, length);
+		print(fd, line, length);
 		close(fd);
 	}
-	tell(STDOUT_FILENO, line, length);
+	print(STDOUT_FILENO, line, length);
 	long milliseconds = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
 	struct timespec pause = { milliseconds / 1000, milliseconds % 1000 * 1000000 };
 	while (nanosleep(&pause, &pause) < 0)

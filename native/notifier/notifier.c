@@ -1,13 +1,13 @@
 /*
- * The notifier: tells the service manager how the agent is (sd_notify(3)), since Node has no datagram sockets of the
- * local domain.
+ * The notifier: sends the agent's states to the service manager (sd_notify(3)). Node cannot, since it has no datagram
+ * sockets of the local domain.
  *
  *     notifier PID <states
  *
- * Each state that it reads, up to a NUL byte, goes to NOTIFY_SOCKET as one datagram, in the order read. It carries the
- * credentials of PID, the agent, as root's may, so that a service manager which listens to the main process only takes
- * it for the agent's; otherwise it carries the notifier's own. Ends with its input. What cannot be sent is named on
- * standard error and left out.
+ * Reads states, each ended by a NUL byte, and sends each as one datagram to NOTIFY_SOCKET, in the order read. As root it
+ * sends them with the credentials of PID, the agent, so that they also count with a service manager that accepts only the
+ * main process's; otherwise with its own. Exits when its input ends. A state that cannot be sent is dropped, and the
+ * reason is written to standard error.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,17 +22,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* The most that systemd takes of one state. */
+/* systemd takes no state longer than this, bytes. */
 #define STATE_MAX 4096
-/* A manager that does not read is waited for, and after each turn it is looked whether the agent still lives. */
-#define TURN_S 1
+/* How long one attempt waits for a manager that does not read. Between attempts it is checked whether the agent lives. */
+#define SEND_LIMIT_S 1
 
 static pid_t agent;
 static bool as_agent = true;
 static struct sockaddr_un manager = { .sun_family = AF_UNIX };
 static socklen_t manager_length;
 static int output;
-static int told_error;
+/* The errno that was last written to standard error; 0: the last state was sent. */
+static int reported_error;
 
 static bool find_manager(const char *address)
 {
@@ -40,13 +41,14 @@ static bool find_manager(const char *address)
 	if (length < 2 || length >= sizeof manager.sun_path || (address[0] != '/' && address[0] != '@'))
 		return false;
 	memcpy(manager.sun_path, address, length);
-	/* The name of an abstract socket begins with NUL, and does not end with one. */
+	/* An abstract socket's name begins with NUL, and is not ended by one. */
 	if (address[0] == '@')
 		manager.sun_path[0] = '\0';
 	manager_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 	return true;
 }
 
+/* False with errno. */
 static bool send_once(char *state, size_t length)
 {
 	struct iovec part = { state, length };
@@ -72,6 +74,7 @@ static bool send_once(char *state, size_t length)
 	return sendmsg(output, &message, MSG_NOSIGNAL) >= 0;
 }
 
+/* Tries until the state is sent, cannot be sent, or the agent is dead. */
 static void send_state(char *state, size_t length)
 {
 	while (!send_once(state, length)) {
@@ -85,17 +88,17 @@ static void send_state(char *state, size_t length)
 			exit(0);
 		if (errno == EAGAIN)
 			continue;
-		/* Once, since there is a state every few seconds. */
-		if (errno != told_error)
+		/* Only when the reason changes: a state comes every few seconds. */
+		if (errno != reported_error)
 			perror("flux-agent notifier: the service manager is not told");
-		told_error = errno;
+		reported_error = errno;
 		return;
 	}
-	told_error = 0;
+	reported_error = 0;
 }
 
-/* Sends all states that are whole; answers how many bytes are left of one that is not. */
-static size_t send_whole(char *buffer, size_t filled)
+/* Sends all complete states; moves what is left to the beginning, and answers how many bytes that is. */
+static size_t send_complete(char *buffer, size_t filled)
 {
 	char *state = buffer;
 	char *end;
@@ -112,7 +115,7 @@ static size_t send_whole(char *buffer, size_t filled)
 int main(int argc, char **argv)
 {
 	static char buffer[STATE_MAX + 1];
-	/* A stop that is meant for the agent is not to silence it. */
+	/* Signals that are meant for the agent, and reach its whole group: it has states to send after them. */
 	const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		signal(ignored[i], SIG_IGN);
@@ -121,9 +124,9 @@ int main(int argc, char **argv)
 		fputs("flux-agent notifier: usage: NOTIFY_SOCKET=/PATH or @NAME notifier PID\n", stderr);
 		return 2;
 	}
-	const struct timeval turn = { TURN_S, 0 };
+	const struct timeval limit = { SEND_LIMIT_S, 0 };
 	output = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (output < 0 || setsockopt(output, SOL_SOCKET, SO_SNDTIMEO, &turn, sizeof turn) != 0) {
+	if (output < 0 || setsockopt(output, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
 		perror("flux-agent notifier: cannot start");
 		return 1;
 	}
@@ -133,7 +136,7 @@ int main(int argc, char **argv)
 			continue;
 		if (got <= 0)
 			return 0;
-		filled = send_whole(buffer, filled + (size_t)got);
+		filled = send_complete(buffer, filled + (size_t)got);
 		if (filled == sizeof buffer) {
 			fputs("flux-agent notifier: a state is too long\n", stderr);
 			return 2;

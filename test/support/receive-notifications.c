@@ -1,6 +1,7 @@
 /*
- * Takes what a service is to tell its manager, as systemd would: receive-notifications PATH|@NAME
- * Prints "ready", then for each datagram the pid and uid that the kernel vouches for, and its lines, between tabs.
+ * receive-notifications PATH|@NAME
+ * Receives a service's notifications as systemd does. Prints "ready", then for each datagram a line: the pid and uid that
+ * the kernel states for its sender, and the datagram's lines, all separated by tabs.
  */
 #define _GNU_SOURCE
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
  * without-ipv6 PROGRAM [ARGUMENT…]
- * Runs a program on what looks like a machine without IPv6: socket(2) answers EAFNOSUPPORT for it.
+ * Runs a program as on a machine without IPv6: socket(2) fails with EAFNOSUPPORT for it.
  */
 #include <errno.h>
 #include <linux/filter.h>

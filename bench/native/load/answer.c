@@ -26,7 +26,7 @@ static void take_key(struct answer *answer)
 static void take_byte(struct answer *answer, uint8_t byte)
 {
 	if (answer->state == PREFIX) {
-		/* The first one would say that the message is compressed, which has not been offered. */
+		/* The first byte is the flag for compression, which the client has not offered. */
 		if (answer->prefix_bytes++ == 0 && byte != 0)
 			answer->state = MALFORMED;
 		else if (answer->prefix_bytes == GRPC_PREFIX)

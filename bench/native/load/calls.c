@@ -9,20 +9,20 @@
 
 #define STREAM_WINDOW (128 << 20)
 #define CONNECTION_WINDOW (1 << 30)
-/* What nghttp2 sends in one piece at the most: a frame of the usual size with its header. */
+/* The most that nghttp2 sends in one piece: a frame of the usual size with its header. */
 #define FRAME_BYTES (16384 + 9)
 
-/* The control plane waits half a second, which would be measured instead of the server. */
+/* The control plane waits for half a second; that would measure the wait instead of the server. */
 #define REPEAT_NS 1000000
 
 struct call {
-	/* Of the spare ones, or of the refused ones. */
+	/* In the list of spare calls, or in that of refused ones. */
 	struct call *next;
 	int64_t from_ns;
 	char number[NUMBER_DIGITS + 1];
 	size_t sent;
 	int http_status;
-	/* -1 where the server has not said one. */
+	/* -1: the server has not sent one. */
 	int grpc_status;
 	char grpc_message[200];
 	struct answer answer;
@@ -124,7 +124,7 @@ void calls_open(struct calls *calls, const struct job *job)
 {
 	calls->job = job;
 	calls->connection = open_connection(job);
-	/* Pages of latencies that no call takes are never touched. */
+	/* Large, but only the pages of latencies that occur are ever touched. */
 	calls->latencies = calloc(LIMIT_US + 1, sizeof *calls->latencies);
 	nghttp2_session_callbacks *callbacks;
 	if (calls->latencies == NULL || nghttp2_session_callbacks_new(&callbacks) != 0)
@@ -222,7 +222,7 @@ int64_t calls_repeat(struct calls *calls, int64_t now)
 	return INT64_MAX;
 }
 
-/* Several frames at once: a system call for each would cost more than all the rest. */
+/* Collects several frames: a system call for each would cost more than everything else. */
 static void fill_unsent(struct calls *calls)
 {
 	calls->unsent_from = calls->unsent_to = 0;
@@ -263,7 +263,7 @@ void calls_receive(struct calls *calls)
 		ssize_t taken = nghttp2_session_mem_recv(calls->session, bytes, length);
 		if (taken < 0)
 			fail("HTTP/2 has failed: %s", nghttp2_strerror((int)taken));
-		/* There is no more; asking would be another system call. TLS keeps some to itself. */
+		/* A short read means that nothing is left; TLS may hold more. Saves a system call. */
 		if (length < sizeof bytes && calls->connection.tls == NULL)
 			return;
 	}

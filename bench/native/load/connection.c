@@ -30,7 +30,7 @@ static int connect_tcp(const struct job *job)
 	int fd = -1;
 	for (struct addrinfo *each = found; each != NULL && fd < 0; each = each->ai_next) {
 		fd = socket(each->ai_family, each->ai_socktype | SOCK_CLOEXEC, each->ai_protocol);
-		/* For connecting and the TLS handshake, which block; what comes after does not. */
+		/* For connecting and the TLS handshake, which block. Later the socket is non-blocking. */
 		const struct timeval limit = { .tv_sec = CONNECT_SECONDS };
 		if (fd >= 0) {
 			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -93,7 +93,7 @@ struct connection open_connection(const struct job *job)
 	return connection;
 }
 
-/* Of what a TLS call did not do: 0 where it only has to wait. */
+/* Why a TLS call has done nothing: answers 0 where it only has to wait, and otherwise ends this process. */
 static size_t tls_wait(const struct connection *connection, int outcome)
 {
 	int error = SSL_get_error(connection->tls, outcome);

@@ -10,27 +10,27 @@
 
 enum pace { CLOSED, COUNTED, EVERY };
 
-/* What is called, how often, and what a right answer is. */
+/* Which method is called, how often, and which answers are right. */
 struct job {
 	const char *host, *port;
-	/* PEM files, and the name on the server's certificate; all NULL where the connection is plain. */
+	/* PEM files, and the name in the server's certificate; all NULL: without TLS. */
 	const char *ca, *cert, *key, *server_name;
 	const char *path;
-	/* The request as it is sent, gRPC's prefix included. */
+	/* The request as it is sent, with gRPC's prefix. */
 	uint8_t *message;
 	size_t message_length;
-	/* Where in the message each call has its own number; -1 where all are the same. */
+	/* Where in the message each call puts its own number; -1: all calls are the same. */
 	int64_t number_at;
 	uint64_t first_number;
-	/* Bytes that an ExecutionResponse must have; -1 where any answer will do. */
+	/* How many bytes of output an ExecutionResponse must have; -1: any answer is right. */
 	int64_t output_bytes;
-	/* Whether an execution that is refused at capacity is called again until it is taken. */
+	/* Whether a call that is refused at capacity is repeated until it is accepted. */
 	bool repeat_refused;
 	enum pace pace;
 	int64_t in_flight, duration_ns, calls, interval_ns;
 };
 
-/* Reads arguments and, from stdin, the request: its length as 4 bytes, big-endian, and then itself. */
+/* Reads the arguments, and the request from stdin: its length as 4 bytes, big-endian, then the request itself. */
 struct job read_job(int argc, char **argv);
 
 #endif

@@ -1,11 +1,11 @@
 /*
- * Calls one method of a gRPC server at a pace, checks each answer, and prints
+ * Calls one method of a gRPC server at a given pace, checks each answer, and prints
  *
- *     CALLS NANOSECONDS CPU    from the first call to the last answer; CPU: microseconds of processor time of this process
- *     LATENCY COUNT            so many calls took so many microseconds; a line for each latency there was
+ *     CALLS NANOSECONDS CPU    from the first call to the last answer; CPU: this process's processor time, microseconds
+ *     LATENCY COUNT            how many calls took that many microseconds; a line for each latency that occurred
  *
- * or, where a call failed or was answered wrongly, a line on stderr. For its arguments see job.c. When its input ends, it
- * makes no further calls and waits for those under way.
+ * or, when a call fails or has a wrong answer, a line on stderr. Its arguments are in job.c. When its input ends, it makes
+ * no more calls, and waits for those under way.
  */
 #define _GNU_SOURCE
 #include "../clock.h"
@@ -21,7 +21,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* When which call is made. */
+/* When calls are made. */
 struct schedule {
 	const struct job *job;
 	int64_t begun_ns;
@@ -40,7 +40,7 @@ static bool is_over(const struct schedule *schedule, const struct calls *calls, 
 	}
 }
 
-/* Makes the calls whose time has come; answers when the next one's will have. */
+/* Makes the calls that are due; answers when the next one will be. */
 static int64_t make_due(const struct schedule *schedule, struct calls *calls)
 {
 	const struct job *job = schedule->job;
@@ -57,13 +57,13 @@ static int64_t make_due(const struct schedule *schedule, struct calls *calls)
 	return repeat;
 }
 
-/* Sends, and waits for answers, the end of stdin or that time of the clock. Answers whether stdin has ended. */
+/* Sends, and waits for an answer, the end of stdin, or a time. Answers whether stdin has ended. */
 static bool exchange(struct calls *calls, int64_t until_ns, bool stopped)
 {
 	bool more = calls_send(calls);
 	struct pollfd polled[] = {
 		{ calls->connection.fd, (short)(POLLIN | (more ? POLLOUT : 0)), 0 },
-		/* Once it has ended it would wake this process over and over. */
+		/* Not once it has ended: it would be readable all the time. */
 		{ stopped ? -1 : STDIN_FILENO, POLLIN, 0 },
 	};
 	int64_t wait_ns = until_ns - now_ns();
@@ -103,9 +103,9 @@ static int64_t cpu_us(void)
 int main(int argc, char **argv)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* A server that closes the connection is a failure like others. */
+	/* A connection that the server closes is a failure like any other, reported by write(2). */
 	signal(SIGPIPE, SIG_IGN);
-	/* A call that is due must not wait for others that are due 50 us later. */
+	/* By default the kernel delays a wakeup by up to 50 us, to do several at once. Calls must be made in time. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	static struct calls calls;
 	const struct job job = read_job(argc, argv);

@@ -1,6 +1,6 @@
 /*
- * hold-lease FILE
- * Has whoever opens the file wait for /proc/sys/fs/lease-break-time, 45 s as a rule: it must be the user's own.
+ * hold-lease FILE: takes a lease on a file of its own user. Whoever opens the file then waits for
+ * /proc/sys/fs/lease-break-time, which is usually 45 s.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Stops every other process of its user, again and again: a signal to everybody spares only its sender. */
+/* Stops every other process of its user, again and again: kill(-1) signals all of them but its sender. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static void *stop(void *unused)
 int main(void)
 {
 	pthread_t thread;
-	/* Root's would be everybody's. */
+	/* As root it would stop every process there is. */
 	if (getuid() == 0 || pthread_create(&thread, NULL, stop, NULL) != 0)
 		return 1;
 	puts("on");

@@ -1,6 +1,4 @@
-/*
- * trace PID: seizes a process as its tracer (ptrace(2)), says so by its own pid, and never looks after it.
- */
+/* trace PID: becomes the tracer of a process (ptrace(2)), prints its own pid, and never handles the process's stops. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>

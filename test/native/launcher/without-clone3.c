@@ -1,6 +1,6 @@
 /*
  * without-clone3 [--nor-pidfd] PROGRAM [ARGUMENT…]
- * Runs a program on what looks like an older kernel: clone3(2), and pidfd_open(2) if asked for, answer ENOSYS.
+ * Runs a program as on an older kernel: clone3(2) fails with ENOSYS, and with --nor-pidfd so does pidfd_open(2).
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 	struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
 	if (command[0] == NULL)
 		return 2;
-	/* Root needs no_new_privs not, and with it the launcher's own could not be tested. */
+	/* Root can do without no_new_privs. If it were set here, tests could not see whether the launcher sets it. */
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)) {
