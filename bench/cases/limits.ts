@@ -14,7 +14,7 @@ export const limits: Bench = {
   async run(report) {
     const pool = await StartPool.open()
     try {
-      const { memory } = pool.isolation.unkept
+      const { memory } = pool.isolation.unenforced
       if (memory) {
         report.skip(`memory limits are not kept here: ${memory}`)
         return

@@ -10,7 +10,7 @@ import { ArchiveRefused, refuseEntry } from './refused.js'
 import { type Modified, modifiedAt } from './times.js'
 
 /** One entry whose name, kind and place are sound; `path` has `/` between its components and none at its end. */
-export type Entry =
+export type ArchiveEntry =
   /** An empty path is the function's folder itself. */
   | { readonly kind: 'folder'; readonly path: string; readonly name: string; readonly modified: Modified }
   | {
@@ -24,7 +24,7 @@ export type Entry =
   | { readonly kind: 'link'; readonly path: string; readonly packed: Packed }
 
 export interface Entries {
-  readonly entries: readonly Entry[]
+  readonly entries: readonly ArchiveEntry[]
   /** Sentences about names that had to be guessed. */
   readonly warnings: string[]
 }
@@ -33,7 +33,7 @@ const STORED = 0
 const DEFLATED = 8
 const MAX_TARGET = 4095
 
-const KINDS: ReadonlyMap<number, Entry['kind']> = new Map([
+const KINDS: ReadonlyMap<number, ArchiveEntry['kind']> = new Map([
   [constants.S_IFREG, 'file'],
   [constants.S_IFDIR, 'folder'],
   [constants.S_IFLNK, 'link'],
@@ -60,7 +60,7 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
   }
   const first = headers.reduce((least, { offset }) => Math.min(least, offset + directory.base), directory.start)
   if (first > 0) refuseOtherArchive(archive, first)
-  const entries: Entry[] = []
+  const entries: ArchiveEntry[] = []
   const ranges: Range[] = []
   const warnings: string[] = []
   let size = 0
@@ -91,7 +91,7 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
   return { entries: withoutDescriptions(entries), warnings: summary(warnings) }
 }
 
-function withoutDescriptions(entries: readonly Entry[]): readonly Entry[] {
+function withoutDescriptions(entries: readonly ArchiveEntry[]): readonly ArchiveEntry[] {
   if (!entries.some(({ path }) => describedBy(path) !== undefined)) return entries
   const paths = new Set(entries.map(({ path }) => path))
   return entries.filter(({ path }) => !paths.has(describedBy(path) ?? ''))
@@ -129,7 +129,13 @@ interface Range {
   readonly end: number
 }
 
-function readRange(archive: Buffer, directory: Directory, entry: CentralHeader, name: EntryName, kind: Entry['kind']) {
+function readRange(
+  archive: Buffer,
+  directory: Directory,
+  entry: CentralHeader,
+  name: EntryName,
+  kind: ArchiveEntry['kind'],
+) {
   const damaged = (problem: string) => refuseEntry('ARCHIVE_ENTRY_DAMAGED', name.written, `is damaged: ${problem}`)
   const start = directory.base + entry.offset
   const local = readLocalHeader(archive, start, directory.start)
@@ -156,7 +162,7 @@ function refuseUnreadable({ encrypted, method }: CentralHeader, name: string): v
   }
 }
 
-function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: Entry['kind']): Packed {
+function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: ArchiveEntry['kind']): Packed {
   const { method, size } = entry
   // Some tools give a folder the size that it has on their disk, and no bytes.
   if (kind === 'folder' && (method === STORED ? bytes.length : size) > 0) {
@@ -171,13 +177,13 @@ function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: Ent
 }
 
 function makeEntry(
-  kind: Entry['kind'],
+  kind: ArchiveEntry['kind'],
   path: string,
   packed: Packed,
   { mode }: CentralHeader,
   modified: Modified,
   platform: NodeJS.Platform,
-): Entry {
+): ArchiveEntry {
   if (kind === 'folder') return { kind, path, name: packed.name, modified }
   if (kind === 'file') return { kind, path, packed, executable: (mode & 0o111) !== 0, modified }
   if (platform === 'win32') {
@@ -195,7 +201,7 @@ function namedKind({ path }: EntryName): 'folder' | 'file' {
   return path.endsWith('/') ? 'folder' : 'file'
 }
 
-function kindOf(mode: number, name: EntryName): Entry['kind'] {
+function kindOf(mode: number, name: EntryName): ArchiveEntry['kind'] {
   const named = namedKind(name)
   const type = mode & constants.S_IFMT
   const kind = type === 0 ? named : KINDS.get(type)

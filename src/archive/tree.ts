@@ -1,5 +1,5 @@
 import type { Packed } from './contents.js'
-import { type Entry, tooMany } from './entries.js'
+import { type ArchiveEntry, tooMany } from './entries.js'
 import type { ArchiveLimits } from './limits.js'
 import { nameKey } from './names.js'
 import { quote, refuseEntry } from './refused.js'
@@ -47,7 +47,7 @@ export interface Tree {
  * Arranges the entries, refusing by ArchiveRefused any two that would be one file, and any that lies below a file or
  * a symbolic link. A folder may be listed as often as its archive likes, as in merged ones. Folders that are only implied count too: one long name implies two thousand.
  */
-export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, platform: NodeJS.Platform): Tree {
+export function buildTree(entries: readonly ArchiveEntry[], limits: ArchiveLimits, platform: NodeJS.Platform): Tree {
   const root: FolderNode = { kind: 'folder', path: '', parent: undefined, children: new Map(), modified: undefined }
   const folders: FolderNode[] = []
   const files: FileNode[] = []
@@ -67,7 +67,7 @@ export function buildTree(entries: readonly Entry[], limits: ArchiveLimits, plat
     }
   }
 
-  function parentOf(entry: Entry, components: readonly string[]): FolderNode {
+  function parentOf(entry: ArchiveEntry, components: readonly string[]): FolderNode {
     let folder = root
     for (const component of components) {
       const key = nameKey(component, platform)
@@ -119,6 +119,6 @@ function writtenName(node: Node): string {
   return node.kind === 'folder' ? node.path : node.packed.name
 }
 
-function nameOf(entry: Entry): string {
+function nameOf(entry: ArchiveEntry): string {
   return entry.kind === 'folder' ? entry.name : entry.packed.name
 }

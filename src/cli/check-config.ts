@@ -15,8 +15,8 @@ export function checkConfigCommand(): Command {
     .addHelpText('after', '\nExample:\n  flux-agent check-config --config /etc/flux-agent/agent.yaml')
     .action(async (options: { config?: string }) => {
       const { config, warnings } = loadNamedConfig(options)
-      const doubts = config.tls ? loadCertificates(config.tls).doubts : []
-      for (const warning of [...warnings, ...doubts]) console.error(`flux-agent: ${warning}`)
+      const tlsWarnings = config.tls ? loadCertificates(config.tls).warnings : []
+      for (const warning of [...warnings, ...tlsWarnings]) console.error(`flux-agent: ${warning}`)
       await writeOut(`${config.file ?? 'development defaults'}: ok\n`)
     })
 }

@@ -55,7 +55,7 @@ export function connectionOptions(command: Command): Command {
     .option('--key <FILE>', 'key of the client certificate')
 }
 
-/** Runs `use` with a connection to the agent the options name; a gRPC status becomes a failure that says the mend. */
+/** Runs `use` with a connection to the agent the options name; a gRPC status becomes a failure that says the fix. */
 export async function withAgent<T>(
   options: ConnectionOptions,
   use: (connection: AgentConnection) => Promise<T>,

@@ -16,7 +16,7 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'details' in error && 'code' in error && typeof error.code === 'number'
 }
 
-/** What a gRPC status means to the person at the keyboard, with the mend where there is one. */
+/** What a gRPC status means to the person at the keyboard, with the fix where there is one. */
 export function explain(error: ServiceError, address: string): string {
   switch (error.code) {
     case status.UNAVAILABLE:

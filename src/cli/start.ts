@@ -36,7 +36,7 @@ export async function start(options: { config?: string }): Promise<void> {
   platform.onStopRequest((reason) => void stop(reason))
   process.on('SIGINT', (signal) => void stop(signal))
   agent = await startAgent(config, log, service).catch(async (error: unknown) => {
-    // What has a code is for an operator to mend; anything else is a defect, told with its stack.
+    // What has a code is for an operator to fix; anything else is a defect, told with its stack.
     const known = error instanceof Error && 'code' in error
     const message = systemFailure(error) ?? (error instanceof Error ? error.message : String(error))
     log?.fatal(known ? {} : { err: error }, `cannot start: ${message}`)

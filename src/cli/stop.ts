@@ -25,7 +25,7 @@ export function stopCommand(): Command {
         throw new CommandFailure(`the agent, process ${pid}, cannot be asked to stop: ${error.message}`)
       })
       const deadline = performance.now() + (drainSeconds + MARGIN_SECONDS) * 1000
-      while (platform.processBirth(pid) !== undefined) {
+      while (platform.processStartTime(pid) !== undefined) {
         if (performance.now() > deadline) throw new CommandFailure(`the agent, process ${pid}, has not stopped yet`)
         await sleep(POLL_MS)
       }

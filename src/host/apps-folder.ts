@@ -26,7 +26,7 @@ type AppsConfig = Pick<AgentConfig, 'appsDir' | 'stateDir' | 'file'>
 /** Why the apps folder cannot be used, and what to do about it. */
 export interface AppsProblem {
   readonly message: string
-  readonly mend: string
+  readonly fix: string
 }
 
 /** Absolute path of the folder that deployed code lies in; `runAs` absent: functions run as the agent's own user. */
@@ -71,17 +71,17 @@ export function appsProblem(apps: string, runAs: RunAs): AppsProblem | undefined
   if (isAgent(runAs)) return undefined
   const away = `move it away (mv ${apps} ${apps}.old), or give another apps_dir`
   if (relative(apps, runAs.home).split(sep)[0] !== '..') {
-    return { message: `${apps} holds the home of ${runAs.name}`, mend: 'give an apps_dir that holds nothing else' }
+    return { message: `${apps} holds the home of ${runAs.name}`, fix: 'give an apps_dir that holds nothing else' }
   }
   const inHome = isHome(dirname(apps), runAs)
   const found = inHome ? lstatSync(apps, { throwIfNoEntry: false }) : statSync(apps, { throwIfNoEntry: false })
   if (!found) return undefined
-  if (found.isSymbolicLink()) return { message: `${apps} is a symbolic link, not a folder`, mend: away }
-  if (!found.isDirectory()) return { message: `${apps} is not a folder`, mend: away }
+  if (found.isSymbolicLink()) return { message: `${apps} is a symbolic link, not a folder`, fix: away }
+  if (!found.isDirectory()) return { message: `${apps} is not a folder`, fix: away }
   if (!inHome || found.uid === process.geteuid?.()) return undefined
   return {
     message: `${apps} belongs to user ${found.uid}, not to the agent's, so that functions may have made it`,
-    mend: away,
+    fix: away,
   }
 }
 
@@ -144,7 +144,7 @@ function isAgent({ uid }: RunAs): boolean {
 
 function refuseProblem(config: AppsConfig, apps: string, runAs: RunAs): void {
   const problem = appsProblem(apps, runAs)
-  if (problem) throw refusal(config, `${problem.message}; ${problem.mend}`)
+  if (problem) throw refusal(config, `${problem.message}; ${problem.fix}`)
 }
 
 function refusal({ file }: AppsConfig, message: string): StartRefused {

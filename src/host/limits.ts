@@ -16,16 +16,16 @@ export function enforcedLimits({ memoryMb, cpuMillicores }: FunctionSettings): L
 export interface LimitPolicy {
   /** Whether they are refused, rather than run without. */
   readonly required: boolean
-  readonly unkept: Isolation['unkept']
+  readonly unenforced: Isolation['unenforced']
 }
 
 /** Why a function cannot be taken on, for the sake of its limits; undefined where it can. */
-export function limitProblem({ required, unkept }: LimitPolicy, settings: FunctionSettings): string | undefined {
+export function limitProblem({ required, unenforced }: LimitPolicy, settings: FunctionSettings): string | undefined {
   if (!required) return undefined
   const { name, memoryMb, cpuMillicores } = settings
   const asked = [
-    { key: 'memory_mb', value: memoryMb, reason: unkept.memory },
-    { key: 'cpu_millicores', value: cpuMillicores, reason: unkept.cpu },
+    { key: 'memory_mb', value: memoryMb, reason: unenforced.memory },
+    { key: 'cpu_millicores', value: cpuMillicores, reason: unenforced.cpu },
   ]
   const missed = asked.find(({ value, reason }) => value > 0 && reason !== undefined)
   return (
@@ -36,7 +36,7 @@ export function limitProblem({ required, unkept }: LimitPolicy, settings: Functi
 }
 
 /** Which limits are not kept and why: a line for each reason. A limit that is switched off is not missed. */
-export function unkeptLimits({ memory, cpu, processes }: Isolation['unkept'], maxProcesses: number): string[] {
+export function unenforcedLimits({ memory, cpu, processes }: Isolation['unenforced'], maxProcesses: number): string[] {
   const byReason = new Map<string, string[]>()
   const limits = { memory_mb: memory, cpu_millicores: cpu, max_processes: maxProcesses > 0 ? processes : undefined }
   for (const [key, reason] of Object.entries(limits)) {

@@ -26,13 +26,13 @@ export async function openListener({ host, port }: Address): Promise<Server> {
 /** The same, but tries for some seconds where the port is taken; `taken` hears of it at once, and once. */
 export async function awaitListener(address: Address, taken: (error: NodeJS.ErrnoException) => void): Promise<Server> {
   const end = performance.now() + PATIENCE_MS
-  for (let told = false; ; await sleep(RETRY_MS)) {
+  for (let reported = false; ; await sleep(RETRY_MS)) {
     try {
       return await openListener(address)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || performance.now() >= end) throw error
-      if (!told) taken(error as NodeJS.ErrnoException)
-      told = true
+      if (!reported) taken(error as NodeJS.ErrnoException)
+      reported = true
     }
   }
 }
@@ -49,10 +49,10 @@ export function boundTo(listener: Server): { readonly host: string; readonly por
   return { host: address.address, port: address.port }
 }
 
-/** Why an address cannot be listened on, with what mends it. */
+/** Why an address cannot be listened on, with what fixes it. */
 export interface ListenProblem {
   readonly message: string
-  readonly mend: string
+  readonly fix: string
 }
 
 export function listenProblem({ host, port }: Address, error: NodeJS.ErrnoException): ListenProblem {
@@ -62,14 +62,14 @@ export function listenProblem({ host, port }: Address, error: NodeJS.ErrnoExcept
     case 'EADDRNOTAVAIL':
       return {
         message: 'this machine does not have that address',
-        mend: 'give another host, or leave it out to listen on all of them',
+        fix: 'give another host, or leave it out to listen on all of them',
       }
     case 'EAFNOSUPPORT':
-      return { message: `this machine has no IPv${host.includes(':') ? 6 : 4}`, mend: 'give another host' }
+      return { message: `this machine has no IPv${host.includes(':') ? 6 : 4}`, fix: 'give another host' }
     case 'EACCES':
-      return { message: 'only root may', mend: 'run the agent as root, or give a port over 1023' }
+      return { message: 'only root may', fix: 'run the agent as root, or give a port over 1023' }
     default:
-      return { message: error.message, mend: 'give another host or port' }
+      return { message: error.message, fix: 'give another host or port' }
   }
 }
 
@@ -79,12 +79,12 @@ function takenProblem(port: number): ListenProblem {
   if (holder && !holder.listens) {
     return {
       message: `an outgoing connection has that port${who ? `, of ${who}` : ''}`,
-      mend: `keep it free with \`sysctl net.ipv4.ip_local_reserved_ports=${port}\` and start again, or give another port`,
+      fix: `keep it free with \`sysctl net.ipv4.ip_local_reserved_ports=${port}\` and start again, or give another port`,
     }
   }
   return {
     message: 'another program listens there',
-    mend: `stop ${who ?? 'it'}, or give another host or port`,
+    fix: `stop ${who ?? 'it'}, or give another host or port`,
   }
 }
 

@@ -21,7 +21,7 @@ export function lockStateDir(stateDir: string): () => void {
   const problem = foreignProblem(stateDir, statSync(stateDir))
   if (problem) throw new ForeignFile(`state_dir: ${problem}`)
   const file = lockFile(stateDir)
-  const own = `${process.pid} ${platform.processBirth(process.pid)}\n`
+  const own = `${process.pid} ${platform.processStartTime(process.pid)}\n`
   for (;;) {
     try {
       atPath(file, () => writeFileSync(file, own, { flag: 'wx', mode: 0o600 }))
@@ -44,8 +44,8 @@ export function lockStateDir(stateDir: string): () => void {
  * ForeignFile where root would believe another user's lock.
  */
 export function lockHolder(stateDir: string): number | undefined {
-  const [pid, birth] = readLock(stateDir).trim().split(' ')
-  return pid && birth && platform.processBirth(Number(pid)) === birth ? Number(pid) : undefined
+  const [pid, startTime] = readLock(stateDir).trim().split(' ')
+  return pid && startTime && platform.processStartTime(Number(pid)) === startTime ? Number(pid) : undefined
 }
 
 function readLock(stateDir: string): string {

@@ -29,7 +29,7 @@ export function rootProblem(name: string): string {
 
 /**
  * Whether functions are kept from what this agent may do, and can yet command it: without TLS it takes commands from
- * everybody on this machine. A sentence for the log and doctor, with what mends it.
+ * everybody on this machine. A sentence for the log and doctor, with what fixes it.
  */
 export function commandedByFunctions({ tls, host, port }: AgentConfig, runAs: RunAs | undefined): string | undefined {
   if (tls || !runAs) return undefined

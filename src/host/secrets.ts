@@ -9,7 +9,7 @@ export interface Exposure {
   /** Absolute. */
   readonly path: string
   /** The command that ends it. */
-  readonly mend: string
+  readonly fix: string
 }
 
 /**
@@ -31,13 +31,13 @@ export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): E
     const found = look(path)
     if (!found || (rightsOf(runAs, found) & wanted(found)) === 0 || !mayReach(runAs, path)) return []
     const mode = `chmod ${found.isDirectory() ? '700' : '600'} ${path}`
-    return [{ kind, path, mend: found.uid === runAs.uid ? `chown root ${path} && ${mode}` : mode }]
+    return [{ kind, path, fix: found.uid === runAs.uid ? `chown root ${path} && ${mode}` : mode }]
   })
 }
 
 /** What the log says of them. */
 export function exposureWarnings(config: AgentConfig, runAs: RunAs | undefined): string[] {
-  return exposedSecrets(config, runAs).map(({ path, mend }) => `functions can read ${path}: ${mend}`)
+  return exposedSecrets(config, runAs).map(({ path, fix }) => `functions can read ${path}: ${fix}`)
 }
 
 /** A folder that can only be entered gives away the files whose names are known. */

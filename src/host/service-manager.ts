@@ -37,7 +37,7 @@ interface Serving {
  */
 export class ServiceManager {
   private phase: Phase = { kind: 'starting' }
-  private told = ''
+  private lastStatus = ''
   private timers: NodeJS.Timeout[] = []
 
   constructor(private readonly notifier: ServiceNotifier | undefined) {}
@@ -97,8 +97,8 @@ export class ServiceManager {
 
   private enter(phase: Phase, ...lines: readonly string[]): void {
     this.phase = phase
-    this.told = statusOf(phase)
-    this.notifier?.send(...lines, `STATUS=${this.told}`)
+    this.lastStatus = statusOf(phase)
+    this.notifier?.send(...lines, `STATUS=${this.lastStatus}`)
   }
 
   private beat(): void {
@@ -111,8 +111,8 @@ export class ServiceManager {
 
   private tellStatus(): void {
     const status = statusOf(this.phase)
-    if (status === this.told) return
-    this.told = status
+    if (status === this.lastStatus) return
+    this.lastStatus = status
     this.notifier?.offer(`STATUS=${status}`)
   }
 }

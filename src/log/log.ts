@@ -45,19 +45,19 @@ export function createLog(level: string, bindings: Record<string, unknown> = {})
 
 /** What libraries print of their own accord is a line of the log as well; the same again counts once a minute. */
 function takeConsole(log: Logger): void {
-  const told = new Map<string, number>()
-  const tell = (level: 'error' | 'warn') => {
+  const lastLogged = new Map<string, number>()
+  const logOnce = (level: 'error' | 'warn') => {
     return (...parts: unknown[]) => {
       const [text = ''] = format(...parts).split('\n')
       const now = performance.now()
-      if (now - (told.get(text) ?? -Infinity) < REPEAT_MS) return
-      if (told.size >= REPEATS_MAX) told.clear()
-      told.set(text, now)
+      if (now - (lastLogged.get(text) ?? -Infinity) < REPEAT_MS) return
+      if (lastLogged.size >= REPEATS_MAX) lastLogged.clear()
+      lastLogged.set(text, now)
       log[level](text)
     }
   }
-  console.error = tell('error')
-  console.warn = tell('warn')
+  console.error = logOnce('error')
+  console.warn = logOnce('warn')
 }
 
 /** Makes of a line of JSON what is written. */

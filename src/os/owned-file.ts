@@ -10,7 +10,7 @@ export class ForeignFile extends Error {
 }
 
 /**
- * Why root is not to act on what another user may have put there, with what mends it; undefined where it may, or where
+ * Why root is not to act on what another user may have put there, with what fixes it; undefined where it may, or where
  * this process is not root's. The folders above may be anybody's: whoever owns one can remove a file of root's, but
  * make none that is root's (as with StrictModes of sshd_config(5), but for that).
  */

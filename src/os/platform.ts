@@ -150,7 +150,7 @@ export interface Isolation {
   /** Why executions have no TMPDIR of their own, where they could. */
   readonly noTmpdirs?: string
   /** Why a limit is not kept here; absent where it is. */
-  readonly unkept: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
+  readonly unenforced: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
 }
 
 export interface IsolationOptions {
@@ -241,7 +241,7 @@ export interface Platform {
   /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
   killGroup(pid: number): void
   /** Tells a process from a later one with the same pid, on Windows from another program's; undefined where none has it. */
-  processBirth(pid: number): string | undefined
+  processStartTime(pid: number): string | undefined
   /** What each of the processes has used; one that has ended is left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
   /** What has that TCP port; undefined where it is free, or where this system does not tell. For an error message. */

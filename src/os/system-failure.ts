@@ -1,5 +1,5 @@
-/** What the system says no with, and what mends it. */
-const REASONS: Readonly<Record<string, readonly [reason: string, mend: string]>> = {
+/** What the system says no with, and what fixes it. */
+const REASONS: Readonly<Record<string, readonly [reason: string, fix: string]>> = {
   ENOSPC: ['its disk is full', 'free space there'],
   EDQUOT: ['the quota on its disk is used up', 'free space there, or raise the quota'],
   EROFS: ['it lies on a file system that is read-only', 'mount that to be written, or give another place'],
@@ -39,8 +39,8 @@ export function systemFailure(error: unknown): string | undefined {
   const { code, syscall, path } = error as NodeJS.ErrnoException
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return undefined
   const [call = syscall] = syscall.split(' ')
-  const [reason, mend] = REASONS[code] ?? [error.message, 'see what the system says of it']
-  return `${path ?? 'a file'}: ${FAILED[call] ?? `${call} fails`}: ${reason} (${code}); ${mend}`
+  const [reason, fix] = REASONS[code] ?? [error.message, 'see what the system says of it']
+  return `${path ?? 'a file'}: ${FAILED[call] ?? `${call} fails`}: ${reason} (${code}); ${fix}`
 }
 
 /** Does it, and gives a failure on an open file the path that the system does not tell. */

@@ -1,4 +1,4 @@
-import type { JournalEvent } from '../ids/id-journal.js'
+import type { IdLogEvent } from '../ids/id-log.js'
 import type { Log } from '../log/log.js'
 import type { QueueEvent } from '../store/queue/write-queue.js'
 import type { Store } from '../store/store.js'
@@ -31,7 +31,7 @@ export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
 }
 
 /** Tells an operator whether ids outlive this process. */
-export function logJournalEvent(log: Log, event: JournalEvent): void {
+export function logIdLogEvent(log: Log, event: IdLogEvent): void {
   switch (event.kind) {
     case 'failed':
       log.warn({ cause: event.cause.message }, 'ids cannot be written down: after a restart they can run again')

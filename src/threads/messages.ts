@@ -49,13 +49,13 @@ export type ToThread =
   /** What executions of a function of this name run from now on. */
   | { readonly kind: 'launch spec'; readonly spec: LaunchSpec }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
-  | { readonly kind: 'tell'; readonly number: number; readonly message: ToExecution }
+  | { readonly kind: 'message'; readonly number: number; readonly message: ToExecution }
   /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
   | { readonly kind: 'close' }
 
 /** A supervising thread to the main thread. */
 export type FromThread =
-  | { readonly kind: 'tell'; readonly number: number; readonly message: FromExecution }
+  | { readonly kind: 'message'; readonly number: number; readonly message: FromExecution }
   /** Nothing of it is left to do; nothing more will be said of it, nor heard. */
   | { readonly kind: 'settled'; readonly number: number }
   /** The same, by a fault of this program. */

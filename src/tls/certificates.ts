@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { TlsConfig } from '../config/config.js'
 
-/** Why the TLS files cannot be used: names the file and what mends it. Never quotes what is inside. */
+/** Why the TLS files cannot be used: names the file and what fixes it. Never quotes what is inside. */
 export class TlsError extends Error {
   override readonly name = 'TlsError'
   readonly code = 'TLS_INVALID'
@@ -33,7 +33,7 @@ export interface Certificates {
   /** Of their contents. */
   readonly digest: string
   /** A line for each thing that does not keep the agent from serving but its callers from accepting it. */
-  readonly doubts: readonly string[]
+  readonly warnings: readonly string[]
 }
 
 const CERTIFICATES = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----/gs
@@ -81,7 +81,7 @@ export function checkCertificates(tls: TlsConfig, contents: TlsContents): Certif
   } catch (error) {
     throw new TlsError(`${tls.certFile}: cannot be used for TLS (${(error as Error).message}); issue it anew`)
   }
-  return { context, digest: digestOf(contents), doubts: doubts(tls, identity) }
+  return { context, digest: digestOf(contents), warnings: warnings(tls, identity) }
 }
 
 /** Throws TlsError where one of the files holds nothing of its kind. */
@@ -149,7 +149,7 @@ function parseKey(file: string, pem: Buffer): KeyObject {
   }
 }
 
-function doubts(tls: TlsConfig, identity: Identity): string[] {
+function warnings(tls: TlsConfig, identity: Identity): string[] {
   const now = Date.now()
   const found: string[] = []
   for (const [index, { validFrom, validTo }] of [identity.certificate, ...identity.issuers].entries()) {
@@ -158,5 +158,5 @@ function doubts(tls: TlsConfig, identity: Identity): string[] {
     if (Date.parse(validFrom) > now) found.push(`${which}is not valid before ${validFrom}`)
   }
   if (!isTrusted(identity)) found.push(`is not signed by ${tls.caCert}`)
-  return found.map((doubt) => `${tls.certFile}: ${doubt}; callers will refuse this agent until it is replaced`)
+  return found.map((warning) => `${tls.certFile}: ${warning}; callers will refuse this agent until it is replaced`)
 }

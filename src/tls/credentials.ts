@@ -33,9 +33,9 @@ export function serverCredentials(
   if (!tls) return { credentials: ServerCredentials.createInsecure(), use() {}, close() {} }
   const initial = loadCertificates(tls)
   const credentials = new MutualTlsCredentials(initial.context)
-  const take = ({ context, doubts }: Certificates) => {
+  const take = ({ context, warnings }: Certificates) => {
     credentials.use(context)
-    for (const doubt of doubts) onProblem(doubt)
+    for (const warning of warnings) onProblem(warning)
   }
   const watch = (files: TlsConfig, { digest }: Certificates) =>
     onChange(files, digest, intervalMs, (found) => {

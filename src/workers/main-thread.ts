@@ -7,19 +7,19 @@ import { closeThread, configure, queue, refusals } from './thread.js'
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
-refusals.tell = (refuses) => outbox.send({ kind: 'store', refuses })
+refusals.report = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskChannel>()
 /** By the function's name. */
 const specs = new Map<string, LaunchSpec>()
 
 port1.on('message', (messages: readonly ToThread[]) => {
-  for (const message of messages) hear(message)
+  for (const message of messages) receive(message)
 })
 // What runs keeps the thread, not the wait for more.
 port1.unref()
 parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
 
-function hear(message: ToThread): void {
+function receive(message: ToThread): void {
   switch (message.kind) {
     case 'settings':
       configure(message.settings)
@@ -30,8 +30,8 @@ function hear(message: ToThread): void {
     case 'execute':
       void run(message)
       break
-    case 'tell':
-      tasks.get(message.number)?.hear(message.message)
+    case 'message':
+      tasks.get(message.number)?.receive(message.message)
       break
     case 'close':
       void closeThread().then(() => {
@@ -43,7 +43,7 @@ function hear(message: ToThread): void {
 }
 
 async function run({ number, task }: ToThread & { readonly kind: 'execute' }): Promise<void> {
-  const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'tell', number, message }, transfer))
+  const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'message', number, message }, transfer))
   tasks.set(number, channel)
   try {
     // Told before.

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { threadId, workerData } from 'node:worker_threads'
-import { IdJournal } from '../ids/id-journal.js'
+import { IdLog } from '../ids/id-log.js'
 import { createLog } from '../log/log.js'
 import { platform } from '../os/index.js'
 import { openStore } from '../store/open.js'
 import { WriteQueue } from '../store/queue/write-queue.js'
 import { RECORD_TTL_MS } from '../store/record.js'
-import { logJournalEvent, logQueueEvent } from '../threads/log-events.js'
+import { logIdLogEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from '../threads/messages.js'
 
 /** What all executions of one worker thread share. */
@@ -20,7 +20,7 @@ export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 /** Hears what the store refuses for good; undefined: nothing any more. */
-export const refusals = { tell: (_refused: string | undefined): void => {} }
+export const refusals = { report: (_refused: string | undefined): void => {} }
 
 export const queue = new WriteQueue({
   store,
@@ -28,12 +28,12 @@ export const queue = new WriteQueue({
   boundBytes: settings.backlogBytes,
   report: (event) => {
     logQueueEvent(log, store, event)
-    if (event.kind === 'refused') refusals.tell(event.cause.message)
-    else if (event.kind === 'back') refusals.tell(undefined)
+    if (event.kind === 'refused') refusals.report(event.cause.message)
+    else if (event.kind === 'back') refusals.report(undefined)
   },
 })
 
-export const journal = new IdJournal(join(setup.stateDir, IDS_DIR), (event) => logJournalEvent(log, event))
+export const idLog = new IdLog(join(setup.stateDir, IDS_DIR), (event) => logIdLogEvent(log, event))
 
 /** Ids of the recorded executions that run on this thread. */
 export const recorded = new Set<string>()
@@ -53,7 +53,7 @@ export function configure(changed: WorkerSettings): void {
 /** Call when no execution is left: what the store does not have yet is kept for the next start. */
 export async function closeThread(): Promise<void> {
   await starter.close()
-  journal.close()
+  idLog.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
 }

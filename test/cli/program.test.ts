@@ -47,7 +47,7 @@ test('a mistyped command is answered with the one that was meant', async () => {
   assert.match(stderr, /unknown command 'stauts'\n\(Did you mean status\?\)/)
 })
 
-test('where no agent answers, one line names the address and the mend', async (t) => {
+test('where no agent answers, one line names the address and the fix', async (t) => {
   const address = `127.0.0.1:${await freePort()}`
   const commands = {
     ps: ['ps'],

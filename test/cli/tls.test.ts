@@ -32,7 +32,7 @@ test('a client certificate that is allowed gets in, with the CA of agent.yaml or
   assert.equal(given.code, 0, given.stderr)
 })
 
-test("the agent's own certificate is turned away, with the mend", async () => {
+test("the agent's own certificate is turned away, with the fix", async () => {
   const { code, stderr } = await status('--config', agent.configFile)
   assert.equal(code, 1)
   assert.match(stderr, /^flux-agent: [^\n]*--cert and --key of a client named in the agent's tls\.allowed_clients\n$/)

@@ -5,7 +5,7 @@ import { Calls } from '../../harness/calls.js'
 import { platform } from '../../src/os/index.js'
 import { scriptZip } from '../support/apps.js'
 
-const { memory, cpu } = platform.inspectIsolation().unkept
+const { memory, cpu } = platform.inspectIsolation().unenforced
 const skip = memory && cpu ? false : 'limits of memory and processor time are kept here'
 
 /** What the log says as warnings. */

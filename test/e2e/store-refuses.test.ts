@@ -34,7 +34,7 @@ describe('a store that refuses what an agent needs', { skip: noRedis ?? false },
     assert.match(await refusal(address()), new RegExp(`agent\\.yaml: redis_addr: Redis at .*${sentence.source}`))
     const { code, find } = await examine({ redis_addr: address() })
     assert.equal(code, 1)
-    assert.match(`${find('store')?.message}; ${find('store')?.mend}`, sentence)
+    assert.match(`${find('store')?.message}; ${find('store')?.fix}`, sentence)
     await allow('+@scripting')
   })
 

@@ -33,14 +33,14 @@ describe("the agent's secrets", { skip: !isRoot && 'needs root' }, () => {
     for (const path of [file, key, state, store]) chownSync(path, 0, 0)
   })
 
-  const mends = () => exposedSecrets(config, runner).map(({ kind, mend }) => `${kind}: ${mend}`)
+  const fixes = () => exposedSecrets(config, runner).map(({ kind, fix }) => `${kind}: ${fix}`)
 
-  it('are closed to the runner by modes 600 and 700', () => assert.deepEqual(mends(), []))
+  it('are closed to the runner by modes 600 and 700', () => assert.deepEqual(fixes(), []))
 
   it('are told of where others may read them', () => {
     for (const path of [file, key]) chmodSync(path, 0o604)
     for (const path of [state, store]) chmodSync(path, 0o701)
-    assert.deepEqual(mends(), [
+    assert.deepEqual(fixes(), [
       `config: chmod 600 ${file}`,
       `key: chmod 600 ${key}`,
       `state: chmod 700 ${state}`,
@@ -53,25 +53,25 @@ describe("the agent's secrets", { skip: !isRoot && 'needs root' }, () => {
       chownSync(path, 0, group)
       chmodSync(path, 0o640)
     }
-    assert.deepEqual(mends(), [`config: chmod 600 ${file}`, `key: chmod 600 ${key}`])
+    assert.deepEqual(fixes(), [`config: chmod 600 ${file}`, `key: chmod 600 ${key}`])
   })
 
   it('are told of where they belong to the runner, who may change the mode', () => {
     chownSync(file, runner.uid, 0)
     chmodSync(file, 0)
-    assert.deepEqual(mends(), [`config: chown root ${file} && chmod 600 ${file}`])
+    assert.deepEqual(fixes(), [`config: chown root ${file} && chmod 600 ${file}`])
   })
 
   it('are safe where a folder above is closed to the runner', () => {
     chmodSync(file, 0o644)
     chmodSync(dir, 0o700)
-    assert.deepEqual(mends(), [])
+    assert.deepEqual(fixes(), [])
   })
 
   it('are safe where only the group of others may read them', () => {
     chownSync(file, 0, 54_323)
     chmodSync(file, 0o640)
-    assert.deepEqual(mends(), [])
+    assert.deepEqual(fixes(), [])
   })
 
   it("are nothing to ask for where functions run as the agent's own user", () => {

@@ -24,7 +24,7 @@ it('a limit does not cost executions half of their rate', { skip: notInGuest }, 
     maxProcesses: 0,
     oomKill: 'execution',
   })
-  assert.deepEqual(isolation.unkept, {})
+  assert.deepEqual(isolation.unenforced, {})
   t.after(() => platform.release(isolation))
   const starter = platform.createStarter(isolation.starter)
   t.after(() => starter.close())

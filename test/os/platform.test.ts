@@ -57,16 +57,16 @@ describe('the platform', { skip: process.platform === 'win32' }, () => {
     assert.match(platform.createUserHint('flux-runner'), /^useradd .* flux-runner$/)
   })
 
-  it('tells a process from a later one by its birth', { skip: process.platform !== 'linux' }, async () => {
+  it('tells a process from a later one by its start time', { skip: process.platform !== 'linux' }, async () => {
     const child = spawn('sleep', ['60'])
     const pid = child.pid as number
-    const birth = platform.processBirth(pid)
-    assert.ok(birth)
-    assert.equal(platform.processBirth(pid), birth)
-    assert.notEqual(platform.processBirth(process.pid), birth)
+    const startTime = platform.processStartTime(pid)
+    assert.ok(startTime)
+    assert.equal(platform.processStartTime(pid), startTime)
+    assert.notEqual(platform.processStartTime(process.pid), startTime)
     child.kill('SIGKILL')
     await once(child, 'exit')
-    assert.equal(platform.processBirth(pid), undefined)
+    assert.equal(platform.processStartTime(pid), undefined)
   })
 
   it('tells what processes use, without those that are gone', async () => {

@@ -35,7 +35,7 @@ async function doctor({ caCert, certFile, keyFile }: TlsConfig) {
 
 test('a certificate with its intermediate behind it is taken by agent, doctor and callers alike', async () => {
   const tls = files({ cert: chained.cert + issuing.cert, key: chained.key })
-  assert.deepEqual(loadCertificates(tls).doubts, [])
+  assert.deepEqual(loadCertificates(tls).warnings, [])
   const { code, find } = await doctor(tls)
   assert.deepEqual([code, find('tls ca')?.level, find('tls key')?.level], [0, 'ok', 'ok'])
 
@@ -64,7 +64,7 @@ test('a certificate with its intermediate behind it is taken by agent, doctor an
 test('an authority file may hold the intermediate, or several authorities', async () => {
   const other = await makeAuthority('other')
   for (const ca of [other.cert + authority.cert + issuing.cert, issuing.cert])
-    assert.deepEqual(loadCertificates(files(chained, ca)).doubts, [])
+    assert.deepEqual(loadCertificates(files(chained, ca)).warnings, [])
 })
 
 test('a chain that leads to no authority is doubted by both', async () => {
@@ -76,7 +76,7 @@ test('a chain that leads to no authority is doubted by both', async () => {
     [agent.cert + other.cert, other.cert],
   ] as const) {
     const tls = files({ cert, key: cert.startsWith(agent.cert) ? agent.key : chained.key }, ca)
-    assert.match(loadCertificates(tls).doubts.join(), /agent\.pem: is not signed by .*ca\.pem; callers will refuse/)
+    assert.match(loadCertificates(tls).warnings.join(), /agent\.pem: is not signed by .*ca\.pem; callers will refuse/)
     assert.equal((await doctor(tls)).find('tls ca')?.level, 'fail')
   }
 })
@@ -93,7 +93,7 @@ test('text around the PEM is left aside, and files of another kind are named', (
     cert: `subject=CN = flux-agent\r\n${agent.cert.replaceAll('\n', '\r\n')}trailing`,
     key: agent.key,
   })
-  assert.deepEqual(loadCertificates(wordy).doubts, [])
+  assert.deepEqual(loadCertificates(wordy).warnings, [])
   const swapped = files({ cert: agent.key, key: agent.cert })
   assert.equal(problem(swapped), `${swapped.certFile}: is not a certificate in PEM; replace it with one`)
   const der = files({ cert: new X509Certificate(agent.cert).raw.toString('latin1'), key: agent.key })

@@ -214,7 +214,7 @@ test('a missing file stops the start with a line that names it', () => {
 })
 
 const DAY_MS = 86_400_000
-for (const [what, own, doubt] of [
+for (const [what, own, warning] of [
   ['has expired', await issueAgent(authority, { notAfter: new Date(Date.now() - DAY_MS / 2) }), /has expired on/],
   [
     'is not valid yet',
@@ -228,7 +228,7 @@ for (const [what, own, doubt] of [
     const problems: string[] = []
     serverCredentials(tls, (problem) => problems.push(problem)).close()
     assert.equal(problems.length, 1)
-    assert.match(problems[0] ?? '', doubt)
+    assert.match(problems[0] ?? '', warning)
     assert.match(problems[0] ?? '', /agent\.pem: .*callers will refuse this agent until it is replaced/)
   })
 }

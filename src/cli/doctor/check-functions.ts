@@ -19,8 +19,8 @@ export async function checkFunctions({ store: location }: AgentConfig): Promise<
       if (problem) findings.push(warn('functions', problem))
       else {
         const { name } = settings
-        const mend = 'correct its configuration and register it again'
-        findings.push(...functionWarnings(settings).map((text) => warn('functions', `function ${name}: ${text}`, mend)))
+        const fix = 'correct its configuration and register it again'
+        findings.push(...functionWarnings(settings).map((text) => warn('functions', `function ${name}: ${text}`, fix)))
       }
     }
     return findings.length > 0 ? findings : [ok('functions', `${functions.length} stored`)]

@@ -1,11 +1,11 @@
 import type { AgentConfig } from '../../config/config.js'
-import { unkeptLimits } from '../../host/limits.js'
+import { unenforcedLimits } from '../../host/limits.js'
 import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Whether functions are started by the launcher, and which of their limits are kept. */
 export function checkIsolation({ isolation }: AgentConfig): Finding[] {
-  const { problem, unkept, cgroups } = platform.inspectIsolation()
+  const { problem, unenforced, cgroups } = platform.inspectIsolation()
   const wrong = isolation.required ? fail : warn
   const findings: Finding[] = []
   if (problem) findings.push(wrong('launcher', problem, 'install a C compiler and run `npm run build`'))
@@ -14,17 +14,17 @@ export function checkIsolation({ isolation }: AgentConfig): Finding[] {
   if (cgroups) findings.push(ok('cgroups', `executions get theirs below ${cgroups}`))
 
   const kept = [
-    ...(unkept.memory ? [] : ['memory_mb']),
-    ...(unkept.cpu ? [] : ['cpu_millicores']),
-    ...(unkept.processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
+    ...(unenforced.memory ? [] : ['memory_mb']),
+    ...(unenforced.cpu ? [] : ['cpu_millicores']),
+    ...(unenforced.processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
   ]
   if (kept.length > 0) findings.push(ok('limits', `kept on this node: ${kept.join(', ')}`))
-  const mend = problem ? 'see launcher' : mendOf(cgroups)
-  findings.push(...unkeptLimits(unkept, isolation.maxProcesses).map((line) => wrong('limits', line, mend)))
+  const fix = problem ? 'see launcher' : fixOf(cgroups)
+  findings.push(...unenforcedLimits(unenforced, isolation.maxProcesses).map((line) => wrong('limits', line, fix)))
   return findings
 }
 
-function mendOf(cgroups: string | undefined): string {
+function fixOf(cgroups: string | undefined): string {
   if (process.platform === 'win32') return 'give functions memory_mb 0 and cpu_millicores 0'
   return cgroups
     ? 'boot with systemd.unified_cgroup_hierarchy=1, or enable the controller in every cgroup above'

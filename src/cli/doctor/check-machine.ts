@@ -48,7 +48,7 @@ export async function checkFolders(config: AgentConfig): Promise<Finding[]> {
   const state = await checkState(config.stateDir)
   if (!runner || !platform.canSwitchUser()) return [state, await checkFolder('apps', apps)]
   const problem = appsProblem(apps, runner)
-  if (problem) return [state, fail('apps', problem.message, problem.mend)]
+  if (problem) return [state, fail('apps', problem.message, problem.fix)]
   const holes = replaceable(apps, runner)
   return [state, await checkFolder('apps', apps), ...holes.map((folder) => warn('apps', hole(apps, folder, runner)))]
 }
@@ -66,12 +66,12 @@ async function checkState(path: string): Promise<Finding> {
 
 async function checkFolder(subject: string, path: string): Promise<Finding> {
   const existing = await nearestExisting(path)
-  const mend = `make ${existing} a folder that ${userInfo().username} can write, or configure another one`
-  if (!(await stat(existing)).isDirectory()) return fail(subject, `${existing} is not a folder`, mend)
+  const fix = `make ${existing} a folder that ${userInfo().username} can write, or configure another one`
+  if (!(await stat(existing)).isDirectory()) return fail(subject, `${existing} is not a folder`, fix)
   try {
     await access(existing, constants.W_OK | constants.X_OK)
   } catch (error) {
-    return fail(subject, `${path} cannot be written (${(error as NodeJS.ErrnoException).code})`, mend)
+    return fail(subject, `${path} cannot be written (${(error as NodeJS.ErrnoException).code})`, fix)
   }
   return ok(subject, existing === path ? path : `${path}, to be made`)
 }

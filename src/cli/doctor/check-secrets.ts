@@ -12,7 +12,7 @@ export function checkSecrets(config: AgentConfig): Finding[] {
   const user = runAs.kind === 'user' ? platform.findUser(runAs.name) : undefined
   return exposedSecrets(config, user)
     .filter(({ kind }) => kind !== 'key' || (tls && !othersMayRead(tls.keyFile)))
-    .map(({ kind, path, mend }) => warn(SUBJECTS[kind], `functions can read ${path}`, mend))
+    .map(({ kind, path, fix }) => warn(SUBJECTS[kind], `functions can read ${path}`, fix))
 }
 
 /** The check of certificates tells of that already, whoever functions run as. */

@@ -56,7 +56,7 @@ export async function checkPort(config: AgentConfig): Promise<Finding> {
   } catch (error) {
     const problem = listenProblem(config, error as NodeJS.ErrnoException)
     const agent = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' && (await findAgent(config))
-    return agent || fail('port', `${config.port} on ${config.host}: ${problem.message}`, problem.mend)
+    return agent || fail('port', `${config.port} on ${config.host}: ${problem.message}`, problem.fix)
   }
 }
 

@@ -16,11 +16,11 @@ interface DoctorOptions {
   readonly json?: boolean
 }
 
-/** `flux-agent doctor`: whether an agent would run here, and the mend where not. */
+/** `flux-agent doctor`: whether an agent would run here, and the fix where not. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .summary('check whether an agent would run here')
-    .description('Check whether an agent would run here, a line a check with the mend. Exit code 1 where one fails.')
+    .description('Check whether an agent would run here, a line a check with the fix. Exit code 1 where one fails.')
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', '\nExample:\n  sudo flux-agent doctor --config /etc/flux-agent/agent.yaml')
@@ -37,8 +37,8 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
   try {
     loaded = loadNamedConfig(options)
   } catch (error) {
-    const mend = 'correct it; the other checks need it'
-    return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, mend))]
+    const fix = 'correct it; the other checks need it'
+    return [node, ...(error as Error).message.split('\n').map((problem) => fail('config', problem, fix))]
   }
   const { config, warnings } = loaded
   const store = await checkStore(config)
@@ -57,7 +57,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
   ]
 }
 
-function line({ level, subject, message, mend }: Finding): string {
+function line({ level, subject, message, fix }: Finding): string {
   const mark = level === 'fail' ? 'FAIL' : level
-  return `${mark.padEnd(4)}  ${subject.padEnd(12)}  ${message}${mend ? `; ${mend}` : ''}\n`
+  return `${mark.padEnd(4)}  ${subject.padEnd(12)}  ${message}${fix ? `; ${fix}` : ''}\n`
 }

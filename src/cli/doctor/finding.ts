@@ -5,17 +5,17 @@ export interface Finding {
   readonly subject: string
   readonly message: string
   /** What to do about it; only where something is wrong. */
-  readonly mend?: string
+  readonly fix?: string
 }
 
 export function ok(subject: string, message: string): Finding {
   return { level: 'ok', subject, message }
 }
 
-export function warn(subject: string, message: string, mend?: string): Finding {
-  return { level: 'warn', subject, message, ...(mend !== undefined && { mend }) }
+export function warn(subject: string, message: string, fix?: string): Finding {
+  return { level: 'warn', subject, message, ...(fix !== undefined && { fix }) }
 }
 
-export function fail(subject: string, message: string, mend: string): Finding {
-  return { level: 'fail', subject, message, mend }
+export function fail(subject: string, message: string, fix: string): Finding {
+  return { level: 'fail', subject, message, fix }
 }

@@ -86,7 +86,7 @@ export class Execution implements TaskListener {
   /** It has a slot. */
   go(): void {
     this.phase = { kind: 'running' }
-    this.tell({ kind: 'go' })
+    this.send({ kind: 'go' })
   }
 
   /**
@@ -94,7 +94,7 @@ export class Execution implements TaskListener {
    * the cause that won; undefined where it was refused.
    */
   async kill(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
-    this.tell({ kind: 'kill', cause })
+    this.send({ kind: 'kill', cause })
     const final = await this.ended
     return final.kind === 'ended' ? final.outcome : undefined
   }
@@ -126,7 +126,7 @@ export class Execution implements TaskListener {
         return answer?.kind === 'output' ? answer.part : undefined
       },
       leave: () => {
-        this.tell({ kind: 'unfollow', request })
+        this.send({ kind: 'unfollow', request })
         this.answer(request, undefined)
       },
     }
@@ -134,10 +134,10 @@ export class Execution implements TaskListener {
 
   /** The thread that supervised it is dead: ends as told, unless it has ended already. */
   abandon(outcome: () => Outcome): void {
-    if (!this.hasEnded) this.hear({ kind: 'ended', outcome: outcome() })
+    if (!this.hasEnded) this.receive({ kind: 'ended', outcome: outcome() })
   }
 
-  hear(message: FromExecution): void {
+  receive(message: FromExecution): void {
     switch (message.kind) {
       case 'accepted':
         this.accept(message)
@@ -161,7 +161,7 @@ export class Execution implements TaskListener {
     }
   }
 
-  gone(): void {
+  detached(): void {
     this.task = undefined
     for (const request of [...(this.answers?.keys() ?? [])]) this.answer(request, undefined)
   }
@@ -176,7 +176,7 @@ export class Execution implements TaskListener {
     return new Promise((resolve) => {
       this.answers ??= new Map()
       this.answers.set(request, resolve)
-      this.tell(question)
+      this.send(question)
     })
   }
 
@@ -185,7 +185,7 @@ export class Execution implements TaskListener {
     this.answers?.delete(request)
   }
 
-  private tell(message: ToExecution): void {
-    this.task?.tell(message)
+  private send(message: ToExecution): void {
+    this.task?.send(message)
   }
 }

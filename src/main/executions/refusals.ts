@@ -73,7 +73,7 @@ export class Refusals {
       const stored = await this.stored(batch)
       // One that was refused once more meanwhile has another record.
       if (stored) for (const r of batch) if (this.waiting.get(r.execution_id) === r) this.waiting.delete(r.execution_id)
-      if (stored) this.tellGivenUp()
+      if (stored) this.logGivenUp()
       await sleep(stored ? BETWEEN_MS : RETRY_MS, undefined, { signal: this.closing.signal, ref: false }).catch(
         () => {},
       )
@@ -91,7 +91,7 @@ export class Refusals {
     }
   }
 
-  private tellGivenUp(): void {
+  private logGivenUp(): void {
     if (this.givenUp === 0) return
     this.log.warn({ executions: this.givenUp }, 'of so many refused executions no record says why: there were too many')
     this.givenUp = 0

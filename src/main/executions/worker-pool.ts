@@ -116,11 +116,11 @@ export class WorkerPool {
     this.closing = true
     const threads = [...this.threads]
     for (const thread of threads) thread.close()
-    const gone = Promise.all(threads.map((thread) => thread.gone))
+    const closed = Promise.all(threads.map((thread) => thread.closed))
     await new Promise<void>((resolve) => {
       // A thread that has been stopped together with this one is not ended in the middle of its last writes.
       const patience = new Patience(CLOSE_LIMIT_MS, resolve)
-      void gone.then(() => {
+      void closed.then(() => {
         patience.end()
         resolve()
       })
@@ -151,7 +151,7 @@ export class WorkerPool {
     // One that replaces another knows those of the start.
     thread.configure(this.settings)
     this.threads.add(thread)
-    void thread.gone.then(() => {
+    void thread.closed.then(() => {
       this.threads.delete(thread)
       if (!this.closing) this.threadDied(hello.queueId)
     })

@@ -12,19 +12,19 @@ import { Outbox } from '../../threads/outbox.js'
 
 /** What hears of a task. */
 export interface TaskListener {
-  hear(message: FromExecution): void
+  receive(message: FromExecution): void
   /** Nothing more will be heard, nor answered: the task has settled, or its thread has died. */
-  gone(): void
+  detached(): void
 }
 
 /** The main thread's end of a task on a supervising thread. */
 export interface WorkerTask {
-  tell(message: ToExecution): void
+  send(message: ToExecution): void
   /** Resolves when nothing of it is left to do; rejects when its thread dies under it. */
   readonly settled: Promise<void>
 }
 
-interface Entry {
+interface Supervision {
   readonly listener: TaskListener
   readonly resolve: () => void
   readonly reject: (error: Error) => void
@@ -33,8 +33,8 @@ interface Entry {
 /** The main thread's end of a thread that supervises executions, from its hello until it dies. */
 export class Worker {
   /** Resolves when it has died or been closed. */
-  readonly gone: Promise<void>
-  private readonly tasks = new Map<number, Entry>()
+  readonly closed: Promise<void>
+  private readonly tasks = new Map<number, Supervision>()
   private readonly outbox: Outbox<ToThread>
   /** What it has been told, by the function's name. */
   private readonly specs = new Map<string, LaunchSpec>()
@@ -44,11 +44,11 @@ export class Worker {
   constructor(readonly hello: ThreadHello) {
     const { port } = hello
     this.outbox = new Outbox(port)
-    this.gone = new Promise((resolve) => {
+    this.closed = new Promise((resolve) => {
       port.on('message', (messages: readonly FromThread[]) => {
         for (const message of messages) {
           if (message.kind === 'closed') resolve()
-          else this.hear(message)
+          else this.receive(message)
         }
       })
       // All that it said before has been heard.
@@ -84,12 +84,12 @@ export class Worker {
       this.tasks.set(number, { listener, resolve, reject })
     })
     this.outbox.send({ kind: 'execute', number, task })
-    const tell = (message: ToExecution) => {
-      this.outbox.send({ kind: 'tell', number, message })
+    const send = (message: ToExecution) => {
+      this.outbox.send({ kind: 'message', number, message })
       // A kill does not wait for what else there is in this turn.
       if (message.kind === 'kill') this.outbox.flush()
     }
-    return { tell, settled }
+    return { send, settled }
   }
 
   /** Has it keep its unstored writes; it is `gone` when that is done. */
@@ -100,10 +100,10 @@ export class Worker {
     this.outbox.flush()
   }
 
-  private hear(message: Exclude<FromThread, { readonly kind: 'closed' }>): void {
+  private receive(message: Exclude<FromThread, { readonly kind: 'closed' }>): void {
     switch (message.kind) {
-      case 'tell':
-        this.tasks.get(message.number)?.listener.hear(message.message)
+      case 'message':
+        this.tasks.get(message.number)?.listener.receive(message.message)
         break
       case 'settled':
         this.end(message.number)
@@ -118,11 +118,11 @@ export class Worker {
   }
 
   private end(number: number, error?: Error): void {
-    const entry = this.tasks.get(number)
-    if (!entry) return
+    const task = this.tasks.get(number)
+    if (!task) return
     this.tasks.delete(number)
-    entry.listener.gone()
-    if (error) entry.reject(error)
-    else entry.resolve()
+    task.listener.detached()
+    if (error) task.reject(error)
+    else task.resolve()
   }
 }

@@ -12,7 +12,7 @@ export interface FunctionLease {
   release(): void
 }
 
-interface Entry {
+interface KnownFunction {
   settings?: FunctionSettings
   version?: CodeVersion
   warnings: readonly string[]
@@ -20,7 +20,7 @@ interface Entry {
 
 /** The functions of this agent: their settings, and the version of their code that serves. */
 export class Functions {
-  private readonly entries = new Map<string, Entry>()
+  private readonly byName = new Map<string, KnownFunction>()
   /** Executions by the folder of the version they run. */
   private readonly users = new Map<string, number>()
   private readonly retired = new Set<string>()
@@ -33,37 +33,37 @@ export class Functions {
   ) {}
 
   settings(name: string): FunctionSettings | undefined {
-    return this.entries.get(name)?.settings
+    return this.byName.get(name)?.settings
   }
 
   version(name: string): CodeVersion | undefined {
-    return this.entries.get(name)?.version
+    return this.byName.get(name)?.version
   }
 
   /** What is wrong with a function, though it can be run. */
   warnings(name: string): readonly string[] {
-    return this.entries.get(name)?.warnings ?? []
+    return this.byName.get(name)?.warnings ?? []
   }
 
   /** A function whose name is the same but for small and capital letters. */
   differingInCase(name: string): string | undefined {
     const folded = name.toLowerCase()
-    return [...this.entries.keys()].find((other) => other !== name && other.toLowerCase() === folded)
+    return [...this.byName.keys()].find((other) => other !== name && other.toLowerCase() === folded)
   }
 
   /** New settings count for the executions that come. `handlerProblem`: why the code here has not their handler. */
   register(settings: FunctionSettings, handlerProblem?: string): void {
-    const entry = this.entry(settings.name)
-    entry.settings = settings
-    entry.warnings = [...functionWarnings(settings), ...(handlerProblem === undefined ? [] : [handlerProblem])]
+    const known = this.knownFunction(settings.name)
+    known.settings = settings
+    known.warnings = [...functionWarnings(settings), ...(handlerProblem === undefined ? [] : [handlerProblem])]
     this.registered(settings)
   }
 
   /** The version serves from now on; executions of the one before keep it until they end. */
   serve(name: string, version: CodeVersion): void {
-    const entry = this.entry(name)
-    const previous = entry.version
-    entry.version = version
+    const known = this.knownFunction(name)
+    const previous = known.version
+    known.version = version
     if (!previous || previous.dir === version.dir) return
     this.retired.add(previous.dir)
     this.removeUnused(previous.dir)
@@ -71,7 +71,7 @@ export class Functions {
 
   /** Takes the function for one execution; undefined where it has no code here. */
   lease(name: string): FunctionLease | undefined {
-    const { settings, version, warnings = [] } = this.entries.get(name) ?? {}
+    const { settings, version, warnings = [] } = this.byName.get(name) ?? {}
     if (!settings || !version) return undefined
     const { dir } = version
     this.users.set(dir, (this.users.get(dir) ?? 0) + 1)
@@ -91,13 +91,13 @@ export class Functions {
     }
   }
 
-  private entry(name: string): Entry {
-    let entry = this.entries.get(name)
-    if (!entry) {
-      entry = { warnings: [] }
-      this.entries.set(name, entry)
+  private knownFunction(name: string): KnownFunction {
+    let known = this.byName.get(name)
+    if (!known) {
+      known = { warnings: [] }
+      this.byName.set(name, known)
     }
-    return entry
+    return known
   }
 
   private removeUnused(dir: string): void {

@@ -21,7 +21,7 @@ const LONGEST_WAIT_MS = 3_600_000
 export interface Caller {
   /** Epoch ms; Infinity where it has none. */
   readonly deadline: number
-  hasGone(): boolean
+  hasHungUp(): boolean
 }
 
 export type Change =
@@ -107,7 +107,7 @@ export class Registrations {
     })
     const turn = this.turns.take(name, async () => {
       clearTimeout(timer)
-      if (over || caller.hasGone()) return refused('its caller has gone: nothing is changed')
+      if (over || caller.hasHungUp()) return refused('its caller has gone: nothing is changed')
       return work()
     })
     return Promise.race([turn, late])

@@ -17,7 +17,7 @@ const NAMES_MAX = 100
  * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
  */
 export function gate(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
-  const tell = tellOnce(log)
+  const logRefusal = logOnce(log)
   const uploads = new Uploads()
   return ({ path }, call) =>
     new ServerInterceptingCall(call, {
@@ -28,7 +28,7 @@ export function gate(callers: Callers, connections: Connections, log: Log): Serv
           if (!(error instanceof CallerRefused)) throw error
           call.sendStatus({ code: error.code, details: error.message })
           connections.refused(call.getConnectionInfo())
-          tell(error.message, call.getPeer())
+          logRefusal(error.message, call.getPeer())
           return
         }
         next(uploads.listener(path))
@@ -36,7 +36,7 @@ export function gate(callers: Callers, connections: Connections, log: Log): Serv
     })
 }
 
-function tellOnce(log: Log): (problem: string, peer: string) => void {
+function logOnce(log: Log): (problem: string, peer: string) => void {
   const refused = new Map<string, number>()
   return (problem, peer) => {
     const times = refused.get(problem)

@@ -16,7 +16,7 @@ export async function registerFunction(
 
 /** Who has sent a registration or a deploy. */
 export function callerOf(call: ServerUnaryCall<unknown, unknown>): Caller {
-  return { deadline: Number(call.getDeadline()), hasGone: () => call.cancelled }
+  return { deadline: Number(call.getDeadline()), hasHungUp: () => call.cancelled }
 }
 
 /** The answer to a registration or a deploy. */

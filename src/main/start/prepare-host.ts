@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openAppsFolder, tmpFolder } from '../../host/apps-folder.js'
-import { type LimitPolicy, unkeptLimits } from '../../host/limits.js'
+import { type LimitPolicy, unenforcedLimits } from '../../host/limits.js'
 import { lockStateDir } from '../../host/lock.js'
 import { commandedByFunctions, resolveRunAs } from '../../host/run-as.js'
 import { exposureWarnings } from '../../host/secrets.js'
@@ -52,9 +52,9 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
     )
   }
   if (isolation.noTmpdirs) log.warn(`functions have no TMPDIR of their own, and share /tmp: ${isolation.noTmpdirs}`)
-  for (const line of unkeptLimits(isolation.unkept, confinement.maxProcesses)) log.warn(line)
+  for (const line of unenforcedLimits(isolation.unenforced, confinement.maxProcesses)) log.warn(line)
   const { starter } = isolation
   const cgroups = starter.kind === 'launcher' ? starter.cgroups : undefined
   if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
-  return { runAs, appsDir, tls, starter, limits: { required, unkept: isolation.unkept } }
+  return { runAs, appsDir, tls, starter, limits: { required, unenforced: isolation.unenforced } }
 }

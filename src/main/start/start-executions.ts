@@ -1,11 +1,11 @@
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { nodeAddresses } from '../../host/node-addresses.js'
-import { readIds } from '../../ids/id-journal.js'
+import { readIds } from '../../ids/id-log.js'
 import { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
 import { WriteQueue } from '../../store/queue/write-queue.js'
-import { logJournalEvent, logQueueEvent } from '../../threads/log-events.js'
+import { logIdLogEvent, logQueueEvent } from '../../threads/log-events.js'
 import { IDS_DIR, WRITES_DIR } from '../../threads/messages.js'
 import { Executions } from '../executions/executions.js'
 import { Refusals } from '../executions/refusals.js'
@@ -69,7 +69,7 @@ export async function startExecutions(
   await readIds(
     join(stateDir, IDS_DIR),
     (number, ageMs) => recent.addOld(number, ageMs),
-    (event) => logJournalEvent(log, event),
+    (event) => logIdLogEvent(log, event),
   )
   const addresses = nodeAddresses(config.network)
   closers.add(() => addresses.close())

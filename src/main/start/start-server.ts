@@ -32,8 +32,8 @@ export async function startServer(
 async function listen(config: AgentConfig, log: Log): Promise<Listener> {
   const { file = 'development defaults', port } = config
   const problem = (error: NodeJS.ErrnoException) => {
-    const { message, mend } = listenProblem(config, error)
-    return `${file}: cannot listen on ${config.host} port ${port}: ${message}; ${mend}`
+    const { message, fix } = listenProblem(config, error)
+    return `${file}: cannot listen on ${config.host} port ${port}: ${message}; ${fix}`
   }
   const listener = await awaitListener(config, (error) => log.warn(`${problem(error)}; trying for some seconds`)).catch(
     (error: NodeJS.ErrnoException) => {

@@ -11,7 +11,7 @@ const NEWS_MS = 5_000
  * at once where that is for good.
  */
 export async function whenStored<T>(waiting: (why: StoreUnavailable) => void, act: () => Promise<T>): Promise<T> {
-  let told = -Infinity
+  let loggedAt = -Infinity
   let toldForGood = false
   for (; ; await sleep(RETRY_MS)) {
     try {
@@ -19,8 +19,8 @@ export async function whenStored<T>(waiting: (why: StoreUnavailable) => void, ac
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error
       const news = error.permanent && !toldForGood
-      if (!news && performance.now() - told < NEWS_MS) continue
-      told = performance.now()
+      if (!news && performance.now() - loggedAt < NEWS_MS) continue
+      loggedAt = performance.now()
       toldForGood = error.permanent
       waiting(error)
     }

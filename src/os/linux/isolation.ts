@@ -20,20 +20,20 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
   favourOwnSession()
   const problem = launcherProblem()
   if (problem) {
-    return { starter: { kind: 'child_process', scratchDir }, problem, unkept: allUnkept(problem) }
+    return { starter: { kind: 'child_process', scratchDir }, problem, unenforced: allUnenforced(problem) }
   }
   const noTmpdirs = tmpdirs && passageProblem(tmpdirs)
   const own = tmpdirs && !noTmpdirs ? { tmpdirs } : {}
   const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...options } as const
   const common = { starter: launcher, ...(noTmpdirs && { noTmpdirs }) }
   const place = findCgroupPlace()
-  if (place.kind === 'none') return { ...common, unkept: allUnkept(place.reason) }
+  if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   try {
     const cgroups = await openCgroups(place, stateDir)
-    return { ...common, starter: { ...launcher, cgroups }, unkept: unkeptBelow(place, cgroups.controllers) }
+    return { ...common, starter: { ...launcher, cgroups }, unenforced: unenforcedBelow(place, cgroups.controllers) }
   } catch (error) {
     const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
-    return { ...common, unkept: allUnkept(reason) }
+    return { ...common, unenforced: allUnenforced(reason) }
   }
 }
 
@@ -52,10 +52,10 @@ function passageProblem(dir: string): string | undefined {
 /** See Platform.inspectIsolation. */
 export function inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string } {
   const problem = launcherProblem()
-  if (problem) return { problem, unkept: allUnkept(problem) }
+  if (problem) return { problem, unenforced: allUnenforced(problem) }
   const place = findCgroupPlace()
-  if (place.kind === 'none') return { unkept: allUnkept(place.reason) }
-  return { cgroups: place.dir, unkept: unkeptBelow(place, availableControllers(place)) }
+  if (place.kind === 'none') return { unenforced: allUnenforced(place.reason) }
+  return { cgroups: place.dir, unenforced: unenforcedBelow(place, availableControllers(place)) }
 }
 
 /** See Platform.release. */
@@ -75,11 +75,11 @@ function launcherProblem(): string | undefined {
   return version === PROTOCOL_VERSION ? undefined : `the launcher is of another version (${version}): build again`
 }
 
-function allUnkept(reason: string): Isolation['unkept'] {
+function allUnenforced(reason: string): Isolation['unenforced'] {
   return { memory: reason, cpu: reason, processes: reason }
 }
 
-function unkeptBelow(place: { readonly dir: string }, kept: readonly CgroupController[]): Isolation['unkept'] {
+function unenforcedBelow(place: { readonly dir: string }, kept: readonly CgroupController[]): Isolation['unenforced'] {
   const available = availableControllers(place)
   const missing = (controller: CgroupController) =>
     available.includes(controller)

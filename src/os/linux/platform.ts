@@ -45,7 +45,7 @@ export const linux: Platform = {
   },
   renice,
   killGroup,
-  processBirth,
+  processStartTime,
   portHolder,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
   findUser,
@@ -94,7 +94,7 @@ function ask(command: string, ...args: string[]): string | undefined {
   }
 }
 
-function processBirth(pid: number): string | undefined {
+function processStartTime(pid: number): string | undefined {
   const stat = processStat(pid)
   return stat && stat.state !== 'Z' ? String(stat.startTicks) : undefined
 }

@@ -3,15 +3,15 @@ import type { Platform } from '../platform.js'
 import { handlerProblem } from './command.js'
 import { baseEnvironment } from './environment.js'
 import { ChildProcessStarter, killGroup } from './process-starter.js'
-import { processBirth } from './start-time.js'
+import { processStartTime } from './start-time.js'
 import { onStopRequest, requestStop } from './stop-request.js'
 
 const NO_LIMITS = 'Windows has no limits that the agent could set'
-const UNKEPT = { memory: NO_LIMITS, cpu: NO_LIMITS, processes: NO_LIMITS }
+const UNENFORCED = { memory: NO_LIMITS, cpu: NO_LIMITS, processes: NO_LIMITS }
 
 export const windows: Platform = {
-  isolate: async ({ scratchDir }) => ({ starter: { kind: 'child_process', scratchDir }, unkept: UNKEPT }),
-  inspectIsolation: () => ({ unkept: UNKEPT }),
+  isolate: async ({ scratchDir }) => ({ starter: { kind: 'child_process', scratchDir }, unenforced: UNENFORCED }),
+  inspectIsolation: () => ({ unenforced: UNENFORCED }),
   release: () => {},
   takeServiceNotifier: () => undefined,
   onStopRequest,
@@ -31,7 +31,7 @@ export const windows: Platform = {
   // Priorities are the whole process's there, and what it starts inherits them.
   renice: () => {},
   killGroup,
-  processBirth,
+  processStartTime,
   portHolder: () => undefined,
   usage: pidUsage,
   findUser: () => undefined,

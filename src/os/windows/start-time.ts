@@ -3,10 +3,10 @@ import { win32 } from 'node:path'
 import { systemProgram } from './system.js'
 
 /**
- * See Platform.processBirth. By the program's name, as Windows gives a pid to another soon after a restart, and when a
+ * See Platform.processStartTime. By the program's name, as Windows gives a pid to another soon after a restart, and when a
  * process began only a slow PowerShell would tell. Blocks for tenths of a second for others than this process.
  */
-export function processBirth(pid: number): string | undefined {
+export function processStartTime(pid: number): string | undefined {
   if (pid === process.pid) return win32.basename(process.execPath).toLowerCase()
   const flags = ['/FI', `PID eq ${pid}`, '/FO', 'CSV', '/NH']
   const { stdout } = spawnSync(systemProgram('tasklist.exe'), flags, { encoding: 'utf8', windowsHide: true })

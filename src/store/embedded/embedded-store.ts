@@ -246,8 +246,8 @@ export class EmbeddedStore implements Store {
     if (!this.#isAlive(id)) this.#drop(id)
     if (this.#length(id) < (record.output_bytes ?? 0)) this.#incomplete.putSync(id, '')
     const lost = bytesOf(this.#gapsIn(id, record.output_bytes))
-    const told = lost > 0 ? { ...record, output_lost_bytes: lost } : record
-    this.#records.putSync(id, JSON.stringify(told))
+    const stored = lost > 0 ? { ...record, output_lost_bytes: lost } : record
+    this.#records.putSync(id, JSON.stringify(stored))
     this.#running.removeSync([record.agent_id, id])
     this.#renew(id)
   }

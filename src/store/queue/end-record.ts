@@ -4,28 +4,28 @@ import type { WriteQueue } from './write-queue.js'
 
 export interface RecordEnd {
   /** Resolves once it is in the store or on disk, so that it outlives this process. */
-  readonly kept: Promise<void>
+  readonly durable: Promise<void>
   /** Resolves once it is in the store. */
   readonly stored: Promise<void>
 }
 
 /** Ends a record. On the queue's thread. */
 export function endRecord(queue: WriteQueue, record: ExecutionRecord): RecordEnd {
-  let keep: () => void = () => {}
-  const kept = new Promise<void>((resolve) => {
-    keep = resolve
+  let markDurable: () => void = () => {}
+  const durable = new Promise<void>((resolve) => {
+    markDurable = resolve
   })
   const stored = new Promise<void>((resolve) => {
     const push = () => {
       // Damaged on disk, it is pushed again.
       const end = queue.push({ kind: 'end', record }, (bytes) => (bytes ? resolve() : push()))
-      void untilKept(end).then(keep)
+      void untilDurable(end).then(markDurable)
     }
     push()
   })
-  return { kept, stored }
+  return { durable, stored }
 }
 
-async function untilKept(write: PendingWrite): Promise<void> {
-  while (!(await write.kept()));
+async function untilDurable(write: PendingWrite): Promise<void> {
+  while (!(await write.durable()));
 }

@@ -20,16 +20,16 @@ export interface PendingWrite {
    * Resolves with true once the store or the disk has it, so that it outlives this process; with false where the disk
    * has just refused it. It waits on then.
    */
-  kept(): Promise<boolean>
+  durable(): Promise<boolean>
 }
 
 /** In memory while `write` is set, on disk while `spilled` is, stored where neither is. */
-export class Entry implements PendingWrite {
-  next: Entry | undefined
+export class QueuedWrite implements PendingWrite {
+  next: QueuedWrite | undefined
   spilled: Spilled | undefined
   /** In memory on its way to the disk. */
   leaving = false
-  #watchers: ((kept: boolean) => void)[] | undefined
+  #watchers: ((durable: boolean) => void)[] | undefined
 
   constructor(
     public write: StoreWrite | undefined,
@@ -44,7 +44,7 @@ export class Entry implements PendingWrite {
     return write ? outputOf(write) : Buffer.alloc(0)
   }
 
-  kept(): Promise<boolean> {
+  durable(): Promise<boolean> {
     if (!this.write) return Promise.resolve(true)
     return new Promise((resolve) => {
       this.#watchers ??= []
@@ -52,26 +52,26 @@ export class Entry implements PendingWrite {
     })
   }
 
-  tellKept(kept: boolean): void {
+  announceDurable(durable: boolean): void {
     const watchers = this.#watchers ?? []
     this.#watchers = undefined
-    for (const tell of watchers) tell(kept)
+    for (const watcher of watchers) watcher(durable)
   }
 }
 
-export const costOf = (entry: Entry) => entry.length + ENTRY_BYTES
+export const costOf = (entry: QueuedWrite) => entry.length + ENTRY_BYTES
 
-export const writesOf = (entries: readonly Entry[]) => entries.flatMap((entry) => entry.write ?? [])
+export const writesOf = (entries: readonly QueuedWrite[]) => entries.flatMap((entry) => entry.write ?? [])
 
 export const outputOf = (write: StoreWrite) => (write.kind === 'output' ? write.bytes : Buffer.alloc(0))
 
-export function* entriesFrom(first: Entry | undefined): Generator<Entry> {
+export function* entriesFrom(first: QueuedWrite | undefined): Generator<QueuedWrite> {
   for (let entry = first; entry; entry = entry.next) yield entry
 }
 
 /** The oldest that fit into one batch, at least one. */
-export function batchFrom(first: Entry): Entry[] {
-  const batch: Entry[] = []
+export function batchFrom(first: QueuedWrite): QueuedWrite[] {
+  const batch: QueuedWrite[] = []
   let bytes = 0
   for (const entry of entriesFrom(first)) {
     bytes += entry.length

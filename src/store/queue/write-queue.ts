@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Patience } from '../../time/patience.js'
 import { type Store, StoreUnavailable, type StoreWrite } from '../store.js'
 import { LateBegins } from './late-begins.js'
-import { batchFrom, costOf, Entry, entriesFrom, outputOf, type PendingWrite, writesOf } from './pending.js'
+import { batchFrom, costOf, entriesFrom, outputOf, type PendingWrite, QueuedWrite, writesOf } from './pending.js'
 import { type Spilled, SpillFile } from './spill-file.js'
 
 const KiB = 1024
@@ -64,10 +64,10 @@ export class WriteQueue {
   readonly #report: (event: QueueEvent) => void
   readonly #late = new LateBegins()
 
-  #head: Entry | undefined
-  #tail: Entry | undefined
+  #head: QueuedWrite | undefined
+  #tail: QueuedWrite | undefined
   /** The oldest that is leaving. */
-  #firstLeaving: Entry | undefined
+  #firstLeaving: QueuedWrite | undefined
   #bytes = 0
   #memoryBytes = 0
   #leavingBytes = 0
@@ -115,7 +115,7 @@ export class WriteQueue {
   push(write: StoreWrite, stored?: (bytes: Buffer | undefined) => void): PendingWrite {
     if (this.#closed) throw new Error('the write queue is closed')
     const length = write.kind === 'output' ? write.bytes.length : JSON.stringify(write.record).length
-    const entry = new Entry(write, length, stored, this.#file)
+    const entry = new QueuedWrite(write, length, stored, this.#file)
     if (this.#tail) this.#tail.next = entry
     else this.#head = entry
     this.#tail = entry
@@ -173,7 +173,7 @@ export class WriteQueue {
     try {
       const entries = [...entriesFrom(this.#head)].filter((entry) => entry.write)
       if (entries.length > 0) await this.#file.append(writesOf(entries))
-      for (const entry of entries) entry.tellKept(true)
+      for (const entry of entries) entry.announceDurable(true)
     } finally {
       await this.#file.close()
     }
@@ -203,7 +203,7 @@ export class WriteQueue {
   }
 
   /** What each of them writes; undefined where that came back damaged. */
-  async #load(batch: readonly Entry[]): Promise<(StoreWrite | undefined)[]> {
+  async #load(batch: readonly QueuedWrite[]): Promise<(StoreWrite | undefined)[]> {
     // Before the read: an entry that reaches the disk meanwhile has given its write away.
     const inMemory = batch.map((entry) => entry.write)
     const read = await this.#file.read(batch.flatMap((entry) => entry.spilled ?? []))
@@ -227,7 +227,7 @@ export class WriteQueue {
     }
   }
 
-  #landed(batch: readonly Entry[], writes: readonly (StoreWrite | undefined)[]): void {
+  #landed(batch: readonly QueuedWrite[], writes: readonly (StoreWrite | undefined)[]): void {
     for (const entry of batch) {
       this.#head = entry.next
       this.#bytes -= costOf(entry)
@@ -243,7 +243,7 @@ export class WriteQueue {
       entry.spilled = undefined
       entry.leaving = false
       entry.next = undefined
-      entry.tellKept(true)
+      entry.announceDurable(true)
     }
     if (this.#head === undefined) this.#tail = undefined
     if (this.#away) {
@@ -273,7 +273,7 @@ export class WriteQueue {
     this.#changed()
   }
 
-  #leave(entry: Entry): void {
+  #leave(entry: QueuedWrite): void {
     entry.leaving = true
     this.#leavingBytes += costOf(entry)
     this.#firstLeaving ??= entry
@@ -290,7 +290,7 @@ export class WriteQueue {
       } catch (error) {
         if (!this.#diskFailed) this.#report({ kind: 'disk-failed', cause: errorOf(error) })
         this.#diskFailed = true
-        for (const entry of entriesFrom(this.#firstLeaving)) entry.tellKept(false)
+        for (const entry of entriesFrom(this.#firstLeaving)) entry.announceDurable(false)
         this.#changed()
         await this.#pause(LONGEST_RETRY_MS)
       }
@@ -299,7 +299,7 @@ export class WriteQueue {
   }
 
   /** Some of them may have been stored while they were written. */
-  #spilled(entries: readonly Entry[], spilled: readonly Spilled[]): void {
+  #spilled(entries: readonly QueuedWrite[], spilled: readonly Spilled[]): void {
     this.#diskFailed = false
     for (const [index, place] of spilled.entries()) {
       const entry = entries[index]
@@ -314,7 +314,7 @@ export class WriteQueue {
       this.#memoryBytes -= costOf(entry)
       this.#leavingBytes -= costOf(entry)
       this.#firstLeaving = entry.next
-      entry.tellKept(true)
+      entry.announceDurable(true)
     }
     this.#changed()
   }

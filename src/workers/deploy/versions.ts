@@ -77,7 +77,7 @@ export async function createVersion(
 function refuseForeign(appsDir: string): void {
   const found = lstatSync(appsDir)
   if (found.isDirectory() && found.uid === process.geteuid?.()) return
-  const problem = `${appsDir} is not the folder that the agent has made: start the agent again, which says what mends it`
+  const problem = `${appsDir} is not the folder that the agent has made: start the agent again, which says what fixes it`
   throw new ArchiveRefused('SYSTEM_ERROR', problem)
 }
 

@@ -6,7 +6,7 @@ import { endRecord } from '../../store/queue/end-record.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { ExecuteTask, LaunchSpec, ToExecution } from '../../threads/messages.js'
 import { LongTimer } from '../../time/long-timer.js'
-import { baseEnvironment, journal, log, queue, recorded, settings, setup, starter, store } from '../thread.js'
+import { baseEnvironment, idLog, log, queue, recorded, settings, setup, starter, store } from '../thread.js'
 import { Ending } from './ending.js'
 import { LiveOutput } from './live-output.js'
 import { endedRecord, type ProcessResult, survivorsOf } from './outcome.js'
@@ -43,18 +43,18 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
   const begun = begunRecord(context)
   // The outcome is not shown before it would survive this process: what was told once is never taken back.
   let shown: () => ExecutionRecord | Promise<ExecutionRecord> = () => begun
-  const readers = new Readers(channel.tell, output, () => shown())
+  const readers = new Readers(channel.send, output, () => shown())
   const gate = listen(context, readers)
   try {
     if (task.async) {
       const reservation = await recordBegin(begun)
       if (reservation.kind === 'refused') {
-        channel.tell(reservation)
+        channel.send(reservation)
         return
       }
       recorded.add(task.id)
       await writeDown(task)
-      channel.tell({ kind: 'accepted' })
+      channel.send({ kind: 'accepted' })
       await gate.opened
     } else {
       if (task.hold) await gate.opened
@@ -68,9 +68,9 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
     const record = endedRecord(begun, result, cause, spec, output.length, reason)
     logSurvivors(task, result)
     const end = task.async ? endRecord(queue, record) : undefined
-    shown = async () => (end && !(await soon(end.kept)) ? begun : record)
+    shown = async () => (end && !(await soon(end.durable)) ? begun : record)
     await tellOutcome(context, record)
-    await end?.kept
+    await end?.durable
     await Promise.all([end?.stored, readers.end(record)])
   } finally {
     recorded.delete(task.id)
@@ -93,7 +93,7 @@ function begunRecord({ task, spec }: Context): ExecutionRecord {
 function listen({ task, channel, ending }: Context, readers: Readers): StartGate {
   const gate = new StartGate(task.hold)
   ending.whenCaused(() => gate.open())
-  channel.hear = (message: ToExecution) => {
+  channel.receive = (message: ToExecution) => {
     switch (message.kind) {
       case 'go':
         gate.open()
@@ -117,7 +117,7 @@ function listen({ task, channel, ending }: Context, readers: Readers): StartGate
 
 /** Before anything of it runs: whatever becomes of this process, its id is known. */
 function writeDown({ idNumber }: ExecuteTask): Promise<void> | undefined {
-  return idNumber === undefined ? undefined : journal.add(idNumber)
+  return idNumber === undefined ? undefined : idLog.add(idNumber)
 }
 
 /** Opens once there is a slot; at once where there is one already. */
@@ -141,7 +141,7 @@ async function runProcess({ task, spec, channel, output, ending }: Context): Pro
   const end = await new Promise<ProcessEnd>((resolve) => {
     const process = starter.start(startRequest(task, spec), {
       started: (pid) => {
-        channel.tell({ kind: 'started', pid })
+        channel.send({ kind: 'started', pid })
         const { timeoutSeconds } = spec
         if (timeoutSeconds > 0) timer = new LongTimer(timeoutSeconds * 1000, () => ending.end('timeout'))
       },
@@ -192,5 +192,5 @@ async function tellOutcome({ task, channel, output, ending }: Context, record: E
   const bytes = task.async ? new Uint8Array() : await wholeOutput(output)
   const transfer = bytes.length >= TRANSFER_MIN_BYTES ? [bytes.buffer as ArrayBuffer] : []
   const outcome = { record, output: bytes, ...(ending.cause && { cause: ending.cause }) }
-  channel.tell({ kind: 'ended', outcome }, transfer)
+  channel.send({ kind: 'ended', outcome }, transfer)
 }

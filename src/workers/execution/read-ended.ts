@@ -6,7 +6,7 @@ import { store } from '../thread.js'
 import { Lost } from './output.js'
 import { recordJson } from './record-json.js'
 
-const STRETCH_BYTES = 262_144
+const RANGE_BYTES = 262_144
 
 /** The JSON record of an execution that no thread supervises any more, with its output. */
 export async function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint8Array>> {
@@ -30,7 +30,7 @@ export function readOutput({ id, offset }: ReadOutputTask): Promise<FromStore<Ou
 
 /** A stretch from the offset on; empty at the end. What should follow up to `length` but does not is lost. */
 async function readStored(id: string, offset: number, length: number): Promise<Buffer | Lost> {
-  const bytes = await store.output(id, offset, offset + STRETCH_BYTES)
+  const bytes = await store.output(id, offset, offset + RANGE_BYTES)
   if (bytes.length > 0) return bytes
   const gap = (await store.gaps(id)).find(({ from, to }) => from <= offset && offset < to)
   const end = gap?.to ?? length

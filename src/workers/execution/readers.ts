@@ -5,17 +5,17 @@ import { recordJson } from './record-json.js'
 
 /** Answers those who look at an execution while it is alive: snapshots for GetExecution, stretches for FollowOutput. */
 export class Readers {
-  private conclude: (record: ExecutionRecord) => void = () => {}
+  private resolveFinal: (record: ExecutionRecord) => void = () => {}
   /** Settles a little after the output has ended: the record tells how the process did. */
   private readonly final = new Promise<ExecutionRecord>((resolve) => {
-    this.conclude = resolve
+    this.resolveFinal = resolve
   })
   /** Followers that have asked and not been answered for the last time. */
   private readonly following = new Set<number>()
   private idle: (() => void) | undefined
 
   constructor(
-    private readonly tell: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
+    private readonly send: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
     private readonly output: Output,
     /** As it may be shown now. */
     private readonly record: () => ExecutionRecord | Promise<ExecutionRecord>,
@@ -26,10 +26,10 @@ export class Readers {
       const json = await recordJson({ ...(await this.record()), output_bytes: this.output.length }, this.output)
       // A copy of its own, since a small buffer shares its memory with others.
       const data = new Uint8Array(json)
-      this.tell({ kind: 'snapshot', request, data }, [data.buffer])
+      this.send({ kind: 'snapshot', request, data }, [data.buffer])
     } catch {
       // Part of the output is in the store alone, and that is away.
-      this.tell({ kind: 'unreadable', request })
+      this.send({ kind: 'unreadable', request })
     }
   }
 
@@ -41,16 +41,16 @@ export class Readers {
       try {
         const read = await this.output.read(offset)
         if (read instanceof Lost) {
-          this.tell({ kind: 'output', request, part: { kind: 'lost', bytes: read.bytes } })
+          this.send({ kind: 'output', request, part: { kind: 'lost', bytes: read.bytes } })
         } else {
           const data = new Uint8Array(read)
-          this.tell({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
+          this.send({ kind: 'output', request, part: { kind: 'bytes', offset, data } }, [data.buffer])
         }
       } catch {
-        this.tell({ kind: 'unreadable', request })
+        this.send({ kind: 'unreadable', request })
       }
     } else {
-      this.tell({ kind: 'output', request, part: { kind: 'end', record: await this.final } })
+      this.send({ kind: 'output', request, part: { kind: 'end', record: await this.final } })
       this.leave(request)
     }
   }
@@ -62,7 +62,7 @@ export class Readers {
 
   /** The execution has ended, and its outcome is kept: followers get what they still lack, then the record. Resolves when none is left. */
   async end(record: ExecutionRecord): Promise<void> {
-    this.conclude(record)
+    this.resolveFinal(record)
     if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))
   }
 }

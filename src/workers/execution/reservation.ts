@@ -21,7 +21,7 @@ export async function recordBegin(record: ExecutionRecord): Promise<Reservation>
     const begun = await answer(store.begin(record))
     if (begun !== undefined) return begun ? RESERVED : ID_TAKEN
   }
-  if (await queue.push({ kind: 'begin', record }).kept()) return RESERVED
+  if (await queue.push({ kind: 'begin', record }).durable()) return RESERVED
   const error = 'store unavailable, and the disk of this agent does not take what waits for it; try again'
   const status_at = new Date().toISOString()
   queue.push({ kind: 'end', record: { ...record, status: 'failed', error, status_at, refused: true } })

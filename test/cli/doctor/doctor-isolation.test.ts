@@ -11,9 +11,9 @@ import { createUser, noUsers, type SystemUser } from '../../support/system-user.
 import { examine } from './examine.js'
 
 const ROOT = resolve(fileURLToPath(new URL('../../../..', import.meta.url)))
-const { problem, unkept, cgroups } = platform.inspectIsolation()
+const { problem, unenforced, cgroups } = platform.inspectIsolation()
 const noCgroups = cgroups ? false : 'there are no cgroups to use'
-const keepsAll = Object.keys(unkept).length === 0 && 'every limit is kept here'
+const keepsAll = Object.keys(unenforced).length === 0 && 'every limit is kept here'
 
 function levels(findings: readonly Finding[], subject: string): string[] {
   return findings.filter((finding) => finding.subject === subject).map(({ level }) => level)
@@ -36,12 +36,16 @@ describe('doctor tells of isolation', { skip: process.platform === 'win32' }, ()
     assert.equal(lenient.code, 0)
     const missed = lenient.findings.filter(({ subject, level }) => subject === 'limits' && level !== 'ok')
     const text = missed.map(({ message }) => message).join('\n')
-    const reasons = { memory_mb: unkept.memory, cpu_millicores: unkept.cpu, max_processes: unkept.processes }
+    const reasons = {
+      memory_mb: unenforced.memory,
+      cpu_millicores: unenforced.cpu,
+      max_processes: unenforced.processes,
+    }
     for (const [limit, reason] of Object.entries(reasons)) {
       assert.equal(text.includes(limit) && text.includes(reason ?? ''), reason !== undefined, limit)
     }
     assert.equal(new Set(missed.map(({ level }) => level)).has('fail'), false)
-    for (const { mend } of missed) assert.ok(mend)
+    for (const { fix } of missed) assert.ok(fix)
 
     const strict = await examine({ isolation: 'required' })
     assert.equal(strict.code, 1)
@@ -75,7 +79,7 @@ describe('doctor tells of isolation', { skip: process.platform === 'win32' }, ()
           level,
           subject: 'launcher',
           message: 'the launcher is not built: there was no C compiler when this program was built',
-          mend: 'install a C compiler and run `npm run build`',
+          fix: 'install a C compiler and run `npm run build`',
         },
       )
     }
@@ -107,9 +111,9 @@ describe('doctor tells of what functions can reach', { skip: noUsers }, () => {
       level: 'warn',
       subject: 'config file',
       message: `functions can read ${file}`,
-      mend: `chmod 600 ${file}`,
+      fix: `chmod 600 ${file}`,
     })
-    assert.ok(findings.some(({ level, mend }) => level === 'warn' && mend === `chmod 700 ${state}`))
+    assert.ok(findings.some(({ level, fix }) => level === 'warn' && fix === `chmod 700 ${state}`))
   })
 
   it('nothing of a file that only the agent can read', async () => {
@@ -125,7 +129,7 @@ describe('doctor tells of what functions can reach', { skip: noUsers }, () => {
     const { code, find } = await examine({ run_as: user.name })
     assert.equal(code, 1)
     assert.match(find('apps')?.message ?? '', /apps belongs to user \d+, not to the agent's/)
-    assert.match(find('apps')?.mend ?? '', /^move it away/)
+    assert.match(find('apps')?.fix ?? '', /^move it away/)
   })
 
   it('an apps folder that functions may replace', async () => {

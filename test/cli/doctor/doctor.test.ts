@@ -100,7 +100,7 @@ test('who holds the name of the agent is told, and it is not taken', { skip: noR
   const who = `node-1 is held by the agent on ${hostname()}, process ${agent.pid}, since `
   assert.equal(other.level, 'fail')
   assert.ok(other.message?.startsWith(who), other.message)
-  assert.equal(other.mend, 'stop that one, or give this agent another agent_id')
+  assert.equal(other.fix, 'stop that one, or give this agent another agent_id')
   const own = await examine({ ...keys, state_dir: join(agent.dir, 'state') })
   assert.equal(own.find('name')?.level, 'ok')
   assert.match(own.find('name')?.message ?? '', /^node-1 is held by .*, with this state_dir$/)
@@ -111,7 +111,7 @@ test('who holds the name of the agent is told, and it is not taken', { skip: noR
   const silent = await name()
   assert.equal(silent.level, 'warn')
   assert.match(silent.message ?? '', /, which no longer says that it lives$/)
-  assert.match(silent.mend ?? '', /^a start waits until its lease ends, in [1-9] s$/)
+  assert.match(silent.fix ?? '', /^a start waits until its lease ends, in [1-9] s$/)
 })
 
 test('people get a line a check', async () => {
@@ -129,7 +129,7 @@ test('a user that does not exist fails, with the command that makes it', async (
   const { code, find } = await examine({ run_as: 'nobody-of-that-name' })
   assert.equal(code, 1)
   assert.equal(find('user')?.level, 'fail')
-  assert.match(find('user')?.mend ?? '', /nobody-of-that-name/)
+  assert.match(find('user')?.fix ?? '', /nobody-of-that-name/)
 })
 
 test('folders that cannot be made or written fail', async (t) => {
@@ -157,7 +157,7 @@ test('a Redis that does not answer fails', async () => {
   const { code, find } = await examine({ redis_addr: `127.0.0.1:${port}` })
   assert.equal(code, 1)
   assert.equal(find('store')?.level, 'fail')
-  assert.match(find('store')?.mend ?? '', /redis_addr/)
+  assert.match(find('store')?.fix ?? '', /redis_addr/)
 })
 
 test('a port that another program has fails, and one that an agent has does not', async () => {
@@ -195,7 +195,7 @@ test('certificates that the control plane or TLS would not take fail', async (t)
       const { code, find } = await examine({ tls: await keys })
       assert.equal(code, 1)
       assert.equal(find(subject)?.level, 'fail')
-      assert.ok(find(subject)?.mend)
+      assert.ok(find(subject)?.fix)
     })
   }
 })

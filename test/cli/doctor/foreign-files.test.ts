@@ -27,7 +27,7 @@ function folder(t: TestContext, foreign: 'config' | 'state' | 'lock' | 'nothing'
   const config = { agent_id: 'a', host: '127.0.0.1', port: 0, redis_addr: 'embedded', run_as: 'self', state_dir: state }
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 })
   mkdirSync(state, { mode: 0o700 })
-  writeFileSync(lock, `${pid} ${platform.processBirth(pid)}\n`, { mode: 0o600 })
+  writeFileSync(lock, `${pid} ${platform.processStartTime(pid)}\n`, { mode: 0o600 })
   chownSync(dir, SOMEBODY, SOMEBODY)
   const theirs = { config: [file], state: [state, lock], lock: [lock], nothing: [] }[foreign]
   for (const path of theirs) chownSync(path, SOMEBODY, SOMEBODY)

@@ -14,10 +14,10 @@ describe("the main thread's end of an execution", () => {
   beforeEach(() => {
     told.length = 0
     execution = new Execution('id', 'hello', true)
-    execution.supervisedBy({ tell: (message) => told.push(message), settled: Promise.resolve() })
+    execution.supervisedBy({ send: (message) => told.push(message), settled: Promise.resolve() })
   })
 
-  const say = (message: FromExecution) => execution.hear(message)
+  const say = (message: FromExecution) => execution.receive(message)
 
   it('is over with its outcome', async () => {
     say({ kind: 'ended', outcome: OUTCOME })
@@ -74,7 +74,7 @@ describe("the main thread's end of an execution", () => {
 
   it('leaves every question to the store once its thread is gone', async () => {
     const asked = [execution.snapshot(), execution.follow().read(0)]
-    execution.gone()
+    execution.detached()
     assert.deepEqual(await Promise.all(asked), [undefined, undefined])
     assert.equal(await execution.snapshot(), undefined)
   })

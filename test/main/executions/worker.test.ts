@@ -38,7 +38,7 @@ describe("the main thread's end of a supervising thread", () => {
   const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
   const say = (...messages: FromThread[]) => there.postMessage(messages)
 
-  it('tells what is said in one turn in one message, and a spec once until it changes', async () => {
+  it('sends what is said in one turn in one message, and a spec once until it changes', async () => {
     for (const id of ['a', 'b']) execute(id)
     assert.deepEqual(await heardThere(), [
       { kind: 'launch spec', spec: PROGRAM },
@@ -53,14 +53,14 @@ describe("the main thread's end of a supervising thread", () => {
     ])
   })
 
-  it('tells a kill at once, after all that was said before', async () => {
-    execute('a').tell({ kind: 'kill', cause: 'cancelled' })
+  it('sends a kill at once, after all that was said before', async () => {
+    execute('a').send({ kind: 'kill', cause: 'cancelled' })
     const heard = heardThere()
     // Nothing is sent later in this turn any more.
     execute('b')
     assert.deepEqual(
       (await heard).map(({ kind }) => kind),
-      ['launch spec', 'execute', 'tell'],
+      ['launch spec', 'execute', 'message'],
     )
   })
 
@@ -79,21 +79,21 @@ describe("the main thread's end of a supervising thread", () => {
     const listener = silent()
     const { settled } = execute('a', listener)
     const outcome = { record: ended('a'), output: new Uint8Array() }
-    say({ kind: 'tell', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
+    say({ kind: 'message', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
     await settled
-    assert.deepEqual(listener.heard, ['ended', 'gone'])
+    assert.deepEqual(listener.heard, ['ended', 'detached'])
     assert.equal(thread.load, 0)
   })
 
   it('fails the tasks of a thread that dies, once all it has said is heard', async () => {
     const [first, second] = [silent(), silent()]
     const tasks = [execute('a', first), execute('b', second)]
-    say({ kind: 'tell', number: 1, message: { kind: 'started', pid: 7 } }, { kind: 'settled', number: 1 })
+    say({ kind: 'message', number: 1, message: { kind: 'started', pid: 7 } }, { kind: 'settled', number: 1 })
     there.close()
     const [one, two] = await Promise.allSettled(tasks.map(({ settled }) => settled))
     assert.deepEqual([one?.status, two?.status], ['fulfilled', 'rejected'])
-    assert.deepEqual([first.heard, second.heard], [['started', 'gone'], ['gone']])
-    await thread.gone
+    assert.deepEqual([first.heard, second.heard], [['started', 'detached'], ['detached']])
+    await thread.closed
   })
 
   it('fails a task alone whose thread says that it has a fault', async () => {
@@ -110,5 +110,9 @@ function task(id: string): ExecuteTask {
 
 function silent(): TaskListener & { readonly heard: string[] } {
   const heard: string[] = []
-  return { heard, hear: (message: FromExecution) => heard.push(message.kind), gone: () => heard.push('gone') }
+  return {
+    heard,
+    receive: (message: FromExecution) => heard.push(message.kind),
+    detached: () => heard.push('detached'),
+  }
 }

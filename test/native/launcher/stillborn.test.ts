@@ -7,7 +7,7 @@ import { cgroupFolder } from '../../os/linux/starters.js'
 import { describeEach, VARIANTS } from './variants.js'
 
 /*
- * Some kernels kill a process at birth where its cgroup and the one that its parent is in have been killed differently
+ * Some kernels kill a process as soon as it exists where its cgroup and the one that its parent is in have been killed differently
  * often (cgroup.c says more).
  */
 describeEach(

@@ -15,9 +15,9 @@ describe('isolation', () => {
       maxProcesses: 7,
       oomKill: 'execution' as const,
     }
-    const { problem, unkept, cgroups } = platform.inspectIsolation()
+    const { problem, unenforced, cgroups } = platform.inspectIsolation()
     const isolation = await platform.isolate(options)
-    assert.deepEqual(isolation.unkept, unkept)
+    assert.deepEqual(isolation.unenforced, unenforced)
     assert.equal(isolation.problem, problem)
     assert.equal(isolation.starter.kind, problem || process.platform === 'win32' ? 'child_process' : 'launcher')
     if (isolation.starter.kind === 'launcher') {

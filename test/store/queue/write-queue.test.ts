@@ -296,14 +296,14 @@ describe('write queue', () => {
 
   it('tells once a write would outlive it: in the store, on disk, or not yet', async () => {
     const inStore = queue.push(output('kept', 0, 'a'))
-    assert.equal(await inStore.kept(), true)
+    assert.equal(await inStore.durable(), true)
     assert.equal(String(await embedded.output('kept', 0, 9)), 'a')
     store.mode = 'slow'
     const unanswered = queue.push(output('kept', 1, 'b'))
-    assert.equal(await unanswered.kept(), true)
+    assert.equal(await unanswered.durable(), true)
     assert.equal(queue.away, true)
     assert.equal((await segments()).length, 1)
-    assert.equal(await queue.push(output('kept', 2, 'c')).kept(), true)
+    assert.equal(await queue.push(output('kept', 2, 'c')).durable(), true)
     assert.equal(queue.bytesInMemory, 0)
     store.answer()
     assert.equal(await queue.flush(5_000), true)
@@ -314,10 +314,10 @@ describe('write queue', () => {
     await writeFile(inTheWay, '')
     store.mode = 'down'
     const refused = queue.push(output('kept', 3, 'd'))
-    assert.equal(await refused.kept(), false)
-    assert.equal(await refused.kept(), false)
+    assert.equal(await refused.durable(), false)
+    assert.equal(await refused.durable(), false)
     await rm(inTheWay)
-    await eventually('the disk takes it', () => refused.kept())
+    await eventually('the disk takes it', () => refused.durable())
     store.mode = 'up'
     assert.equal(await queue.flush(5_000), true)
     assert.equal(String(await embedded.output('kept', 0, 9)), 'abcd')

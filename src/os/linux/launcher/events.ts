@@ -91,7 +91,7 @@ export class EventParser {
       this.next = { ...next, kind: 'output', left: next.left - protocol.OUTPUT_EVENT_BYTES }
     } else {
       this.next = { kind: 'header' }
-      this.tell(next.type, next.id, bytes)
+      this.dispatch(next.type, next.id, bytes)
     }
   }
 
@@ -103,7 +103,7 @@ export class EventParser {
     this.events.output(id, bytes)
   }
 
-  private tell(type: number, id: number, payload: Buffer): void {
+  private dispatch(type: number, id: number, payload: Buffer): void {
     switch (type) {
       case protocol.FRAME_STARTED:
         this.events.started(id, payload.readUInt32LE(STARTED_EVENT_AT.pid))

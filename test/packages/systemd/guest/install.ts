@@ -99,7 +99,7 @@ describe('a downgrade', () => {
     })
   })
 
-  it('is refused by its start, with the mend, where the newer version has another format of its state', () => {
+  it('is refused by its start, with the fix, where the newer version has another format of its state', () => {
     const format = '/var/lib/flux-agent/format.json'
     const kept = readFileSync(format, 'utf8')
     run('systemctl', 'stop', UNIT)

@@ -4,17 +4,17 @@ import { appendFileSync, existsSync, readdirSync, statSync, utimesSync, writeFil
 import { join } from 'node:path'
 import { beforeEach, describe, it } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
-import { IdJournal, type JournalEvent, readIds } from '../../src/ids/id-journal.js'
+import { IdLog, type IdLogEvent, readIds } from '../../src/ids/id-log.js'
 
 describe('the journal of ids', () => {
   let dir: string
-  let events: JournalEvent[]
+  let events: IdLogEvent[]
   beforeEach(() => {
     dir = join(makeTempDir('flux-ids-'), 'ids')
     events = []
   })
 
-  const open = () => new IdJournal(dir, (event) => events.push(event))
+  const open = () => new IdLog(dir, (event) => events.push(event))
   const files = () => readdirSync(dir).map((name) => join(dir, name))
   async function read(): Promise<number[]> {
     const numbers: number[] = []
@@ -49,8 +49,8 @@ describe('the journal of ids', () => {
 
   it('has it with the system when it resolves: SIGKILL takes nothing', () => {
     const code = `
-      const { IdJournal } = await import('./id-journal.js')
-      const journal = new IdJournal(process.argv[1], () => {})
+      const { IdLog } = await import('./id-log.js')
+      const journal = new IdLog(process.argv[1], () => {})
       for (let i = 1; i <= 100; i++) await journal.add(i)
       process.kill(process.pid, 'SIGKILL')`
     const { signal } = run(code)
@@ -111,8 +111,8 @@ describe('the journal of ids', () => {
 
   it('keeps what it could write where the disk is full', { skip: process.platform !== 'linux' }, async () => {
     const code = `
-      const { IdJournal } = await import('./id-journal.js')
-      const journal = new IdJournal(process.argv[1], (event) => console.log(event.kind))
+      const { IdLog } = await import('./id-log.js')
+      const journal = new IdLog(process.argv[1], (event) => console.log(event.kind))
       for (let i = 1; i <= 10; i++) await journal.add(i)`
     // Half of the third number fits.
     const { stdout, stderr } = run(code, 'prlimit', '--fsize=36')

@@ -17,14 +17,14 @@ const FILE_MS = 600_000
 /** After a failure the disk is tried again. */
 const RETRY_MS = 5_000
 
-export type JournalEvent =
+export type IdLogEvent =
   /** Ids are known until the end of this process only, until the disk takes them again. */
   | { readonly kind: 'failed'; readonly cause: Error }
   | { readonly kind: 'works again' }
   | { readonly kind: 'damaged'; readonly file: string; readonly problem: string }
 
 /** Writes down the ids that one thread is given, in files of its own, for the next run of the agent. */
-export class IdJournal {
+export class IdLog {
   #waiting: number[] = []
   #written: Promise<void> | undefined
   #fd: number | undefined
@@ -35,7 +35,7 @@ export class IdJournal {
 
   constructor(
     private readonly dir: string,
-    private readonly report: (event: JournalEvent) => void,
+    private readonly report: (event: IdLogEvent) => void,
   ) {}
 
   /**
@@ -91,7 +91,7 @@ export class IdJournal {
 export async function readIds(
   dir: string,
   found: (number: number, ageMs: number) => void,
-  report: (event: JournalEvent) => void,
+  report: (event: IdLogEvent) => void,
 ): Promise<void> {
   const files = await deleteOld(dir).then(
     () => filesIn(dir),
