@@ -67,6 +67,8 @@ function compile() {
   for (const kept of NATIVE_OUTPUTS) outputs.add(kept)
   const found = SOURCES.flatMap((folder) => files(join('dist', folder), ''))
   for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
+  // The compiler also writes what is wrong: should it fail, what is there is of no state that was built.
+  rmSync(stamp, { force: true })
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   writeFileSync(stamp, state)
 }

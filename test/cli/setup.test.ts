@@ -9,12 +9,12 @@ import { makeTempDir } from '../../harness/agent.js'
 const isLinux = process.platform === 'linux'
 const SCRIPTS = fileURLToPath(new URL('../../../scripts', import.meta.url))
 
-/** Stands in for the compiler: copies each source to dist/, and fails where one says so. */
+/** Stands in for the compiler: copies each source to dist/, and fails in the end where one says so. */
 const TSC = `
 const { cpSync, readdirSync, readFileSync } = require('node:fs')
 for (const name of readdirSync('.', { recursive: true })) {
   if (!/^(src|test).*\\.ts$/.test(name)) continue
-  if (readFileSync(name, 'utf8').includes('BROKEN')) process.exit(2)
+  if (readFileSync(name, 'utf8').includes('BROKEN')) process.exitCode = 2
   cpSync(name, 'dist/' + name.replace(/ts$/, 'js'))
 }
 `
@@ -141,6 +141,17 @@ test("the compiler's exit code is kept, and it is asked again", () => {
   assert.equal(setup('build').status, 2)
   writeFileSync(join(project, 'src/a.ts'), '')
   assert.equal(setup('build').status, 0)
+})
+
+test('a build that failed is not taken for the one before it', () => {
+  const source = join(project, 'src/a.ts')
+  const right = readFileSync(source)
+  assert.equal(setup('build').status, 0)
+  writeFileSync(source, 'BROKEN')
+  assert.equal(setup('build').status, 2)
+  writeFileSync(source, right)
+  assert.equal(setup('build').status, 0)
+  assert.deepEqual(readFileSync(join(project, 'dist/src/a.js')), right)
 })
 
 test('test runs the files that the filters choose and keeps the exit code', () => {
