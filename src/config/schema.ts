@@ -15,14 +15,18 @@ const MiB = 2 ** 20
 const GiB = 2 ** 30
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB, GiB, TiB: 2 ** 40 }
 
+/** By the schema of a value: what is allowed. docs/configuration.md has it. */
+export const allowedValues = z.registry<{ readonly allowed: string }>()
+
 /** A key read from text; `read` answers undefined for what is not allowed. */
 function key<T>(allowed: string, read: (text: string) => T | undefined) {
-  return z.string(allowed).transform((text, context): T => {
+  const schema = z.string(allowed).transform((text, context): T => {
     const value = read(text)
     if (value !== undefined) return value
     context.addIssue(allowed)
     return z.NEVER
   })
+  return schema.register(allowedValues, { allowed })
 }
 
 function matching(pattern: RegExp, allowed: string) {
@@ -67,7 +71,9 @@ const STORES =
 /** So many letters of `embedded` may be others, too many or missing. */
 const MISSPELLED = 3
 
-const redisAddr = z.string(STORES).transform((text, context): StoreSetting => {
+const redisAddr = z.string(STORES).transform(readStore).register(allowedValues, { allowed: STORES })
+
+function readStore(text: string, context: z.RefinementCtx): StoreSetting {
   if (text === 'embedded') return { kind: 'embedded' }
   const [, folder] = /^embedded:(.+)$/.exec(text) ?? []
   if (folder !== undefined) return { kind: 'embedded', path: folder }
@@ -86,13 +92,17 @@ const redisAddr = z.string(STORES).transform((text, context): StoreSetting => {
   } catch (error) {
     return refuse((error as AddressError).message)
   }
-})
+}
 
 const flag = key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()])
 const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
 const folder = matching(/^[^\0]+$/, 'the path of a folder')
 const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
 const clientName = matching(/^[^\p{C}]+$/u, 'a name as in the CN or a DNS SAN of a client certificate')
+const clientNames = z
+  .array(clientName, 'a list of names')
+  .min(1, 'a list of at least one name')
+  .register(allowedValues, { allowed: 'a list of at least one name' })
 const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
 const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
 const SECTION = 'a section of keys'
@@ -106,7 +116,7 @@ const tls = z
       ca_cert: pemFile.optional(),
       cert_file: pemFile.optional(),
       key_file: pemFile.optional(),
-      allowed_clients: z.array(clientName, 'a list of names').min(1, 'a list of at least one name').default(['flux']),
+      allowed_clients: clientNames.default(['flux']),
     },
     SECTION,
   )
@@ -201,11 +211,16 @@ export type ConfigKey =
   | KeyIn<'archive'>
   | 'tls.enabled'
 
-/** Every key by its section; `''` holds the top level. */
-export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': Object.keys(settingsSchema.shape),
-  network: Object.keys(network.shape),
-  tls: Object.keys(tls.in.shape),
-  redis_tls: Object.keys(redisTls.shape),
-  archive: Object.keys(archive.shape),
+/** Every key with its schema, by its section; `''` holds the top level. */
+export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  '': settingsSchema.shape,
+  network: network.shape,
+  tls: tls.in.shape,
+  redis_tls: redisTls.shape,
+  archive: archive.shape,
 }
+
+/** Every key by its section. */
+export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  Object.entries(SECTIONS).map(([section, shape]) => [section, Object.keys(shape)]),
+)

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
+import { ROOT } from './markdown.js'
+
+function check(root: string) {
+  const { status, stderr } = spawnSync(process.execPath, ['docs/configuration.mjs', '--check'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+  return { status, stderr }
+}
+
+describe('docs/configuration.md', () => {
+  it('is what the schema of the configuration makes of it', () => {
+    assert.deepEqual(check(ROOT), { status: 0, stderr: '' })
+  })
+
+  it('is told where it is not', () => {
+    const root = makeTempDir('flux-agent-docs-')
+    cpSync(join(ROOT, 'docs'), join(root, 'docs'), { recursive: true })
+    for (const name of ['dist', 'node_modules', 'package.json']) symlinkSync(join(ROOT, name), join(root, name))
+    const page = join(root, 'docs/configuration.md')
+    assert.equal(check(root).status, 0)
+    writeFileSync(page, readFileSync(page, 'utf8').replace('`50052`', '`50053`'))
+    assert.deepEqual(check(root), { status: 1, stderr: `${page} is stale: npm run docs\n` })
+  })
+})
