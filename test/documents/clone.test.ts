@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
@@ -84,18 +84,15 @@ describe('in a fresh clone', { skip }, () => {
     })
 
     it('leaves the agent where it cannot be built', async () => {
-      const file = join(clone.dir, 'src/version.ts')
-      const right = readFileSync(file)
-      writeFileSync(file, 'no TypeScript')
+      writeFileSync(join(clone.dir, 'src/version.ts'), 'no TypeScript')
       await eventually('the build fails', () => dev.printed().includes('not built: the agent goes on as it was'), 120)
-      writeFileSync(file, right)
-      await eventually('it serves again', () => served() === 3, 120)
+      assert.equal(served(), 2)
     })
 
     it('ends with its agent', async () => {
       dev.signal('SIGTERM')
       await dev.ended
-      assert.equal(dev.printed().split('"stopped"').length - 1, 3)
+      assert.equal(dev.printed().split('"stopped"').length - 1, 2)
     })
   })
 })
@@ -104,6 +101,6 @@ describe('in a fresh clone', { skip }, () => {
 const EXPECTED: Readonly<Record<Page['path'], RegExp>> = {
   'README.md':
     /All as expected[\s\S]*\bfail 0[\s\S]*ok +launcher[\s\S]*Hello, world![\s\S]*Hello, again![\s\S]*stopped the agent/,
-  'CONTRIBUTING.md': /All as expected[\s\S]*\bfail 0/,
+  'CONTRIBUTING.md': /Checked \d+ files/,
   'docs/install.md': /ok +node/,
 }

@@ -21,7 +21,7 @@ function problemOf(page: Page, target: string): string | undefined {
   if (target.startsWith('/')) return 'is absolute: write it relative to this page'
   const [path = '', anchor] = target.split('#')
   const file = path === '' ? page.path : posix.join(posix.dirname(page.path), path)
-  if (!existsSync(join(ROOT, file))) return 'there is no such file'
+  if (file !== page.path && !existsSync(join(ROOT, file))) return 'there is no such file'
   if (anchor === undefined) return undefined
   const other = file === page.path ? page : pages.get(file)
   if (!other) return 'only the pages have anchors'
