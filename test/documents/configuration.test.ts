@@ -4,6 +4,7 @@ import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
+import { KEY_FACTS } from '../../src/config/key-facts.js'
 import { ROOT } from './markdown.js'
 
 function check(root: string) {
@@ -13,6 +14,21 @@ function check(root: string) {
   })
   return { status, stderr }
 }
+
+describe('example.agent.yaml', () => {
+  const [header = ''] = readFileSync(join(ROOT, 'example.agent.yaml'), 'utf8').split('\n\n')
+
+  it('names the keys that a reload takes over, and no others', () => {
+    for (const [key, { reloads }] of Object.entries(KEY_FACTS)) {
+      // All of a section are named by it, but for what it leaves out.
+      const [name = ''] = key === 'tls.enabled' ? ['enabled'] : key.split('.')
+      const named = new RegExp(`\\b${name}\\b`).test(header)
+      const isLeftOut = key === 'tls.enabled'
+      assert.equal(named, reloads || isLeftOut, key)
+    }
+    assert.match(header, /tls but for\s+#? ?enabled/)
+  })
+})
 
 describe('docs/configuration.md', () => {
   it('is what the schema of the configuration makes of it', () => {
