@@ -1,16 +1,71 @@
-// Writes configuration.md from the schema of the configuration, and what is said of its keys. Build first.
+// Writes configuration.md from the schema of the configuration, and what is said here of its keys. Build first.
 //   node docs/configuration.mjs            writes it
 //   node docs/configuration.mjs --check    fails where it is stale
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { KEY_FACTS } from '../dist/src/config/key-facts.js'
+import { KEYS } from '../dist/src/config/keys.js'
 import { allowedValues, SECTIONS } from '../dist/src/config/schema.js'
 
 const PAGE = join(import.meta.dirname, 'configuration.md')
 const TEMPLATE = readFileSync(join(import.meta.dirname, 'configuration.md.in'), 'utf8')
 const UNITS = ['TiB', 'GiB', 'MiB', 'KiB']
 
+/** One sentence for each key, and its default in words where the value would not tell. */
+const SAID = {
+  agent_id: said("The agent's name at the control plane, unique there.", 'required'),
+  host: said('The address to listen on; `::` is every one of this machine, IPv6 and IPv4.'),
+  port: said('The port to listen on; 0: any free one.'),
+  redis_addr: said('Where functions and records are kept.', '`redis://localhost:6379`'),
+  max_tasks: said('Executions that run at once on this node; 0: no limit but that of each function.'),
+  max_queued: said('Executions that may wait for a slot on this node; one more is refused.'),
+  max_output_bytes: said('Output kept of one execution; a longer one is cut, and the process goes on.'),
+  store_backlog_bytes: said('What may wait on disk for the store; beyond it new async executions are refused.'),
+  drain_seconds: said('How long a stopping agent lets executions go on before it ends them.'),
+  run_as: said("The user functions run as; `self`: the agent's own.", '`flux-runner`; Windows: `self`'),
+  allow_root: said('Whether that user may be root, under whatever name.'),
+  apps_dir: said(
+    'Where deployed functions are kept.',
+    "`apps` in that user's home, or in `state_dir` where functions run as the agent's own",
+  ),
+  state_dir: said(
+    "The agent's own files: [the state folder](operations.md#the-state-folder).",
+    '`/var/lib/flux-agent`; Windows: `./data`',
+  ),
+  workers: said('Threads that supervise processes.', 'one a core'),
+  isolation: said('Whether a function whose limits cannot be enforced runs without them, or is refused.'),
+  no_new_privileges: said('Whether setuid programs, as sudo, give a function no rights. Linux only.'),
+  max_processes: said('Processes and threads of one execution; 0: no limit. Needs cgroup v2.'),
+  oom_kill: said('What the kernel kills [when memory runs out](isolation.md#when-memory-runs-out).'),
+  log_level: said('The least that the log has lines for.'),
+
+  'network.node_private_ip': said(
+    'What functions find in `FLUX_NODE_PRIVATE_IP`.',
+    'the first IPv4 address that is not loopback',
+  ),
+  'network.node_public_ip': said(
+    'What functions find in `FLUX_NODE_PUBLIC_IP`.',
+    'what https://api.ipify.org answers within 5 s',
+  ),
+
+  'tls.enabled': said('Whether the port speaks TLS; `false` turns it off in spite of the files.'),
+  'tls.ca_cert': said('The authority that signs agents and clients.', 'required with TLS'),
+  'tls.cert_file': said("This agent's certificate, its issuers behind it.", 'required with TLS'),
+  'tls.key_file': said('Its private key, without a passphrase.', 'required with TLS'),
+  'tls.allowed_clients': said('Names (CN or DNS SAN) of the client certificates that may call.'),
+
+  'redis_tls.ca_cert': said('The authority that has signed the certificate of Redis.', 'the public ones'),
+  'redis_tls.cert_file': said('The certificate that the agent shows to Redis; needs `redis_tls.key_file`.'),
+  'redis_tls.key_file': said('Its private key; needs `redis_tls.cert_file`.'),
+  'redis_tls.server_name': said('The name in the certificate of Redis.', 'the host of `redis_addr`'),
+
+  'archive.max_entries': said('Files, folders and links that one deployed archive may hold.'),
+  'archive.max_bytes': said('What one deployed archive may take when unpacked.'),
+  'archive.max_ratio': said('How many times its packed size a deployed archive may take when unpacked.'),
+}
+
 const page = TEMPLATE.replace('@KEYS@', Object.entries(SECTIONS).map(table).join('\n\n'))
+for (const key of Object.keys(SAID))
+  if (!(key in KEYS)) fail(`docs/configuration.mjs has a sentence for ${key}, which is no key`)
 if (process.argv[2] !== '--check') writeFileSync(PAGE, page)
 else if (readFileSync(PAGE, 'utf8') !== page) {
   console.error(`${resolve(PAGE)} is stale: npm run docs`)
@@ -30,7 +85,8 @@ function table([section, shape]) {
 }
 
 function row(key, schema) {
-  const { text, reloads, usual } = KEY_FACTS[key]
+  const { text, usual } = SAID[key] ?? fail(`${key} has no sentence in docs/configuration.mjs`)
+  const { reloads } = KEYS[key]
   const cells = [`\`${key}\``, text, allowedBy(schema), usual ?? defaultOf(schema), reloads ? 'reload' : 'restart']
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }
@@ -55,4 +111,13 @@ function sizeText(bytes) {
     if (bytes >= factor && bytes % factor === 0) return `${bytes / factor}${unit}`
   }
   return `${bytes}`
+}
+
+function said(text, usual) {
+  return { text, usual }
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
 }

@@ -4,7 +4,7 @@ import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
-import { KEY_FACTS } from '../../src/config/key-facts.js'
+import { KEYS } from '../../src/config/keys.js'
 import { ROOT } from './markdown.js'
 
 function check(root: string) {
@@ -19,7 +19,7 @@ describe('example.agent.yaml', () => {
   const [header = ''] = readFileSync(join(ROOT, 'example.agent.yaml'), 'utf8').split('\n\n')
 
   it('names the keys that a reload takes over, and no others', () => {
-    for (const [key, { reloads }] of Object.entries(KEY_FACTS)) {
+    for (const [key, { reloads }] of Object.entries(KEYS)) {
       // All of a section are named by it, but for what it leaves out.
       const [name = ''] = key === 'tls.enabled' ? ['enabled'] : key.split('.')
       const named = new RegExp(`\\b${name}\\b`).test(header)
