@@ -55,7 +55,7 @@ function dueFiles() {
 }
 
 async function tidyAll(due) {
-  console.log(`checking ${due.length} files of C`)
+  console.log(`C files that clang-tidy checks: ${due.length}`)
   const passed = readStamps()
   let failed = false
   const rest = due.values()

@@ -1,10 +1,8 @@
 import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
 import type { CgroupController } from '../platform.js'
-
-/** How long the processes of a killed cgroup may take to die. */
-const DEATH_LIMIT_MS = 4_000
 
 /** Lets the cgroups below a folder be limited by these; answers those that could be enabled (cgroups(7)). */
 export function enableControllers(dir: string, controllers: readonly CgroupController[]): CgroupController[] {
@@ -30,9 +28,9 @@ export function killCgroup(dir: string): void {
   }
 }
 
-/** Resolves once no process in a killed cgroup or below it lives, or after DEATH_LIMIT_MS; answers which. */
+/** Resolves once no process in a killed cgroup or below it lives, or after KILL_LIMIT_MS; answers which. */
 export async function emptied(dir: string): Promise<boolean> {
-  const deadline = performance.now() + DEATH_LIMIT_MS
+  const deadline = performance.now() + KILL_LIMIT_MS
   for (let wait = 1; isPopulated(dir); wait = Math.min(2 * wait, 50)) {
     if (performance.now() > deadline) return false
     await sleep(wait)

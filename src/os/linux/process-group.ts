@@ -1,18 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
 import { processStat } from './process-stat.js'
-
-/** How long a killed group may take to die; longer means a process that the kernel itself cannot end now. */
-const DEATH_LIMIT_MS = 4_000
 
 /** Sends SIGKILL to every process of the group; false when the group has none. From any thread. */
 export function killGroup(pid: number): boolean {
   return signalGroup(pid, 'SIGKILL')
 }
 
-/** Resolves once no process of a killed group runs any more, or after DEATH_LIMIT_MS, with the pids of those that do. */
+/** Resolves once no process of a killed group runs any more, or after KILL_LIMIT_MS, with the pids of those that do. */
 export async function groupDead(pid: number): Promise<number[]> {
-  const deadline = performance.now() + DEATH_LIMIT_MS
+  const deadline = performance.now() + KILL_LIMIT_MS
   for (let wait = 1; signalGroup(pid, 0) && performance.now() < deadline; wait = Math.min(wait * 2, 50)) {
     // Orphans are reaped by init, at its leisure, and in a container perhaps never: a zombie is dead enough.
     if (wait >= 8 && livingMembers(pid).length === 0) return []
@@ -24,7 +22,7 @@ export async function groupDead(pid: number): Promise<number[]> {
 
 /**
  * Kills what descends from these leaders wherever it has gone, as long as it has not disowned them: each process they
- * started through the launcher carries its leader's pid as a resource limit that has no effect (child.c). From any thread.
+ * started through the launcher carries its leader's pid as a resource limit that has no effect (tag.h). From any thread.
  */
 export function killTagged(leaders: ReadonlySet<number>): void {
   for (const entry of readdirSync('/proc')) {
