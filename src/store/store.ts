@@ -18,6 +18,9 @@ export type StoreWrite =
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
 /** Of the execution that a write is about. */
+/** How long a new execution waits for the store before it takes it for away. */
+export const BEGIN_LIMIT_MS = 500
+
 export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)
 
 /** Who has the name of an agent. */
@@ -57,7 +60,8 @@ export interface Store {
 
   /**
    * Records an execution as begun, unless a record of its id exists that is not of a refusal: then false, and nothing is
-   * changed. Repeating it with the same record answers true again.
+   * changed. Repeating it with the same record answers true again. Rejects where that takes longer than BEGIN_LIMIT_MS;
+   * it may have been recorded all the same.
    */
   begin(record: ExecutionRecord): Promise<boolean>
   /**

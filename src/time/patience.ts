@@ -60,3 +60,16 @@ export class Patience {
     else this.exhausted()
   }
 }
+
+/** The answer, or a rejection with what `silent` makes once it has not come in time, as Patience counts that. */
+export async function withinPatience<T>(answer: Promise<T>, limitMs: number, silent: () => Error): Promise<T> {
+  let patience: Patience | undefined
+  const limit = new Promise<never>((_, reject) => {
+    patience = new Patience(limitMs, () => reject(silent()))
+  })
+  try {
+    return await Promise.race([answer, limit])
+  } finally {
+    patience?.end()
+  }
+}

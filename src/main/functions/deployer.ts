@@ -17,7 +17,7 @@ const DEPLOY = new URL('../../workers/deploy/deploy.js', import.meta.url).href
 /** Archives that are unpacked at once: what is asked for meanwhile, and takes no time, waits for none of them. */
 const UNPACKED_AT_ONCE = 4
 const UNLIMITED = 1_000_000
-const REMOVAL_RETRY_MS = 30_000
+const REMOVAL_RETRY_MS = 5_000
 
 /** Unpacks archives in a thread of its own, so that neither calls nor running executions wait for it. Main thread only. */
 export class Deployer {

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { makeFolders } from '../../os/make-folders.js'
+import { withinPatience } from '../../time/patience.js'
 import type { FunctionSettings } from '../function.js'
 import { bytesOf, type Gap } from '../gaps.js'
 import { functionJson } from '../load-function-json.js'
 import { mergeOutputs } from '../merge-outputs.js'
 import { exercise, newProbe } from '../probe.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
-import { idOf, type Store, StoreUnavailable, type StoreWrite } from '../store.js'
+import { BEGIN_LIMIT_MS, idOf, type Store, StoreUnavailable, type StoreWrite } from '../store.js'
 import { embeddedProblem } from './errors.js'
 
 /** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
@@ -119,7 +120,8 @@ export class EmbeddedStore implements Store {
   }
 
   begin(record: ExecutionRecord): Promise<boolean> {
-    return this.#transaction(() => this.#begin(record) === 'begun')
+    const begun = this.#transaction(() => this.#begin(record) === 'begun')
+    return withinPatience(begun, BEGIN_LIMIT_MS, () => new StoreUnavailable('the disk of the embedded store is slow'))
   }
 
   refuse(records: readonly ExecutionRecord[]): Promise<void> {

@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { Patience } from '../../time/patience.js'
+import { withinPatience } from '../../time/patience.js'
 import type { FunctionSettings } from '../function.js'
 import { type Gap, joinedGaps, readableEnd } from '../gaps.js'
 import { functionJson } from '../load-function-json.js'
 import { exercise, newProbe } from '../probe.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
-import { type NameHolder, OutcomeUnknown, type Store, type StoreUnavailable, type StoreWrite } from '../store.js'
+import {
+  BEGIN_LIMIT_MS,
+  type NameHolder,
+  OutcomeUnknown,
+  type Store,
+  type StoreUnavailable,
+  type StoreWrite,
+} from '../store.js'
+import { Begins } from './begins.js'
 import { RedisConnection } from './connection.js'
 import { isReadOnly } from './errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './functions.js'
@@ -31,6 +39,10 @@ const CHUNK_IDS = 500
 export class RedisStore implements Store {
   readonly address: string
   readonly #connection: RedisConnection
+  readonly #begins = new Begins(async (records) => {
+    const answers = await this.#answer((redis) => runPipeline(redis, records.map(beginCommand)), BEGIN_LIMIT_MS)
+    return answers.map((answer) => answer === BEGUN)
+  })
 
   /** `address` as parseRedisAddress takes it. Throws AddressError, and RedisTlsError. */
   constructor(address: string, tls: RedisTls = {}) {
@@ -107,9 +119,8 @@ export class RedisStore implements Store {
     await this.#answer((redis) => runPipeline(redis, [command]))
   }
 
-  async begin(record: ExecutionRecord): Promise<boolean> {
-    const [answer] = await this.#answer((redis) => runPipeline(redis, [beginCommand(record)]))
-    return answer === BEGUN
+  begin(record: ExecutionRecord): Promise<boolean> {
+    return this.#begins.add(record)
   }
 
   async refuse(records: readonly ExecutionRecord[]): Promise<void> {
@@ -207,23 +218,21 @@ export class RedisStore implements Store {
     this.#connection.close()
   }
 
-  async #answer<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
+  async #answer<T>(ask: (redis: Redis) => Promise<T>, limitMs = ANSWER_LIMIT_MS): Promise<T> {
     await this.#connection.firstContact
-    let patience: Patience | undefined
-    const limit = new Promise<never>((_, reject) => {
-      const silent = () => reject(new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`))
-      patience = new Patience(ANSWER_LIMIT_MS, silent)
-    })
-    const once = () => this.#ask((redis) => Promise.race([ask(redis), limit]))
+    return withinPatience(this.#askTwice(ask), limitMs, () =>
+      this.#connection.unavailable(new Error(`no answer within ${limitMs / 1000} s`)),
+    )
+  }
+
+  /** The second time on the next connection, which leads to the Redis that has taken over from one that is read-only. */
+  async #askTwice<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
     try {
-      return await once().catch(async (error: StoreUnavailable) => {
-        if (!isReadOnly(error.cause)) throw error
-        // Where another Redis has taken over, the next connection leads to it.
-        await this.#connection.ready(TAKEOVER_LIMIT_MS)
-        return once()
-      })
-    } finally {
-      patience?.end()
+      return await this.#ask(ask)
+    } catch (error) {
+      if (!isReadOnly((error as StoreUnavailable).cause)) throw error
+      await this.#connection.ready(TAKEOVER_LIMIT_MS)
+      return this.#ask(ask)
     }
   }
 

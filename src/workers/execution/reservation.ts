@@ -1,13 +1,9 @@
 import type { ExecutionRecord } from '../../store/record.js'
 import { StoreUnavailable } from '../../store/store.js'
 import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
-import { Patience } from '../../time/patience.js'
 import { queue, store } from '../thread.js'
 
 export type Reservation = { readonly kind: 'reserved' } | Refusal
-
-/** How long a new execution waits for the store before it takes it for away. */
-const BEGIN_PATIENCE_MS = 500
 
 const RESERVED: Reservation = { kind: 'reserved' }
 
@@ -30,19 +26,10 @@ export async function recordBegin(record: ExecutionRecord): Promise<Reservation>
 
 /** The store's answer; undefined where it is away or does not answer in time. */
 async function answer(question: Promise<boolean>): Promise<boolean | undefined> {
-  let patience: Patience | undefined
-  const impatience = new Promise<undefined>((resolve) => {
-    patience = new Patience(BEGIN_PATIENCE_MS, () => {
-      question.catch(() => {})
-      resolve(undefined)
-    })
-  })
   try {
-    return await Promise.race([question, impatience])
+    return await question
   } catch (error) {
     if (error instanceof StoreUnavailable) return undefined
     throw error
-  } finally {
-    patience?.end()
   }
 }
