@@ -2,14 +2,14 @@ import { Readable } from 'node:stream'
 import { crc32, createInflateRaw, inflateRawSync } from 'node:zlib'
 import { refuseEntry } from './refused.js'
 
-/** An entry's bytes inside the archive and what they claim to unpack to. */
+/** An entry's packed bytes, and what the archive declares about them. */
 export interface Packed {
   /** The entry's name, for messages. */
   readonly name: string
   readonly deflated: boolean
   /** A view of the archive, not a copy. */
   readonly bytes: Buffer
-  /** Unpacked, bytes. */
+  /** Unpacked size, bytes. */
   readonly size: number
   readonly crc32: number
 }
@@ -17,14 +17,20 @@ export interface Packed {
 const SLICE = 64 * 1024
 const INFLATED_CHUNK = 256 * 1024
 
-/** Unpacks at once and in memory: for entries small enough that a stream would cost more than the work. */
+/**
+ * Unpacks into one buffer and verifies size and CRC-32. Blocks: for small entries only, where a stream costs more than
+ * the work. Throws ArchiveRefused.
+ */
 export function unpackWhole(packed: Packed): Buffer {
   const contents = packed.deflated ? inflateWhole(packed) : packed.bytes
   verify(packed, contents.length, crc32(contents))
   return contents
 }
 
-/** Unpacks piece by piece in bounded memory; the last piece may be followed by a refusal. */
+/**
+ * Unpacks in pieces, with bounded memory. Verifies size and CRC-32 at the end: after the last piece it may still throw
+ * ArchiveRefused.
+ */
 export async function* unpackPieces(packed: Packed): AsyncGenerator<Buffer> {
   let size = 0
   let sum = 0
@@ -44,7 +50,7 @@ export async function* unpackPieces(packed: Packed): AsyncGenerator<Buffer> {
 }
 
 function inflateWhole(packed: Packed): Buffer {
-  // One byte more than declared, so that a longer entry shows; and a chunk of that size, so that nothing is joined.
+  // One byte over the declared size, to detect a longer entry; a chunk of that size, so that zlib has nothing to join.
   const limit = packed.size + 1
   try {
     const { buffer, engine } = inflateRawSync(packed.bytes, {
@@ -78,7 +84,7 @@ function trailing(packed: Packed) {
 }
 
 function damaged(packed: Packed, problem: string, options?: ErrorOptions) {
-  return refuseEntry('ARCHIVE_ENTRY_DAMAGED', packed.name, `is damaged: it ${problem}`, options)
+  return refuseEntry(packed.name, `is damaged: it ${problem}`, options)
 }
 
 function asDamage(packed: Packed, error: unknown): unknown {

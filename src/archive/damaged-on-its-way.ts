@@ -2,11 +2,16 @@ import { isUtf8 } from 'node:buffer'
 
 const CR = 0x0d
 const LF = 0x0a
-/** Of so many bytes of a compressed archive some are line feeds, and not all of those stand behind a carriage return. */
+/**
+ * Compressed data of this size practically always contains line feeds, and some without a carriage return before them.
+ */
 const ENOUGH_BYTES = 8 * 1024
 const ENOUGH_LINES = 16
 
-/** How bytes that are no whole archive were changed by what sent them, in a few words; undefined where that is not seen. */
+/**
+ * How the sender changed the bytes of an archive (as text, without line ends), for a message; undefined where nothing
+ * shows.
+ */
 export function damageOnItsWay(bytes: Buffer): string | undefined {
   if (bytes.toString('latin1', 0, 2) !== 'PK') return undefined
   if (bytes.some((byte) => byte >= 0x80) && isUtf8(bytes)) {

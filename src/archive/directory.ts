@@ -9,16 +9,16 @@ const ZIP64_LOCATOR = 0x07064b50
 const ZIP64_LOCATOR_BYTES = 20
 const ZIP64_END = 0x06064b50
 const ZIP64_END_BYTES = 56
-/** What may stand behind an end record: a comment's length has 16 bits, and no reader looks further back. */
+/** A comment's length has 16 bits; no reader looks for an end record further back. */
 const MAX_BEHIND = 0xffff
 
-/** Where the central directory lies, in bytes from the first one that was given. */
+/** Where the central directory is, in bytes from the start of what was given. */
 export interface Directory {
   readonly start: number
-  /** Of the first byte behind it. */
+  /** The first byte after it. */
   readonly end: number
   readonly entryCount: number
-  /** Where the archive's own offsets count from: above 0 where it was put behind other bytes as it was. */
+  /** Added to every offset in the archive: above 0 where other bytes were put before it. */
   readonly base: number
 }
 
@@ -29,10 +29,10 @@ interface Declared {
 }
 
 /**
- * Finds the central directory as any reader would, and insists that no reader could find another one: a reader's
- * choice between two directories is how one archive shows a reviewer harmless files and unpacks others. Bytes before
- * the archive (a program that unpacks it, a first line with `#!`) and behind its end record are allowed, as by Go's
- * archive/zip, where they leave no choice; `refuseOtherArchive` looks into those before it.
+ * Finds the central directory, and refuses an archive in which another reader could find a different one: such an
+ * archive shows a reviewer harmless files and unpacks others. Bytes before the archive (a self-extractor, a `#!` line)
+ * and after its end record are accepted where they are unambiguous, as by Go's archive/zip; `refuseOtherArchive` checks
+ * those before it. Throws ArchiveRefused.
  */
 export function findDirectory(archive: Buffer): Directory {
   try {
@@ -40,14 +40,14 @@ export function findDirectory(archive: Buffer): Directory {
   } catch (error) {
     const damage = error instanceof ArchiveRefused ? damageOnItsWay(archive) : undefined
     if (damage === undefined) throw error
-    throw new ArchiveRefused('ARCHIVE_NOT_ZIP', `not a whole zip archive: ${damage}`)
+    throw new ArchiveRefused(`not a whole zip archive: ${damage}`)
   }
 }
 
 function readEnd(archive: Buffer): Directory {
   const end = findEnd(archive)
   if ([archive.readUInt16LE(end + 4), archive.readUInt16LE(end + 6)].some((disk) => disk !== 0 && disk !== 0xffff)) {
-    throw new ArchiveRefused('ARCHIVE_NOT_ZIP', 'not a whole zip archive: it is one part of several; join them first')
+    throw new ArchiveRefused('not a whole zip archive: it is one part of several; join them first')
   }
   const declared: Declared = {
     entryCount: archive.readUInt16LE(end + 10),
@@ -69,9 +69,9 @@ function readEnd(archive: Buffer): Directory {
 }
 
 /**
- * Refuses, by ArchiveRefused, an archive whose first entry begins at `first` and that stands behind another one, or
- * behind the beginning of one: readers that go from front to back see that one, and so does its maker, where the
- * archive was cut off and what ends it is another one that it holds.
+ * Throws ArchiveRefused where the `first` bytes before the archive hold another archive or the start of one. Readers
+ * that go from front to back would take that one. So would the maker of an archive that was cut off inside a zip it
+ * contains.
  */
 export function refuseOtherArchive(archive: Buffer, first: number): void {
   const before = archive.subarray(0, first)
@@ -89,7 +89,10 @@ export function refuseOtherArchive(archive: Buffer, first: number): void {
 
 const MISPLACED = 'its directory is not where its end record says'
 
-/** The last one, as for all readers that take what was appended; but not where a reader of exact ones takes another. */
+/**
+ * The last end record, as every reader that accepts appended bytes takes it. Refuses where a strict reader, which wants
+ * the comment to reach the end, would take another.
+ */
 function findEnd(archive: Buffer): number {
   let last: number | undefined
   const exact: number[] = []
@@ -106,7 +109,8 @@ function findEnd(archive: Buffer): number {
 
 function readZip64End(archive: Buffer, locator: number) {
   const declaredAt = Number(archive.readBigUInt64LE(locator + 8))
-  // Behind other bytes it lies further back than declared, and has, as nearly always, nothing but its fixed fields.
+  // With bytes before the archive the record is further back than declared. Practically no record has more than its
+  // fixed fields.
   const recordStart = isZip64End(archive, declaredAt, locator) ? declaredAt : locator - ZIP64_END_BYTES
   if (!isZip64End(archive, recordStart, locator)) throw ambiguous('its zip64 record is not where its locator says')
   return {
@@ -150,5 +154,5 @@ function isDirectory(archive: Buffer, at: number): boolean {
 }
 
 function ambiguous(problem: string): ArchiveRefused {
-  return new ArchiveRefused('ARCHIVE_AMBIGUOUS', `the zip archive contradicts itself: ${problem}`)
+  return new ArchiveRefused(`the zip archive contradicts itself: ${problem}`)
 }

@@ -1,12 +1,15 @@
-/** Encodings that names in archives are met in, the stricter ones first. */
+/** Encodings seen in archives' names, the stricter ones first. */
 const EAST_ASIAN = ['shift_jis', 'euc-jp', 'gbk', 'big5', 'euc-kr']
-/** Nearly every byte is a letter in them, so that they are only worth naming where no other fits. */
+/** Almost every byte is a letter in these, so they are suggested only where nothing else fits. */
 const SINGLE_BYTE = ['windows-1252', 'windows-1251']
-/** Of zips made in Windows; few of its upper bytes are letters, so that it fits little else. */
+/** From zips made on Windows. Few of its upper bytes are letters, so that little else fits it. */
 const CYRILLIC = ['ibm866']
 const SHOWN = 2
 
-/** What a name that is not UTF-8 could be, to follow words about it: ` (it could be "…" in Shift_JIS)`; or nothing. */
+/**
+ * Suggests the encodings of a name that is not UTF-8, to follow words about it: ` (it could be "…" in shift_jis)`.
+ * Empty where none fits.
+ */
 export function encodingHint(name: Buffer): string {
   const east = readings(name, EAST_ASIAN).slice(0, SHOWN)
   const west = readings(name, SINGLE_BYTE).slice(0, SHOWN)
@@ -17,7 +20,7 @@ export function encodingHint(name: Buffer): string {
   return found.length === 0 ? '' : ` (it could be ${found.join(' or ')})`
 }
 
-/** Whether letters of ASCII stand around each other one, as in words of Western Europe. */
+/** Whether non-ASCII bytes stand alone between ASCII ones, as in words of Western Europe. */
 function standAlone(name: Buffer): boolean {
   return !name.some((byte, at) => byte >= 0x80 && (name[at + 1] ?? 0) >= 0x80)
 }
@@ -29,7 +32,7 @@ function readings(name: Buffer, encodings: readonly string[]): string[] {
   })
 }
 
-/** Undefined where it is no text of letters in that encoding. */
+/** Undefined unless it decodes to letters and printable ASCII. */
 function decode(name: Buffer, encoding: string): string | undefined {
   try {
     const text = new TextDecoder(encoding, { fatal: true }).decode(name)

@@ -9,9 +9,9 @@ import { ABSOLUTE, pathProblem } from './names.js'
 import { ArchiveRefused, refuseEntry } from './refused.js'
 import { type Modified, modifiedAt } from './times.js'
 
-/** One entry whose name, kind and place are sound; `path` has `/` between its components and none at its end. */
+/** A checked entry. `path` has `/` between its components and none at its end. */
 export type ArchiveEntry =
-  /** An empty path is the function's folder itself. */
+  /** An empty path is the function's own folder. */
   | { readonly kind: 'folder'; readonly path: string; readonly name: string; readonly modified: Modified }
   | {
       readonly kind: 'file'
@@ -25,7 +25,7 @@ export type ArchiveEntry =
 
 export interface Entries {
   readonly entries: readonly ArchiveEntry[]
-  /** Sentences about names that had to be guessed. */
+  /** Sentences about names whose encoding had to be guessed. */
   readonly warnings: string[]
 }
 
@@ -39,12 +39,12 @@ const KINDS: ReadonlyMap<number, ArchiveEntry['kind']> = new Map([
   [constants.S_IFLNK, 'link'],
 ])
 
-/** Archives that unpack to less may be as compressible as they like: a page of zeros is no bomb. */
+/** The ratio counts only above this size: a page of zeros is no bomb. */
 const RATIO_EXEMPT_BYTES = 1024 * 1024
 
 /**
- * Reads the central directory and refuses, by ArchiveRefused, whatever can be told without unpacking, and every entry
- * whose own header says something else. The unpacked sizes are still the archive's word; unpacking holds it to them.
+ * Reads and checks the central directory and every entry's own header. Throws ArchiveRefused for everything that shows
+ * without unpacking. Unpacked sizes are as declared; unpacking enforces them.
  */
 export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: NodeJS.Platform): Entries {
   const directory = findDirectory(archive)
@@ -53,10 +53,7 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
   }
   const { headers, end } = readCentralHeaders(archive, directory.start, directory.end, directory.entryCount)
   if (end !== directory.end) {
-    throw new ArchiveRefused(
-      'ARCHIVE_AMBIGUOUS',
-      'the zip archive contradicts itself: its directory holds other entries than declared',
-    )
+    throw new ArchiveRefused('the zip archive contradicts itself: its directory holds other entries than declared')
   }
   const first = headers.reduce((least, { offset }) => Math.min(least, offset + directory.base), directory.start)
   if (first > 0) refuseOtherArchive(archive, first)
@@ -76,10 +73,7 @@ export function readEntries(archive: Buffer, limits: ArchiveLimits, platform: No
     refuseUnreadable(header, name.written)
     if (kind !== 'folder') size += header.size
     if (size > limits.maxBytes) {
-      throw new ArchiveRefused(
-        'ARCHIVE_TOO_LARGE',
-        `the archive unpacks to more than the ${limits.maxBytes} bytes allowed`,
-      )
+      throw new ArchiveRefused(`the archive unpacks to more than the ${limits.maxBytes} bytes allowed`)
     }
     const { range, modified } = readRange(archive, directory, header, name, kind)
     ranges.push(range)
@@ -99,17 +93,19 @@ function withoutDescriptions(entries: readonly ArchiveEntry[]): readonly Archive
 
 export function tooMany(found: string, limits: ArchiveLimits): ArchiveRefused {
   const message = `the archive has ${found}; at most ${limits.maxEntries} files and folders are allowed`
-  return new ArchiveRefused('ARCHIVE_TOO_MANY_ENTRIES', message)
+  return new ArchiveRefused(message)
 }
 
-/** The first one stands for all: they are alike. */
+/** One warning stands for all: they are alike. */
 function summary(warnings: readonly string[]): string[] {
   const [first] = warnings
   if (first === undefined) return []
   return [warnings.length === 1 ? first : `${first}; so were ${warnings.length - 1} more`]
 }
 
-/** Without what many tools write and no reader minds: `./a`, `a//b`, `a/./b`, and a slash behind a folder. */
+/**
+ * Normalizes spellings that many tools write and every reader accepts: `./a`, `a//b`, `a/./b`, a slash after a folder.
+ */
 function plainPath({ path: name, written }: EntryName, madeOnUnix: boolean, platform: NodeJS.Platform): string {
   const path = name
     .split('/')
@@ -118,7 +114,7 @@ function plainPath({ path: name, written }: EntryName, madeOnUnix: boolean, plat
   if (path === '' && /^(\.\/+)+$/.test(name)) return ''
   const absolute = name.startsWith('/') || (!madeOnUnix && /^[a-z]:\//i.test(name))
   const problem = absolute ? ABSOLUTE : pathProblem(path, platform)
-  if (problem !== undefined) throw refuseEntry(problem.code, written, problem.text)
+  if (problem !== undefined) throw refuseEntry(written, problem)
   return path
 }
 
@@ -136,7 +132,7 @@ function readRange(
   name: EntryName,
   kind: ArchiveEntry['kind'],
 ) {
-  const damaged = (problem: string) => refuseEntry('ARCHIVE_ENTRY_DAMAGED', name.written, `is damaged: ${problem}`)
+  const damaged = (problem: string) => refuseEntry(name.written, `is damaged: ${problem}`)
   const start = directory.base + entry.offset
   const local = readLocalHeader(archive, start, directory.start)
   if (local === undefined) throw damaged('its header is not where the directory says')
@@ -151,28 +147,24 @@ function readRange(
 
 function refuseUnreadable({ encrypted, method }: CentralHeader, name: string): void {
   if (encrypted) {
-    throw refuseEntry('ARCHIVE_ENTRY_ENCRYPTED', name, 'is encrypted; only unencrypted entries are allowed')
+    throw refuseEntry(name, 'is encrypted; only unencrypted entries are allowed')
   }
   if (method !== STORED && method !== DEFLATED) {
-    throw refuseEntry(
-      'ARCHIVE_ENTRY_METHOD',
-      name,
-      `is compressed by method ${method}; only stored and deflated entries are allowed`,
-    )
+    throw refuseEntry(name, `is compressed by method ${method}; only stored and deflated entries are allowed`)
   }
 }
 
 function readPacked(entry: CentralHeader, name: string, bytes: Buffer, kind: ArchiveEntry['kind']): Packed {
   const { method, size } = entry
-  // Some tools give a folder the size that it has on their disk, and no bytes.
+  // Some tools give a folder its size on their disk, without any bytes.
   if (kind === 'folder' && (method === STORED ? bytes.length : size) > 0) {
     const text = `is a folder by its name and has contents (${size} bytes); the name of a file does not end in "/"`
-    throw refuseEntry('ARCHIVE_ENTRY_TYPE', name, text)
+    throw refuseEntry(name, text)
   }
   if (method === STORED && kind !== 'folder' && size !== bytes.length) {
-    throw refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
+    throw refuseEntry(name, `is damaged: it holds ${bytes.length} bytes and declares ${size}`)
   }
-  // Some writers deflate nothing to nothing, which is no deflate stream.
+  // Some writers store an empty file as "deflated" with no bytes at all, which is no deflate stream.
   return { name, deflated: method === DEFLATED && bytes.length > 0, bytes, size, crc32: entry.crc32 }
 }
 
@@ -188,11 +180,11 @@ function makeEntry(
   if (kind === 'file') return { kind, path, packed, executable: (mode & 0o111) !== 0, modified }
   if (platform === 'win32') {
     const text = 'is a symbolic link, which Windows lets administrators make; only files and folders are allowed there'
-    throw refuseEntry('ARCHIVE_ENTRY_LINK', packed.name, text)
+    throw refuseEntry(packed.name, text)
   }
   if (packed.size > MAX_TARGET) {
     const text = `is a symbolic link whose target is longer than ${MAX_TARGET} bytes`
-    throw refuseEntry('ARCHIVE_ENTRY_LINK', packed.name, text)
+    throw refuseEntry(packed.name, text)
   }
   return { kind, path, packed }
 }
@@ -206,26 +198,21 @@ function kindOf(mode: number, name: EntryName): ArchiveEntry['kind'] {
   const type = mode & constants.S_IFMT
   const kind = type === 0 ? named : KINDS.get(type)
   if (kind === undefined) {
-    throw refuseEntry(
-      'ARCHIVE_ENTRY_TYPE',
-      name.written,
-      'is a device, FIFO or socket; only files, folders and symbolic links are allowed',
-    )
+    throw refuseEntry(name.written, 'is a device, FIFO or socket; only files, folders and symbolic links are allowed')
   }
   if ((kind === 'folder') !== (named === 'folder')) {
-    throw refuseEntry('ARCHIVE_ENTRY_TYPE', name.written, `is a ${kind} by its mode and a ${named} by its name`)
+    throw refuseEntry(name.written, `is a ${kind} by its mode and a ${named} by its name`)
   }
   return kind
 }
 
-/** Entries that share bytes are how a few kilobytes unpack to terabytes while each entry's own ratio looks sound. */
+/** Overlapping entries let a few kilobytes unpack to terabytes although each entry's own ratio looks fine. */
 function refuseOverlaps(ranges: Range[]): void {
   ranges.sort((a, b) => a.start - b.start)
   let previous: Range | undefined
   for (const range of ranges) {
     if (previous !== undefined && range.start < previous.end) {
       throw refuseEntry(
-        'ARCHIVE_ENTRY_OVERLAPS',
         range.name,
         `shares bytes of the archive with ${JSON.stringify(previous.name)}; each entry must have its own`,
       )
@@ -237,5 +224,5 @@ function refuseOverlaps(ranges: Range[]): void {
 function refuseBomb(size: number, packedSize: number, limits: ArchiveLimits): void {
   if (size < RATIO_EXEMPT_BYTES || size <= packedSize * limits.maxRatio) return
   const message = `the archive unpacks to ${size} bytes, more than ${limits.maxRatio} times its own ${packedSize}, which is the most allowed`
-  throw new ArchiveRefused('ARCHIVE_RATIO_TOO_HIGH', message)
+  throw new ArchiveRefused(message)
 }

@@ -6,31 +6,33 @@ import { type CentralHeader, extraField, type Header, rawName } from './headers.
 import { isOfMacOS } from './macos.js'
 import { quote, refuseEntry } from './refused.js'
 
-/** Info-ZIP's name in UTF-8 beside one in another encoding (APPNOTE.TXT, 4.6.9): a version, a CRC-32 of that, the name. */
+/**
+ * Info-ZIP's Unicode path field (APPNOTE.TXT, 4.6.9): a version, the CRC-32 of the header's name, the name in UTF-8.
+ */
 const UNICODE_PATH = 0x7075
 const UNICODE_PATH_AT = 5
 const NON_ASCII = /[^\0-\x7f]/
 
 export interface EntryName {
-  /** As the archive has it. */
+  /** As the archive spells it. */
   readonly written: string
   /** With `/` between its components. */
   readonly path: string
-  /** What its maker should know of how it was read. */
+  /** Tells the maker how the name was read, where that was a guess. */
   readonly warning?: string
 }
 
 /**
- * An entry's name. Without the flag for UTF-8 it is UTF-8 if it can be, which is what tools on Linux and macOS mean,
- * and code page 437 otherwise, where the archive was not made on Unix. Throws ArchiveRefused where two readers would
- * see two different names, or none.
+ * An entry's name. Without the UTF-8 flag it is read as UTF-8 where it is valid, which is what tools on Linux and macOS
+ * mean; otherwise as code page 437, unless the archive was made on Unix. Throws ArchiveRefused where two readers would
+ * see two names, or none.
  */
 export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
   const raw = rawName(archive, header)
-  // Code page 437 has pictures for the control characters, so that these no longer show once decoded.
+  // Code page 437 decodes control characters to pictures, so they are looked for before decoding.
   if (raw.some((byte) => byte < 0x20 || byte === 0x7f) && !isOfMacOS(raw.toString('latin1'))) {
     const text = 'contains control characters; only printable names are allowed'
-    throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('latin1'), text)
+    throw refuseEntry(raw.toString('latin1'), text)
   }
   const unicode = unicodePath(archive, header)
   const utf8 = isUtf8(raw) ? raw.toString('utf8') : undefined
@@ -39,13 +41,13 @@ export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
 
   const hint = encodingHint(raw)
   if (header.nameIsUtf8 || header.madeOnUnix) {
-    throw refuseEntry('ARCHIVE_ENTRY_NAME', raw.toString('utf8'), `is not valid UTF-8${hint}; only UTF-8 is allowed`)
+    throw refuseEntry(raw.toString('utf8'), `is not valid UTF-8${hint}; only UTF-8 is allowed`)
   }
   const text = getFileNameLowLevel(0, raw, [], true)
-  // The second byte of some characters in the encodings of East Asia is that of a backslash.
+  // In East Asian encodings the second byte of a character may equal a backslash.
   if (raw.some((byte, index) => byte === 0x5c && (raw[index - 1] ?? 0) >= 0x80)) {
     const problem = `has a backslash behind a byte that is not ASCII, and does not say in which encoding${hint}; make the zip with names in UTF-8`
-    throw refuseEntry('ARCHIVE_ENTRY_NAME', text, problem)
+    throw refuseEntry(text, problem)
   }
   return {
     written: text,
@@ -54,14 +56,14 @@ export function nameOf(archive: Buffer, header: CentralHeader): EntryName {
   }
 }
 
-/** Throws ArchiveRefused where the local header's own Unicode name is another one than the directory gives the entry. */
+/** Throws ArchiveRefused where the local header's Unicode name differs from the directory's name. */
 export function refuseOtherName(archive: Buffer, local: Header, central: CentralHeader, name: EntryName): void {
   const unicode = unicodePath(archive, local)
   if (unicode === undefined || separated(central, unicode) === name.path) return
   throw otherName(name.written, unicode)
 }
 
-/** Windows has `\` between components; elsewhere it is a character like others. */
+/** Windows separates components by `\`; elsewhere that is an ordinary character. */
 function separated({ madeOnUnix }: CentralHeader, name: string): string {
   return madeOnUnix ? name : name.replaceAll('\\', '/')
 }
@@ -71,21 +73,24 @@ function unicodePath(archive: Buffer, header: Header): string | undefined {
   if (field === undefined || field.length <= UNICODE_PATH_AT || field[0] !== 1) return undefined
   const raw = rawName(archive, header)
   const name = field.toString('utf8', UNICODE_PATH_AT)
-  // What is left of a name that a tool changed without knowing this field; readers may take either.
+  // A tool that renames without knowing this field leaves the old name in it. Readers may take either.
   if (field.readUInt32LE(1) !== crc32(raw) && name !== raw.toString('utf8')) {
     throw otherName(raw.toString('utf8'), name)
   }
   return name
 }
 
-/** The Unicode name, where the other one is the same in an encoding that has not all its characters. */
+/** The Unicode name, where the header's name is the same text in an encoding that lacks some characters. */
 function agreed({ nameIsUtf8 }: CentralHeader, raw: Buffer, utf8: string | undefined, unicode: string): string {
   if (utf8 === unicode) return unicode
   if (!nameIsUtf8 && standsFor(raw.toString('latin1'), unicode)) return unicode
   throw otherName(utf8 ?? raw.toString('latin1'), unicode)
 }
 
-/** Whether both are the same but for characters that are not ASCII, or are escaped as by Info-ZIP, or only marked. */
+/**
+ * Whether the names are equal except for non-ASCII characters, which may be escaped as by Info-ZIP or replaced by a
+ * mark.
+ */
 function standsFor(name: string, unicode: string): boolean {
   return NON_ASCII.test(unicode) && withoutStrangers(name) === withoutStrangers(unicode)
 }
@@ -96,5 +101,5 @@ function withoutStrangers(name: string): string {
 
 function otherName(name: string, unicode: string): Error {
   const problem = `is named ${quote(unicode)} by its field for Unicode names; both must name one file`
-  return refuseEntry('ARCHIVE_ENTRY_DAMAGED', name, problem)
+  return refuseEntry(name, problem)
 }

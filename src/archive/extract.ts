@@ -9,22 +9,24 @@ import type { Links } from './links.js'
 import { quote, refuseSystemError } from './refused.js'
 import type { FileNode, Tree } from './tree.js'
 
-/** Unpacked, bytes. Below it system calls made synchronously beat streams and the thread pool several times over. */
+/**
+ * Unpacked size, bytes. Below it synchronous system calls are several times faster than streams and the thread pool.
+ */
 const SMALL = 256 * 1024
 
 const SCRIPT = Buffer.from('#!')
 const ELF = Buffer.from('\x7fELF')
 
-/** Large files unpacked at once, each with a few hundred KiB in memory. */
+/** Large files unpacked at a time; each takes a few hundred KiB of memory. */
 const LANES = 4
 
-/** How long small files may keep the thread's event loop from other deploys, milliseconds. */
+/** Milliseconds for which small files may block the thread before other deploys get a turn. */
 const BUSY_MS = 5
 
 /**
  * Unpacks into an existing, empty folder that nobody else can write to. Rejects with ArchiveRefused where an entry is
- * not what it declares or the system refuses; what was written until then stays, and nothing is written any more.
- * Symbolic links come last, so that no file can be written through one.
+ * not as declared or the system refuses; files written by then stay, and nothing is written after. Symbolic links are
+ * made last, so that no file is written through one. Worker threads only.
  */
 export async function extract(tree: Tree, links: Links, handler: FileNode, dir: string, access: Access): Promise<void> {
   const breathe = pacer()
@@ -60,7 +62,7 @@ export async function extract(tree: Tree, links: Links, handler: FileNode, dir: 
 }
 
 async function writeFiles(files: readonly FileNode[], write: (file: FileNode) => Promise<void>): Promise<void> {
-  // A loop left by a throw closes the generator it reads, which ends the other lanes' loops at their next file.
+  // A `for` that throws closes the shared generator, which ends the other lanes at their next file.
   const queue = (function* () {
     yield* files
   })()
@@ -71,7 +73,7 @@ async function writeFiles(files: readonly FileNode[], write: (file: FileNode) =>
   if (failed !== undefined) throw failed.reason
 }
 
-/** What is left to do with a file whose bytes are written; `start` has the first of them. */
+/** Called once a file's bytes are written; `start` has the first of them. */
 type Finish = (fd: number, start: Buffer) => void
 
 function writeSmall(file: FileNode, path: string, finish: Finish): void {
@@ -99,16 +101,16 @@ async function writeLarge(file: FileNode, path: string, finish: Finish): Promise
       await handle.close()
     }
   } catch (error) {
-    throw refuseSystemError(`cannot unpack ${quote(file.path)}`, error, file.path)
+    throw refuseSystemError(`cannot unpack ${quote(file.path)}`, error)
   }
 }
 
-/** Scripts and native programs run whether or not the archive's maker could say so: Windows has no bit for it. */
+/** Scripts and native programs become executable even without a mode bit: zips made on Windows have none. */
 function isProgram(start: Buffer): boolean {
   return start.subarray(0, 2).equals(SCRIPT) || start.subarray(0, 4).equals(ELF)
 }
 
-/** As a Date: Node takes a negative number for the present. */
+/** As a Date, because Node reads a negative number as "now". */
 function timeOf(seconds: number): Date {
   return new Date(seconds * 1000)
 }
@@ -121,11 +123,14 @@ function attempt(path: string, step: () => void): void {
   try {
     step()
   } catch (error) {
-    throw refuseSystemError(`cannot unpack ${quote(path)}`, error, path)
+    throw refuseSystemError(`cannot unpack ${quote(path)}`, error)
   }
 }
 
-/** A function to await between small steps: it hands the event loop on once all its callers together have kept it long. */
+/**
+ * Answers a function to await between small steps. It yields the event loop once its callers together have used
+ * BUSY_MS.
+ */
 function pacer(): () => Promise<void> {
   let since = performance.now()
   let turn: Promise<void> | undefined

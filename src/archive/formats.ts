@@ -32,12 +32,12 @@ const TAR_SIGNATURE_AT = 257
 const TAR_BYTES = 512
 const TAR_SUM_AT = 148
 const SHOWN = 60
-/** Of an end record without its comment. */
+/** Size of an end record without its comment. */
 export const END_BYTES = 22
 
-/** For bytes without an end record near their end; `end`: where there is one further ahead, else -1. */
+/** Names what the bytes are, where no end record is near their end. `end`: the position of one further ahead, or -1. */
 export function refuseForm(bytes: Buffer, end: number): ArchiveRefused {
-  const message = (problem: string) => new ArchiveRefused('ARCHIVE_NOT_ZIP', `not a ${problem}`)
+  const message = (problem: string) => new ArchiveRefused(`not a ${problem}`)
   if (bytes.length === 0) return message('zip archive: it is empty (0 bytes)')
   if (end !== -1) {
     const behind = bytes.length - end - END_BYTES
@@ -68,7 +68,7 @@ function formOf(bytes: Buffer): string {
   return `text (${begins})`
 }
 
-/** One without a signature: by the sum of its header's bytes, in which the sum's own place counts as spaces. */
+/** A tar without a signature is known by its header's checksum, which counts its own field as spaces. */
 function isOldTar(bytes: Buffer): boolean {
   if (bytes.length < TAR_BYTES) return false
   const declared = /^ *([0-7]{1,7})[ \0]/.exec(bytes.toString('latin1', TAR_SUM_AT, TAR_SUM_AT + 8))?.[1]
@@ -77,9 +77,9 @@ function isOldTar(bytes: Buffer): boolean {
   return header.reduce((sum, byte) => sum + byte, 0) === Number.parseInt(declared, 8)
 }
 
-/** The beginning, where it is text. */
+/** The first characters, or undefined where it is no text. */
 function textOf(bytes: Buffer): string | undefined {
-  // Streaming, as a character may be cut in two.
+  // Streaming, since the last character may be cut.
   const decoder = new TextDecoder('utf-8', { fatal: true })
   try {
     const text = decoder.decode(bytes.subarray(0, 1024), { stream: true })

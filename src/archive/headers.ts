@@ -11,45 +11,48 @@ const IN_ZIP64 = 0xffffffff
 
 const UTF8_NAME = 0x800
 const DESCRIPTOR = 0x8
-/** Encrypted, strongly encrypted, with masked headers. */
+/** Flags: encrypted, strongly encrypted, masked headers. */
 const ENCRYPTED = 0x1 | 0x40 | 0x2000
 
 const UNIX = 3
 const MACOS = 19
 
-/** One of an entry's two headers, the directory's or its own (APPNOTE.TXT 6.3.10, sections 4.3.12 and 4.3.7). */
+/**
+ * A header of an entry: the directory's, or the local one before its data (APPNOTE.TXT 6.3.10, sections 4.3.12 and
+ * 4.3.7).
+ */
 export interface Header {
   readonly nameIsUtf8: boolean
   readonly encrypted: boolean
-  /** Whether sizes and CRC-32 follow the data instead. */
+  /** Whether sizes and CRC-32 are in a descriptor after the data. */
   readonly describedLater: boolean
   readonly method: number
-  /** As MS-DOS has them, 16 bits each: local time without a zone, in steps of two seconds. */
+  /** MS-DOS time and date, 16 bits each: local time without a zone, in steps of two seconds. */
   readonly dosTime: number
   readonly dosDate: number
   readonly crc32: number
-  /** Bytes in the archive. */
+  /** Packed size, bytes. */
   readonly packedSize: number
-  /** Bytes unpacked. */
+  /** Unpacked size, bytes. */
   readonly size: number
-  /** Places in the archive: a hundred thousand views of it would cost more than all else here. */
+  /** Positions in the archive. Views of it would cost more than all other work for 100,000 entries. */
   readonly nameStart: number
   readonly nameEnd: number
-  /** Behind an entry's own header this is where its data begins. */
+  /** In a local header, where the data begins. */
   readonly extraEnd: number
 }
 
-/** An entry as the directory has it. */
+/** An entry's header in the directory. */
 export interface CentralHeader extends Header {
-  /** Whether it carries Unix modes; those in an entry from elsewhere mean nothing. */
+  /** Whether `mode` counts; entries made elsewhere carry no Unix mode. */
   readonly madeOnUnix: boolean
-  /** With the type bits; 0 where it was not made on Unix. */
+  /** With the type bits; 0 unless made on Unix. */
   readonly mode: number
-  /** Of its own header, counted as the archive counts. */
+  /** Position of the local header, before `Directory.base` is added. */
   readonly offset: number
 }
 
-/** The directory's headers, from `start` to at most `end`. Throws ArchiveRefused where there are fewer. */
+/** The directory's headers, from `start` to at most `end`. Throws ArchiveRefused where there are fewer than `count`. */
 export function readCentralHeaders(archive: Buffer, start: number, end: number, count: number) {
   const headers: CentralHeader[] = []
   let at = start
@@ -74,7 +77,7 @@ export function readCentralHeaders(archive: Buffer, start: number, end: number, 
   return { headers, end: at }
 }
 
-/** An entry's own header at a place, or undefined where there is none that ends before `limit`. */
+/** The local header at a position; undefined where none there ends before `limit`. */
 export function readLocalHeader(archive: Buffer, at: number, limit: number): Header | undefined {
   const nameStart = at + LOCAL_BYTES
   if (nameStart > limit || archive.readUInt32LE(at) !== LOCAL_SIGNATURE) return undefined
@@ -86,7 +89,7 @@ export function readLocalHeader(archive: Buffer, at: number, limit: number): Hea
   return header
 }
 
-/** Whether a local header stands there, rather than a program that knows its signature. */
+/** Whether a real local header is there, and not a program's constant for its signature. */
 export function isLocalHeader(bytes: Buffer, at: number): boolean {
   const header = readLocalHeader(bytes, at, bytes.length)
   return (
@@ -99,8 +102,8 @@ export function isLocalHeader(bytes: Buffer, at: number): boolean {
 }
 
 /**
- * What a local header says otherwise than the directory, to follow the entry's name in a sentence. What usual tools
- * write differently is no contradiction: zeros where the sizes follow the data, and sizes in a zip64 field or not.
+ * How a local header contradicts the directory, to follow the entry's name; undefined where it does not. Common
+ * differences are accepted: zeros where the sizes follow the data, and sizes in a zip64 field or not.
  */
 export function disagreement(
   archive: Buffer,
@@ -125,12 +128,12 @@ export function disagreement(
   return undefined
 }
 
-/** An entry's name as it stands there. */
+/** An entry's name as bytes, a view of the archive. */
 export function rawName(archive: Buffer, { nameStart, nameEnd }: Header): Buffer {
   return archive.subarray(nameStart, nameEnd)
 }
 
-/** The data of the first extra field with this id. Fields that are cut off, as by tools that pad, are no fields. */
+/** The data of the first extra field with this id. Truncated fields, as padding tools write, do not count. */
 export function extraField(archive: Buffer, { nameEnd, extraEnd }: Header, id: number): Buffer | undefined {
   let at = nameEnd
   while (at + 4 <= extraEnd) {
@@ -145,7 +148,7 @@ export function extraField(archive: Buffer, { nameEnd, extraEnd }: Header, id: n
 
 type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
 
-/** From the flags on; what the directory alone has is left to its reader. */
+/** Reads from the flags on; fields that only the directory has are left to the caller. */
 function readHeader(
   archive: Buffer,
   at: number,
@@ -173,7 +176,7 @@ function readHeader(
   }
 }
 
-/** The zip64 field has those numbers alone that do not fit, in this order. False where it is too short for them. */
+/** The zip64 field holds, in this order, only the numbers that did not fit. False where it is too short for them. */
 function resolveZip64(archive: Buffer, header: Changing<CentralHeader>): boolean {
   if (header.size !== IN_ZIP64 && header.packedSize !== IN_ZIP64 && header.offset !== IN_ZIP64) return true
   const field = extraField(archive, header, ZIP64)
@@ -190,5 +193,5 @@ function resolveZip64(archive: Buffer, header: Changing<CentralHeader>): boolean
 
 function unreadable(count: number, problem: string): ArchiveRefused {
   const message = `the zip archive cannot be read behind its entry number ${count}: ${problem}`
-  return new ArchiveRefused('ARCHIVE_NOT_ZIP', message)
+  return new ArchiveRefused(message)
 }

@@ -1,8 +1,8 @@
 /** What an archive may unpack to. */
 export interface ArchiveLimits {
   readonly maxEntries: number
-  /** All entries unpacked, bytes. */
+  /** Sum of all unpacked sizes, bytes. */
   readonly maxBytes: number
-  /** Unpacked size over packed size, of the whole archive. */
+  /** Unpacked size divided by packed size, for the whole archive. */
   readonly maxRatio: number
 }

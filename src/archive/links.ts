@@ -3,13 +3,13 @@ import { nameKey } from './names.js'
 import { refuseEntry } from './refused.js'
 import type { FileNode, FolderNode, LinkNode, Tree } from './tree.js'
 
-/** How many links Linux follows in one path. */
+/** How many symbolic links Linux follows in one path (path_resolution(7)). */
 const MAX_HOPS = 40
 
-/** Where a path leads, every symbolic link on it followed. */
+/** Where a path leads once every symbolic link on it is followed. */
 export interface Landing {
   readonly at: FolderNode | FileNode
-  /** Components behind `at` that the archive does not have; 0: it leads to `at` itself. */
+  /** Components after `at` that the archive lacks; 0: the path leads to `at`. */
   readonly missing: number
 }
 
@@ -17,25 +17,25 @@ interface Followed extends Landing {
   readonly hops: number
 }
 
-/** The archive's symbolic links, every one known to stay inside the function's folder. */
+/** The archive's symbolic links. All of them stay inside the function's folder. */
 export class Links {
   readonly #tree: Tree
   readonly #targets = new Map<LinkNode, string>()
   readonly #followed = new Map<LinkNode, Followed>()
 
-  /** Reads the targets and refuses, by ArchiveRefused, the first link that leaves the folder or leads in a circle. */
+  /** Throws ArchiveRefused for the first link that leaves the folder or leads in a circle. */
   constructor(tree: Tree) {
     this.#tree = tree
     for (const link of tree.links) this.#targets.set(link, readTarget(link))
     for (const link of tree.links) this.#followLink(link, 0)
   }
 
-  /** As the archive has it: relative. */
+  /** The target as the archive has it: relative. */
   target(link: LinkNode): string {
     return this.#targets.get(link) ?? ''
   }
 
-  /** Where a path from the function's folder leads; undefined: out of it. */
+  /** Where a path relative to the function's folder leads; undefined where it leaves the folder. */
   follow(path: string): Landing | undefined {
     return this.#followPath(path, this.#tree.root, 0)
   }
@@ -50,7 +50,7 @@ export class Links {
     return followed
   }
 
-  /** What is missing is taken to be folders, so that `missing/../../..` is judged as if somebody had made them. */
+  /** Missing components count as folders, so that `missing/../../..` is judged as if they existed. */
   #followPath(path: string, from: FolderNode, depth: number): Followed | undefined {
     let at: FolderNode | FileNode = from
     let missing = 0
@@ -84,17 +84,17 @@ function readTarget(link: LinkNode): string {
   if (target.startsWith('/')) throw escapes(link, target)
   if (target === '' || /[\p{Cc}\uFFFD]/u.test(target)) {
     const text = `is a symbolic link to ${JSON.stringify(target)}; only printable relative paths with "/" are allowed`
-    throw refuseEntry('ARCHIVE_ENTRY_LINK', link.packed.name, text)
+    throw refuseEntry(link.packed.name, text)
   }
   return target
 }
 
 function escapes(link: LinkNode, target: string): Error {
   const text = `is a symbolic link to ${JSON.stringify(target)}, which leaves the function's folder; only links that stay inside are allowed`
-  return refuseEntry('ARCHIVE_ENTRY_ESCAPES', link.packed.name, text)
+  return refuseEntry(link.packed.name, text)
 }
 
 function tooManyHops(link: LinkNode): Error {
   const text = `is a symbolic link that leads in a circle or through more than ${MAX_HOPS} others`
-  return refuseEntry('ARCHIVE_ENTRY_LINK', link.packed.name, text)
+  return refuseEntry(link.packed.name, text)
 }

@@ -1,15 +1,15 @@
-/** Of the Finder: how it shows a folder, and the folder's icon. */
+/** Files of the Finder: how it shows a folder, and the folder's icon. */
 const FINDERS = /(?:^|\/)(?:\.DS_Store|Icon\r)$/
-/** Where its archives keep what of a file has no place elsewhere (AppleDouble, RFC 1740). */
+/** The folder in which macOS archives keep extended attributes (AppleDouble, RFC 1740). */
 const APART = /(?:^|\/)__MACOSX(?:\/|$)/
 const BESIDE = /^(.*\/)?\._([^/]+)$/s
 
-/** Whether that path is of a file that macOS keeps for itself, and that is no one's code. */
+/** Whether a file is macOS's own metadata, and no part of the code. */
 export function isOfMacOS(path: string): boolean {
   return FINDERS.test(path) || APART.test(path)
 }
 
-/** The file about which `._file` says more, in the same format, where both are there. */
+/** The file that `._file` describes, in AppleDouble format; undefined for other names. */
 export function describedBy(path: string): string | undefined {
   const [, folder = '', name] = BESIDE.exec(path) ?? []
   return name === undefined ? undefined : folder + name

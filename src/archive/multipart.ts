@@ -1,17 +1,20 @@
 import { ArchiveRefused, quote } from './refused.js'
 
 const PK = Buffer.from('PK')
-/** How far ahead of a form other text may stand (RFC 2046, 5.1.1: the preamble), bytes. */
+/** Bytes of text that may precede the first boundary (RFC 2046, 5.1.1: the preamble). */
 const MAX_PREAMBLE = 4096
-/** All headers of one part, bytes. */
+/** The headers of one part, bytes. */
 const MAX_HEADERS = 16 * 1024
 /** A boundary has up to 70 characters, none of them a control character (RFC 2046, 5.1.1). */
 const BOUNDARY_LINE = /^--([\x20-\x7e]{0,69}[\x21-\x7e])[\t ]*(\r?\n)/
-/** What is ahead of the first boundary: a line of dashes that headers of a part follow, one of them about its contents. */
+/**
+ * Matches the text before the first boundary: a line of dashes followed by a part's headers, one of them about its
+ * content.
+ */
 const PREAMBLE = /^(?:[^\0]*?\n)??(?=--[\x20-\x7e]{1,70}[\t ]*\r?\n(?:[!-9;-~]+:[^\r\n]*\r?\n)*?content-[a-z-]+:)/i
 
 interface Part {
-  /** Undefined: no file by its headers. */
+  /** Undefined where the headers name no file. */
   readonly filename: string | undefined
   /** Content-Transfer-Encoding. */
   readonly encoding: string | undefined
@@ -21,7 +24,7 @@ interface Part {
   readonly contents: Buffer
 }
 
-/** Where its first part begins. */
+/** Where the first part begins, and what separates the parts. */
 interface Form {
   readonly start: number
   readonly boundary: string
@@ -29,9 +32,9 @@ interface Form {
 }
 
 /**
- * The file in a multipart/form-data body (RFC 7578), as a view of it; any other bytes as they are. A control plane
- * hands an HTTP body on as it came, but not its Content-Type, so that the boundary is taken from the first line that is
- * one. Throws ArchiveRefused where the form is cut off, or does not say by itself which part is meant.
+ * The file in a multipart/form-data body (RFC 7578), as a view of it; any other bytes unchanged. The control plane
+ * forwards an HTTP body without its Content-Type, so the boundary is read from the body's first boundary line. Throws
+ * ArchiveRefused where the form is cut off, or does not say which part is the archive.
  */
 export function unwrapForm(body: Buffer): Buffer {
   const form = findForm(body)
@@ -68,7 +71,7 @@ function readParts(body: Buffer, { start, boundary, newline }: Form): Part[] {
   }
 }
 
-/** By lower-case names; a line that begins with a space continues the one before. */
+/** Keyed by lower-case name; a line that begins with a space continues the one before. */
 function readHeaders(body: Buffer, start: number, newline: string) {
   const text = body.toString('latin1', start, start + MAX_HEADERS)
   const end = text.startsWith(newline) ? 0 : text.indexOf(newline + newline)
@@ -82,7 +85,7 @@ function readHeaders(body: Buffer, start: number, newline: string) {
   return { headers, contentsStart: start + end + (end === 0 ? newline.length : 2 * newline.length) }
 }
 
-/** A whole line alone delimits: a part may hold the boundary's characters with others behind them. */
+/** Only a whole line delimits: a part may contain the boundary followed by other characters. */
 function findDelimiter(body: Buffer, delimiter: Buffer, from: number, newline: string) {
   for (let at = body.indexOf(delimiter, from); at !== -1; at = body.indexOf(delimiter, at + 1)) {
     const behind = at + delimiter.length
@@ -97,7 +100,7 @@ function findDelimiter(body: Buffer, delimiter: Buffer, from: number, newline: s
 }
 
 function chooseFile(parts: readonly Part[]): Part {
-  // A browser sends a field for files that nobody filled in as a file without name and contents.
+  // A browser sends an empty file field as a file without name and content.
   const files = parts.filter(({ filename, contents }) => filename !== undefined && (filename || contents.length > 0))
   const candidates = files.length > 0 ? files : parts.filter(({ contents }) => isZip(contents))
   const [file] = candidates
@@ -124,7 +127,7 @@ function holdsForm({ type, contents }: Part): boolean {
 
 const isZip = (bytes: Buffer) => bytes.subarray(0, 2).equals(PK)
 
-/** RFC 7578, 4.2; `filename*` as RFC 8187 has it, which some clients send all the same. */
+/** RFC 7578, 4.2. Some clients send `filename*` (RFC 8187) although that RFC forbids it. */
 function filenameOf(disposition: string): string | undefined {
   const [, quoted, bare] = /;\s*filename\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))/i.exec(disposition) ?? []
   const name = quoted ?? bare
@@ -132,10 +135,10 @@ function filenameOf(disposition: string): string | undefined {
 }
 
 function cutOff(problem: string): ArchiveRefused {
-  return new ArchiveRefused('ARCHIVE_NOT_ZIP', `not a whole archive: it came as a multipart form, and ${problem}`)
+  return new ArchiveRefused(`not a whole archive: it came as a multipart form, and ${problem}`)
 }
 
 function unclear(problem: string): ArchiveRefused {
   const message = `no archive: it came as a multipart form, and ${problem}; send one file, a zip archive`
-  return new ArchiveRefused('ARCHIVE_NOT_ZIP', message)
+  return new ArchiveRefused(message)
 }

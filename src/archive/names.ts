@@ -1,36 +1,24 @@
-import type { RefusalCode } from './refused.js'
-
 /** Linux's own limits, bytes of UTF-8. */
 const MAX_COMPONENT = 255
 const MAX_PATH = 4096
 
 const WINDOWS_CHARACTERS = /[<>:"|?*]/
-/** With whatever ending, and spaces before it. */
+/** Reserved with any extension, also after spaces. */
 const WINDOWS_DEVICE = /^(con|conin\$|conout\$|prn|aux|nul|(com|lpt)[0-9¹²³]) *(\.|$)/i
-/** MAX_PATH without its NUL, UTF-16 units. Files may lie deeper, since Node asks for them by another kind of path. */
+/** MAX_PATH without its NUL, in UTF-16 units. It limits programs only: Node opens files by extended paths. */
 const WINDOWS_MAX_PROGRAM = 259
 
-export interface NameProblem {
-  readonly code: RefusalCode
-  /** Continues a sentence that begins with the name. */
-  readonly text: string
-}
-
-export const ABSOLUTE: NameProblem = {
-  code: 'ARCHIVE_ENTRY_ESCAPES',
-  text: 'is an absolute path; only paths relative to the archive are allowed',
-}
+/** Each problem continues a sentence that begins with the name. */
+export const ABSOLUTE = 'is an absolute path; only paths relative to the archive are allowed'
 
 /**
- * What is wrong with a relative path whose components are separated by `/`, or undefined where it may be used.
- * Whatever passes stays inside the folder it is joined to, symbolic links aside.
+ * What is wrong with a relative path whose components are separated by `/`; undefined where it is valid. A valid path
+ * stays inside the folder it is joined to, except through symbolic links.
  */
-export function pathProblem(path: string, platform: NodeJS.Platform): NameProblem | undefined {
-  if (path === '') return { code: 'ARCHIVE_ENTRY_NAME', text: 'has no name' }
+export function pathProblem(path: string, platform: NodeJS.Platform): string | undefined {
+  if (path === '') return 'has no name'
   if (path.startsWith('/') || (platform === 'win32' && /^[a-z]:/i.test(path))) return ABSOLUTE
-  if (Buffer.byteLength(path) > MAX_PATH) {
-    return { code: 'ARCHIVE_ENTRY_NAME', text: `is longer than the ${MAX_PATH} bytes allowed for a path` }
-  }
+  if (Buffer.byteLength(path) > MAX_PATH) return `is longer than the ${MAX_PATH} bytes allowed for a path`
   for (const component of path.split('/')) {
     const problem = componentProblem(component, platform)
     if (problem !== undefined) return problem
@@ -38,16 +26,9 @@ export function pathProblem(path: string, platform: NodeJS.Platform): NameProble
   return undefined
 }
 
-/** The same for a single name, which must not be a path. */
-export function componentProblem(name: string, platform: NodeJS.Platform): NameProblem | undefined {
-  if (name === '..') {
-    return { code: 'ARCHIVE_ENTRY_ESCAPES', text: 'contains ".."; only paths that stay inside the archive are allowed' }
-  }
-  const text = spellingProblem(name, platform)
-  return text === undefined ? undefined : { code: 'ARCHIVE_ENTRY_NAME', text }
-}
-
-function spellingProblem(name: string, platform: NodeJS.Platform): string | undefined {
+/** What is wrong with a single name, which must not be a path. */
+export function componentProblem(name: string, platform: NodeJS.Platform): string | undefined {
+  if (name === '..') return 'contains ".."; only paths that stay inside the archive are allowed'
   if (name === '') return 'contains an empty name; exactly one "/" is allowed between two names'
   if (name === '.') return 'contains "."; only plain names are allowed between two "/"'
   if (/\p{Cc}/u.test(name)) return 'contains control characters; only printable names are allowed'
@@ -62,15 +43,15 @@ function spellingProblem(name: string, platform: NodeJS.Platform): string | unde
   return undefined
 }
 
-/** Why a program cannot be started from this absolute path, to follow its name in a sentence. */
+/** Why Windows cannot start a program from this absolute path, to follow its name in a sentence. */
 export function programPathProblem(path: string, platform: NodeJS.Platform): string | undefined {
   if (platform !== 'win32' || path.length <= WINDOWS_MAX_PROGRAM) return undefined
   return `would lie at a path of ${path.length} characters; Windows starts programs from at most ${WINDOWS_MAX_PROGRAM}: shorten it, or apps_dir`
 }
 
 /**
- * Two names with the same key are the same file on that system. NTFS compares capitals, unit by unit: `σ` and `ς` are one,
- * `ß` and `SS` are two.
+ * Names with equal keys are one file on that platform. NTFS compares capitals unit by unit: `σ` and `ς` are equal, `ß`
+ * and `SS` are not.
  */
 export function nameKey(name: string, platform: NodeJS.Platform): string {
   if (platform !== 'win32') return name

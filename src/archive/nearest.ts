@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein'
 
-/** How one name may have become another, in the order of how surely it did. */
+/** Ways in which one name may have become another, the surest first. */
 const SPELLINGS: readonly (readonly [spelled: (path: string) => string, why: string])[] = [
   [(path) => path.normalize('NFC'), ', whose letters are composed otherwise (Unicode NFC and NFD, as macOS has it)'],
   [(path) => path.replaceAll('\\', '/'), ', whose backslashes are part of its name: the zip says it was made on Unix'],
@@ -8,12 +8,12 @@ const SPELLINGS: readonly (readonly [spelled: (path: string) => string, why: str
   [(path) => withoutEnding(path).toLowerCase(), ''],
 ]
 
-/** Names that differ by more than a third are others. */
+/** Names that differ by more than this share count as unrelated. */
 const ALIKE = 1 / 3
-/** More would take long to compare. */
+/** Comparing more paths would take too long. */
 const MAX_COMPARED = 20_000
 
-/** The path that was probably meant by one that is not there, to follow "is not in the archive"; or nothing. */
+/** Suggests the path that was probably meant, to follow "is not in the archive". Empty where none is similar. */
 export function suggest(missing: string, paths: readonly string[]): string {
   for (const [spelled, why] of SPELLINGS) {
     const found = paths.find((path) => spelled(path) === spelled(missing))
@@ -43,7 +43,7 @@ function words(path: string, why: string): string {
   return `; did you mean ${JSON.stringify(path)}${why}?`
 }
 
-/** Whatever the spelling. */
+/** The path with all spelling differences removed. */
 function plain(path: string): string {
   return SPELLINGS.reduce((spelled, [change], index) => (index < 3 ? change(spelled) : spelled), path)
 }

@@ -1,28 +1,28 @@
 import { type CentralHeader, extraField, type Header } from './headers.js'
 
-/** When a file was last modified, as far as the archive knows it. */
+/** A file's modification time, as far as the archive gives it. */
 export interface Modified {
-  /** Since 1970, UTC. */
+  /** Seconds since 1970, UTC. */
   readonly seconds: number
-  /** False: by the clock on the wall of whoever made the archive, in steps of two seconds; taken as UTC. */
+  /** False: the maker's local time in steps of two seconds, read as UTC. */
   readonly exact: boolean
 }
 
-/** For entries that give no time, or none that is one: the first one that a zip archive can give. */
+/** For entries without a valid time: the earliest time that DOS fields can express. */
 const NONE = Date.UTC(1980, 0, 1) / 1000
 
-/** Modification time first, behind a byte of flags (Info-ZIP's extended timestamp). */
+/** Info-ZIP's extended timestamp: a byte of flags, then the modification time. */
 const EXTENDED = 0x5455
-/** Access and modification time (Info-ZIP's first one for Unix; the macOS Finder's). */
+/** Access and modification time, from Info-ZIP's first Unix field and the macOS Finder. */
 const UNIX = 0x5855
-/** Attribute 1 has three times in steps of 100 ns since 1601. */
+/** NTFS field: attribute 1 has three times in steps of 100 ns since 1601. */
 const NTFS = 0x000a
 const NTFS_EPOCH = 11_644_473_600
 const NTFS_STEPS = 10_000_000n
 
 /**
- * The time of an entry. UTC for those that name no zone, so that an archive is the same on every node; what needs
- * the maker's clock (Python's bytecode) is known by other means.
+ * An entry's time. Times without a zone are read as UTC, so that an archive unpacks the same on every node; Python's
+ * bytecode, which needs the maker's clock, is handled in bytecode.ts.
  */
 export function modifiedAt(archive: Buffer, central: CentralHeader, local: Header): Modified {
   const seconds = exactTime(archive, central) ?? exactTime(archive, local)
@@ -42,7 +42,7 @@ function exactTime(archive: Buffer, header: Header): number | undefined {
   return undefined
 }
 
-/** Undefined where no calendar has it, as where all bits are zero. */
+/** Undefined where the fields are no date, as when all bits are zero. */
 function dosTime({ dosDate, dosTime }: Header): number | undefined {
   const month = (dosDate >> 5) & 15
   const day = dosDate & 31

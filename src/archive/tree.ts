@@ -8,10 +8,10 @@ import type { Modified } from './times.js'
 export interface FolderNode {
   readonly kind: 'folder'
   readonly path: string
-  /** Undefined: the function's folder itself. */
+  /** Undefined for the function's own folder. */
   readonly parent: FolderNode | undefined
   readonly children: Map<string, Node>
-  /** Undefined where it is only implied by a name below it. */
+  /** Undefined where the folder is only implied by a path below it. */
   modified: Modified | undefined
 }
 
@@ -33,19 +33,20 @@ export interface LinkNode {
 
 export type Node = FolderNode | FileNode | LinkNode
 
-/** What the archive will be on disk. */
+/** The files and folders that the archive unpacks to. */
 export interface Tree {
   readonly platform: NodeJS.Platform
   readonly root: FolderNode
-  /** Without the root; each behind its parent. */
+  /** Without the root; parents come before their children. */
   readonly folders: readonly FolderNode[]
   readonly files: readonly FileNode[]
   readonly links: readonly LinkNode[]
 }
 
 /**
- * Arranges the entries, refusing by ArchiveRefused any two that would be one file, and any that lies below a file or
- * a symbolic link. A folder may be listed as often as its archive likes, as in merged ones. Folders that are only implied count too: one long name implies two thousand.
+ * Builds the tree. Throws ArchiveRefused where two entries would be one file, or one lies below a file or a symbolic
+ * link. A folder may be listed several times, as in merged archives. Implied folders count towards the limit: one long
+ * name implies up to two thousand.
  */
 export function buildTree(entries: readonly ArchiveEntry[], limits: ArchiveLimits, platform: NodeJS.Platform): Tree {
   const root: FolderNode = { kind: 'folder', path: '', parent: undefined, children: new Map(), modified: undefined }
@@ -74,7 +75,7 @@ export function buildTree(entries: readonly ArchiveEntry[], limits: ArchiveLimit
       const child = folder.children.get(key)
       if (child !== undefined && child.kind !== 'folder') {
         const text = `lies below ${quote(writtenName(child))}, which is a ${describe(child)}`
-        throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
+        throw refuseEntry(nameOf(entry), text)
       }
       folder = child ?? addFolder(folder, folder === root ? component : `${folder.path}/${component}`, key)
     }
@@ -93,7 +94,7 @@ export function buildTree(entries: readonly ArchiveEntry[], limits: ArchiveLimit
     }
     if (taken !== undefined) {
       const text = `has the same name as another ${describe(taken)} of the archive, ${quote(writtenName(taken))}`
-      throw refuseEntry('ARCHIVE_ENTRY_DUPLICATE', nameOf(entry), text)
+      throw refuseEntry(nameOf(entry), text)
     }
     if (entry.kind === 'folder') {
       addFolder(parent, entry.path, key, entry.modified)
@@ -114,7 +115,7 @@ export function describe(node: Node): string {
   return node.kind === 'link' ? 'symbolic link' : node.kind
 }
 
-/** That of a folder may only be implied, by several. */
+/** The archive's spelling; a folder may have none of its own, as only paths below imply it. */
 function writtenName(node: Node): string {
   return node.kind === 'folder' ? node.path : node.packed.name
 }

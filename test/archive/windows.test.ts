@@ -36,8 +36,7 @@ for (const name of [
   test(`${name} is no name on Windows, and one on Linux`, async () => {
     await assert.rejects(treeOn('win32', [name]), (error) => {
       assert.ok(error instanceof ArchiveRefused)
-      assert.equal(error.code, 'ARCHIVE_ENTRY_NAME')
-      assert.equal(error.entry, name)
+      assert.ok(error.message.startsWith(`entry ${JSON.stringify(name)} `), error.message)
       assert.match(error.message, /Windows/)
       return true
     })
@@ -59,7 +58,10 @@ test('names that differ in case alone are one file on Windows and two on Linux',
     ['lib', 'LIB/x'],
     ['ΣΑΣ', 'σας'],
   ]) {
-    await assert.rejects(treeOn('win32', names), { code: 'ARCHIVE_ENTRY_DUPLICATE', entry: names[1] })
+    await assert.rejects(treeOn('win32', names), {
+      name: 'ArchiveRefused',
+      message: new RegExp(`^entry "${names[1]}" (has the same name as|lies below)`),
+    })
     assert.equal((await treeOn('linux', names)).files.length, 2)
   }
   assert.equal((await treeOn('win32', ['straße', 'STRASSE'])).files.length, 2)
@@ -69,7 +71,10 @@ test('names that differ in case alone are one file on Windows and two on Linux',
 
 test('a symbolic link is refused on Windows', () => {
   const archive = buildZip([{ name: 'a' }, link('b', 'a')])
-  assert.throws(() => readEntries(archive, limits, 'win32'), { code: 'ARCHIVE_ENTRY_LINK', entry: 'b' })
+  assert.throws(() => readEntries(archive, limits, 'win32'), {
+    name: 'ArchiveRefused',
+    message: /^entry "b" is a symbolic link, which Windows/,
+  })
   assert.equal(readEntries(archive, limits, 'linux').entries.length, 2)
 })
 

@@ -69,7 +69,7 @@ function nameProblem(name: string): string | undefined {
     return `function name ${excerpt(name)} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit`
   }
   const problem = componentProblem(name, process.platform)
-  return problem && `function name ${excerpt(name)} cannot name a folder: it ${problem.text}`
+  return problem && `function name ${excerpt(name)} cannot name a folder: it ${problem}`
 }
 
 function handlerProblem({ name, handler }: FunctionSettings): string | undefined {
@@ -77,7 +77,7 @@ function handlerProblem({ name, handler }: FunctionSettings): string | undefined
   const inside = !parts.some((part) => part === '' || part === '.' || part === '..')
   const portable = !/[\0\\]/.test(handler) && !/^[A-Za-z]:/.test(handler)
   if (inside && portable && Buffer.byteLength(handler) <= HANDLER_MAX_BYTES) {
-    const problem = pathProblem(handler, process.platform)?.text ?? platform.handlerProblem(handler)
+    const problem = pathProblem(handler, process.platform) ?? platform.handlerProblem(handler)
     return problem && `function ${name}: handler ${excerpt(handler)} ${problem}`
   }
   const allowed = 'allowed: a relative path inside the archive, with / and without . or ..'

@@ -145,13 +145,10 @@ function findProgram(tree: Tree, links: Links, handler: string, warnings: readon
   const landing = links.follow(handler)
   if (landing === undefined || landing.missing > 0) {
     const problem = `handler ${quote(handler)} is not in the archive${otherContents(tree) ?? suggest(handler, programsOf(tree, links))}`
-    throw new ArchiveRefused('ARCHIVE_HANDLER_MISSING', [problem, ...warnings].join('; '))
+    throw new ArchiveRefused([problem, ...warnings].join('; '))
   }
   if (landing.at.kind !== 'file') {
-    throw new ArchiveRefused(
-      'ARCHIVE_HANDLER_MISSING',
-      `handler ${quote(handler)} is a ${describe(landing.at)}, not a file`,
-    )
+    throw new ArchiveRefused(`handler ${quote(handler)} is a ${describe(landing.at)}, not a file`)
   }
   return landing.at
 }
@@ -175,7 +172,7 @@ function programsOf(tree: Tree, links: Links): string[] {
 
 function refuseProgramPath({ path }: FileNode, { dir }: CodeVersion): void {
   const problem = programPathProblem(join(dir, path), process.platform)
-  if (problem) throw new ArchiveRefused('ARCHIVE_HANDLER_INVALID', `handler ${quote(path)} ${problem}`)
+  if (problem) throw new ArchiveRefused(`handler ${quote(path)} ${problem}`)
 }
 
 /** With `/` between its components, as the archive's own paths. */
@@ -183,7 +180,7 @@ function readHandler(handler: string): string {
   const path = handler === '' ? '' : normalize(handler).split(sep).join('/')
   const problem = pathProblem(path, process.platform)
   if (problem !== undefined) {
-    throw new ArchiveRefused('ARCHIVE_HANDLER_INVALID', `handler ${quote(handler)} ${problem.text}`)
+    throw new ArchiveRefused(`handler ${quote(handler)} ${problem}`)
   }
   return path
 }
@@ -191,8 +188,5 @@ function readHandler(handler: string): string {
 function refuseFunctionName(name: string): void {
   const problem = componentProblem(name, process.platform)
   if (problem === undefined) return
-  throw new ArchiveRefused(
-    'FUNCTION_NAME_INVALID',
-    `function name ${quote(name)} cannot name a folder: it ${problem.text}`,
-  )
+  throw new ArchiveRefused(`function name ${quote(name)} cannot name a folder: it ${problem}`)
 }

@@ -78,7 +78,7 @@ function refuseForeign(appsDir: string): void {
   const found = lstatSync(appsDir)
   if (found.isDirectory() && found.uid === process.geteuid?.()) return
   const problem = `${appsDir} is not the folder that the agent has made: start the agent again, which says what fixes it`
-  throw new ArchiveRefused('SYSTEM_ERROR', problem)
+  throw new ArchiveRefused(problem)
 }
 
 /** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */
