@@ -235,7 +235,7 @@ static void handle_events(const struct epoll_event *events, int count)
 		outputs_read();
 }
 
-static _Noreturn void go(void)
+static _Noreturn void clean_up_and_exit(void)
 {
 	cgroups_close();
 	tmpdirs_close();
@@ -283,7 +283,7 @@ static void serve(void)
 		if (starting_is_due() && !start_next())
 			return;
 	}
-	go();
+	clean_up_and_exit();
 }
 
 /* ---- set-up ---- */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* The struct that a member at `pointer` belongs to. */
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)(((char *)(pointer)) - offsetof(type, member)))
 
 struct list_node {
 	struct list_node *next;

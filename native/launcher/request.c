@@ -10,6 +10,33 @@ _Static_assert(RLIMIT_CORE == 4 && RLIMIT_NOFILE == 7, "the agent's resource lim
 /* The copy of a payload stands behind struct child, and structs of the protocol are read there. */
 _Static_assert(sizeof(struct child) % _Alignof(struct start_request) == 0, "the copied payload is aligned");
 
+/* The parts of a payload. */
+struct layout {
+	struct start_request request;
+	/* Bytes of the struct, the rlimits and the groups. */
+	size_t fixed;
+	/* How many strings follow. */
+	size_t strings;
+};
+
+/* False where the payload is too short for what its beginning says. */
+static bool read_layout(struct layout *layout, const unsigned char *payload, size_t length)
+{
+	if (length < sizeof layout->request)
+		return false;
+	memcpy(&layout->request, payload, sizeof layout->request);
+	uint64_t rlimits = sizeof(struct rlimit_request) * (uint64_t)layout->request.rlimits;
+	uint64_t groups = sizeof(uint32_t) * (uint64_t)layout->request.groups;
+	uint64_t fixed = sizeof layout->request + rlimits + groups;
+	/* File, folder, argv, environment. */
+	uint64_t strings = 2 + (uint64_t)layout->request.argc + layout->request.envc;
+	if (fixed + strings > length || layout->request.argc < 1)
+		return false;
+	layout->fixed = (size_t)fixed;
+	layout->strings = (size_t)strings;
+	return true;
+}
+
 /* Finds `count` strings that fill all bytes from `at` to `end`; false where they do not. */
 static bool find_strings(char *at, const char *end, char **strings, size_t count)
 {
@@ -23,51 +50,51 @@ static bool find_strings(char *at, const char *end, char **strings, size_t count
 	return at == end;
 }
 
-struct child *request_parse(const unsigned char *payload, size_t length)
+/* Fills in the child from the copy of the payload behind it, and the addresses of its strings. */
+static void fill_in(struct child *child, const struct layout *layout, unsigned char *copy, char **strings)
 {
-	struct start_request request;
-	errno = EINVAL;
-	if (length < sizeof request)
-		return NULL;
-	memcpy(&request, payload, sizeof request);
-	uint64_t rlimits = sizeof(struct rlimit_request) * (uint64_t)request.rlimits;
-	uint64_t groups = sizeof(uint32_t) * (uint64_t)request.groups;
-	uint64_t fixed = sizeof request + rlimits + groups;
-	uint64_t strings = 2 + (uint64_t)request.argc + request.envc;
-	if (fixed + strings > length || request.argc < 1)
-		return NULL;
-
-	/* Behind struct child: the payload, padded for the alignment of pointers, then the strings' addresses. */
-	size_t padded = (length + 15) / 16 * 16;
-	/* Two more addresses: a NULL ends argv, and another the environment. */
-	struct child *child = malloc(sizeof *child + padded + (strings + 2) * sizeof(char *));
-	if (child == NULL)
-		return NULL;
-	unsigned char *copy = (unsigned char *)(child + 1);
-	memcpy(copy, payload, length);
-	char **pointers = (char **)(copy + padded);
-	if (!find_strings((char *)copy + fixed, (char *)copy + length, pointers, strings)) {
-		free(child);
-		errno = EINVAL;
-		return NULL;
-	}
+	const struct start_request *request = &layout->request;
 	/* The environment moves up by one, to make room for the NULL that ends argv. */
-	char **environment = pointers + 2 + request.argc + 1;
-	memmove(environment, environment - 1, request.envc * sizeof(char *));
+	char **environment = strings + 2 + request->argc + 1;
+	memmove(environment, environment - 1, request->envc * sizeof(char *));
 	environment[-1] = NULL;
-	environment[request.envc] = NULL;
+	environment[request->envc] = NULL;
 	*child = (struct child){
 		.request = (struct start_request *)copy,
-		.rlimits = (struct rlimit_request *)(copy + sizeof request),
-		.groups = (uint32_t *)(copy + sizeof request + rlimits),
-		.file = pointers[0],
-		.folder = pointers[1],
-		.argv = pointers + 2,
+		.rlimits = (struct rlimit_request *)(copy + sizeof *request),
+		.groups = (uint32_t *)(copy + layout->fixed - sizeof(uint32_t) * request->groups),
+		.file = strings[0],
+		.folder = strings[1],
+		.argv = strings + 2,
 		.envp = environment,
 		.output = -1,
 		.cgroup = -1,
 		.process = -1,
 		.pidfd = -1,
 	};
+}
+
+struct child *request_parse(const unsigned char *payload, size_t length)
+{
+	struct layout layout;
+	errno = EINVAL;
+	if (!read_layout(&layout, payload, length))
+		return NULL;
+	/* Behind struct child: the payload, padded for the alignment of pointers, then the strings' addresses. */
+	size_t padded = (length + 15) / 16 * 16;
+	/* Two more addresses: a NULL ends argv, and another the environment. */
+	size_t addresses = (layout.strings + 2) * sizeof(char *);
+	struct child *child = malloc(sizeof *child + padded + addresses);
+	if (child == NULL)
+		return NULL;
+	unsigned char *copy = (unsigned char *)(child + 1);
+	memcpy(copy, payload, length);
+	char **strings = (char **)(copy + padded);
+	if (!find_strings((char *)copy + layout.fixed, (char *)copy + length, strings, layout.strings)) {
+		free(child);
+		errno = EINVAL;
+		return NULL;
+	}
+	fill_in(child, &layout, copy, strings);
 	return child;
 }

@@ -51,7 +51,7 @@ static void read_message(struct job *job)
 	read_fully(job->message + sizeof prefix, length);
 }
 
-struct job read_job(int argc, char **argv)
+static struct job read_arguments(int argc, char **argv)
 {
 	struct job job = { .number_at = -1, .output_bytes = -1 };
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -83,13 +83,24 @@ struct job read_job(int argc, char **argv)
 		default: exit(2);
 		}
 	}
-	if (job.host == NULL || job.port == NULL || job.path == NULL)
+	return job;
+}
+
+static void check_arguments(const struct job *job)
+{
+	if (job->host == NULL || job->port == NULL || job->path == NULL)
 		fail("--host, --port and --path are needed");
-	if (job.pace == EVERY ? job.interval_ns == 0 : job.in_flight == 0)
+	if (job->pace == EVERY ? job->interval_ns == 0 : job->in_flight == 0)
 		fail("--interval-us is needed, or --in-flight with --duration-ms or --calls");
-	if ((job.ca == NULL) != (job.server_name == NULL) || (job.ca == NULL) != (job.cert == NULL) ||
-	    (job.ca == NULL) != (job.key == NULL))
+	if ((job->ca == NULL) != (job->server_name == NULL) || (job->ca == NULL) != (job->cert == NULL) ||
+	    (job->ca == NULL) != (job->key == NULL))
 		fail("--ca, --cert, --key and --server-name belong together");
+}
+
+struct job read_job(int argc, char **argv)
+{
+	struct job job = read_arguments(argc, argv);
+	check_arguments(&job);
 	read_message(&job);
 	if (job.number_at >= 0 && (size_t)job.number_at + NUMBER_DIGITS > job.message_length)
 		fail("the request has no room for a number at %lld", (long long)job.number_at);
