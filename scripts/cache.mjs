@@ -1,11 +1,17 @@
 // What the tests need and can be made once: kept outside the clone, for every run on this machine.
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const CACHE = '/var/cache/flux-agent-tests'
 
 export function cachedPath(name) {
   return join(CACHE, name)
+}
+
+/** For the name of what a script makes: another when the script has changed, and the same in every clone. */
+export function recipeOf(script) {
+  return createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 16)
 }
 
 /**

@@ -1,9 +1,8 @@
 // A bare Debian with systemd as a disk for guests, made once a recipe and kept outside the clone. Needs root.
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { cached } from './cache.mjs'
+import { cached, recipeOf } from './cache.mjs'
 import { run } from './run.mjs'
-import { hashOf } from './stamps.mjs'
 
 const SIZE = '2G'
 const QUIETLY = { stdio: ['ignore', 'ignore', 'inherit'] }
@@ -47,7 +46,7 @@ const UNUSED_UNITS = [
 
 /** The path of the ext4 image of a Debian release; the first call takes a minute. */
 export function debianImage(release) {
-  return cached(`debian-${release}-${hashOf([import.meta.filename]).slice(0, 16)}.ext4`, (image) => {
+  return cached(`debian-${release}-${recipeOf(import.meta.filename)}.ext4`, (image) => {
     const tree = join(dirname(image), 'tree')
     run('debootstrap', ['--variant=minbase', '--include=systemd,systemd-sysv', release, tree], QUIETLY)
     furnish(tree)

@@ -49,7 +49,7 @@ async function renew() {
 }
 
 function build() {
-  return spawnSync(process.execPath, ['scripts/setup.mjs', 'build'], { stdio: 'inherit' }).status === 0
+  return spawnSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' }).status === 0
 }
 
 function start() {

@@ -32,6 +32,10 @@ export function isHeader(name) {
   return spawnSync(compiler, ['-fsyntax-only', '-include', name, '-x', 'c', '/dev/null']).status === 0
 }
 
+export function hasLoadLibraries() {
+  return LOAD_LIBRARIES.every(({ header, debianPackage }) => has(header, debianPackage, isHeader))
+}
+
 function installByApt(debianPackage) {
   console.log(`installing ${debianPackage}`)
   // The documented way to keep Debian's packages from starting their services.

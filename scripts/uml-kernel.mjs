@@ -4,9 +4,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { cached, cachedPath } from './cache.mjs'
+import { cached, cachedPath, recipeOf } from './cache.mjs'
 import { isProgram, provide } from './machine.mjs'
-import { files, hashOf } from './stamps.mjs'
+import { files } from './stamps.mjs'
 
 const SUITE = 'testing'
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
@@ -14,7 +14,7 @@ const DEBIAN_PACKAGE = 'user-mode-linux'
 const PROGRAM = 'usr/bin/linux.uml'
 const MODULES = 'usr/lib/uml/modules'
 
-const MADE = `uml-${SUITE}-${hashOf([import.meta.filename]).slice(0, 16)}`
+const MADE = `uml-${SUITE}-${recipeOf(import.meta.filename)}`
 /** This release's own, where testing's cannot be had. */
 const RELEASES_OWN = 'linux.uml'
 

@@ -58,14 +58,14 @@ beforeEach(() => {
   cpSync(template, project, { recursive: true })
 })
 
-function setup(...args: string[]) {
-  return setupWith({}, ...args)
+function setup(script: 'build' | 'test', ...args: string[]) {
+  return setupWith({}, script, ...args)
 }
 
-function setupWith(variables: NodeJS.ProcessEnv, ...args: string[]) {
+function setupWith(variables: NodeJS.ProcessEnv, script: 'build' | 'test', ...args: string[]) {
   // The runner would report to this one, not to its own output.
   const { NODE_TEST_CONTEXT: _context, CI: _ci, ...env } = process.env
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/setup.mjs', ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`scripts/${script}.mjs`, ...args], {
     cwd: project,
     env: { ...env, ...variables },
     encoding: 'utf8',
@@ -191,6 +191,14 @@ test('what is in test/kernel runs in a guest kernel, which writes nothing here',
   assert.match(stdout, /✔ .*inside\.test\.js/)
   assert.match(stdout, /✖ .*wrong\.test\.js/)
   assert.ok(!existsSync(join(project, 'written')))
+})
+
+test('the guest kernel is one and the same for every clone', async () => {
+  const nameOf = async (scripts: string) => {
+    const { recipeOf } = (await import(join(scripts, 'cache.mjs'))) as { recipeOf(script: string): string }
+    return recipeOf(join(scripts, 'uml-kernel.mjs'))
+  }
+  assert.equal(await nameOf(join(project, 'scripts')), await nameOf(SCRIPTS))
 })
 
 test('without what a guest needs one line names what is skipped', { skip: !isLinux }, () => {

@@ -1,0 +1,57 @@
+// Installs, generates and compiles, each only as far as something has changed. Runs before anything is installed.
+//   node scripts/build.mjs
+import { rmSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
+import { run } from './run.mjs'
+import { files, hashOf, readStamp } from './stamps.mjs'
+
+const SOURCES = ['src', 'harness', 'test', 'bench', 'examples']
+
+if (process.argv[1] === import.meta.filename) build()
+
+/** In the folder of the repository, which it makes the current one. */
+export function build() {
+  process.chdir(resolve(import.meta.dirname, '..'))
+  install()
+  generate()
+  compile()
+  if (process.platform === 'linux') compileNative('dist')
+}
+
+function install() {
+  const stamp = 'node_modules/.setup-stamp'
+  const lock = hashOf(['package-lock.json'])
+  if (readStamp(stamp) === lock) return
+  console.log('installing the packages of package-lock.json')
+  // Everything native among them ships prebuilt: no package needs to run a script.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
+  writeFileSync(stamp, lock)
+}
+
+function generate() {
+  const stamp = 'src/generated/.setup-stamp'
+  const header = files('native', 'protocol.h')
+  const sources = hashOf([...files('proto', '.proto'), ...header, 'scripts/launcher-protocol.mjs', 'package.json'])
+  if (readStamp(stamp) === sources) return
+  console.log('generating the types of proto/*.proto')
+  rmSync('src/generated', { recursive: true, force: true })
+  run('npm', ['run', '--silent', 'generate'])
+  writeFileSync(stamp, sources)
+}
+
+function compile() {
+  const stamp = 'dist/.setup-stamp'
+  const sources = SOURCES.flatMap((folder) => files(folder, '.ts'))
+  const state = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
+  if (readStamp(stamp) === state) return
+  console.log(`compiling ${sources.length} files to dist/`)
+  const outputs = new Set(sources.flatMap((source) => [`${source.slice(0, -3)}.js`, `${source.slice(0, -3)}.js.map`]))
+  for (const kept of NATIVE_OUTPUTS) outputs.add(kept)
+  const found = SOURCES.flatMap((folder) => files(join('dist', folder), ''))
+  for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
+  // The compiler also writes what is wrong: should it fail, what is there is of no state that was built.
+  rmSync(stamp, { force: true })
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
+  writeFileSync(stamp, state)
+}

@@ -1,0 +1,37 @@
+// Which tests of those that there are a command line chooses, and what it has for node.
+import { whyNoGuest } from './guests.mjs'
+import { fail } from './run.mjs'
+
+const SLOWEST = /^--slowest(?:=(\d+))?$/
+
+/**
+ * `chosen`: the files whose paths have one of the given parts. `slowest`: how many of the slowest are asked for, where
+ * they are. `options`: what is for node.
+ */
+export function choose(all, args) {
+  const asked = args.findIndex((arg) => SLOWEST.test(arg))
+  const rest = [...args]
+  let slowest
+  if (asked >= 0) {
+    const [, given] = SLOWEST.exec(args[asked])
+    const follows = given === undefined && /^\d+$/.test(args[asked + 1] ?? '')
+    slowest = Number(given ?? (follows ? args[asked + 1] : 10))
+    rest.splice(asked, follows ? 2 : 1)
+  }
+  const filters = rest.filter((arg) => !arg.startsWith('-'))
+  const options = rest.filter((arg) => arg.startsWith('-'))
+  const chosen = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
+  if (chosen.length === 0) fail(`no test file's path has ${filters.join(' or ')} in it`)
+  return { chosen, options, slowest }
+}
+
+/** The files that need a guest, and the others. Where no guest boots the former are skipped. */
+export async function splitByGuest(testFiles, needsGuest) {
+  const inGuest = testFiles.filter(needsGuest)
+  const others = testFiles.filter((file) => !inGuest.includes(file))
+  const reason = inGuest.length > 0 ? await whyNoGuest() : undefined
+  if (reason === undefined) return [inGuest, others]
+  // In CI, too: it is the machine that cannot, and the other tests still decide.
+  console.log(`skipped, because ${reason}: ${inGuest.join(' ')}`)
+  return [[], others]
+}

@@ -1,0 +1,46 @@
+// A reporter of node --test, which writes down how long each test took, and what is printed of that.
+import { relative } from 'node:path'
+
+const MARK = '\u0001took '
+
+/** One line a test: where it is, its name with those of what it is in, and its milliseconds. */
+export default async function* report(events) {
+  const names = []
+  for await (const { type, data } of events) {
+    if (type === 'test:start') names[data.nesting] = data.name
+    if (type !== 'test:pass' && type !== 'test:fail') continue
+    const { file = data.name, nesting, details } = data
+    const name = [...names.slice(0, nesting), data.name].join(' › ')
+    const took = { file, name, nesting, isSuite: details.type === 'suite', ms: details.duration_ms }
+    yield `${MARK}${JSON.stringify(took)}\n`
+  }
+}
+
+/** What a printed text holds of the reporter's lines, and the text without them. */
+export function splitReport(printed) {
+  const lines = printed.split('\n')
+  return {
+    took: lines.filter((line) => line.startsWith(MARK)).map((line) => JSON.parse(line.slice(MARK.length))),
+    text: lines.filter((line) => !line.startsWith(MARK)).join('\n'),
+  }
+}
+
+/** A file takes as long as what is in it does, one after the other. */
+export function printSlowest(took, count) {
+  const files = new Map()
+  const tests = new Map()
+  for (const { file, name, nesting, isSuite, ms } of took) {
+    // As a command line could choose it.
+    const path = relative('test', file).replace(/\.test\.[jt]s$/, '')
+    if (nesting === 0) files.set(path, (files.get(path) ?? 0) + ms)
+    if (!isSuite) tests.set(`${path}: ${name}`, ms)
+  }
+  print('slowest files', files, count)
+  print('slowest tests', tests, count)
+}
+
+function print(title, times, count) {
+  console.log(`\n${title}`)
+  const slowest = [...times].sort(([, one], [, other]) => other - one).slice(0, count)
+  for (const [name, ms] of slowest) console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${name}`)
+}

@@ -1,0 +1,70 @@
+// Builds and tests.
+//   npm test -- [part of a test file's path …] [--slowest [how many]] [--option of node --test …]
+import { join, sep } from 'node:path'
+import { build } from './build.mjs'
+import { choose, splitByGuest } from './choice.mjs'
+import { has, hasLoadLibraries, inCi } from './machine.mjs'
+import { runInGuest, runTests } from './node-test.mjs'
+import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
+import { printSlowest } from './slowest.mjs'
+import { files } from './stamps.mjs'
+
+const TESTS = join('dist', 'test')
+/** Most tests wait rather than compute, so that more of them run at once than there are processors. */
+const AT_ONCE = 4
+
+build()
+const all = files(TESTS, '.test.js').filter((file) => !isIn('packages', file))
+const { chosen, options, slowest } = choose(all, process.argv.slice(2))
+if (!has('redis-server')) console.log('redis-server is not installed: the tests that need it are skipped')
+if (!hasLoadLibraries())
+  console.log('libnghttp2-dev or libssl-dev is not installed: the tests that need them are skipped')
+const [inGuest, ordinary] = await splitByGuest(chosen, (file) => isIn('kernel', file))
+
+const timed = slowest !== undefined
+const together = ordinary.filter((file) => !measures(file)).sort(byLength)
+const alone = ordinary.filter(measures)
+const results = []
+const guest = runInGuest(inGuest, { options, timed })
+results.push(await runTests(together, { concurrency: AT_ONCE, options, timed }))
+if (inCi) await testOnPackagedNode()
+const inside = await guest
+process.stdout.write(inside.printed)
+results.push(inside, await runTests(alone, { concurrency: 1, options, timed }))
+process.exitCode = results.find(({ code }) => code !== 0)?.code ?? 0
+if (timed)
+  printSlowest(
+    results.flatMap(({ took }) => took),
+    slowest,
+  )
+
+/** The end-to-end tests; thousands of executions once are enough. */
+async function testOnPackagedNode() {
+  const endToEnd = (testFiles) => testFiles.filter((file) => isIn('e2e', file) && !file.includes('soak'))
+  if (endToEnd(ordinary).length === 0) return
+  console.log('end-to-end tests once more, on the Node that the packages bring')
+  fetchRuntimes()
+  const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
+  results.push(await runTests(endToEnd(together), { node, concurrency: AT_ONCE, options, timed }))
+  results.push(await runTests(endToEnd(alone), { node, concurrency: 1, options, timed }))
+}
+
+function isIn(folder, file) {
+  return file.startsWith(join(TESTS, folder) + sep)
+}
+
+/** Latencies under load, and thousands of executions: they want the machine for themselves. */
+function measures(file) {
+  return /e2e.(load|soak)\.test/.test(file)
+}
+
+/** Files that take long begin first, so that short ones fill the end. */
+function byLength(one, other) {
+  return rank(one) - rank(other)
+}
+
+function rank(file) {
+  const first = ['chaos', 'e2e', 'cli', 'native']
+  const found = first.findIndex((folder) => isIn(folder, file))
+  return found < 0 ? first.length : found
+}
