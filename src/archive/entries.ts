@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import type { Packed } from './contents.js'
 import { type Directory, findDirectory, refuseOtherArchive } from './directory.js'
-import { type EntryName, nameOf, refuseOtherName } from './entry-name.js'
 import { type CentralHeader, disagreement, readCentralHeaders, readLocalHeader } from './headers.js'
 import type { ArchiveLimits } from './limits.js'
 import { describedBy, isOfMacOS } from './macos.js'
-import { ABSOLUTE, pathProblem } from './names.js'
+import { type EntryName, nameOf, refuseOtherName } from './name-decoding.js'
+import { ABSOLUTE, pathProblem } from './path-rules.js'
 import { ArchiveRefused, refuseEntry } from './refused.js'
 import { type Modified, modifiedAt } from './times.js'
 

@@ -1,5 +1,5 @@
 import { unpackWhole } from './contents.js'
-import { nameKey } from './names.js'
+import { nameKey } from './path-rules.js'
 import { refuseEntry } from './refused.js'
 import type { FileNode, FolderNode, LinkNode, Tree } from './tree.js'
 

@@ -1,7 +1,7 @@
 import type { Packed } from './contents.js'
 import { type ArchiveEntry, tooMany } from './entries.js'
 import type { ArchiveLimits } from './limits.js'
-import { nameKey } from './names.js'
+import { nameKey } from './path-rules.js'
 import { quote, refuseEntry } from './refused.js'
 import type { Modified } from './times.js'
 

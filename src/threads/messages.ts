@@ -11,7 +11,7 @@ export const WRITES_DIR = 'writes'
 /** Where, in the state folder, each thread writes down the ids it is given. */
 export const IDS_DIR = 'ids'
 
-/** What a supervising thread is told again when it changes. */
+/** What a worker is told again when it changes. */
 export interface WorkerSettings {
   /** Kept output of one execution, bytes. */
   readonly maxOutputBytes: number
@@ -29,11 +29,11 @@ export interface WorkerSetup {
   readonly runAs?: RunAs
   readonly starter: StarterSetup
   readonly settings: WorkerSettings
-  /** Of a supervising thread and all that it starts. */
+  /** Of a worker and all that it starts. */
   readonly nice: number
 }
 
-/** What a supervising thread says when it is ready: how to talk to it. */
+/** What a worker says when it is ready: how to talk to it. */
 export interface ThreadHello {
   readonly kind: 'hello'
   /** Carries ToThread one way and FromThread the other, several in one message. */
@@ -42,7 +42,7 @@ export interface ThreadHello {
   readonly queueId: string
 }
 
-/** Main thread to a supervising thread. `number` stands for the execution between the two, and is never used again. */
+/** Main thread to a worker. `number` stands for the execution between the two, and is never used again. */
 export type ToThread =
   /** They count from now on; for executions that have begun, only for the log. */
   | { readonly kind: 'settings'; readonly settings: WorkerSettings }
@@ -53,7 +53,7 @@ export type ToThread =
   /** No execution is left: keep what the store does not have yet for the next start; answered by `closed`. */
   | { readonly kind: 'close' }
 
-/** A supervising thread to the main thread. */
+/** A worker to the main thread. */
 export type FromThread =
   | { readonly kind: 'message'; readonly number: number; readonly message: FromExecution }
   /** Nothing of it is left to do; nothing more will be said of it, nor heard. */

@@ -3,11 +3,11 @@ import type { FromThread, LaunchSpec, ThreadHello, ToThread } from '../threads/m
 import { Outbox } from '../threads/outbox.js'
 import { execute } from './execution/execute.js'
 import { TaskChannel } from './execution/task-channel.js'
-import { closeThread, configure, queue, refusals } from './thread.js'
+import { closeThread, configure, queue, storeRefusal } from './thread.js'
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
-refusals.report = (refuses) => outbox.send({ kind: 'store', refuses })
+storeRefusal.report = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskChannel>()
 /** By the function's name. */
 const specs = new Map<string, LaunchSpec>()

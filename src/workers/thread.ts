@@ -20,7 +20,7 @@ export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 /** Hears what the store refuses for good; undefined: nothing any more. */
-export const refusals = { report: (_refused: string | undefined): void => {} }
+export const storeRefusal = { report: (_refused: string | undefined): void => {} }
 
 export const queue = new WriteQueue({
   store,
@@ -28,8 +28,8 @@ export const queue = new WriteQueue({
   boundBytes: settings.backlogBytes,
   report: (event) => {
     logQueueEvent(log, store, event)
-    if (event.kind === 'refused') refusals.report(event.cause.message)
-    else if (event.kind === 'back') refusals.report(undefined)
+    if (event.kind === 'refused') storeRefusal.report(event.cause.message)
+    else if (event.kind === 'back') storeRefusal.report(undefined)
   },
 })
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildZip, link, type ZipEntry } from '../../harness/zip.js'
 import { readEntries } from '../../src/archive/entries.js'
-import { programPathProblem } from '../../src/archive/names.js'
+import { programPathProblem } from '../../src/archive/path-rules.js'
 import { ArchiveRefused } from '../../src/archive/refused.js'
 import { buildTree } from '../../src/archive/tree.js'
 

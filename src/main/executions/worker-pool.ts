@@ -15,7 +15,7 @@ import type {
 import { Patience } from '../../time/patience.js'
 import { type TaskListener, Worker, type WorkerTask } from './worker.js'
 
-const SUPERVISOR = new URL('../../workers/index.js', import.meta.url).href
+const WORKER = new URL('../../workers/index.js', import.meta.url).href
 /** More reads than callers wait for at once. */
 const UNLIMITED = 1_000_000
 /** For as long a start goes on without any movement, and in all. */
@@ -23,7 +23,8 @@ const STILL_LIMIT_MS = 15_000
 const START_LIMIT_MS = 600_000
 /** Processor time that a process which only waits does not use in STILL_LIMIT_MS. */
 const MOVEMENT_MS = 250
-const CLOSE_LIMIT_MS = 5_000
+/** A worker waits for its launcher first (LEAVE_LIMIT_MS in launcher.c: 5.5 s), then brings its writes to the disk. */
+const CLOSE_LIMIT_MS = 8_000
 
 /**
  * The threads that supervise processes; the event loop of each serves many executions. Piscina keeps their number, and
@@ -44,7 +45,7 @@ export class WorkerPool {
   ) {
     this.settings = setup.settings
     this.pool = new Piscina({
-      filename: SUPERVISOR,
+      filename: WORKER,
       minThreads: size,
       maxThreads: size,
       concurrentTasksPerWorker: UNLIMITED,

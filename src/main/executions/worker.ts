@@ -17,7 +17,7 @@ export interface TaskListener {
   detached(): void
 }
 
-/** The main thread's end of a task on a supervising thread. */
+/** The main thread's end of a task on a worker. */
 export interface WorkerTask {
   send(message: ToExecution): void
   /** Resolves when nothing of it is left to do; rejects when its thread dies under it. */

@@ -1,4 +1,4 @@
-import { componentProblem, pathProblem } from '../../archive/names.js'
+import { componentProblem, pathProblem } from '../../archive/path-rules.js'
 import type { FunctionConfig__Output } from '../../generated/flux/FunctionConfig.js'
 import { platform } from '../../os/index.js'
 import type { ConcurrencyBehavior, FunctionSettings } from '../../store/function.js'

@@ -42,11 +42,11 @@ export interface Services {
   readonly sampler: NodeSampler
 }
 
-/** Every call of both services, and what answers it once `gate` lets it pass. */
-export function createServer(services: Services, handlers: Handlers, gate: ServerInterceptor): Server {
+/** Every call of both services, and what answers it once `checkCallers` lets it pass. */
+export function createServer(services: Services, handlers: Handlers, checkCallers: ServerInterceptor): Server {
   const { executions, identity, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
-  const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [gate] })
+  const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [checkCallers] })
   allowFarDeadlines(server)
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => identity.act(() => registerFunction(registrations, call))),

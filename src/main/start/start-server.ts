@@ -5,8 +5,8 @@ import { NodeSampler } from '../../host/node-status.js'
 import { StartRefused } from '../../host/start-refused.js'
 import type { Log } from '../../log/log.js'
 import { allowedCallers, type ChangeableCallers } from '../../tls/callers.js'
+import { checkCallers } from '../rpc/check-callers.js'
 import { Connections } from '../rpc/connections.js'
-import { gate } from '../rpc/gate.js'
 import { Handlers } from '../rpc/handler.js'
 import { createServer, type Services, serve } from '../rpc/server.js'
 import type { StartContext } from './context.js'
@@ -23,7 +23,7 @@ export async function startServer(
   const callers = allowedCallers(config.tls)
   const handlers = new Handlers(log)
   const connections = new Connections()
-  const server = createServer({ ...services, sampler }, handlers, gate(callers, connections, log))
+  const server = createServer({ ...services, sampler }, handlers, checkCallers(callers, connections, log))
   const listener = await listen(config, log)
   closers.add(serve({ listener, connections, server, handlers }, tls.credentials))
   return { listener, callers }

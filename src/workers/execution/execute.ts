@@ -12,7 +12,7 @@ import { LiveOutput } from './live-output.js'
 import { endedRecord, type ProcessResult, survivorsOf } from './outcome.js'
 import { Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
-import { recordBegin } from './reservation.js'
+import { recordBegin } from './record-begin.js'
 import type { TaskChannel } from './task-channel.js'
 
 /** How long a look at an execution that has just ended waits for the outcome to be kept. */
@@ -47,9 +47,9 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
   const gate = listen(context, readers)
   try {
     if (task.async) {
-      const reservation = await recordBegin(begun)
-      if (reservation.kind === 'refused') {
-        channel.send(reservation)
+      const refusal = await recordBegin(begun)
+      if (refusal) {
+        channel.send(refusal)
         return
       }
       recorded.add(task.id)

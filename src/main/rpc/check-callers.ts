@@ -16,7 +16,7 @@ const NAMES_MAX = 100
  * grpc-js hands a call whose deadline passes before its request is whole to its handler all the same, and then never
  * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
  */
-export function gate(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
+export function checkCallers(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
   const logRefusal = logOnce(log)
   const uploads = new Uploads()
   return ({ path }, call) =>

@@ -3,21 +3,20 @@ import { StoreUnavailable } from '../../store/store.js'
 import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
 import { queue, store } from '../thread.js'
 
-export type Reservation = { readonly kind: 'reserved' } | Refusal
-
-const RESERVED: Reservation = { kind: 'reserved' }
-
-/** Records an async execution as begun. Where the store is away, the record waits for it on disk, within bounds. */
-export async function recordBegin(record: ExecutionRecord): Promise<Reservation> {
+/**
+ * Records an async execution as begun. Where the store is away, the record waits for it on disk, within bounds. Answers
+ * the refusal where neither can be.
+ */
+export async function recordBegin(record: ExecutionRecord): Promise<Refusal | undefined> {
   if (queue.full) {
     const error = 'store unavailable: its backlog on this agent is full; try again when the store is back'
     return { kind: 'refused', error, idTaken: false }
   }
   if (!queue.away) {
     const begun = await answer(store.begin(record))
-    if (begun !== undefined) return begun ? RESERVED : ID_TAKEN
+    if (begun !== undefined) return begun ? undefined : ID_TAKEN
   }
-  if (await queue.push({ kind: 'begin', record }).durable()) return RESERVED
+  if (await queue.push({ kind: 'begin', record }).durable()) return undefined
   const error = 'store unavailable, and the disk of this agent does not take what waits for it; try again'
   const status_at = new Date().toISOString()
   queue.push({ kind: 'end', record: { ...record, status: 'failed', error, status_at, refused: true } })
