@@ -3,7 +3,11 @@ import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeTempDir } from '../../harness/agent.js'
+import { openListener } from '../../src/host/listener.js'
 import { type Page, ROOT } from './markdown.js'
+
+/** Of an agent whose configuration names none. */
+const USUAL_PORT = 50_052
 
 /** A fresh clone of this tree, as far as git would have it, in the home of a new user. */
 export interface Clone {
@@ -27,13 +31,24 @@ export function makeClone(): Clone {
   return { dir, env: { PATH, HOME: home, LANG: 'C.UTF-8', TERM: 'dumb', ...(TMPDIR && { TMPDIR }), ...npm } }
 }
 
-/**
- * As root a command has a network of its own, so that whatever else uses the agent's usual port is not in its way;
- * otherwise it has that of the machine.
- */
+/** Whether a command can have a network of its own, so that whatever else uses the agent's usual port is not in its way. */
+const canBeApart =
+  process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']).status === 0
+
+/** Why an agent cannot listen on its usual port; false where it can. */
+export async function portTaken(): Promise<string | false> {
+  if (canBeApart) return false
+  const taken = await openListener({ host: '127.0.0.1', port: USUAL_PORT }).then(
+    (listener) => void listener.close(),
+    (error: NodeJS.ErrnoException) => error,
+  )
+  return taken ? `port ${USUAL_PORT} is taken (${taken.code})` : false
+}
+
 function apart(command: readonly [string, ...string[]]): [string, ...string[]] {
-  const can = process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']).status === 0
-  return can ? ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...command] : [...command]
+  return canBeApart
+    ? ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...command]
+    : [...command]
 }
 
 /** Starts a command in the clone, in a process group of its own. */

@@ -53,6 +53,8 @@ describe('dpkg -P', () => {
   })
 })
 
+await import('./quick-start.js')
+
 function without(files: readonly string[], others: readonly string[]): string[] {
   const known = new Set(others)
   return files.filter((file) => !known.has(file))
