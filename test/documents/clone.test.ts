@@ -101,5 +101,6 @@ describe('in a fresh clone', { skip }, () => {
 const EXPECTED: Readonly<Record<Page['path'], RegExp>> = {
   'README.md':
     /All as expected[\s\S]*\bfail 0[\s\S]*ok +launcher[\s\S]*Hello, world![\s\S]*Hello, again![\s\S]*stopped the agent/,
+  'CONTRIBUTING.md': /scripts\/build\.mjs/,
   'docs/install.md': /ok +node/,
 }
