@@ -14,9 +14,14 @@ import { AgentServiceDefinition } from '../../../src/proto.js'
 /** A server with one slow call, which asks its connections for a sign of life all the time. */
 async function slowServer(context: TestContext, answerAfterMs: number) {
   const handlers = new Handlers(createLog('silent'))
+  let call = () => {}
+  const called = new Promise<void>((resolve) => {
+    call = resolve
+  })
   const server = new Server({ 'grpc.keepalive_time_ms': 20, 'grpc.enable_channelz': 0 })
   server.addService(AgentServiceDefinition, {
     HealthCheck: handlers.unary(async () => {
+      call()
       await sleep(answerAfterMs)
       return { healthy: true, version: 'slow' }
     }),
@@ -26,21 +31,23 @@ async function slowServer(context: TestContext, answerAfterMs: number) {
   const stopServing = serve(endpoint, ServerCredentials.createInsecure())
   const client = openConnection(`127.0.0.1:${boundTo(listener).port}`, credentials.createInsecure())
   context.after(() => client.close())
-  return { stopServing, calls: new Calls(client.agent) }
+  return { stopServing, called, calls: new Calls(client.agent) }
 }
 
 test('a stop lets calls have their answers, whatever pings are due meanwhile', async (t) => {
-  const { stopServing, calls } = await slowServer(t, 500)
+  const { stopServing, called, calls } = await slowServer(t, 500)
   const health = calls.health()
+  await called
+  // For some pings.
   await sleep(100)
   await stopServing()
   assert.equal((await health).version, 'slow')
 })
 
 test('a stop waits for no call longer than two seconds', async (t) => {
-  const { stopServing, calls } = await slowServer(t, 60_000)
+  const { stopServing, called, calls } = await slowServer(t, 60_000)
   const health = calls.health().catch(({ code }) => code)
-  await sleep(100)
+  await called
   const told = performance.now()
   await stopServing()
   assert.ok(performance.now() - told < 2_500)
