@@ -37,7 +37,7 @@ struct execution {
 	bool reported;
 	/* What to start; NULL once it runs. */
 	struct child *child;
-	/* Why it counts as not started; step 0: it does not. Its program may run all the same, until it is killed. */
+	/* Why its start has failed; step 0: it has not. The program of a cancelled start may run until it is killed. */
 	struct failed_event failure;
 
 	pid_t pid;
