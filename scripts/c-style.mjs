@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, resolve } from 'node:path'
+import { dirname, resolve, sep } from 'node:path'
 import { has, inCi, isHeader, isProgram, LOAD_LIBRARIES } from './machine.mjs'
 import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
@@ -40,10 +40,9 @@ async function check() {
 
 /** What has changed since clang-tidy found nothing in it. */
 function dueFiles() {
-  const common = hashOf(['.clang-tidy', 'scripts/c-style.mjs', ...headers])
   const passed = readStamps()
   const due = sources
-    .map((file) => ({ file, state: `${common} ${hashOf([file])}` }))
+    .map((file) => ({ file, state: hashOf([file, ...headersFor(file), '.clang-tidy', 'scripts/c-style.mjs']) }))
     .filter(({ file, state }) => passed[file] !== state)
   const needLibraries = due.filter(({ file }) => /\bload\b/.test(dirname(file)))
   if (needLibraries.length === 0) return due
@@ -52,6 +51,12 @@ function dueFiles() {
   const names = missing.map(({ debianPackage }) => debianPackage).join(' and ')
   console.log(`${names} is not installed: the load client of the benches is not checked`)
   return due.filter((file) => !needLibraries.includes(file))
+}
+
+/** Those that it may include: no file includes one of another folder of FOLDERS. */
+function headersFor(file) {
+  const [folder] = file.split(sep)
+  return headers.filter((header) => header.startsWith(`${folder}${sep}`))
 }
 
 async function tidyAll(due) {
