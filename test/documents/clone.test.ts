@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
@@ -71,6 +71,16 @@ describe('in a fresh clone', { skip }, () => {
   describe('npm run dev', () => {
     let dev: ReturnType<typeof startIn>
     const served = () => dev.printed().split('"serving"').length - 1
+    const stopped = () => dev.printed().split('"stopped"').length - 1
+    const isBuilt = (text: string) =>
+      readFileSync(join(clone.dir, 'dist/src/main/rpc/server.js'), 'utf8').includes(text)
+    const change = (path: string, by: (text: string) => string) => {
+      const file = join(clone.dir, path)
+      const before = readFileSync(file, 'utf8')
+      const after = by(before)
+      assert.notEqual(after, before, path)
+      writeFileSync(file, after)
+    }
     before(() => {
       dev = startIn(clone, 'npm', 'run', 'dev')
     })
@@ -83,16 +93,30 @@ describe('in a fresh clone', { skip }, () => {
       assert.match(dev.printed(), /"stopped"/)
     })
 
+    it('takes the call that CONTRIBUTING has as an example', async () => {
+      const [proto, ts, line] = readPage('CONTRIBUTING.md').blocks.flatMap(({ language, lines }) =>
+        /^(proto|ts)$/.test(language) ? [lines] : [],
+      )
+      const [rpc = '', ...messages] = proto ?? []
+      change('proto/operations.proto', (text) => text.replace(/(?=^\})/m, `  ${rpc}\n`) + messages.join('\n'))
+      writeFileSync(join(clone.dir, 'src/main/rpc/uptime.ts'), `${ts?.join('\n')}\n`)
+      change('src/main/rpc/server.ts', (text) => {
+        const added = text.replace(/^ *(?=ListExecutions:)/m, `    ${line?.join('')}\n$&`)
+        return `import { uptime } from './uptime.js'\n${added}`
+      })
+      await eventually('the agent has it', () => served() >= 3 && isBuilt(' Uptime:'), 120)
+    })
+
     it('leaves the agent where it cannot be built', async () => {
       writeFileSync(join(clone.dir, 'src/version.ts'), 'no TypeScript')
       await eventually('the build fails', () => dev.printed().includes('not built: the agent goes on as it was'), 120)
-      assert.equal(served(), 2)
+      assert.equal(served(), stopped() + 1)
     })
 
     it('ends with its agent', async () => {
       dev.signal('SIGTERM')
       await dev.ended
-      assert.equal(dev.printed().split('"stopped"').length - 1, 2)
+      assert.equal(stopped(), served())
     })
   })
 })
@@ -100,7 +124,7 @@ describe('in a fresh clone', { skip }, () => {
 /** Of each page that has lines to run, what these print at least. */
 const EXPECTED: Readonly<Record<Page['path'], RegExp>> = {
   'README.md':
-    /All as expected[\s\S]*\bfail 0[\s\S]*ok +launcher[\s\S]*Hello, world![\s\S]*Hello, again![\s\S]*stopped the agent/,
+    /All as expected[\s\S]*\bfail 0[\s\S]*(ok|warn) +launcher[\s\S]*Hello, world![\s\S]*Hello, again![\s\S]*stopped the agent/,
   'CONTRIBUTING.md': /scripts\/build\.mjs/,
   'docs/install.md': /ok +node/,
 }
