@@ -8,9 +8,11 @@ import { bytesOf, type Gap } from '../gaps.js'
 import { functionJson } from '../load-function-json.js'
 import { mergeOutputs } from '../merge-outputs.js'
 import { exercise, newProbe } from '../probe.js'
-import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
+import type { ExecutionRecord } from '../record.js'
 import { BEGIN_LIMIT_MS, idOf, type Store, StoreUnavailable, type StoreWrite } from '../store.js'
 import { embeddedProblem } from './errors.js'
+import { Expiries } from './expiries.js'
+import { OutputChunks } from './output-chunks.js'
 
 /** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
 const PURGE_CHUNKS = 1_000
@@ -21,8 +23,6 @@ interface Registration {
   readonly registration: string
   readonly replaced?: string | undefined
 }
-
-type ChunkKey = [id: string, from: number, to: number]
 
 /** What became of an id that was to begin: `ended`: this very run of it is recorded, and is over. */
 type Beginning = 'begun' | 'ended' | 'taken'
@@ -43,16 +43,9 @@ export class EmbeddedStore implements Store {
   readonly #registrations: Database<Registration, string>
   /** By id, as JSON. */
   readonly #records: Database<string, string>
-  /** Output, in chunks that never overlap. */
-  readonly #chunks: Database<Buffer, ChunkKey>
-  /** By id, when record and output expire (epoch ms); what has expired is not there any more, purged or not. */
-  readonly #expiries: Database<number, string>
-  /** The same by time, so that a purge looks only at what has expired. */
-  readonly #byExpiry: Database<string, [at: number, id: string]>
+  readonly #output: OutputChunks
+  readonly #expiries: Expiries
   readonly #running: Database<string, [agentId: string, id: string]>
-  /** Ids in whose output a gap was seen, so that all others need no search for one. */
-  readonly #incomplete: Database<string, string>
-
   /** Makes the folder, only for its owner, where there is none. `now` is the clock, epoch ms. */
   constructor(path: string, now: () => number = Date.now) {
     this.address = path
@@ -64,11 +57,9 @@ export class EmbeddedStore implements Store {
       this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
       this.#registrations = this.#root.openDB({ name: 'registrations', encoding: 'json' })
       this.#records = this.#root.openDB({ name: 'records', encoding: 'string' })
-      this.#chunks = this.#root.openDB({ name: 'chunks', encoding: 'binary' })
-      this.#expiries = this.#root.openDB({ name: 'expiries', encoding: 'json' })
-      this.#byExpiry = this.#root.openDB({ name: 'by-expiry', encoding: 'string' })
+      this.#output = new OutputChunks(this.#root)
+      this.#expiries = new Expiries(this.#root, now)
       this.#running = this.#root.openDB({ name: 'running', encoding: 'string' })
-      this.#incomplete = this.#root.openDB({ name: 'incomplete', encoding: 'string' })
     } catch (error) {
       throw this.#unavailable(error)
     }
@@ -152,32 +143,20 @@ export class EmbeddedStore implements Store {
   }
 
   output(id: string, from: number, to: number): Promise<Buffer> {
-    return this.#read(() => {
-      const end = Math.min(to, this.#length(id))
-      if (end <= from) return Buffer.alloc(0)
-      const output = Buffer.allocUnsafe(end - from)
-      const first = this.#chunkBefore(id, from)?.[1] ?? from
-      let at = from
-      for (const { key, value } of this.#chunks.getRange({ start: [id, first], end: [id, end] })) {
-        const skipped = at - key[1]
-        if (skipped < 0) break
-        if (skipped < value.length) at += value.copy(output, at - from, skipped)
-      }
-      return output.subarray(0, at - from)
-    })
+    return this.#read(() => (this.#isAlive(id) ? this.#output.read(id, from, to) : Buffer.alloc(0)))
   }
 
   gaps(id: string): Promise<Gap[]> {
-    return this.#read(() => (this.#isAlive(id) ? this.#gapsIn(id) : []))
+    return this.#read(() => (this.#isAlive(id) ? this.#output.gaps(id, this.#storedRecord(id)?.output_bytes ?? 0) : []))
   }
 
   outputLength(id: string): Promise<number> {
-    return this.#read(() => this.#length(id))
+    return this.#read(() => (this.#isAlive(id) ? this.#output.length(id) : 0))
   }
 
   renewLeases(ids: readonly string[]): Promise<void> {
     return this.#transaction(() => {
-      for (const id of ids) if (this.#isAlive(id)) this.#renew(id)
+      for (const id of ids) if (this.#isAlive(id)) this.#expiries.renew(id)
     })
   }
 
@@ -225,7 +204,7 @@ export class EmbeddedStore implements Store {
     this.#drop(id)
     this.#records.putSync(id, json)
     this.#running.putSync([record.agent_id, id], '')
-    this.#renew(id)
+    this.#expiries.renew(id)
     return 'begun'
   }
 
@@ -234,7 +213,7 @@ export class EmbeddedStore implements Store {
     if (!this.#isFree(id)) return
     this.#drop(id)
     this.#records.putSync(id, JSON.stringify(record))
-    this.#renew(id)
+    this.#expiries.renew(id)
   }
 
   /** Whether no record has that id, but of an execution that never began. */
@@ -246,56 +225,22 @@ export class EmbeddedStore implements Store {
   #end(record: ExecutionRecord): void {
     const id = record.execution_id
     if (!this.#isAlive(id)) this.#drop(id)
-    if (this.#length(id) < (record.output_bytes ?? 0)) this.#incomplete.putSync(id, '')
-    const lost = bytesOf(this.#gapsIn(id, record.output_bytes))
+    const length = record.output_bytes ?? 0
+    this.#output.end(id, length)
+    const lost = bytesOf(this.#output.gaps(id, length))
     const stored = lost > 0 ? { ...record, output_lost_bytes: lost } : record
     this.#records.putSync(id, JSON.stringify(stored))
     this.#running.removeSync([record.agent_id, id])
-    this.#renew(id)
+    this.#expiries.renew(id)
   }
 
   /** Bytes that are there already are the same ones: only what is missing between them is added. */
   #putOutput(id: string, offset: number, bytes: Buffer): void {
     if (!this.#isAlive(id)) {
       this.#drop(id)
-      this.#renew(id)
+      this.#expiries.renew(id)
     }
-    const end = offset + bytes.length
-    const before = this.#chunkBefore(id, offset)?.[2] ?? 0
-    if (before < offset) this.#incomplete.putSync(id, '')
-    let at = Math.max(offset, before)
-    const put = (to: number) => {
-      if (at < to) this.#chunks.putSync([id, at, to], bytes.subarray(at - offset, to - offset))
-    }
-    for (const [, from, to] of [...this.#chunks.getKeys({ start: [id, at], end: [id, end] })]) {
-      put(from)
-      at = to
-    }
-    put(end)
-  }
-
-  /** The last chunk that begins at `offset` or before. */
-  #chunkBefore(id: string, offset: number): ChunkKey | undefined {
-    const start: ChunkKey = [id, offset, Number.MAX_SAFE_INTEGER]
-    const [key] = this.#chunks.getKeys({ start, end: [id], reverse: true, limit: 1 })
-    return key
-  }
-
-  #length(id: string): number {
-    return this.#isAlive(id) ? (this.#chunkBefore(id, Number.MAX_SAFE_INTEGER)?.[2] ?? 0) : 0
-  }
-
-  /** What is missing of it up to its last byte, or to `length` where it should be longer. */
-  #gapsIn(id: string, length = this.#storedRecord(id)?.output_bytes ?? 0): Gap[] {
-    if (!this.#incomplete.doesExist(id)) return []
-    const gaps: Gap[] = []
-    let reached = 0
-    for (const [, from, to] of this.#chunks.getKeys({ start: [id], end: [id, Number.MAX_SAFE_INTEGER] })) {
-      if (reached < from) gaps.push({ from: reached, to: from })
-      reached = to
-    }
-    if (reached < length) gaps.push({ from: reached, to: length })
-    return gaps
+    this.#output.put(id, offset, bytes)
   }
 
   #storedRecord(id: string): ExecutionRecord | undefined {
@@ -304,38 +249,25 @@ export class EmbeddedStore implements Store {
   }
 
   #isAlive(id: string): boolean {
-    return (this.#expiries.get(id) ?? 0) > this.#now()
-  }
-
-  #renew(id: string): void {
-    const before = this.#expiries.get(id)
-    if (before !== undefined) this.#byExpiry.removeSync([before, id])
-    const at = this.#now() + RECORD_TTL_MS
-    this.#expiries.putSync(id, at)
-    this.#byExpiry.putSync([at, id], '')
+    return this.#expiries.isAlive(id)
   }
 
   /** Deletes all there is of an id, output first, unless that has more than `most` chunks. Answers how many it deleted. */
   #drop(id: string, most = Number.POSITIVE_INFINITY): number {
-    const range = { start: [id], end: [id, Number.MAX_SAFE_INTEGER] }
-    const keys = [...this.#chunks.getKeys(Number.isFinite(most) ? { ...range, limit: most } : range)]
-    for (const key of keys) this.#chunks.removeSync(key)
-    if (keys.length === most) return most
+    const dropped = this.#output.drop(id, most)
+    if (dropped === most) return most
     const record = this.#storedRecord(id)
     if (record !== undefined) this.#running.removeSync([record.agent_id, id])
     this.#records.removeSync(id)
-    this.#incomplete.removeSync(id)
-    const at = this.#expiries.get(id)
-    if (at !== undefined) this.#byExpiry.removeSync([at, id])
-    this.#expiries.removeSync(id)
-    return keys.length
+    this.#expiries.drop(id)
+    return dropped
   }
 
   /** Answers whether there may be more to purge. */
   #purgeSome(): boolean {
-    const expired = [...this.#byExpiry.getKeys({ end: [this.#now() + 1], limit: PURGE_IDS })]
+    const expired = this.#expiries.expired(PURGE_IDS)
     let left = PURGE_CHUNKS
-    for (const [, id] of expired) {
+    for (const id of expired) {
       left -= this.#drop(id, left)
       if (left === 0) return true
     }

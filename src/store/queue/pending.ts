@@ -35,12 +35,12 @@ export class QueuedWrite implements PendingWrite {
     public write: StoreWrite | undefined,
     readonly length: number,
     readonly stored: ((bytes: Buffer | undefined) => void) | undefined,
-    readonly file: SpillFile,
+    private readonly disk: Pick<SpillFile, 'read'>,
   ) {}
 
   async bytes(): Promise<Buffer> {
     if (!this.spilled && !this.write) throw new Error('this write does not wait any more')
-    const write = this.spilled ? (await this.file.read([this.spilled]))[0] : this.write
+    const write = this.spilled ? (await this.disk.read([this.spilled]))[0] : this.write
     return write ? outputOf(write) : Buffer.alloc(0)
   }
 

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Patience } from '../../time/patience.js'
 import { type Store, StoreUnavailable, type StoreWrite } from '../store.js'
 import { LateBegins } from './late-begins.js'
-import { batchFrom, costOf, entriesFrom, outputOf, type PendingWrite, QueuedWrite, writesOf } from './pending.js'
-import { type Spilled, SpillFile } from './spill-file.js'
+import { batchFrom, costOf, entriesFrom, outputOf, type PendingWrite, QueuedWrite } from './pending.js'
+import { SpillFile } from './spill-file.js'
+import { type SpillEvent, Spiller } from './spiller.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -18,8 +19,6 @@ const LONGEST_RETRY_MS = 1_000
 const OWN_BYTES = 256 * KiB
 const CROWDED_BYTES = 16 * MiB
 const CROWDED_OWN_BYTES = 64 * KiB
-/** While it is away: bytes on their way to the disk. */
-const LEAVING_BYTES = 8 * MiB
 
 export interface WriteQueueOptions {
   readonly store: Pick<Store, 'write'>
@@ -34,14 +33,11 @@ export interface WriteQueueOptions {
 
 /** What an operator wants to know. */
 export type QueueEvent =
+  | SpillEvent
   | { readonly kind: 'away'; readonly cause: Error }
   /** The store refuses the writes, and will until somebody has changed something; they wait as while it is away. */
   | { readonly kind: 'refused'; readonly cause: Error }
   | { readonly kind: 'back' }
-  /** Writes stay in memory, and functions wait, until the disk takes them again or the store does. */
-  | { readonly kind: 'disk-failed'; readonly cause: Error }
-  /** So many writes came back from the disk damaged and are given up. */
-  | { readonly kind: 'lost'; readonly writes: number; readonly dir: string }
   /** Another execution had this id when the store heard of this one, whose record and output are given up. */
   | { readonly kind: 'taken'; readonly id: string }
 
@@ -61,23 +57,16 @@ export class WriteQueue {
 
   readonly #store: Pick<Store, 'write'>
   readonly #file: SpillFile
+  readonly #spiller: Spiller
   readonly #report: (event: QueueEvent) => void
   readonly #late = new LateBegins()
 
   #head: QueuedWrite | undefined
   #tail: QueuedWrite | undefined
-  /** The oldest that is leaving. */
-  #firstLeaving: QueuedWrite | undefined
   #bytes = 0
-  #memoryBytes = 0
-  #leavingBytes = 0
-  #onDisk = 0
-
   #away = false
   #refused = false
-  #diskFailed = false
   #draining = false
-  #spilling: Promise<void> | undefined
   readonly #closing = new AbortController()
   #change: { readonly happened: Promise<void>; readonly announce: () => void } | undefined
 
@@ -86,16 +75,12 @@ export class WriteQueue {
     this.#report = options.report
     this.boundBytes = options.boundBytes
     this.#file = new SpillFile(join(options.dir, this.id), options.segmentBytes ?? 16 * MiB)
-  }
-
-  /** All that is pending, bytes, with what keeping track of it costs. */
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  /** What of it only memory has. */
-  get bytesInMemory(): number {
-    return this.#memoryBytes
+    this.#spiller = new Spiller({
+      file: this.#file,
+      report: options.report,
+      changed: () => this.#changed(),
+      closing: this.#closing.signal,
+    })
   }
 
   /** The store does not take writes now, or has not answered for a second. */
@@ -120,8 +105,7 @@ export class WriteQueue {
     else this.#head = entry
     this.#tail = entry
     this.#bytes += costOf(entry)
-    this.#memoryBytes += costOf(entry)
-    if (this.#away || this.#onDisk > 0 || this.#firstLeaving) this.#leave(entry)
+    if (this.#away || this.#spiller.inUse) this.#spiller.spill(entry)
     if (!this.#draining) {
       this.#draining = true
       // Not at once: what one execution does in one turn of the event loop goes in one batch.
@@ -132,9 +116,10 @@ export class WriteQueue {
 
   /** Whether an execution with so many bytes pending should not produce more before the next `relief`. */
   mustWait(ownPending: number): boolean {
-    if (this.#diskFailed && this.#leavingBytes > 0) return true
-    if (this.#away) return this.#leavingBytes > LEAVING_BYTES
-    return ownPending > OWN_BYTES || (this.#memoryBytes > CROWDED_BYTES && ownPending > CROWDED_OWN_BYTES)
+    if (this.#spiller.isStuck) return true
+    if (this.#away) return this.#spiller.isBehind
+    const inMemory = this.#bytes - this.#spiller.diskBytes
+    return ownPending > OWN_BYTES || (inMemory > CROWDED_BYTES && ownPending > CROWDED_OWN_BYTES)
   }
 
   /** Resolves at the next change that may end a `mustWait`. */
@@ -149,18 +134,6 @@ export class WriteQueue {
     return this.#change.happened
   }
 
-  /** Waits until all is stored; false where that takes longer. */
-  async flush(timeoutMs: number): Promise<boolean> {
-    let expired = false
-    const timer = setTimeout(() => {
-      expired = true
-      this.#changed()
-    }, timeoutMs)
-    while (this.#head && !expired && !this.#closed) await this.relief()
-    clearTimeout(timer)
-    return this.#head === undefined
-  }
-
   /**
    * Stops. What is pending, a batch in flight included, is brought to the disk for replayLeftovers, and no `stored`
    * follows any more. Rejects where the disk does not take it.
@@ -169,14 +142,7 @@ export class WriteQueue {
     if (this.#closed) return
     this.#closing.abort()
     this.#changed()
-    await this.#spilling
-    try {
-      const entries = [...entriesFrom(this.#head)].filter((entry) => entry.write)
-      if (entries.length > 0) await this.#file.append(writesOf(entries))
-      for (const entry of entries) entry.announceDurable(true)
-    } finally {
-      await this.#file.close()
-    }
+    await this.#spiller.close(this.#head)
   }
 
   get #closed(): boolean {
@@ -187,7 +153,7 @@ export class WriteQueue {
     let retryMs = FIRST_RETRY_MS
     while (this.#head && !this.#closed) {
       const batch = batchFrom(this.#head)
-      const writes = await this.#load(batch)
+      const writes = await this.#spiller.load(batch)
       const failure = await this.#send(writes.filter((write) => write !== undefined))
       if (this.#closed) return
       if (failure === undefined) {
@@ -200,16 +166,6 @@ export class WriteQueue {
       }
     }
     this.#draining = false
-  }
-
-  /** What each of them writes; undefined where that came back damaged. */
-  async #load(batch: readonly QueuedWrite[]): Promise<(StoreWrite | undefined)[]> {
-    // Before the read: an entry that reaches the disk meanwhile has given its write away.
-    const inMemory = batch.map((entry) => entry.write)
-    const read = await this.#file.read(batch.flatMap((entry) => entry.spilled ?? []))
-    const lost = read.filter((write) => write === undefined).length
-    if (lost > 0) this.#report({ kind: 'lost', writes: lost, dir: this.#file.dir })
-    return inMemory.map((write) => write ?? read.shift())
   }
 
   /** Why the store did not take them. One that only takes long is away meanwhile, but nothing is sent again. */
@@ -231,13 +187,7 @@ export class WriteQueue {
     for (const entry of batch) {
       this.#head = entry.next
       this.#bytes -= costOf(entry)
-      if (!entry.spilled) this.#memoryBytes -= costOf(entry)
-      if (entry.leaving) this.#leavingBytes -= costOf(entry)
-      if (entry === this.#firstLeaving) this.#firstLeaving = entry.next
-      if (entry.spilled) {
-        this.#onDisk--
-        this.#file.release(entry.spilled)
-      }
+      this.#spiller.release(entry)
       // Whoever keeps the entry keeps neither its bytes nor all that came after it.
       entry.write = undefined
       entry.spilled = undefined
@@ -267,55 +217,7 @@ export class WriteQueue {
     if (this.#away) return
     this.#away = true
     // Otherwise all that is in memory is leaving already.
-    if (this.#onDisk === 0 && this.#firstLeaving === undefined) {
-      for (const entry of entriesFrom(this.#head)) this.#leave(entry)
-    }
-    this.#changed()
-  }
-
-  #leave(entry: QueuedWrite): void {
-    entry.leaving = true
-    this.#leavingBytes += costOf(entry)
-    this.#firstLeaving ??= entry
-    this.#spilling ??= this.#spill()
-  }
-
-  async #spill(): Promise<void> {
-    // A turn later, so that one append takes what one turn has pushed.
-    await sleep(0)
-    while (this.#firstLeaving && !this.#closed) {
-      const entries = batchFrom(this.#firstLeaving)
-      try {
-        this.#spilled(entries, await this.#file.append(writesOf(entries)))
-      } catch (error) {
-        if (!this.#diskFailed) this.#report({ kind: 'disk-failed', cause: errorOf(error) })
-        this.#diskFailed = true
-        for (const entry of entriesFrom(this.#firstLeaving)) entry.announceDurable(false)
-        this.#changed()
-        await this.#pause(LONGEST_RETRY_MS)
-      }
-    }
-    this.#spilling = undefined
-  }
-
-  /** Some of them may have been stored while they were written. */
-  #spilled(entries: readonly QueuedWrite[], spilled: readonly Spilled[]): void {
-    this.#diskFailed = false
-    for (const [index, place] of spilled.entries()) {
-      const entry = entries[index]
-      if (!entry?.write) {
-        this.#file.release(place)
-        continue
-      }
-      entry.write = undefined
-      entry.spilled = place
-      entry.leaving = false
-      this.#onDisk++
-      this.#memoryBytes -= costOf(entry)
-      this.#leavingBytes -= costOf(entry)
-      this.#firstLeaving = entry.next
-      entry.announceDurable(true)
-    }
+    if (!this.#spiller.inUse) for (const entry of entriesFrom(this.#head)) this.#spiller.spill(entry)
     this.#changed()
   }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { WriteQueue } from '../../../src/store/queue/write-queue.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { ended, noise, output, running } from '../records.js'
@@ -17,8 +16,10 @@ const queue = new WriteQueue({
   },
 })
 const bytes = noise(Number(size))
-queue.push({ kind: 'begin', record: running(id) })
-for (let at = 0; at < bytes.length; at += 50_000) queue.push(output(id, at, bytes.subarray(at, at + 50_000)))
-queue.push({ kind: 'end', record: ended(id) })
-while (queue.bytesInMemory > 0) await sleep(10)
+const writes = [queue.push({ kind: 'begin', record: running(id) })]
+for (let at = 0; at < bytes.length; at += 50_000) {
+  writes.push(queue.push(output(id, at, bytes.subarray(at, at + 50_000))))
+}
+writes.push(queue.push({ kind: 'end', record: ended(id) }))
+await Promise.all(writes.map((write) => write.durable()))
 process.send?.('on disk')

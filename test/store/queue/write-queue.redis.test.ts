@@ -9,6 +9,7 @@ import { noRedis, RedisServer } from '../../../harness/redis.js'
 import { type QueueEvent, WriteQueue } from '../../../src/store/queue/write-queue.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { ended, noise, output, running } from '../records.js'
+import { allStored } from './all-stored.js'
 
 const MiB = 1024 * 1024
 const PIECE = 32 * 1024
@@ -46,6 +47,7 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
   ): Promise<{ stored: string[]; peak: number }> {
     const stored: string[] = []
     const pending = new Map(ids.map((id) => [id, 0]))
+    let inMemory = 0
     let peak = 0
     for (const id of ids) queue.push({ kind: 'begin', record: running(id) }, () => stored.push(`${id} begins`))
     for (let at = 0; at < bytes.length; at += PIECE) {
@@ -53,11 +55,15 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
       for (const id of ids) {
         while (queue.mustWait(pending.get(id) ?? 0)) await queue.relief()
         pending.set(id, (pending.get(id) ?? 0) + PIECE)
-        queue.push(output(id, at, bytes.subarray(at, at + PIECE)), () => {
+        const write = queue.push(output(id, at, bytes.subarray(at, at + PIECE)), () => {
           pending.set(id, (pending.get(id) ?? 0) - PIECE)
           stored.push(`${id} ${at}`)
         })
-        peak = Math.max(peak, queue.bytesInMemory)
+        inMemory += PIECE
+        peak = Math.max(peak, inMemory)
+        void write.durable().then(() => {
+          inMemory -= PIECE
+        })
       }
       await turn()
     }
@@ -66,7 +72,7 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
   }
 
   async function assertWhole(stored: readonly string[]): Promise<void> {
-    assert.equal(await queue.flush(30_000), true)
+    assert.equal(await allStored(queue, 30_000), true)
     const offsets = Array.from({ length: bytes.length / PIECE }, (_, index) => index * PIECE)
     assert.deepEqual(stored, [
       ...ids.map((id) => `${id} begins`),

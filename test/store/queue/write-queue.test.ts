@@ -10,6 +10,7 @@ import { SpillFile } from '../../../src/store/queue/spill-file.js'
 import { type QueueEvent, WriteQueue, type WriteQueueOptions } from '../../../src/store/queue/write-queue.js'
 import type { StoreWrite } from '../../../src/store/store.js'
 import { ended, noise, output, running } from '../records.js'
+import { allStored, isEmpty } from './all-stored.js'
 import { SwitchedStore } from './switched-store.js'
 
 const MiB = 1024 * 1024
@@ -64,20 +65,20 @@ describe('write queue', () => {
     queue.push({ kind: 'begin', record: running('moment') }, () => order.push('begin'))
     queue.push(output('moment', 0, 'hello'), (bytes) => order.push(String(bytes)))
     queue.push({ kind: 'end', record: ended('moment') }, () => order.push('end'))
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(store.batches, [3])
     assert.deepEqual(order, ['begin', 'hello', 'end'])
     assert.deepEqual(await embedded.record('moment'), ended('moment'))
-    assert.equal(queue.bytes, 0)
+    assert.ok(isEmpty(queue))
   })
 
   it('sends at most a MiB and 500 writes at once, one batch after the other', async () => {
     pushAll('many', noise(1_200), 1)
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(store.batches, [500, 500, 200])
     pushAll('heavy', noise(3 * MiB), MiB / 2)
     pushAll('giant', noise(2 * MiB), 2 * MiB)
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(store.batches.slice(3), [2, 2, 2, 1])
     assert.deepEqual(await embedded.output('giant', 0, 3 * MiB), noise(2 * MiB))
   })
@@ -96,7 +97,7 @@ describe('write queue', () => {
     assert.equal(record.length, JSON.stringify(running('back')).length)
     assert.equal((await record.bytes()).length, 0)
     store.mode = 'up'
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(await allStored(queue, 10_000), true)
     await assert.rejects(async () => pending[0]?.bytes(), /does not wait/)
   })
 
@@ -119,7 +120,7 @@ describe('write queue', () => {
     pushAll('more', noise(15 * MiB), MiB)
     assert.equal(queue.full, true)
     store.mode = 'up'
-    assert.equal(await queue.flush(20_000), true)
+    assert.equal(await allStored(queue, 20_000), true)
     assert.equal(queue.full, false)
     assert.equal(Buffer.compare(Buffer.concat(stored), bytes), 0)
     assert.equal(Buffer.compare(await embedded.output('outage', 0, 60 * MiB), bytes), 0)
@@ -140,7 +141,7 @@ describe('write queue', () => {
       return (await segments()).length > 0 && (await pending.at(-1)?.bytes())
     })
     store.mode = 'up'
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(await allStored(queue, 10_000), true)
     assert.deepEqual(Buffer.concat(stored), bytes)
     assert.deepEqual(await embedded.output('small', 0, 6_000), bytes)
   })
@@ -152,10 +153,10 @@ describe('write queue', () => {
     assert.equal(queue.away, false)
     queue.push(output('late', 5, ' world'))
     await eventually('it is away', () => queue.away)
-    assert.equal(await queue.flush(200), false)
+    assert.equal(await allStored(queue, 200), false)
     assert.deepEqual(store.batches, [1])
     store.answer()
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(store.batches, [1, 1])
     assert.deepEqual(kinds(), ['away', 'back'])
     assert.equal(queue.away, false)
@@ -173,7 +174,7 @@ describe('write queue', () => {
     const relief = queue.relief()
     store.answer()
     await relief
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(await allStored(queue, 10_000), true)
   })
 
   it('keeps all in memory and holds everybody back where the disk does not take it', async () => {
@@ -184,14 +185,14 @@ describe('write queue', () => {
     await eventually('the disk has failed', () => kinds().includes('disk-failed'))
     assert.equal(queue.mustWait(0), true)
     store.mode = 'up'
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(await allStored(queue, 10_000), true)
     assert.equal(queue.mustWait(0), false)
     assert.equal(Buffer.compare(await embedded.output('no-disk', 0, 7 * MiB), bytes), 0)
     store.mode = 'slow'
     queue.push(output('no-disk', 0, 'x'))
     assert.equal(queue.mustWait(0), false)
     store.answer()
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(kinds(), ['away', 'disk-failed', 'back'])
   })
 
@@ -206,7 +207,7 @@ describe('write queue', () => {
     await eventually('nobody is held back', () => !queue.mustWait(1e9))
     assert.equal((await segments()).length, 1)
     store.mode = 'up'
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(await allStored(queue, 10_000), true)
     assert.equal(Buffer.compare(await embedded.output('disk-again', 0, 7 * MiB), bytes), 0)
   })
 
@@ -219,17 +220,19 @@ describe('write queue', () => {
     }
     queue = makeQueue({ report })
     const bytes = noise(3 * MiB)
-    pushAll('order', bytes.subarray(0, 2 * MiB), 64 * 1024)
-    await eventually('it is away, and all on disk', () => queue.away && queue.bytesInMemory === 0)
+    const before = pushAll('order', bytes.subarray(0, 2 * MiB), 64 * 1024)
+    await Promise.all(before.map((write) => write.durable()))
+    assert.equal(queue.away, true)
     store.mode = 'up'
     await eventually('it is back', () => kinds().includes('back'))
+    const after = []
     for (let at = 2 * MiB; at < bytes.length; at += 64 * 1024) {
-      queue.push(output('order', at, bytes.subarray(at, at + 64 * 1024)))
+      after.push(queue.push(output('order', at, bytes.subarray(at, at + 64 * 1024))))
     }
-    await eventually('all is on disk', () => queue.bytesInMemory === 0)
+    await Promise.all(after.map((write) => write.durable()))
     assert.equal(queue.mustWait(0), false)
     store.answer()
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.equal(Buffer.compare(await embedded.output('order', 0, 4 * MiB), bytes), 0)
   })
 
@@ -249,11 +252,11 @@ describe('write queue', () => {
     pushAll('raced', noise(10_000), 1_000)
     await eventually('it goes to the disk', () => delayed.mock.callCount() === 1)
     store.mode = 'up'
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     pushAll('raced-2', noise(10_000), 1_000)
     reach()
-    assert.equal(await queue.flush(5_000), true)
-    await eventually('nothing is in memory', () => queue.bytesInMemory === 0)
+    assert.equal(await allStored(queue, 5_000), true)
+    assert.ok(isEmpty(queue))
     await queue.close()
     assert.deepEqual(await readdir(dir), [])
     assert.deepEqual(await embedded.output('raced-2', 0, 20_000), noise(10_000))
@@ -282,7 +285,7 @@ describe('write queue', () => {
     await file.write(Buffer.from('X'), 0, 1, 15_000)
     await file.close()
     store.mode = 'up'
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(
       events.find(({ kind }) => kind === 'lost'),
       { kind: 'lost', writes: 1, dir: join(dir, queue.id) },
@@ -304,9 +307,8 @@ describe('write queue', () => {
     assert.equal(queue.away, true)
     assert.equal((await segments()).length, 1)
     assert.equal(await queue.push(output('kept', 2, 'c')).durable(), true)
-    assert.equal(queue.bytesInMemory, 0)
     store.answer()
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
 
     const inTheWay = join(dir, queue.id)
     await eventually('the segment is gone', async () => (await segments()).length === 0)
@@ -319,7 +321,7 @@ describe('write queue', () => {
     await rm(inTheWay)
     await eventually('the disk takes it', () => refused.durable())
     store.mode = 'up'
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.equal(String(await embedded.output('kept', 0, 9)), 'abcd')
   })
 
@@ -335,7 +337,7 @@ describe('write queue', () => {
     await eventually('the begin has landed', () => kinds().includes('taken'))
     queue.push(output('contested', 12, ', and more'))
     queue.push({ kind: 'end', record: { ...ended('contested'), output_bytes: 22 } })
-    assert.equal(await queue.flush(5_000), true)
+    assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(await embedded.record('contested'), running('contested', 'other'))
     assert.equal(String(await embedded.output('contested', 0, 99)), 'theirs')
     assert.equal(String(await embedded.output('uncontested', 0, 99)), 'ours')

@@ -14,6 +14,7 @@ import { LiveOutput } from '../../../src/workers/execution/live-output.js'
 import { BLOCK_BYTES, wholeOutput } from '../../../src/workers/execution/output.js'
 import { OutputCap } from '../../../src/workers/execution/output-cap.js'
 import { bytesAt } from '../../archive/bytes-at.js'
+import { allStored } from '../../store/queue/all-stored.js'
 import { noise } from '../../store/records.js'
 
 const MiB = 1024 * 1024
@@ -99,7 +100,7 @@ describe('LiveOutput', () => {
         output.finish()
         const kept = keptOf(bytes, MAX)
         assertSame(await wholeOutput(output), kept)
-        assert.equal(await queue.flush(10_000), true)
+        assert.equal(await allStored(queue, 10_000), true)
         assertSame(await stored(id), kept)
         assertSame(await wholeOutput(output), kept)
         let end = 0
@@ -126,7 +127,7 @@ describe('LiveOutput', () => {
     const { id, output } = open(MiB)
     for (let i = 0; i < 20_000; i++) output.push(Buffer.from('0123456789'))
     output.finish()
-    await queue.flush(10_000)
+    await allStored(queue, 10_000)
     const blocks = store.writtenFor(id).length
     // A block may also end by its age.
     assert.ok(blocks <= 4 + 200_000 / BLOCK_BYTES, `${blocks} blocks`)
@@ -137,7 +138,7 @@ describe('LiveOutput', () => {
     const bytes = noise(20 * MiB)
     for (let at = 0; at < bytes.length; at += BLOCK_BYTES) output.push(bytes.subarray(at, at + BLOCK_BYTES))
     output.finish()
-    assert.equal(await queue.flush(30_000), true)
+    assert.equal(await allStored(queue, 30_000), true)
     assertSame(await wholeOutput(output), bytes)
     output.release()
   })
@@ -147,7 +148,8 @@ describe('LiveOutput', () => {
   }, async () => {
     const { id, output } = open(40 * MiB)
     const starter = platform.createStarter({ kind: 'child_process', scratchDir: join(dir, 'run') })
-    let most = 0
+    queue.boundBytes = MiB
+    let full = false
     let ended: (end: ProcessEnd) => void = () => {}
     const end = new Promise<ProcessEnd>((resolve) => {
       ended = resolve
@@ -163,7 +165,7 @@ describe('LiveOutput', () => {
       started: () => {},
       output: (chunk) => {
         output.push(chunk)
-        most = Math.max(most, queue.bytes)
+        full ||= queue.full
       },
       ended: (how) => ended(how),
     })
@@ -172,8 +174,8 @@ describe('LiveOutput', () => {
     output.finish()
     store.delayMs = 0
     await starter.close()
-    assert.ok(most < MiB, `${most} bytes waited for the store`)
-    assert.equal(await queue.flush(10_000), true)
+    assert.equal(full, false, 'more than a MiB waited for the store')
+    assert.equal(await allStored(queue, 10_000), true)
     assertSame(await stored(id), Buffer.alloc(8 * MiB))
     output.release()
   })
