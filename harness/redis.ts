@@ -62,9 +62,10 @@ export class RedisServer {
     if (child === undefined) return
     this.#process = undefined
     child.kill('SIGCONT')
-    if (save) await this.with((redis) => redis.save())
     const exit = once(child, 'exit')
-    child.kill('SIGKILL')
+    // In one step: a write between a SAVE and the kill would be answered, and lost.
+    if (save) await this.with((redis) => redis.shutdown('SAVE')).catch(() => {})
+    else child.kill('SIGKILL')
     await exit
   }
 

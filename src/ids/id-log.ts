@@ -5,25 +5,28 @@ import { join } from 'node:path'
 import { KNOWN_MS } from './recent-ids.js'
 
 /**
- * A file of ids: these bytes, the time from which on ids were added to it (epoch ms), and the number of each, as
+ * A file of ids: this magic, the time of its first id (epoch ms), then the number of each id. All numbers are
  * little-endian doubles.
  */
 const MAGIC = Buffer.from('fluxids1')
 const NUMBER_BYTES = 8
 const HEADER_BYTES = MAGIC.length + NUMBER_BYTES
 const SUFFIX = '.ids'
-/** A file takes ids for so long. */
+/** A file takes ids for this long; then a new one is begun. */
 const FILE_MS = 600_000
-/** After a failure the disk is tried again. */
+/** After a failed write, the next attempt. */
 const RETRY_MS = 5_000
 
 export type IdLogEvent =
-  /** Ids are known until the end of this process only, until the disk takes them again. */
+  /** Ids are remembered only until this process ends, until the disk accepts writes again. */
   | { readonly kind: 'failed'; readonly cause: Error }
   | { readonly kind: 'works again' }
   | { readonly kind: 'damaged'; readonly file: string; readonly problem: string }
 
-/** Writes down the ids that one thread is given, in files of its own, for the next run of the agent. */
+/**
+ * Writes the ids that one thread is given to files of its own, so that the agent's next run knows them. Used on that
+ * thread only.
+ */
 export class IdLog {
   #waiting: number[] = []
   #written: Promise<void> | undefined
@@ -39,8 +42,8 @@ export class IdLog {
   ) {}
 
   /**
-   * Resolves once it is with the operating system, from where an end of this process by SIGKILL does not take it, or
-   * once that has failed. All that come in one turn take one write.
+   * Resolves once the operating system has the id, so that it survives a SIGKILL of this process; or once the write has
+   * failed, which is reported. All ids of one turn of the event loop take one write.
    */
   add(number: number): Promise<void> {
     this.#waiting.push(number)
@@ -65,7 +68,7 @@ export class IdLog {
       if (this.#failed) this.report({ kind: 'works again' })
       this.#failed = false
     } catch (error) {
-      // What has been written in part is not followed by anything else.
+      // A partial write must stay the last one in its file.
       this.close()
       this.#retryAt = now + RETRY_MS
       if (!this.#failed) this.report({ kind: 'failed', cause: error as Error })
@@ -87,7 +90,10 @@ export class IdLog {
   }
 }
 
-/** Hands over what is written down and was given within the last hour. Call before any thread writes there. */
+/**
+ * Reads the ids given within the last hour. Call before any thread writes to `dir`. Never rejects for a damaged file,
+ * which is reported.
+ */
 export async function readIds(
   dir: string,
   found: (number: number, ageMs: number) => void,
@@ -110,13 +116,13 @@ export async function readIds(
 }
 
 function readNumbers(bytes: Buffer, found: (number: number, ageMs: number) => void): void {
-  // Its thread was ended before it could do more.
+  // Its thread ended before it had written the header.
   if (bytes.length < HEADER_BYTES) return
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw new Error('it is no file of ids')
-  // As if all had come at the end; where the clock was set back, just now.
+  // Every id counts as given at the file's end; where the clock was set back, as given now.
   const ageMs = Math.max(0, Date.now() - bytes.readDoubleLE(MAGIC.length) - FILE_MS)
   let wrong = 0
-  // The last one may have been written in part.
+  // The last number may be incomplete.
   for (let at = HEADER_BYTES; at + NUMBER_BYTES <= bytes.length; at += NUMBER_BYTES) {
     const number = bytes.readDoubleLE(at)
     if (Number.isSafeInteger(number) && number > 0) found(number, ageMs)
@@ -127,7 +133,7 @@ function readNumbers(bytes: Buffer, found: (number: number, ageMs: number) => vo
 
 async function deleteOld(dir: string): Promise<void> {
   for (const file of await filesIn(dir)) {
-    // Another thread may be doing the same.
+    // Another thread may be deleting the same file.
     const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Infinity }))
     if (Date.now() - mtimeMs > KNOWN_MS) await unlink(file).catch(() => {})
   }

@@ -1,11 +1,11 @@
-/** A table is one of so many, so that the growth of one costs little at a time. */
+/** The set is split into this many tables, so that growing one takes little time. */
 const TABLES = 256
 const FIRST_SLOTS = 16
 const GROWTH = 1.5
-/** Filled beyond this share, a table grows. */
+/** A table grows once it is filled beyond this share. */
 const FULLEST = 0.75
 
-/** Numbers as idNumber makes them: evenly spread, never 0. Takes 11 to 16 bytes for each, a third of what a Set does. */
+/** A set of numbers from idNumber: evenly distributed, never 0. Takes 11 to 16 bytes a number, a third of a Set. */
 export class NumberSet {
   size = 0
   readonly #tables: (Float64Array | undefined)[] = new Array(TABLES)
@@ -30,7 +30,7 @@ export class NumberSet {
   }
 }
 
-/** Where the number is, or belongs. */
+/** Where the number is, or would be put. */
 function slotOf(table: Float64Array, number: number): number {
   let slot = Math.floor(number / TABLES) % table.length
   while (table[slot] !== 0 && table[slot] !== number) slot = slot + 1 === table.length ? 0 : slot + 1

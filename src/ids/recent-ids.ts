@@ -1,21 +1,21 @@
 import { NumberSet } from './number-set.js'
 
-/** How long an id is known at least. */
+/** The least time for which an id is remembered. */
 export const KNOWN_MS = 3_600_000
 const GENERATION_MS = KNOWN_MS / 2
-/** Three generations of 2 million: 6 million ids in some 90 MB, and an hour of 1,100 a second. */
+/** Three generations of 2 million ids take 90 MB and hold an hour at 1,100 ids a second. */
 const GENERATION_IDS = 2_000_000
 
 /**
- * The ids that were given within the last hour, by their numbers. Where they come faster than there is room for, the
- * oldest are forgotten sooner. On one thread.
+ * Remembers the ids of the last hour, by their numbers. Where ids come faster than there is room for, the oldest are
+ * forgotten early. Used on one thread.
  */
 export class RecentIds {
-  /** The newest first; the third is what is left of the hour before the second began. */
+  /** The newest first. The third holds what is left of the hour before the second began. */
   #generations: readonly [NumberSet, NumberSet, NumberSet] = [new NumberSet(), new NumberSet(), new NumberSet()]
   #begun: number
 
-  /** `now` is a clock in milliseconds that is never set. */
+  /** `now` is a monotonic clock in milliseconds. */
   constructor(
     private readonly now: () => number = () => performance.now(),
     private readonly generationIds = GENERATION_IDS,
@@ -34,13 +34,16 @@ export class RecentIds {
     this.#generations[0].add(number)
   }
 
-  /** One that was given so long ago. */
+  /** Adds an id of an earlier run, given `ageMs` ago. */
   addOld(number: number, ageMs: number): void {
     if (ageMs < GENERATION_MS) this.#generations[1].add(number)
     else if (ageMs < KNOWN_MS) this.#generations[2].add(number)
   }
 
-  /** An id of a generation is forgotten with it, after three turns: at least two generations' time after it was given. */
+  /**
+   * Starts new generations as they are due. An id is forgotten after three turns, so at least two generations after it
+   * was given.
+   */
   #turn(): void {
     const now = this.now()
     const due = Math.floor((now - this.#begun) / GENERATION_MS)

@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs'
 
 const STDERR = 2
 
-/** What sd-daemon(3) calls the levels of a line. */
+/** The levels of sd-daemon(3). */
 const PRIORITIES: Readonly<Record<string, number>> = { trace: 7, debug: 7, info: 6, warn: 4, error: 3, fatal: 2 }
 
 /** Whether standard error goes to systemd's journal (systemd.exec(5), JOURNAL_STREAM). */
@@ -14,7 +14,7 @@ export function isJournal(): boolean {
   return stream === `${dev}:${ino}`
 }
 
-/** A text as the journal wants it: each of its lines is an entry, and carries the priority. */
+/** Prefixes every line of a text with its priority: the journal makes an entry of each. */
 export function journalEntries(level: string, text: string): string {
   const prefix = `<${PRIORITIES[level]}>`
   return text.replace(/\n+$/, '').replace(/^/gm, prefix).concat('\n')

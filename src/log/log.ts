@@ -7,16 +7,16 @@ import { isJournal, journalEntries } from './journal.js'
 import { StandardError } from './standard-error.js'
 
 const STDERR = 2
-/** What libraries print and how often, at most. */
+/** A library's line is repeated at most once in this time; so many different lines are remembered. */
 const REPEAT_MS = 60_000
 const REPEATS_MAX = 100
-/** Lines of worker threads, on their way to the one that writes. */
+/** The channel on which worker threads send their lines to the main thread. */
 const LINES = 'flux-agent log'
 
 /**
- * The log of one thread: JSON lines on standard error, or readable ones where that is a terminal or the journal. Nobody
- * waits for whoever reads it: what is too much is dropped, and counted in a line. What worker threads say is written by
- * the main thread, which needs a log of its own for that.
+ * The log of the calling thread: JSON lines on standard error, or readable ones where that is a terminal or the
+ * journal. Logging never waits for the reader: lines beyond a bounded buffer are dropped and counted. The main thread
+ * writes the lines of worker threads, so it needs a log of its own.
  */
 export function createLog(level: string, bindings: Record<string, unknown> = {}): Logger {
   const shape = formatter()
@@ -28,7 +28,7 @@ export function createLog(level: string, bindings: Record<string, unknown> = {})
     return log
   }
   const stderr = new StandardError((dropped) => {
-    log.error({ dropped }, 'lines of the log were dropped: whoever reads it did not keep up')
+    log.error({ dropped }, 'log lines were dropped: their reader did not keep up')
   })
   const log = pino({ level, base: bindings }, { write: (line) => stderr.write(shape(line)) })
   takeConsole(log)
@@ -36,14 +36,14 @@ export function createLog(level: string, bindings: Record<string, unknown> = {})
   lines.onmessage = ({ data }) => stderr.write(String(data))
   lines.unref()
   process.prependListener('exit', () => {
-    // It takes one of these as well, which its type does not say.
+    // The function accepts a BroadcastChannel, which its type omits.
     const port = lines as unknown as MessagePort
     for (let line = receiveMessageOnPort(port); line; line = receiveMessageOnPort(port)) stderr.write(line.message)
   })
   return log
 }
 
-/** What libraries print of their own accord is a line of the log as well; the same again counts once a minute. */
+/** Logs what libraries print to the console; the same line at most once a minute. */
 function takeConsole(log: Logger): void {
   const lastLogged = new Map<string, number>()
   const logOnce = (level: 'error' | 'warn') => {
@@ -60,14 +60,14 @@ function takeConsole(log: Logger): void {
   console.warn = logOnce('warn')
 }
 
-/** Makes of a line of JSON what is written. */
+/** Turns pino's JSON into the line that is written. */
 function formatter(): (line: string) => string {
   if (isJournal()) return toJournal()
   if (!isatty(STDERR)) return (line) => line
   return pinoPretty().prettyFactory({ colorize: true, ignore: 'pid,hostname' })
 }
 
-/** Without what the journal knows itself: time, priority, process and, by its unit, which agent it is. */
+/** Leaves out what the journal records itself: time, priority, process, and the unit, which names the agent. */
 function toJournal(): (line: string) => string {
   const ignore = 'time,level,pid,hostname,agent'
   const readable = pinoPretty().prettyFactory({ colorize: false, singleLine: true, ignore })
@@ -77,7 +77,7 @@ function toJournal(): (line: string) => string {
   }
 }
 
-/** Loaded where it is used only. */
+/** Loaded lazily: most agents log JSON. */
 function pinoPretty(): typeof import('pino-pretty') {
   return createRequire(import.meta.url)('pino-pretty')
 }

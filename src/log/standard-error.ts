@@ -1,15 +1,15 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
 
 const STDERR = 2
-/** Bytes that wait for a reader who is behind. */
+/** The most bytes that wait for a slow reader. */
 const WAITING_MAX = 256 * 1024
 const RETRY_MS = 100
 const EXIT_LIMIT_MS = 1_000
 const EXIT_RETRY_MS = 10
 
 /**
- * Standard error of this process, which never waits for whoever reads it: what does not fit waits here, and what is too
- * much for that is dropped and counted. Texts stay whole and in order, so there is one of these a process. Main thread.
+ * Standard error that never blocks. What the reader does not take at once waits in memory; beyond WAITING_MAX it is
+ * dropped and counted. Texts stay whole and in order, so use one instance a process. Main thread only.
  */
 export class StandardError {
   private readonly fd = reopened() ?? STDERR
@@ -18,12 +18,12 @@ export class StandardError {
   private dropped = 0
   private timer: NodeJS.Timeout | undefined
 
-  /** `resumed` hears how many texts were dropped, once all that waited has been written. */
+  /** `resumed` is called with the number of dropped texts, once all that waited is written. */
   constructor(private readonly resumed: (dropped: number) => void) {
     process.on('exit', () => this.finish())
   }
 
-  /** Written at once where the reader keeps up, so that the last line before a crash is there. */
+  /** Writes at once where the reader keeps up, so that the last line before a crash is not lost. */
   write(text: string): void {
     const bytes = Buffer.from(text)
     if (this.waiting.length > 0 && this.waitingBytes + bytes.length > WAITING_MAX) {
@@ -47,7 +47,7 @@ export class StandardError {
     if (dropped > 0) this.resumed(dropped)
   }
 
-  /** As much as goes without waiting. */
+  /** Writes as much as the reader takes now. */
   private writeOut(): void {
     for (let [first] = this.waiting; first; [first] = this.waiting) {
       const written = this.attempt(first)
@@ -66,12 +66,12 @@ export class StandardError {
     try {
       while (written < bytes.length) written += writeSync(this.fd, bytes, written)
     } catch {
-      // The reader is behind (EAGAIN), the disk is full (ENOSPC), or nobody reads any more (EPIPE). All may pass.
+      // The reader is behind (EAGAIN), the disk is full (ENOSPC) or the reader has ended (EPIPE): all may pass.
     }
     return written
   }
 
-  /** The last lines get out, unless the reader has stopped reading. */
+  /** Writes the last lines before the exit; gives up after EXIT_LIMIT_MS. */
   private finish(): void {
     const end = performance.now() + EXIT_LIMIT_MS
     const clock = new Int32Array(new SharedArrayBuffer(4))
@@ -82,12 +82,12 @@ export class StandardError {
 }
 
 /**
- * A way to it that is not waited for. Other processes may have the same open file, as those of a shell's pipeline, and are
- * to notice nothing: so it is opened anew (proc_pid_fd(5)), which cannot be done with a socket, nor with what is
- * another user's.
+ * Opens standard error anew, non-blocking (proc_pid_fd(5)). Setting O_NONBLOCK on the shared open file would break
+ * other processes that have it, as in a shell's pipeline. Undefined where it cannot be reopened: a socket, or another
+ * user's file.
  */
 function reopened(): number | undefined {
-  // A file is never behind, and opened anew it would be written from its start.
+  // A file never blocks, and reopened it would be written from its start.
   if (process.platform === 'win32' || fstatSync(STDERR).isFile()) return undefined
   try {
     return openSync(`/proc/self/fd/${STDERR}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
@@ -96,7 +96,7 @@ function reopened(): number | undefined {
   }
 }
 
-/** Whatever is started with the same standard error has libuv make it one that is waited for. */
+/** Spawning a process with this standard error makes libuv set it to blocking again. */
 function doNotWait(): void {
   const { _handle: handle } = process.stderr as { _handle?: { setBlocking?(blocking: boolean): unknown } }
   if (process.platform !== 'win32') handle?.setBlocking?.(false)

@@ -17,27 +17,32 @@ import { startServer } from './start/start-server.js'
 const PURGE_MS = 60_000
 
 export interface RunningAgent {
-  /** The one it listens on. */
+  /** The port it listens on. */
   readonly port: number
   /**
-   * Stops: no new executions, the running ones get the configured time, then are killed and recorded as failed.
-   * Resolves when nothing is left. Called again, it waits for nothing more. `reason` is for the log.
+   * Stops: no new executions start; running ones get the configured time and are then killed and recorded as failed.
+   * Resolves when nothing is left. A second call ends the waiting. `reason` is for the log.
    */
   stop(reason: string): Promise<void>
-  /** Reads the configuration again and takes over what can change, at once: this call blocks for some milliseconds. */
+  /** Reads the configuration again and applies what can change, at once. Blocks for some milliseconds. */
   reload(): Reload
 }
 
 /**
- * Starts the agent; resolves once it serves. Waits for its store for as long as that takes. A start that fails has closed
- * all it had opened when it rejects: with StartRefused or a system error, which the operator can fix, or with a defect.
+ * Starts the agent; resolves once it serves. Waits for the store without a limit. On failure it closes everything it
+ * opened, then rejects: with StartRefused or a system error, which the operator can fix, or with a defect. Main thread,
+ * once.
  */
 export async function startAgent(config: AgentConfig, log: Log, service: ServiceManager): Promise<RunningAgent> {
   const closers = new Closers()
   try {
     return await start({ config, log, service, closers })
   } catch (error) {
-    await closers.close().catch((failure: Error) => log.warn({ cause: failure.message }, 'not everything is closed'))
+    await closers
+      .close()
+      .catch((failure: Error) =>
+        log.warn({ cause: failure.message }, 'not everything could be closed after the failed start'),
+      )
     throw error
   }
 }
@@ -92,7 +97,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
   }
 }
 
-/** Deletes expired records, where the store does not do that itself. Answers how to stop. */
+/** Deletes expired records, where the store does not do so itself. Answers a function that stops it. */
 function purgeRegularly(store: Store, log: Log): () => void {
   const timer = setInterval(() => {
     store.purgeExpired().catch((error: Error) => log.warn({ cause: error.message }, 'expired records not deleted'))

@@ -13,10 +13,10 @@ import type { WorkerPool } from './executions/worker-pool.js'
 import { workerSettings } from './executions/worker-settings.js'
 import type { Deployer } from './functions/deployer.js'
 
-/** What came of reading the file again. */
+/** The result of a reload. */
 export type Reload =
   | { readonly kind: 'not read'; readonly why: string }
-  /** Nothing has changed. A line for each thing that is wrong. */
+  /** Nothing has changed. One line for each problem. */
   | { readonly kind: 'refused'; readonly problems: readonly string[] }
   | (Omit<TakenOver, 'config'> & {
       readonly kind: 'taken over'
@@ -24,7 +24,7 @@ export type Reload =
       readonly warnings: readonly string[]
     })
 
-/** What can be changed while it works. */
+/** The parts of a running agent that can change. */
 interface Parts {
   readonly log: Log
   readonly tls: ReloadingCredentials
@@ -35,7 +35,7 @@ interface Parts {
   readonly pool: WorkerPool
 }
 
-/** The configuration that a running agent works with. Main thread only. */
+/** The configuration in use. Main thread only. */
 export class LiveConfig {
   constructor(
     private config: AgentConfig,
@@ -47,7 +47,7 @@ export class LiveConfig {
     return this.config
   }
 
-  /** Reads the file again, and takes over all that can change or, where anything in it is wrong, nothing. Blocks. */
+  /** Reads the file again and applies every reloadable key; nothing, if anything in it is wrong. Blocks. */
   reload(): Reload {
     const { file } = this.config
     if (file === undefined) return { kind: 'not read', why: 'development defaults are used: there is no file to read' }
@@ -55,7 +55,7 @@ export class LiveConfig {
       const { config: asked, warnings } = loadConfig({ file, env: {}, cwd: '/' })
       const { config, ...changes } = takeOver(this.config, asked)
       const certificates = config.tls && loadCertificates(config.tls)
-      // From here on nothing fails.
+      // Nothing below this line fails.
       if (config.tls && certificates) this.parts.tls.use(config.tls, certificates)
       this.apply(config)
       return { kind: 'taken over', file, ...changes, warnings: [...warnings, ...exposureWarnings(config, this.runAs)] }
@@ -76,11 +76,11 @@ export class LiveConfig {
   }
 }
 
-/** Tells an operator what came of it. */
+/** Logs the result of a reload. */
 export function logReload(log: Log, reload: Reload): void {
   switch (reload.kind) {
     case 'not read':
-      log.warn(`the configuration is not read again: ${reload.why}`)
+      log.warn(`configuration not reloaded: ${reload.why}`)
       break
     case 'refused':
       for (const problem of reload.problems) log.error(`${problem}; the agent goes on with the configuration in use`)
@@ -88,7 +88,7 @@ export function logReload(log: Log, reload: Reload): void {
     case 'taken over': {
       const { file, changed, pending, warnings } = reload
       for (const warning of warnings) log.warn(warning)
-      for (const key of pending) log.warn(`${key}: changed in ${file}, takes a restart`)
+      for (const key of pending) log.warn(`${key}: changed in ${file}; takes effect after a restart`)
       const changes = changed.map(({ key, from, to }) => [key, `${from} → ${to}`])
       log.info({ file, changed: Object.fromEntries(changes) }, 'configuration read again')
       break

@@ -22,7 +22,7 @@ const storedFunction = z.object({
   Env: z.record(z.string(), z.string()).nullish(),
 })
 
-/** The JSON a function is stored as, in the keys the control plane's other agents write. */
+/** A function as stored JSON, with the keys that the control plane's other agents use. */
 export function functionToJson(settings: FunctionSettings): string {
   return JSON.stringify({
     Name: settings.name,
@@ -36,8 +36,7 @@ export function functionToJson(settings: FunctionSettings): string {
 }
 
 /**
- * The function stored under `name`. Missing and unknown keys are forgiven.
- * Throws an Error whose message names the key that makes it no function.
+ * The function stored under `name`. Missing and unknown keys are accepted. Throws an Error that names the invalid key.
  */
 export function functionFromJson(name: string, json: string): FunctionSettings {
   const stored = storedFunction.safeParse(parse(json))

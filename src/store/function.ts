@@ -1,7 +1,7 @@
-/** What happens to an execution that finds every slot taken. */
+/** What happens to an execution while every slot is taken: it is refused, or queued. */
 export type ConcurrencyBehavior = 'exit' | 'wait'
 
-/** A registered function, validated. 0 means "no limit" in every number. */
+/** A registered function, validated. In every number, 0 means no limit. */
 export interface FunctionSettings {
   readonly name: string
   /** Path of the program inside the archive, relative, with `/`. */

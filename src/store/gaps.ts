@@ -1,10 +1,10 @@
-/** Output that the store lacks: bytes [from, to) of it were lost before or after they were written. */
+/** Bytes [from, to) of an output are missing from the store. */
 export interface Gap {
   readonly from: number
   readonly to: number
 }
 
-/** In order, none touching another. */
+/** Sorts gaps and joins those that touch. */
 export function joinedGaps(gaps: readonly Gap[]): Gap[] {
   const joined: Gap[] = []
   for (const gap of gaps.toSorted((a, b) => a.from - b.from)) {
@@ -15,7 +15,7 @@ export function joinedGaps(gaps: readonly Gap[]): Gap[] {
   return joined
 }
 
-/** How far output can be read from `from` on before a gap begins or `to` is reached; `from` itself inside a gap. */
+/** The end of the readable range that begins at `from`: the next gap, or `to`. Equals `from` inside a gap. */
 export function readableEnd(gaps: readonly Gap[], from: number, to: number): number {
   for (const gap of gaps) {
     if (gap.to <= from) continue
@@ -26,7 +26,7 @@ export function readableEnd(gaps: readonly Gap[], from: number, to: number): num
 
 export const bytesOf = (gaps: readonly Gap[]) => gaps.reduce((sum, { from, to }) => sum + to - from, 0)
 
-/** The line that stands for bytes that are missing, where output is read as one text. */
+/** Replaces missing bytes where output is read as text. */
 export function lostMark(bytes: number): string {
   return `\n[flux-agent: ${bytes} bytes of output lost]\n`
 }

@@ -1,2 +1,2 @@
-/** How functions are stored. Only the thread that reads or stores them loads it: its validation takes 10 MB. */
+/** Loaded only by threads that read or store functions: the validation takes 10 MB of memory. */
 export const functionJson = () => import('./function-json.js')

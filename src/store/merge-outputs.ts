@@ -9,8 +9,8 @@ interface Run {
 }
 
 /**
- * The batch with output of one execution that follows on joined into one write. The order of one execution's writes
- * stays; its joined output moves up to where the first of it was.
+ * Joins adjacent output of one execution into one write. The order of each execution's writes stays; joined output
+ * moves up to its first part.
  */
 export function mergeOutputs(batch: readonly StoreWrite[]): StoreWrite[] {
   const runs = new Map<string, Run>()

@@ -3,7 +3,7 @@ import type { FunctionSettings } from './function.js'
 import type { ExecutionRecord } from './record.js'
 import { type Store, StoreUnavailable } from './store.js'
 
-/** An execution and a function that nobody has, in the name of an agent that nobody is. */
+/** An execution and a function that try out the store under names that no real one has. */
 export interface Probe {
   readonly id: string
   readonly agentId: string
@@ -25,7 +25,10 @@ export function newProbe(): Probe {
   return { id, agentId: id, settings }
 }
 
-/** Has the store do with the probe all that it does with an execution; the caller deletes what is left. */
+/**
+ * Does with the probe everything that an agent does with an execution. The caller deletes what is left. Rejects with
+ * StoreUnavailable.
+ */
 export async function exercise(store: Store, { id, agentId }: Probe): Promise<void> {
   const record: ExecutionRecord = {
     execution_id: id,
@@ -37,7 +40,7 @@ export async function exercise(store: Store, { id, agentId }: Probe): Promise<vo
   const written = Buffer.from('probe')
   await store.refuse([{ ...record, status: 'failed', refused: true }])
   await store.begin(record)
-  // The second time it looks at what is there; with a gap, at how output is missing.
+  // Repeating `begin` reads the record; output with a gap tracks missing bytes.
   await store.begin(record)
   await store.write([{ kind: 'output', id, offset: written.length, bytes: written }])
   await store.write([{ kind: 'output', id, offset: 0, bytes: written }])

@@ -3,118 +3,116 @@ import type { Gap } from './gaps.js'
 import type { ExecutionRecord } from './record.js'
 
 /**
- * One change to the store. Each can be repeated without harm and lands in the order given, so whoever writes may send
- * a batch again when it does not know whether the first time arrived.
+ * One change to the store. Each may be repeated without harm, and they take effect in order: a batch whose fate is
+ * unknown can be sent again.
  */
 export type StoreWrite =
-  /** The execution has begun. Written only where no record of that id is, but of a refusal; a later `end` is never undone by it. */
+  /** The execution has begun. Has no effect where the id has a record already, unless that is a refusal's. */
   | { readonly kind: 'begin'; readonly record: ExecutionRecord }
-  /** Bytes of its output, at their offset. Where bytes before them are missing, the store keeps that as a gap. */
+  /** Bytes of its output, at their offset. Where bytes before them are missing, the store notes a gap. */
   | { readonly kind: 'output'; readonly id: string; readonly offset: number; readonly bytes: Buffer }
   /**
-   * The execution has ended: its record and output expire RECORD_TTL_MS from now. The record says how much of the
-   * `output_bytes` that it names is missing.
+   * The execution has ended: its record and output expire RECORD_TTL_MS from now. The store adds to the record how much
+   * of its `output_bytes` is missing.
    */
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
-/** Of the execution that a write is about. */
+/** The id of the execution that a write belongs to. */
 /** How long a new execution waits for the store before it takes it for away. */
 export const BEGIN_LIMIT_MS = 500
 
 export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)
 
-/** Who has the name of an agent. */
+/** Who holds an agent's name. */
 export interface NameHolder {
   readonly value: string
-  /** Unless it is renewed; undefined: for ever. */
+  /** Until the lease ends, unless it is renewed; undefined: it never ends. */
   readonly leftMs: number | undefined
 }
 
 /**
- * Where functions, execution records and output are kept. Every method rejects with StoreUnavailable when the store
- * does not take or give now (away, full, read-only, loading); none waits longer than its connection's time limit.
- * May be opened by several threads and processes at once.
+ * Stores functions, execution records and output. Every method rejects with StoreUnavailable while the store does not
+ * read or write (unreachable, full, read-only, loading), within its connection's time limit. Several threads and
+ * processes may open the same store.
  */
 export interface Store {
-  /** Where it is, for people: an address without its password, or a folder. */
+  /** For messages: an address without its password, or a folder. */
   readonly address: string
 
   /**
-   * Writes, reads and deletes a probe, once by each kind of command that an agent needs; rejects with the first refusal.
-   * Others see nothing of it.
+   * Writes, reads and deletes a probe with every kind of command that an agent needs. Rejects with the first refusal.
+   * Invisible to other agents.
    */
   probe(): Promise<void>
 
-  /** Every function readable under the contract's keys; the ones that are not are reported through `unreadable`. */
+  /** Every stored function. Those that cannot be read are passed to `unreadable`. */
   functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]>
   /**
-   * Stored when it resolves. Rejects with OutcomeUnknown where it may be stored, or may be yet, at any time: until
-   * `withdrawFunction` has resolved for this `registration`, which is a name for it that no other has.
+   * Resolves once stored. Rejects with OutcomeUnknown where the function may be stored, now or later, until
+   * `withdrawFunction` has resolved for this `registration` (a unique name).
    */
   putFunction(settings: FunctionSettings, registration?: string): Promise<void>
   /**
-   * Takes a registration back, whatever has become of it: where these settings are stored by it, what they have replaced
-   * is stored again, and should they still be on their way, they are not stored any more. Can be repeated.
+   * Undoes a registration, whether it arrived or not: restores what it replaced, and keeps it from being stored should
+   * it still arrive. May be repeated.
    */
   withdrawFunction(settings: FunctionSettings, registration: string): Promise<void>
 
   /**
-   * Records an execution as begun, unless a record of its id exists that is not of a refusal: then false, and nothing is
-   * changed. Repeating it with the same record answers true again. Rejects where that takes longer than BEGIN_LIMIT_MS;
-   * it may have been recorded all the same.
+   * Records an execution as begun. Answers false, and changes nothing, where the id has a record other than a
+   * refusal's. Answers true again for the same record.
    */
   begin(record: ExecutionRecord): Promise<boolean>
   /**
-   * Records why executions did not begin: each record has `refused`. Nothing is changed for an id that has a record of
-   * another kind.
+   * Records refused executions: each record has `refused`. Changes nothing for an id that has another kind of record.
    */
   refuse(records: readonly ExecutionRecord[]): Promise<void>
   /**
-   * All of the batch, in order. On rejection any part of it may have landed; write it again. Answers the ids whose
-   * `begin` came too late: another execution has them, so nothing of the batch that follows for them was written, and
-   * nothing more may be.
+   * Makes all writes of the batch, in order. On rejection any part may have taken effect: send it again. Answers the
+   * ids whose `begin` came too late, as another execution has them; nothing else was written for these, and nothing
+   * more may be.
    */
   write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>>
   record(id: string): Promise<ExecutionRecord | undefined>
-  /** Bytes [from, to) of the output; fewer where it ends or a gap begins before `to`, none where there are none. */
+  /** Bytes [from, to) of the output; fewer where it ends or a gap begins before `to`, possibly none. */
   output(id: string, from: number, to: number): Promise<Buffer>
-  /** What is missing of the output, in order; of one that is complete nothing. */
+  /** The missing ranges of the output, in order. */
   gaps(id: string): Promise<Gap[]>
   outputLength(id: string): Promise<number>
 
-  /** Puts off the expiry of records of running executions and of their output to RECORD_TTL_MS from now. */
+  /** Extends the life of running executions' records and output to RECORD_TTL_MS from now. */
   renewLeases(ids: readonly string[]): Promise<void>
   /**
-   * Ends every record this agent left `running`, as failed with `error`; answers how many. Before it begins any: it
-   * cannot tell the executions of this run from those of an earlier one.
+   * Ends every record that this agent left `running`, as failed with `error`; answers how many. Call before the first
+   * `begin`: it cannot tell this run's executions from an earlier run's.
    */
   endLeftovers(agentId: string, error: string): Promise<number>
   /**
-   * Has `holder` hold the name of an agent for so long from now on, unless another holds it than `holder` itself or
-   * `replaced`: then answers who. Where only one process can open the store for an agent, nobody else ever does.
+   * Gives `holder` the name of an agent for `ms`, unless it is held by somebody other than `holder` or `replaced`; then
+   * answers who. A store that only one process can open for an agent always grants it.
    */
   claimName(agentId: string, holder: string, ms: number, replaced?: string): Promise<NameHolder | undefined>
-  /** Who has the name of an agent, without taking it. */
+  /** Who holds the name, without taking it. */
   nameHolder(agentId: string): Promise<NameHolder | undefined>
-  /** Frees the name where `holder` has it. */
+  /** Frees the name if `holder` has it. */
   releaseName(agentId: string, holder: string): Promise<void>
-  /** Deletes what has expired, where the store does not do that itself. */
+  /** Deletes expired records, where the store does not do so itself. */
   purgeExpired(): Promise<void>
 
   close(): Promise<void>
 }
 
-/** Why the store does not take or give. */
+/** Why the store is unavailable. */
 export interface StoreProblem {
-  /** What is wrong, for people. */
+  /** What is wrong. */
   readonly problem: string
-  /** What to do about it, where that is known. */
+  /** What to do about it, if known. */
   readonly fix?: string | undefined
-  /** No later try does better before somebody has changed something; otherwise trying again is right. */
+  /** Whether retrying is useless until somebody changes something. */
   readonly permanent?: boolean
 }
 
-/** The store does not take or give now. What waits for it waits on, however long that is. */
+/** The store does not read or write now. Callers that must have its answer retry. */
 export class StoreUnavailable extends Error {
   readonly code = 'STORE_UNAVAILABLE'
   override readonly name = 'StoreUnavailable'
@@ -122,7 +120,7 @@ export class StoreUnavailable extends Error {
   readonly fix: string | undefined
   readonly permanent: boolean
 
-  /** The message is the problem, and after a semicolon the fix. */
+  /** The message is the problem, then after a semicolon the fix. */
   constructor(problem: string, { fix, permanent = false, cause }: Omit<StoreProblem, 'problem'> & ErrorOptions = {}) {
     super(fix === undefined ? problem : `${problem}; ${fix}`, { cause })
     this.problem = problem
@@ -131,5 +129,5 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/** The same, and nobody knows whether what was to be stored is. */
+/** As StoreUnavailable; the write may have taken effect or still do so. */
 export class OutcomeUnknown extends StoreUnavailable {}

@@ -3,7 +3,7 @@ import type { Log } from '../log/log.js'
 import type { QueueEvent } from '../store/queue/write-queue.js'
 import type { Store } from '../store/store.js'
 
-/** Tells an operator how the store takes what is written. */
+/** Logs how the store takes writes. */
 export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
   switch (event.kind) {
     case 'away':
@@ -12,35 +12,44 @@ export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
     case 'refused':
       log.error(
         { store: store.address, cause: event.cause.message },
-        'the store refuses what is written, and no retry will help: writes wait until that is put right',
+        'store refuses writes, and no retry will help: writes wait until the cause is fixed',
       )
       break
     case 'back':
       log.info({ store: store.address }, 'store is back')
       break
     case 'disk-failed':
-      log.error({ cause: event.cause.message }, 'waiting writes cannot go to disk: functions are held up')
+      log.error(
+        { cause: event.cause.message },
+        'waiting writes cannot be put on disk: functions wait until the disk or the store takes them',
+      )
       break
     case 'lost':
-      log.error({ writes: event.writes, dir: event.dir }, 'waiting writes came back damaged from disk')
+      log.error({ writes: event.writes, dir: event.dir }, 'lost waiting writes that were damaged on disk')
       break
     case 'taken':
-      log.error({ execution: event.id }, 'not recorded: another execution had this id before the store was told of it')
+      log.error({ execution: event.id }, 'execution is not recorded: another one had its id in the store first')
       break
   }
 }
 
-/** Tells an operator whether ids outlive this process. */
+/** Logs whether ids survive a restart. */
 export function logIdLogEvent(log: Log, event: IdLogEvent): void {
   switch (event.kind) {
     case 'failed':
-      log.warn({ cause: event.cause.message }, 'ids cannot be written down: after a restart they can run again')
+      log.warn(
+        { cause: event.cause.message },
+        'execution ids cannot be written to disk: after a restart they are accepted again',
+      )
       break
     case 'works again':
-      log.info('ids are written down again')
+      log.info('execution ids are written to disk again')
       break
     case 'damaged':
-      log.warn({ file: event.file, problem: event.problem }, 'some ids of the last hour are not known any more')
+      log.warn(
+        { file: event.file, problem: event.problem },
+        'some execution ids of the last hour are lost: they are accepted again',
+      )
       break
   }
 }

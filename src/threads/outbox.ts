@@ -1,11 +1,11 @@
 import type { MessagePort } from 'node:worker_threads'
 
-/** From so many on, the receiver begins while this thread is still busy with what else there is in its turn. */
+/** With this many messages waiting they are sent at once, so that the receiver starts while this turn goes on. */
 const AT_MOST = 32
 
 /**
- * One end of a port between threads: gathers what is said in one turn of the event loop. A message of its own for each
- * costs both threads more than all the rest that they have to do for a short execution.
+ * Batches messages to another thread: one postMessage for each turn of the event loop. A postMessage for each message
+ * would cost both threads more than the rest of a short execution.
  */
 export class Outbox<Message> {
   private waiting: Message[] = []
@@ -13,7 +13,7 @@ export class Outbox<Message> {
 
   constructor(private readonly port: MessagePort) {}
 
-  /** `transfer`: memory that is handed over, not copied. */
+  /** `transfer`: memory that is moved, not copied. */
   send(message: Message, transfer?: readonly ArrayBuffer[]): void {
     this.waiting.push(message)
     if (transfer) this.transfer.push(...transfer)
@@ -21,7 +21,7 @@ export class Outbox<Message> {
     else if (this.waiting.length >= AT_MOST) this.flush()
   }
 
-  /** Sends what waits, at once. */
+  /** Sends the waiting messages now. */
   flush(): void {
     const { waiting, transfer } = this
     if (waiting.length === 0) return

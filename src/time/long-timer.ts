@@ -1,9 +1,9 @@
-/** Node keeps the milliseconds of a timer in 32 bits, and fires one at once that is longer (nodejs.org, "Timers"). */
+/** Node keeps a timer's milliseconds in 32 bits and fires a longer one at once (nodejs.org, "Timers"). */
 export const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /**
- * A timer of any length. What has arrived by then is heard first: after a pause of this process, timers would come
- * before it. On the thread that made it.
+ * A timer of any length. Before it acts, the event loop reads what has arrived: after a pause of this process, timers
+ * alone would run first. Used on the thread that made it.
  */
 export class LongTimer {
   #timer: NodeJS.Timeout | undefined

@@ -1,11 +1,12 @@
 const SLICE_MS = 50
 
 /**
- * Waits so long for somebody else, and no longer. A timer alone takes its own absence for the other's silence: after a
- * pause of this process (SIGSTOP, a machine that sleeps) or of its event loop, timers come first and only then what has
- * arrived meanwhile. So what counts here is time in slices, in each of which the loop has turned on time, and the last
- * look at what there is to read comes after the last slice. Slices that were late count only once there have been as
- * many as the limit has, so that a loop that always lags ends its wait, too. On the thread that made it.
+ * A time limit for an answer from elsewhere, which does not count this process's own pauses. After a pause (SIGSTOP, a
+ * sleeping machine, a blocked event loop) Node runs timers before it reads what arrived meanwhile, so a plain timer
+ * would take its own absence for the other side's silence. The limit is therefore counted in slices: only slices in
+ * which the event loop ran on time count, and after the last one the loop reads once more. Late slices count as well
+ * once there have been as many as the limit has, so that a loop that always lags also reaches its limit. Used on the
+ * thread that made it.
  */
 export class Patience {
   #left = 0
@@ -15,8 +16,8 @@ export class Patience {
   #lastLook: NodeJS.Immediate | undefined
 
   /**
-   * `exhausted` is called once, unless `end` is called before. `moved` tells whether anything has come since it was last
-   * asked, with which the whole limit begins again.
+   * `exhausted` is called once, unless `end` is called before. `moved` answers whether anything has arrived since it
+   * was last called; if so, the whole limit begins again.
    */
   constructor(
     private readonly limitMs: number,
@@ -26,7 +27,7 @@ export class Patience {
     this.#begin()
   }
 
-  /** What was waited for has come, or nobody waits any more. */
+  /** Ends the wait: the answer is there, or is no longer wanted. */
   end(): void {
     this.#ended = true
     clearTimeout(this.#timer)
@@ -46,14 +47,14 @@ export class Patience {
       const late = performance.now() - begun > slice + SLICE_MS
       if (!late || this.#pardons-- <= 0) this.#left -= slice
       if (this.#left > 0) this.#look()
-      // What has arrived is read between timers and immediates (nodejs.org, "The Node.js Event Loop").
+      // Node reads what has arrived between timers and immediates (nodejs.org, "The Node.js Event Loop").
       else this.#lastLook = setImmediate(() => this.#look())
     }, slice)
   }
 
   #look(): void {
     const moved = this.moved()
-    // Whoever was asked may have ended it.
+    // `moved` may have called `end`.
     if (this.#ended) return
     if (moved) this.#begin()
     else if (this.#left > 0) this.#wait()
@@ -61,7 +62,7 @@ export class Patience {
   }
 }
 
-/** The answer, or a rejection with what `silent` makes once it has not come in time, as Patience counts that. */
+/** The answer; rejects with the error of `silent` where it has not come within the limit, as Patience counts it. */
 export async function withinPatience<T>(answer: Promise<T>, limitMs: number, silent: () => Error): Promise<T> {
   let patience: Patience | undefined
   const limit = new Promise<never>((_, reject) => {

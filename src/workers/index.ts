@@ -1,5 +1,5 @@
-// Executions come over the port that this opens.
+// Opens the port over which executions come.
 import './main-thread.js'
 
-/** What else the pool of workers can be asked to do, by name. */
+/** The tasks that the worker pool may run by name. */
 export { readOutput, readRecord } from './execution/read-stored.js'

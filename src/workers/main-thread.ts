@@ -9,13 +9,13 @@ const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
 storeRefusal.report = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskChannel>()
-/** By the function's name. */
+/** By function name. */
 const specs = new Map<string, LaunchSpec>()
 
 port1.on('message', (messages: readonly ToThread[]) => {
   for (const message of messages) receive(message)
 })
-// What runs keeps the thread, not the wait for more.
+// Running executions keep the thread alive, not the port.
 port1.unref()
 parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
 
@@ -46,7 +46,7 @@ async function run({ number, task }: ToThread & { readonly kind: 'execute' }): P
   const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'message', number, message }, transfer))
   tasks.set(number, channel)
   try {
-    // Told before.
+    // The main thread sends the spec first.
     await execute(task, specs.get(task.functionName) as LaunchSpec, channel)
     outbox.send({ kind: 'settled', number })
   } catch (error) {

@@ -9,17 +9,17 @@ import { RECORD_TTL_MS } from '../store/record.js'
 import { logIdLogEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from '../threads/messages.js'
 
-/** What all executions of one worker thread share. */
+/** What all executions of one worker share. */
 
 export const setup = workerData as WorkerSetup
 export let { settings } = setup
-// One that replaces another has that of the main thread.
+// A thread that replaces a dead one starts with the main thread's priority.
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
-/** Hears what the store refuses for good; undefined: nothing any more. */
+/** Set by the main thread's channel: reports what the store refuses for good; undefined: it no longer does. */
 export const storeRefusal = { report: (_refused: string | undefined): void => {} }
 
 export const queue = new WriteQueue({
@@ -35,25 +35,29 @@ export const queue = new WriteQueue({
 
 export const idLog = new IdLog(join(setup.stateDir, IDS_DIR), (event) => logIdLogEvent(log, event))
 
-/** Ids of the recorded executions that run on this thread. */
+/** Ids of the recorded executions that run on this thread: their leases are renewed. */
 export const recorded = new Set<string>()
 
 setInterval(() => {
   if (recorded.size === 0) return
-  store.renewLeases([...recorded]).catch((error: Error) => log.warn(`leases not renewed: ${error.message}`))
+  store
+    .renewLeases([...recorded])
+    .catch((error: Error) =>
+      log.warn({ cause: error.message }, 'leases of running records are not renewed: they are tried again'),
+    )
 }, RECORD_TTL_MS / 4).unref()
 
-/** Takes on other settings for the executions that come. */
+/** Applies changed settings, for the executions that follow. */
 export function configure(changed: WorkerSettings): void {
   settings = changed
   log.level = changed.logLevel
   queue.boundBytes = changed.backlogBytes
 }
 
-/** Call when no execution is left: what the store does not have yet is kept for the next start. */
+/** Call when no execution is left. Puts unstored writes on disk for the next start. */
 export async function closeThread(): Promise<void> {
   await starter.close()
-  idLog.close()
+  void idLog.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
 }

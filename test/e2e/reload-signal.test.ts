@@ -82,9 +82,7 @@ describe('SIGHUP', { skip: noReload }, () => {
     process.kill(agent.pid, 'SIGTERM')
     await eventually('it is stopping', () => agent.logs().includes('"msg":"stopping"'))
     process.kill(agent.pid, 'SIGHUP')
-    await eventually('it says so', () =>
-      agent.logs().includes('the configuration is not read again: the agent is stopping'),
-    )
+    await eventually('it says so', () => agent.logs().includes('configuration not reloaded: the agent is stopping'))
     gate.open()
     assert.equal(await agent.stop(), 0)
   })

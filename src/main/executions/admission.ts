@@ -1,14 +1,14 @@
 import type { ConcurrencyBehavior } from '../../store/function.js'
 
-/** A place among the executions of a function and of the node. */
+/** The right of one execution to run, counted for its function and for the node. */
 export interface Slot {
-  /** Gives the place back; the second time and after, nothing happens. */
+  /** Gives the slot back. Idempotent. */
   release(): void
 }
 
 /** A place in the queue. */
 export interface Ticket {
-  /** Leaves the queue; harmless once the slot has been given. */
+  /** Leaves the queue. No effect once the slot was granted. */
   leave(): void
 }
 
@@ -22,23 +22,23 @@ interface Waiter {
   readonly granted: (slot: Slot) => void
 }
 
-/** One function's account. */
+/** The executions of one function. */
 interface Account {
   active: number
   /** 0: no limit. */
   limit: number
-  /** In the order of arrival; a Set keeps it and lets go of any one at once. */
+  /** In order of arrival; a Set preserves it and removes any waiter at once. */
   readonly waiting: Set<Waiter>
 }
 
 /**
- * Counts executions against the limits of their function and of the node. An execution that finds no place is turned
- * away or waits, as its function wants it; those that wait get places in the order they came. Synchronous throughout, so
- * that no two callers can be given the same place.
+ * Counts executions against the limits of their function and of the node. Without a free slot an execution is refused
+ * or queued, as its function configures; slots go to queued executions in order of arrival. Synchronous, so that two
+ * callers never get one slot. Main thread only.
  */
 export class AdmissionControl {
   private readonly accounts = new Map<string, Account>()
-  /** The accounts that have waiters. */
+  /** Accounts with waiters. */
   private readonly queues = new Set<Account>()
   private activeCount = 0
   private waitingCount = 0
@@ -49,7 +49,7 @@ export class AdmissionControl {
     private maxQueued: number,
   ) {}
 
-  /** Executions that may hold a slot at once, over all functions. 0: no limit. */
+  /** The most executions that may hold a slot at once, over all functions. 0: no limit. */
   get maxTasks(): number {
     return this.maxActive
   }
@@ -59,31 +59,30 @@ export class AdmissionControl {
     return this.activeCount
   }
 
-  /** Executions that wait for one. */
+  /** Executions that wait for a slot. */
   get waiting(): number {
     return this.waitingCount
   }
 
-  /** Sets the limits of the node. What holds a slot or waits already keeps its place, whatever they are now. */
+  /** Sets the node's limits. Slots and places in the queue stay, even beyond them. */
   limitNode(maxTasks: number, maxQueued: number): void {
     this.maxActive = maxTasks
     this.maxQueued = maxQueued
     this.serveWaiting()
   }
 
-  /** Sets how many executions of a function may hold slots at once, 0 for any number. */
+  /** Sets how many executions of a function may hold slots at once; 0: no limit. */
   limit(name: string, maxConcurrency: number): void {
     this.account(name).limit = maxConcurrency
     this.serveWaiting()
   }
 
   /**
-   * Asks for a slot. `granted` is called later, once, if and only if the answer is `queued` and the ticket has not been
-   * given up by then.
+   * Asks for a slot. `granted` is called later, once, if the answer is `queued` and the ticket is not given up before.
    */
   request(name: string, behavior: ConcurrencyBehavior, granted: (slot: Slot) => void): Admission {
     const account = this.account(name)
-    // Nobody overtakes those that wait already.
+    // A new execution must not overtake those that wait.
     const free = this.hasPlace(account) && account.waiting.size === 0
     if (free) return { kind: 'admitted', slot: this.take(account) }
     if (behavior === 'exit' || this.waitingCount >= this.maxQueued) return { kind: 'full' }
@@ -129,7 +128,7 @@ export class AdmissionControl {
     }
   }
 
-  /** Gives out the places there are, the longest waiting first among those whose function has one. */
+  /** Grants free slots, first to the longest waiter whose function has one. */
   private serveWaiting(): void {
     while (this.waitingCount > 0) {
       const next = this.nextInLine()

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Executions } from './executions.js'
 
-/** How long a stop waits for the store to take the last records before they are kept on disk for the next start. */
+/** How long a stop waits for the store to take the last records; after that they stay on disk for the next start. */
 const SETTLE_LIMIT_MS = 3_000
 
 /**
- * Has no new executions admitted, kills the queued ones at once, and those that run after `limitMs`, or when `hurried`
- * resolves. Resolves when all have ended and either are settled or have had SETTLE_LIMIT_MS for it.
+ * Stops all executions: admits no new ones, kills queued ones at once, and running ones after `limitMs` or once
+ * `hurried` resolves. Resolves when all have ended, and are settled or have had SETTLE_LIMIT_MS for that.
  */
 export async function drain(executions: Executions, limitMs: number, hurried: Promise<void>): Promise<void> {
   executions.close()

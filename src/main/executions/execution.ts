@@ -11,38 +11,38 @@ import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
 
-/** No process of the execution is left, nor will be. */
+/** The execution has ended: no process of it is left, nor will be. */
 export type FinalPhase = { readonly kind: 'ended'; readonly outcome: Outcome } | Refusal
 
-/** Where an execution is in its life, as the main thread knows it. */
+/** An execution's phase, as far as the main thread knows it. */
 type Phase =
-  /** It waits for a slot. */
+  /** Waits for a slot. */
   | { readonly kind: 'queued' }
-  /** It has a slot. `pid`: the leader's, once its process is started. */
+  /** Has a slot. `pid`: the leader's, once its process is started. */
   | { readonly kind: 'running'; readonly pid?: number }
   | FinalPhase
 
 /** Reads the output of a running execution, one range after the other. */
 export interface Follower {
-  /** Output from the offset on, as soon as there is any; undefined where only the store has it. */
+  /** Output from the offset on, once there is any; undefined where only the store has it. */
   read(offset: number): Promise<OutputPart | undefined>
-  /** No more will be asked. */
+  /** Call after the last `read`. */
   leave(): void
 }
 
 /** The main thread's end of an execution that a worker supervises. Main thread only. */
 export class Execution implements TaskListener {
   readonly startedAt = new Date()
-  /** Whether it has been recorded; for a sync one it resolves with the end. */
+  /** Resolves once it is recorded or refused; for a sync execution at its end. */
   readonly accepted: Promise<Acceptance>
   readonly ended: Promise<FinalPhase>
 
   private phase: Phase = { kind: 'queued' }
   private cancelled = false
-  /** Few executions are asked for anything. */
+  /** Made on demand: few executions are read while they run. */
   private answers: Map<number, (message: FromExecution | undefined) => void> | undefined
   private requests = 0
-  /** Until nothing more is heard of it. */
+  /** Until the worker settles the execution. */
   private task: WorkerTask | undefined
   private accept: (acceptance: Acceptance) => void = () => {}
   private end: (phase: FinalPhase) => void = () => {}
@@ -68,30 +68,30 @@ export class Execution implements TaskListener {
     return this.phase.kind === 'ended' || this.phase.kind === 'refused'
   }
 
-  /** Undefined before its end, and where it was refused. */
+  /** Undefined before its end, and if it was refused. */
   get outcome(): Outcome | undefined {
     return this.phase.kind === 'ended' ? this.phase.outcome : undefined
   }
 
-  /** The leader's, while it runs. */
+  /** The leader's pid, while it runs. */
   get pid(): number | undefined {
     return this.phase.kind === 'running' ? this.phase.pid : undefined
   }
 
-  /** From now on this task supervises it. */
+  /** Sets the worker's task that supervises it. */
   supervisedBy(task: WorkerTask): void {
     this.task = task
   }
 
-  /** It has a slot. */
+  /** Starts it: it has a slot. */
   go(): void {
     this.phase = { kind: 'running' }
     this.send({ kind: 'go' })
   }
 
   /**
-   * Kills it for this cause, unless its end is decided already. Resolves when it has ended, with the outcome, which tells
-   * the cause that won; undefined where it was refused.
+   * Kills it for this cause, unless its end is decided already. Resolves with the outcome once it has ended, which
+   * names the cause that won; with undefined where it was refused.
    */
   async kill(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
     this.send({ kind: 'kill', cause })
@@ -99,7 +99,7 @@ export class Execution implements TaskListener {
     return final.kind === 'ended' ? final.outcome : undefined
   }
 
-  /** Kills it for a caller's cancel. Undefined where that comes too late: it has ended, or another cancel came first. */
+  /** Kills it on a caller's request. Undefined where that comes too late: it has ended, or was cancelled before. */
   async cancel(): Promise<Outcome | undefined> {
     if (this.hasEnded || this.cancelled) return undefined
     this.cancelled = true
@@ -107,12 +107,12 @@ export class Execution implements TaskListener {
     return outcome?.cause === 'cancelled' ? outcome : undefined
   }
 
-  /** Its JSON record with the output so far; undefined once it is gone: the store has it. */
+  /** Its JSON record with the output so far; undefined once it is settled, and only the store has it. */
   async snapshot(): Promise<FromStore<Uint8Array> | undefined> {
     const request = this.requests++
     const answer = await this.ask(request, { kind: 'snapshot', request })
     if (answer?.kind === 'snapshot') return { kind: 'found', value: answer.data }
-    // The store has been waited for already: asked again, it could keep the caller beyond its deadline.
+    // The worker has waited for the store already: another wait could exceed the caller's deadline.
     if (answer)
       return { kind: 'unavailable', message: 'part of the output is in the store, which does not give it now' }
     return undefined
@@ -132,7 +132,7 @@ export class Execution implements TaskListener {
     }
   }
 
-  /** The thread that supervised it is dead: ends as told, unless it has ended already. */
+  /** Its worker has died: it ends with this outcome, unless it has ended already. */
   abandon(outcome: () => Outcome): void {
     if (!this.hasEnded) this.receive({ kind: 'ended', outcome: outcome() })
   }

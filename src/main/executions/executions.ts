@@ -14,15 +14,15 @@ import type { WorkerTask } from './worker.js'
 import type { WorkerPool } from './worker-pool.js'
 
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
-  /** Whether the caller chose the id, so that another execution may have it. */
+  /** Whether the caller chose the id, which another execution may then have. */
   readonly idGiven: boolean
 }
 
 export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
 
 /**
- * The executions that are alive: from admission until nothing of them is left to do, which for an async one includes
- * that its record is stored. Gives each one's slot and version back once, whatever happens. Main thread only.
+ * The executions that are not settled: from admission until nothing is left to do, which for an async one includes
+ * storing its record. Gives each slot and code version back exactly once. Main thread only.
  */
 export class Executions {
   private readonly live = new Map<string, Execution>()
@@ -35,10 +35,10 @@ export class Executions {
     private readonly functions: Functions,
     private readonly admission: AdmissionControl,
     private readonly pool: WorkerPool,
-    /** For the records of executions whose thread has died. */
+    /** For the records of executions whose worker has died. */
     private readonly writes: WriteQueue,
     node: Pick<NodeAddresses, 'variables'>,
-    /** Those of executions that have ended. */
+    /** The ids of executions that have ended. */
     private readonly recent: RecentIds,
   ) {
     this.specs = new LaunchSpecs(node)
@@ -68,7 +68,7 @@ export class Executions {
     return { kind: 'started', execution }
   }
 
-  /** Whether an execution has it, or was given it within the last hour. */
+  /** Whether an execution has this id, or had it within the last hour. */
   isTaken(id: string, number: number | undefined = idNumber(id)): boolean {
     return this.live.has(id) || (number !== undefined && this.recent.has(number))
   }
@@ -77,27 +77,29 @@ export class Executions {
     return this.live.get(id)
   }
 
-  /** Those that have not ended, oldest first. */
+  /** Executions that have not ended, oldest first. */
   list(): Execution[] {
     return [...this.live.values()].filter(({ hasEnded }) => !hasEnded)
   }
 
-  /** Whether the agent is stopping: no new execution may be started. */
+  /** Whether the agent is stopping and starts no new execution. */
   get draining(): boolean {
     return this.closed
   }
 
-  /** No new execution is to be started any more. */
+  /** Refuses new executions from now on. */
   close(): void {
     this.closed = true
   }
 
-  /** Resolves when nothing is left to do of any, not even a record to store. */
+  /** Resolves when all executions are settled. */
   async settled(): Promise<void> {
     await Promise.all(this.supervised)
   }
 
-  /** Takes a slot or a place in the queue. Answers how to give that and the function back; undefined at capacity. */
+  /**
+   * Takes a slot, or a place in the queue. Answers a function that gives it and the lease back; undefined at capacity.
+   */
   private admit(execution: Execution, lease: FunctionLease): (() => void) | undefined {
     let slot: Slot | undefined
     const { name, maxConcurrencyBehavior } = lease.settings
@@ -120,13 +122,13 @@ export class Executions {
     }
   }
 
-  /** Gives back once it has ended, and forgets it once it is settled. */
+  /** Gives the slot back when the execution has ended, and forgets it once it is settled. */
   private track(execution: Execution, task: WorkerTask, number: number | undefined, leave: () => void): void {
     this.live.set(execution.id, execution)
     void execution.ended.then(({ kind }) => {
       leave()
       if (number !== undefined && kind === 'ended') this.recent.add(number)
-      // Nothing of a sync execution is kept.
+      // A sync execution leaves no record.
       if (!execution.async) this.live.delete(execution.id)
     })
     const supervised = this.supervise(execution, task)
@@ -138,11 +140,11 @@ export class Executions {
     try {
       await task.settled
     } catch (error) {
-      // A thread that was closed has kept for the next start what was not stored yet.
+      // A worker that was closed has put its unstored writes on disk.
       if (this.closed && execution.hasEnded) return
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
-      // The thread may have taken the end of the record with it.
+      // The end of the record may have been lost with the worker.
       const record = execution.outcome?.record
       if (execution.async && record) await endRecord(this.writes, record).stored
     } finally {

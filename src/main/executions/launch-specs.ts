@@ -3,19 +3,19 @@ import type { NodeAddresses } from '../../host/node-addresses.js'
 import type { LaunchSpec } from '../../threads/messages.js'
 import type { FunctionLease } from '../functions/functions.js'
 
-/** A launch spec, and what it was made of. */
+/** A launch spec, and the parts it was made of. */
 interface Made extends Pick<FunctionLease, 'settings' | 'version' | 'warnings'> {
   readonly variables: NodeAddresses['variables']
   readonly spec: LaunchSpec
 }
 
-/** What the executions of each function launch. Main thread only. */
+/** Launch specs of functions. Main thread only. */
 export class LaunchSpecs {
   private readonly made = new Map<string, Made>()
 
   constructor(private readonly node: Pick<NodeAddresses, 'variables'>) {}
 
-  /** The same object as long as nothing of it changes, so that each worker is told it once. */
+  /** Answers the same object while nothing changes, so that each worker is sent it once. */
   of({ settings, version, warnings }: FunctionLease): LaunchSpec {
     const { variables } = this.node
     const made = this.made.get(settings.name)

@@ -3,12 +3,12 @@ import type { Log } from '../../log/log.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import { type Store, StoreUnavailable } from '../../store/store.js'
 
-/** A flood of them neither fills the memory nor keeps the store and this thread from what runs: 2,000 a second. */
+/** Bounds for a flood of refusals, in memory and towards the store: 2,000 a second. */
 const MOST_WAITING = 2_000
 const BATCH = 200
 const BETWEEN_MS = 100
 const RETRY_MS = 1_000
-/** The control plane's names are shorter; an unknown one may be anything. */
+/** Names in the control plane are shorter; an unknown name may be anything. */
 const NAME_MAX = 128
 
 export interface RefusedExecution {
@@ -18,12 +18,11 @@ export interface RefusedExecution {
 }
 
 /**
- * Leaves a record of why each async execution was refused: the control plane's async path does not read the answer, and
- * whoever asks for the execution later would hear that there is none. As many as the store takes beside its work: where
- * too many wait, the oldest are given up. Main thread only.
+ * Records why async executions were refused: the control plane ignores the answer, and a later GetExecution would find
+ * nothing. Beyond MOST_WAITING the oldest are dropped. Main thread only.
  */
 export class Refusals {
-  /** By id, the oldest first. */
+  /** By id, oldest first. */
   private readonly waiting = new Map<string, ExecutionRecord>()
   private givenUp = 0
   private draining: Promise<void> | undefined
@@ -54,7 +53,7 @@ export class Refusals {
     })
   }
 
-  /** Stores what waits, if the store takes it now. */
+  /** Tries once to store what waits. */
   async close(): Promise<void> {
     this.closing.abort()
     await this.draining
@@ -71,7 +70,7 @@ export class Refusals {
     while (this.waiting.size > 0 && !this.closing.signal.aborted) {
       const batch = [...this.waiting.values()].slice(0, BATCH)
       const stored = await this.stored(batch)
-      // One that was refused once more meanwhile has another record.
+      // An id that was refused again in the meantime has a newer record.
       if (stored) for (const r of batch) if (this.waiting.get(r.execution_id) === r) this.waiting.delete(r.execution_id)
       if (stored) this.logGivenUp()
       await sleep(stored ? BETWEEN_MS : RETRY_MS, undefined, { signal: this.closing.signal, ref: false }).catch(
@@ -86,14 +85,14 @@ export class Refusals {
       return true
     } catch (error) {
       if (error instanceof StoreUnavailable) return false
-      this.log.error({ err: error }, 'refused executions are not recorded')
+      this.log.error({ err: error }, 'refused executions are not recorded: a defect')
       return true
     }
   }
 
   private logGivenUp(): void {
     if (this.givenUp === 0) return
-    this.log.warn({ executions: this.givenUp }, 'of so many refused executions no record says why: there were too many')
+    this.log.warn({ executions: this.givenUp }, 'too many refused executions: some are not recorded')
     this.givenUp = 0
   }
 }

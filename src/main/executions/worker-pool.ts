@@ -16,20 +16,20 @@ import { Patience } from '../../time/patience.js'
 import { type TaskListener, Worker, type WorkerTask } from './worker.js'
 
 const WORKER = new URL('../../workers/index.js', import.meta.url).href
-/** More reads than callers wait for at once. */
+/** More tasks than will ever be pending. */
 const UNLIMITED = 1_000_000
-/** For as long a start goes on without any movement, and in all. */
+/** A start is given up after STILL_LIMIT_MS without progress, and after START_LIMIT_MS in any case. */
 const STILL_LIMIT_MS = 15_000
 const START_LIMIT_MS = 600_000
-/** Processor time that a process which only waits does not use in STILL_LIMIT_MS. */
+/** Processor time in STILL_LIMIT_MS that counts as progress. */
 const MOVEMENT_MS = 250
 /** A worker waits for its launcher first (LEAVE_LIMIT_MS in launcher.c: 5.5 s), then brings its writes to the disk. */
 const CLOSE_LIMIT_MS = 8_000
 
 /**
- * The threads that supervise processes; the event loop of each serves many executions. Piscina keeps their number, and
- * has them read from the store. Executions go over a link to each: a task of Piscina's, with a port of its own for what
- * is said meanwhile, costs this thread more than all the rest it does for a short execution. Main thread only.
+ * The workers: threads that supervise processes, each with an event loop for many executions. Piscina restarts dead
+ * ones and runs reads from the store. Executions go over a port to each: a Piscina task with a port of its own would
+ * cost this thread more than everything else it does for a short execution. Main thread only.
  */
 export class WorkerPool {
   private readonly pool: Piscina
@@ -40,7 +40,7 @@ export class WorkerPool {
   constructor(
     private readonly size: number,
     setup: WorkerSetup,
-    /** A thread has died and been replaced; `queueId` names the writes it leaves behind. */
+    /** A thread has died and is replaced; `queueId` names its unstored writes. */
     private readonly threadDied: (queueId: string) => void,
   ) {
     this.settings = setup.settings
@@ -49,10 +49,10 @@ export class WorkerPool {
       minThreads: size,
       maxThreads: size,
       concurrentTasksPerWorker: UNLIMITED,
-      // 'sync' would freeze a thread between tasks, with its timers, its ports and its processes' pipes.
+      // 'sync' would freeze an idle thread, with its timers, ports and pipes.
       atomics: 'async',
-      // A descriptor handed to a socket is closed by that: Node would close its number once more when the thread ends,
-      // whoever's it is by then.
+      // A socket closes the descriptor it was given. Node would close the same number again when the thread ends, when
+      // it may belong to something else.
       trackUnmanagedFds: false,
       workerData: setup,
       recordTiming: false,
@@ -62,8 +62,8 @@ export class WorkerPool {
   }
 
   /**
-   * Resolves when every thread is ready, however long that takes while anything moves. Rejects when one cannot load,
-   * since piscina would let its tasks hang, and with StartRefused when nothing has moved for some time.
+   * Resolves when every worker is ready. Takes as long as there is progress. Rejects where one cannot load, as Piscina
+   * would let its tasks hang, and with StartRefused without progress.
    */
   async started(): Promise<void> {
     const begun = performance.now()
@@ -82,22 +82,22 @@ export class WorkerPool {
       patience.end()
     }
     this.pool.on('error', () => {
-      // A thread that dies without tasks: nobody's error, and it is replaced.
+      // A thread that dies while idle is replaced.
     })
   }
 
-  /** What the store refuses of what the threads write, where no retry will help; each once. */
+  /** Why the store refuses writes of the workers, where no retry will help; each reason once. */
   get problems(): string[] {
     return [...new Set([...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? []))]
   }
 
-  /** Counts for the executions that come. */
+  /** Applies to the executions that follow. */
   configure(settings: WorkerSettings): void {
     this.settings = settings
     for (const thread of this.threads) thread.configure(settings)
   }
 
-  /** On the thread that has the fewest; undefined in the moment where all have died and no new one is ready. */
+  /** Runs an execution on the worker with the fewest; undefined while all have died and none is ready. */
   execute(spec: LaunchSpec, task: ExecuteTask, listener: TaskListener): WorkerTask | undefined {
     let idlest: Worker | undefined
     for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
@@ -112,14 +112,14 @@ export class WorkerPool {
     return this.pool.run(task, { name: 'readOutput' })
   }
 
-  /** Has every thread keep its unstored writes, then ends them. Call when no execution is left. */
+  /** Has every worker put its unstored writes on disk, then ends them. Call when no execution is left. */
   async close(): Promise<void> {
     this.closing = true
     const threads = [...this.threads]
     for (const thread of threads) thread.close()
     const closed = Promise.all(threads.map((thread) => thread.closed))
     await new Promise<void>((resolve) => {
-      // A thread that has been stopped together with this one is not ended in the middle of its last writes.
+      // After a pause (SIGSTOP) the workers still get their time for the last writes.
       const patience = new Patience(CLOSE_LIMIT_MS, resolve)
       void closed.then(() => {
         patience.end()
@@ -129,7 +129,10 @@ export class WorkerPool {
     await this.pool.destroy()
   }
 
-  /** Tells whether since it was last asked a thread has become ready, or they all have used some processor time. */
+  /**
+   * Answers a function that tells whether a worker has become ready, or processor time was used, since it was last
+   * called.
+   */
   private movement(): () => boolean {
     const used = () => {
       const { user, system } = process.cpuUsage()
@@ -149,7 +152,7 @@ export class WorkerPool {
 
   private welcome(hello: ThreadHello): void {
     const thread = new Worker(hello)
-    // One that replaces another knows those of the start.
+    // A replacement knows only the settings of the start.
     thread.configure(this.settings)
     this.threads.add(thread)
     void thread.closed.then(() => {

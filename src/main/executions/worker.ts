@@ -10,17 +10,17 @@ import type {
 } from '../../threads/messages.js'
 import { Outbox } from '../../threads/outbox.js'
 
-/** What hears of a task. */
+/** Receives what a worker says of a task. */
 export interface TaskListener {
   receive(message: FromExecution): void
-  /** Nothing more will be heard, nor answered: the task has settled, or its thread has died. */
+  /** No message follows and none is delivered any more: the task is settled, or its worker has died. */
   detached(): void
 }
 
 /** The main thread's end of a task on a worker. */
 export interface WorkerTask {
   send(message: ToExecution): void
-  /** Resolves when nothing of it is left to do; rejects when its thread dies under it. */
+  /** Resolves when the task is settled; rejects when its worker dies. */
   readonly settled: Promise<void>
 }
 
@@ -30,13 +30,13 @@ interface Supervision {
   readonly reject: (error: Error) => void
 }
 
-/** The main thread's end of a thread that supervises executions, from its hello until it dies. */
+/** The main thread's end of a worker, from its hello until it dies. Main thread only. */
 export class Worker {
-  /** Resolves when it has died or been closed. */
+  /** Resolves when the worker has died or been closed. */
   readonly closed: Promise<void>
   private readonly tasks = new Map<number, Supervision>()
   private readonly outbox: Outbox<ToThread>
-  /** What it has been told, by the function's name. */
+  /** The specs that the worker has, by function name. */
   private readonly specs = new Map<string, LaunchSpec>()
   private lastNumber = 0
   private refused: string | undefined
@@ -51,21 +51,21 @@ export class Worker {
           else this.receive(message)
         }
       })
-      // All that it said before has been heard.
+      // Its earlier messages have arrived.
       port.once('close', () => {
         resolve()
-        for (const number of [...this.tasks.keys()]) this.end(number, new Error('it has died'))
+        for (const number of [...this.tasks.keys()]) this.end(number, new Error('it died'))
       })
     })
     port.unref()
   }
 
-  /** What the store refuses of its writes, where no retry will help. */
+  /** Why the store refuses the worker's writes, where no retry will help. */
   get refusedByStore(): string | undefined {
     return this.refused
   }
 
-  /** How many tasks it has. */
+  /** Tasks that are not settled. */
   get load(): number {
     return this.tasks.size
   }
@@ -86,15 +86,15 @@ export class Worker {
     this.outbox.send({ kind: 'execute', number, task })
     const send = (message: ToExecution) => {
       this.outbox.send({ kind: 'message', number, message })
-      // A kill does not wait for what else there is in this turn.
+      // A kill does not wait for the rest of this turn.
       if (message.kind === 'kill') this.outbox.flush()
     }
     return { send, settled }
   }
 
-  /** Has it keep its unstored writes; it is `gone` when that is done. */
+  /** Has the worker put its unstored writes on disk; `closed` resolves when that is done. */
   close(): void {
-    // Nothing else may be left that keeps this process from ending.
+    // Keeps this process alive until then.
     this.hello.port.ref()
     this.outbox.send({ kind: 'close' })
     this.outbox.flush()

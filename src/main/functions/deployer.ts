@@ -14,12 +14,14 @@ import type {
 import { Places } from './places.js'
 
 const DEPLOY = new URL('../../workers/deploy/deploy.js', import.meta.url).href
-/** Archives that are unpacked at once: what is asked for meanwhile, and takes no time, waits for none of them. */
+/** Archives unpacked at a time. Calls that need no unpacking do not wait for them. */
 const UNPACKED_AT_ONCE = 4
 const UNLIMITED = 1_000_000
 const REMOVAL_RETRY_MS = 5_000
 
-/** Unpacks archives in a thread of its own, so that neither calls nor running executions wait for it. Main thread only. */
+/**
+ * Unpacks archives in a thread of its own, so that calls and running executions do not wait for it. Main thread only.
+ */
 export class Deployer {
   private readonly pool = new Piscina({
     filename: DEPLOY,
@@ -37,17 +39,17 @@ export class Deployer {
   constructor(
     private readonly appsDir: string,
     private readonly runAs: RunAs | undefined,
-    /** Of the archives that come. */
+    /** Limits for the archives that follow. */
     public limits: ArchiveLimits,
   ) {
     this.pool.on('error', () => {
-      // A thread that dies without tasks is replaced.
+      // A thread that dies while idle is replaced.
     })
   }
 
   /**
-   * Unpacks code that does not serve yet; with `fingerprint`, that of the settings that come with it. The archive is
-   * handed over: its memory must not be used afterwards.
+   * Unpacks code into a version that does not serve yet. `fingerprint`: that of the settings that come with it. The
+   * archive's memory is moved to the thread and must not be used afterwards.
    */
   async prepare(
     { name, handler }: { readonly name: string; readonly handler: string },
@@ -55,7 +57,7 @@ export class Deployer {
     fingerprint?: string,
   ): Promise<PrepareResult> {
     const { appsDir, runAs, limits } = this
-    // A smaller one may lie in the memory that all small buffers share, which must not be handed over.
+    // A small buffer shares its memory with others, so it must not be moved.
     const bytes = archive.byteLength > Buffer.poolSize ? archive : new Uint8Array(archive)
     const task: DeployTask = {
       functionName: name,
@@ -74,7 +76,7 @@ export class Deployer {
     }
   }
 
-  /** Has it serve after the next start, too; where that is refused it is gone. */
+  /** Makes the version current, also after a restart; where that is refused, the version is removed. */
   activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
     return this.pool.run(prepared, { name: 'activate' })
   }
@@ -83,13 +85,16 @@ export class Deployer {
     return this.pool.run(prepared, { name: 'discard' })
   }
 
-  /** Why code cannot be run by a handler that it was not deployed for. */
+  /** Why a version cannot be run by a handler it was not deployed for; undefined where it can. */
   checkHandler({ dir }: CodeVersion, handler: string): Promise<string | undefined> {
     const check: HandlerCheck = { versionDir: dir, handler, ...(this.runAs && { runAs: this.runAs }) }
     return this.pool.run(check, { name: 'checkHandler' })
   }
 
-  /** Until it is gone: what keeps it, as a lack of descriptors, may pass. `failed` hears of the first failure. */
+  /**
+   * Removes a version, and retries until that succeeds: a failure, as a lack of descriptors, may pass. `failed` is
+   * called with the first one.
+   */
   removeVersion(dir: string, failed: (error: Error) => void): void {
     this.pool.run(dir, { name: 'removeVersion' }).catch((error: Error) => {
       if (this.destroyed) return
@@ -98,7 +103,7 @@ export class Deployer {
     })
   }
 
-  /** Finishes or removes what earlier runs left; answers what serves. */
+  /** Completes or removes what earlier runs left; answers what can serve. */
   clean(stored: AppsCheck['stored']): Promise<AppsFound> {
     const check: AppsCheck = { appsDir: this.appsDir, stored, ...(this.runAs && { runAs: this.runAs }) }
     return this.pool.run(check, { name: 'cleanApps' })

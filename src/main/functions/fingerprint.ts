@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { FunctionSettings } from '../../store/function.js'
 
-/** The same for the same settings, wherever they have been; 16 hexadecimal digits. */
+/**
+ * Identifies settings: equal settings have equal fingerprints, on every node and in every run. 16 hexadecimal digits.
+ */
 export function fingerprintOf(settings: FunctionSettings): string {
   const sorted = (fields: object) => Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))
   const text = JSON.stringify(sorted({ ...settings, env: sorted(settings.env) }))

@@ -2,13 +2,13 @@ import type { FunctionSettings } from '../../store/function.js'
 import type { CodeVersion } from '../../threads/messages.js'
 import { functionWarnings } from './warnings.js'
 
-/** A function as one execution sees it, for as long as it needs it. */
+/** A function as one execution uses it, until the release. */
 export interface FunctionLease {
   readonly settings: FunctionSettings
   readonly version: CodeVersion
-  /** What is wrong with the two, though it can be run. */
+  /** Likely mistakes in settings and code. */
   readonly warnings: readonly string[]
-  /** Lets the version go; the second time and after, nothing happens. */
+  /** Frees the version. Idempotent. */
   release(): void
 }
 
@@ -18,17 +18,17 @@ interface KnownFunction {
   warnings: readonly string[]
 }
 
-/** The functions of this agent: their settings, and the version of their code that serves. */
+/** The functions of this agent: settings and current code version. Main thread only. */
 export class Functions {
   private readonly byName = new Map<string, KnownFunction>()
-  /** Executions by the folder of the version they run. */
+  /** Number of executions by version folder. */
   private readonly users = new Map<string, number>()
   private readonly retired = new Set<string>()
 
   constructor(
-    /** Hears the settings that count from now on. */
+    /** Called with a function's new settings. */
     private readonly registered: (settings: FunctionSettings) => void,
-    /** Deletes a version that serves no longer, once its last execution has ended. */
+    /** Deletes a version that no longer serves, once no execution uses it. */
     private readonly remove: (versionDir: string) => void,
   ) {}
 
@@ -40,18 +40,18 @@ export class Functions {
     return this.byName.get(name)?.version
   }
 
-  /** What is wrong with a function, though it can be run. */
+  /** Likely mistakes in a function's settings and code. */
   warnings(name: string): readonly string[] {
     return this.byName.get(name)?.warnings ?? []
   }
 
-  /** A function whose name is the same but for small and capital letters. */
+  /** A function whose name differs only in case. */
   differingInCase(name: string): string | undefined {
     const folded = name.toLowerCase()
     return [...this.byName.keys()].find((other) => other !== name && other.toLowerCase() === folded)
   }
 
-  /** New settings count for the executions that come. `handlerProblem`: why the code here has not their handler. */
+  /** Sets the settings of the following executions. `handlerProblem`: why the code lacks their handler. */
   register(settings: FunctionSettings, handlerProblem?: string): void {
     const known = this.knownFunction(settings.name)
     known.settings = settings
@@ -59,7 +59,7 @@ export class Functions {
     this.registered(settings)
   }
 
-  /** The version serves from now on; executions of the one before keep it until they end. */
+  /** Makes a version current; running executions continue to use the one before. */
   serve(name: string, version: CodeVersion): void {
     const known = this.knownFunction(name)
     const previous = known.version
@@ -69,7 +69,7 @@ export class Functions {
     this.removeUnused(previous.dir)
   }
 
-  /** Takes the function for one execution; undefined where it has no code here. */
+  /** Reserves the function's version for one execution; undefined where it has no code here. */
   lease(name: string): FunctionLease | undefined {
     const { settings, version, warnings = [] } = this.byName.get(name) ?? {}
     if (!settings || !version) return undefined

@@ -14,7 +14,7 @@ interface Parts {
   readonly log: Log
 }
 
-/** At the start: takes on what is stored, unless it would be refused today, with the code that is here. */
+/** At the start: loads stored functions, unless they would be refused today, with the code on this machine. */
 export async function loadFunctions(
   recovered: readonly FunctionSettings[],
   { functions, limits, deployer, log }: Parts,
@@ -32,7 +32,7 @@ export async function loadFunctions(
   }
   const { serving, damaged } = await deployer.clean(stored)
   for (const name of damaged) {
-    log.warn(`function ${name}: files of its code were empty, as after a power cut, and it is removed: deploy it again`)
+    log.warn(`function ${name}: its code had empty files, as after a power cut, and is removed; deploy it again`)
   }
   for (const { name, version, handlerProblem } of serving) {
     functions.serve(name, version)
@@ -44,7 +44,7 @@ export async function loadFunctions(
   }
 }
 
-/** Why a start leaves out what is stored of a function, and what to do; undefined where it takes it on. */
+/** Why a stored function is not loaded, and the fix; undefined where it is. */
 export function storedProblem(settings: FunctionSettings): string | undefined {
   const problem = settingsProblem(settings)
   return problem && `stored function is not loaded: ${problem}; register it again`

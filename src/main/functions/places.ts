@@ -1,4 +1,4 @@
-/** So many at once, in the order in which they have come. */
+/** Limits how many callers are inside at once; others wait in order of arrival. */
 export class Places {
   private readonly waiting: (() => void)[] = []
 

@@ -9,15 +9,15 @@ import type { Functions } from './functions.js'
 import { Turns } from './turns.js'
 import type { Withdrawals } from './withdrawals.js'
 
-/** How long a registration waits for one before it that failed to be taken back. */
+/** How long a registration waits for the withdrawal of a failed one before it. */
 const WITHDRAWAL_LIMIT_MS = 2_000
 
-/** A caller that waits for its turn is answered so long before its deadline, or when three quarters of its time are over. */
+/** A waiting caller is answered this long before its deadline, or when three quarters of its time have passed. */
 const ANSWER_MS = 1_000
-/** Whoever would wait longer waits. */
+/** Callers with a later deadline than this just wait. */
 const LONGEST_WAIT_MS = 3_600_000
 
-/** Who waits for the answer. */
+/** The caller of a registration or a deploy. */
 export interface Caller {
   /** Epoch ms; Infinity where it has none. */
   readonly deadline: number
@@ -26,10 +26,10 @@ export interface Caller {
 
 export type Change =
   | { readonly kind: 'done'; readonly message: string; readonly warnings: readonly string[] }
-  /** All is as it was before, here, on disk and in the store. */
+  /** Nothing has changed: not here, on disk, or in the store. */
   | { readonly kind: 'refused'; readonly message: string }
 
-/** What registrations and deploys change. */
+/** What registrations and deploys work with. */
 interface Parts {
   readonly store: Store
   readonly functions: Functions
@@ -40,10 +40,10 @@ interface Parts {
 }
 
 /**
- * Registers functions and deploys their code: those of one function in the order in which they come, so that the last
- * one counts here, on disk and in the store. What is refused has changed nothing, and a kill at any moment leaves
- * settings and code that belong together. One whose caller has gone, or is about to, before its turn is
- * dropped; one that has begun is done. Main thread only.
+ * Registers functions and deploys their code. Calls for one function run in order of arrival, so that the last one wins
+ * here, on disk and in the store. A refusal changes nothing. A kill at any moment leaves settings and code that belong
+ * together. A call is dropped if its caller hangs up, or is about to, before its turn; once begun it is completed. Main
+ * thread only.
  */
 export class Registrations {
   private readonly turns = new Turns()
@@ -62,7 +62,7 @@ export class Registrations {
     })
   }
 
-  /** `brought`: the settings that come with the code. The archive must not be used afterwards. */
+  /** `brought`: settings that come with the code. The archive must not be used afterwards. */
   deploy(name: string, brought: FunctionSettings | undefined, archive: Buffer, caller: Caller): Promise<Change> {
     return this.inTurn(name, caller, async () => {
       const { functions, deployer, withdrawals } = this.parts
@@ -83,7 +83,7 @@ export class Registrations {
         if (brought && stored) await withdrawals.add(brought, stored.registration, failed.message)
         return failed
       }
-      // In one turn: new code under the old handler would be a function that cannot start.
+      // Together, in one turn: new code under the old handler could not start.
       functions.register(settings)
       functions.serve(name, prepared.version)
       const message = prepared.kind === 'unchanged' ? 'function deployed already' : 'function deployed'
@@ -113,7 +113,7 @@ export class Registrations {
     return Promise.race([turn, late])
   }
 
-  /** Stores settings; until they are used, they can be withdrawn by the registration's name. */
+  /** Stores settings. They can be withdrawn by the answer's `registration` until they are in use. */
   private async store(
     settings: FunctionSettings,
   ): Promise<{ readonly kind: 'stored'; readonly registration: string } | (Change & { readonly kind: 'refused' })> {

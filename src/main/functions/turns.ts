@@ -1,17 +1,17 @@
-/** Has work that bears the same name done in the order in which it comes, one after the other, and all other work at once. */
+/** Runs work of one name in order of arrival, one at a time; work of different names concurrently. */
 export class Turns {
   private readonly last = new Map<string, Promise<unknown>>()
 
-  /** What the work comes to. */
+  /** Resolves or rejects as the work does. */
   async take<T>(name: string, work: () => Promise<T>): Promise<T> {
     const earlier = this.last.get(name) ?? Promise.resolve()
     const turn = earlier.then(work)
-    const over = turn.catch(() => undefined)
-    this.last.set(name, over)
+    const ended = turn.catch(() => undefined)
+    this.last.set(name, ended)
     try {
       return await turn
     } finally {
-      if (this.last.get(name) === over) this.last.delete(name)
+      if (this.last.get(name) === ended) this.last.delete(name)
     }
   }
 }

@@ -10,7 +10,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const EXECUTION_ID = /^[\x21-\x7e]{1,200}$/
 const HANDLER_MAX_BYTES = 4096
 
-/** Beyond these a number is a mistake. The timeout's is the largest that the contract's field holds. */
+/** Larger numbers are mistakes. The timeout's limit is the largest value of the contract's field. */
 const NUMBERS = {
   cpu_millicores: 1_024_000,
   memory_mb: 16_777_216,
@@ -18,7 +18,7 @@ const NUMBERS = {
   max_concurrency: 1_000_000,
 } as const
 
-/** Checks what RegisterFunction and DeployFunction bring. */
+/** Checks the configuration in RegisterFunction and DeployFunction. */
 export function validateFunction(config: FunctionConfig__Output): Validated<FunctionSettings> {
   const settings: FunctionSettings = {
     name: config.name,
@@ -34,7 +34,7 @@ export function validateFunction(config: FunctionConfig__Output): Validated<Func
   return wrong ? invalid(wrong) : { ok: true, value: settings }
 }
 
-/** Why a function cannot be taken on, whether it is registered or has been stored by whoever; undefined where it can. */
+/** Why a function is refused, whether it is being registered or was stored; undefined where it is valid. */
 export function settingsProblem(settings: FunctionSettings): string | undefined {
   return (
     nameProblem(settings.name) ??
@@ -45,7 +45,7 @@ export function settingsProblem(settings: FunctionSettings): string | undefined 
   )
 }
 
-/** Checks the id a caller gives an execution. */
+/** Checks an execution id that a caller gave. */
 export function validateExecutionId(id: string): Validated<string> {
   if (EXECUTION_ID.test(id)) return { ok: true, value: id }
   return invalid(
@@ -53,7 +53,7 @@ export function validateExecutionId(id: string): Validated<string> {
   )
 }
 
-/** Checks the arguments for what no process can be given (execve(2)). */
+/** Checks arguments for what no process can be given (execve(2)). */
 export function validateArgs(args: readonly string[]): Validated<readonly string[]> {
   const { longest, sizeOf, unit } = platform.strings
   for (const [at, arg] of args.entries()) {
@@ -84,7 +84,7 @@ function handlerProblem({ name, handler }: FunctionSettings): string | undefined
   return `function ${name}: handler ${excerpt(handler)} is not allowed; ${allowed}${plainSpelling(handler)}`
 }
 
-/** What was probably meant by `./run.sh` or `bin\run.sh`. */
+/** Suggests a valid spelling for `./run.sh` or `bin\run.sh`. */
 function plainSpelling(handler: string): string {
   const parts = handler.split(/[/\\]/).filter((part) => part !== '' && part !== '.')
   const isOther = parts.length === 0 || parts.includes('..') || /^([/\\]|[A-Za-z]:)/.test(handler)

@@ -1,12 +1,12 @@
 import { CPU_FLOOR } from '../../host/limits.js'
 import type { FunctionSettings } from '../../store/function.js'
 
-/** Below this few programs come as far as their first line; it is kept all the same. */
+/** Hardly any program starts with less memory; the limit is enforced nevertheless. */
 const MEMORY_FLOOR_MB = 4
-/** Every execution has these, whatever the function says. */
+/** The agent sets these for every execution. */
 const OF_THE_AGENT = ['FLUX_EXECUTION_ID', 'FLUX_NODE_PRIVATE_IP', 'FLUX_NODE_PUBLIC_IP']
 
-/** What is surely not meant by settings that are taken all the same, each a sentence without a full stop. */
+/** Likely mistakes in settings that are accepted, each a sentence without a full stop. */
 export function functionWarnings({ cpuMillicores, memoryMb, env }: FunctionSettings): string[] {
   const warnings: string[] = []
   if (cpuMillicores > 0 && cpuMillicores < CPU_FLOOR) {

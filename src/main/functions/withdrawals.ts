@@ -7,7 +7,7 @@ import { type Store, StoreUnavailable } from '../../store/store.js'
 
 interface Pending {
   readonly over: Promise<void>
-  /** Why the store does not take it back. */
+  /** Why the store has not taken it back yet. */
   cause: string
 }
 
@@ -15,21 +15,21 @@ const RETRY_MS = 500
 const SUFFIX = '.json'
 
 /**
- * Registrations that have been answered as failed and may be in the store all the same, or come there yet: they are
- * taken back as soon as the store answers, if need be after the next start, for which each is kept in a file until then.
+ * Failed registrations that may be in the store nevertheless, or still arrive there. They are withdrawn as soon as the
+ * store answers; each is in a file until then, for the next start. Main thread only.
  */
 export class Withdrawals {
   private readonly pending = new Map<string, Pending>()
   private readonly closing = new AbortController()
 
   constructor(
-    /** For the files. */
+    /** The folder for the files. */
     private readonly dir: string,
     private readonly store: Store,
     private readonly log: Log,
   ) {}
 
-  /** Resolves once it is on disk. `cause`: why the registration failed. */
+  /** Withdraws a registration; resolves once that is noted on disk. `cause`: why the registration failed. */
   async add(settings: FunctionSettings, registration: string, cause: string): Promise<void> {
     const { name } = settings
     const file = join(this.dir, `${registration}${SUFFIX}`)
@@ -39,7 +39,7 @@ export class Withdrawals {
     await kept
   }
 
-  /** Waits until nothing is left to take back of the function; answers why something is where that takes too long. */
+  /** Waits until no withdrawal of the function is pending; answers why one is, where that takes longer. */
   async settled(name: string, limitMs: number): Promise<string | undefined> {
     const pending = this.pending.get(name)
     if (!pending) return undefined
@@ -47,7 +47,7 @@ export class Withdrawals {
     return this.pending.get(name)?.cause
   }
 
-  /** Takes back what an earlier run could not. Rejects with StoreUnavailable, and can be called again. */
+  /** Withdraws what an earlier run could not. Rejects with StoreUnavailable; may be called again. */
   async replay(): Promise<void> {
     const names = await readdir(this.dir).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return []
@@ -61,7 +61,7 @@ export class Withdrawals {
     }
   }
 
-  /** What is pending waits for the next start. */
+  /** Stops; pending withdrawals are made at the next start. */
   close(): void {
     this.closing.abort()
   }
@@ -71,7 +71,8 @@ export class Withdrawals {
       await mkdir(this.dir, { recursive: true, mode: 0o700 })
       await writeFile(file, JSON.stringify(settings), { mode: 0o600 })
     } catch (error) {
-      const what = 'a registration that failed stays in the store should the agent end before the store is back'
+      const what =
+        'failed registration is not noted on disk: it stays in the store if the agent ends before the store is back'
       this.log.error({ function: settings.name, cause: (error as Error).message }, what)
     }
   }
@@ -85,7 +86,7 @@ export class Withdrawals {
         return
       } catch (error) {
         if (!(error instanceof StoreUnavailable)) {
-          this.log.error({ function: settings.name, err: error }, 'a registration that failed is not taken back')
+          this.log.error({ function: settings.name, err: error }, 'failed registration is not withdrawn: a defect')
           return
         }
         const pending = this.pending.get(settings.name)
@@ -96,7 +97,7 @@ export class Withdrawals {
   }
 }
 
-/** Undefined where a killed agent has written half of it. */
+/** Undefined where a killed agent left the file incomplete. */
 function parse(text: string): FunctionSettings | undefined {
   try {
     return JSON.parse(text) as FunctionSettings

@@ -3,7 +3,7 @@ import type { CancelExecutionResponse } from '../../generated/flux/CancelExecuti
 import type { Outcome } from '../../threads/messages.js'
 import type { Executions } from '../executions/executions.js'
 
-/** Answers once all its processes are dead, or which are not, or that there is nothing to cancel. */
+/** Answers once all processes of the execution are dead, or says which survive, or that there is nothing to cancel. */
 export async function cancelExecution(
   executions: Executions,
   { execution_id: id }: CancelExecutionRequest__Output,

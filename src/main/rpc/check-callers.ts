@@ -4,17 +4,17 @@ import { CallerRefused, type Callers } from '../../tls/callers.js'
 import type { Connections } from './connections.js'
 import { Uploads } from './uploads.js'
 
-/** A refused caller is told of once in that time, however often it calls. */
+/** A refused caller is logged once in this time, however often it calls. */
 const NEWS_MS = 60_000
-/** Callers told of at once; whoever can have certificates issued can make up names. */
+/** Refused callers remembered at a time: names in certificates may be made up. */
 const NAMES_MAX = 100
 
 /**
- * Answers a caller that may not call by its certificate alone, before any of its message is read, and has its
- * connection closed. Of those who may it reads so much at once as it can hold.
+ * Checks each caller by its certificate, before any of its message is read; refuses others and closes their connection.
+ * Limits how many uploads are read at once.
  *
- * grpc-js hands a call whose deadline passes before its request is whole to its handler all the same, and then never
- * tells the handler: what it starts would have no caller and no end. Behind any interceptor, such a call is dropped.
+ * grpc-js passes a call whose deadline expires before its request is complete to the handler, and never tells it of the
+ * expiry: what it started would have no caller and no end. Behind an interceptor such a call is dropped.
  */
 export function checkCallers(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
   const logRefusal = logOnce(log)

@@ -2,12 +2,12 @@ import type { Server, Socket } from 'node:net'
 import type { ConnectionInjector } from '@grpc/grpc-js'
 import { WaitGroup } from './wait-group.js'
 
-/** Connections that may be open without a call by an allowed caller; one more, and the oldest of them is closed. */
+/** Connections that may be open without an allowed call; beyond it the oldest of them is closed. */
 const STRANGERS_MAX = 256
-/** How long a refused caller has to read its answer. Whatever it sends meanwhile is thrown away as it comes. */
+/** Time for a refused caller to read its answer. What it sends meanwhile is discarded. */
 const REFUSED_MS = 1_000
 
-/** Both ends of a connection. */
+/** Identifies a connection by its two ends. */
 export interface ConnectionEnds {
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
@@ -16,16 +16,16 @@ export interface ConnectionEnds {
 }
 
 /**
- * The TCP connections of a gRPC server. Whoever can reach the port can open some, and needs no certificate to hold them:
- * those without an allowed call are bounded in number. Main thread only.
+ * The TCP connections of a gRPC server. Anybody who reaches the port can open some without a certificate, so those
+ * without an allowed call are limited in number. Main thread only.
  */
 export class Connections {
   private readonly open = new Map<string, Socket>()
-  /** Without an allowed call so far, the oldest first. */
+  /** Connections without an allowed call so far, oldest first. */
   private readonly strangers = new Set<Socket>()
   private readonly sockets = new WaitGroup()
 
-  /** Hands every connection of the listener to the server. */
+  /** Passes every connection of the listener to the server. */
   accept(listener: Server, server: Pick<ConnectionInjector, 'injectConnection'>): void {
     listener.on('connection', (socket) => {
       this.add(socket)
@@ -33,24 +33,24 @@ export class Connections {
     })
   }
 
-  /** A caller that is allowed has called on this connection. */
+  /** An allowed caller has called on this connection. */
   known(ends: ConnectionEnds): void {
     const socket = this.open.get(keyOf(ends))
     if (socket) this.strangers.delete(socket)
   }
 
-  /** A caller has been refused on this connection: it ends when the answer has had time to arrive. */
+  /** A caller was refused on this connection: closes it once the answer has had time to arrive. */
   refused(ends: ConnectionEnds): void {
     const socket = this.open.get(keyOf(ends))
     setTimeout(() => socket?.destroy(), REFUSED_MS).unref()
   }
 
-  /** Resolves when none is open. */
+  /** Resolves when no connection is open. */
   closed(): Promise<void> {
     return this.sockets.wait()
   }
 
-  /** Ends all that are left, whatever is under way on them. */
+  /** Closes all connections at once. */
   destroy(): void {
     for (const socket of this.open.values()) socket.destroy()
   }
@@ -65,7 +65,7 @@ export class Connections {
       this.strangers.delete(socket)
       this.sockets.done()
     })
-    // Its end is all there is to know of it.
+    // The close event follows and says enough.
     socket.on('error', () => {})
     if (this.strangers.size <= STRANGERS_MAX) return
     const [oldest] = this.strangers
@@ -73,7 +73,7 @@ export class Connections {
   }
 }
 
-/** No two open connections have the same. */
+/** Unique among open connections. */
 function keyOf({ localAddress, localPort, remoteAddress, remotePort }: ConnectionEnds): string {
   return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`
 }

@@ -5,7 +5,7 @@ import type { Registrations } from '../functions/registrations.js'
 import { validateFunction } from '../functions/validation.js'
 import { ackOf, callerOf } from './register-function.js'
 
-/** Unpacks the archive into a new version and puts it to use, together with the configuration that comes with it. */
+/** Unpacks the archive into a new version and puts it to use, with the configuration that comes with it. */
 export async function deployFunction(
   registrations: Registrations,
   call: ServerUnaryCall<DeploymentPackage__Output, DeploymentAck>,

@@ -10,8 +10,8 @@ import { validateArgs, validateExecutionId } from '../functions/validation.js'
 import { RpcError } from './handler.js'
 
 /**
- * Sync: answers with the outcome. Async: answers once the execution is recorded, and it runs on; where it is refused, a
- * record says why, too.
+ * Sync: answers with the outcome. Async: answers once the execution is recorded, while it runs on; a refusal is
+ * recorded as well.
  */
 export async function executeFunction(
   executions: Executions,
@@ -22,7 +22,7 @@ export async function executeFunction(
   const { function_name: functionName, execution_id: id, args, async } = call.request
   const idGiven = id !== ''
   const validId = idGiven || async ? validateExecutionId(id) : undefined
-  // No record can have such an id.
+  // An invalid id cannot have a record.
   if (validId && !validId.ok) return failure(validId.message)
   const refuse = ({ error, idTaken }: Omit<Refusal, 'kind'>) => {
     if (async && !idTaken) refusals.add({ id, functionName, error })
@@ -48,7 +48,7 @@ export async function executeFunction(
   }
 }
 
-/** A sync caller that hangs up or runs out of time takes the process with it. */
+/** Kills a sync execution when its caller hangs up or its deadline passes. */
 function endOnHangUp(call: ServerUnaryCall<unknown, unknown>, execution: Execution): void {
   const hangUp = () => {
     if (!execution.hasEnded) void execution.kill('hangup')

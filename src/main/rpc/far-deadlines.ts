@@ -3,15 +3,15 @@ import type { Server, ServerCredentials } from '@grpc/grpc-js'
 import { LONGEST_TIMER_MS } from '../../time/long-timer.js'
 
 const HEADER = 'grpc-timeout'
-/** Those of the units (gRPC over HTTP2, "Timeout") in which eight digits are more than a timer takes. */
+/** The units of grpc-timeout (gRPC over HTTP2, "Timeout") in which eight digits can exceed a timer. */
 const SECONDS_IN: Readonly<Record<string, number>> = { S: 1, M: 60, H: 3_600 }
 
 /**
- * Has the server leave deadlines alone that are further away than a timer of Node reaches (24.8 days). grpc-js would cut
- * them to 32 bits, and end such a call at once; as it is, the caller gives up by itself. Call before it listens.
+ * Makes the server ignore deadlines beyond the reach of a Node timer (24.8 days). grpc-js would cut them to 32 bits and
+ * end such a call at once; the caller enforces them itself. Call before the server listens.
  */
 export function allowFarDeadlines(server: Server): void {
-  // There is no public way to the headers before grpc-js reads them.
+  // grpc-js has no public hook before it reads the headers.
   const factory = server as unknown as { createHttp2Server(credentials: ServerCredentials): Http2Server }
   const create = factory.createHttp2Server.bind(server)
   factory.createHttp2Server = (credentials) =>

@@ -8,8 +8,8 @@ import type { WorkerPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
 /**
- * Streams output as it comes, then the record. A range is asked for when the one before has gone out, so a slow reader
- * holds up nobody but itself.
+ * Streams output as it comes, then the record. Reads a range only once the one before has been sent, so that a slow
+ * reader delays only itself.
  */
 export async function followOutput(
   executions: Executions,

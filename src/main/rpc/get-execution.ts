@@ -5,7 +5,7 @@ import type { Executions } from '../executions/executions.js'
 import type { WorkerPool } from '../executions/worker-pool.js'
 import { RpcError } from './handler.js'
 
-/** The record with the output so far: from the thread that supervises the execution, or once that is over from the store. */
+/** The record with the output so far: from the supervising worker, or from the store once the execution is settled. */
 export async function getExecution(
   executions: Executions,
   pool: WorkerPool,
@@ -22,7 +22,7 @@ export async function getExecution(
     case 'absent':
       return { found: false, data: Buffer.alloc(0) }
     case 'unavailable':
-      // The response has no field for an error, and "not found" would be a lie.
+      // The response has no field for errors, and "not found" would be wrong.
       throw new RpcError(status.UNAVAILABLE, answer.message)
   }
 }

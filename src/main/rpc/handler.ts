@@ -9,7 +9,10 @@ import {
 import type { Log } from '../../log/log.js'
 import { WaitGroup } from './wait-group.js'
 
-/** An error that reaches the caller as a gRPC status: only for what is not the application's, as the contract says. */
+/**
+ * Answered as a gRPC status. Only for what is no application error: the control plane reads a status as "agent
+ * unreachable".
+ */
 export class RpcError extends Error {
   override readonly name = 'RpcError'
   constructor(
@@ -23,13 +26,13 @@ export class RpcError extends Error {
 type Unary<Request, Response> = (call: ServerUnaryCall<Request, Response>) => Promise<Response> | Response
 type Streaming<Request, Response> = (call: ServerWritableStream<Request, Response>) => Promise<void>
 
-/** What every call goes through: an answer whatever happens, since a rejected handler would leave none. */
+/** Wraps every call handler so that each call is answered: grpc-js leaves a call open when its handler rejects. */
 export class Handlers {
   private readonly open = new WaitGroup()
 
   constructor(private readonly log: Log) {}
 
-  /** Resolves when no call is open: each has its answer, to the last byte, or nobody wants it any more. */
+  /** Resolves when no call is open: each is completely answered or cancelled. */
   answered(): Promise<void> {
     return this.open.wait()
   }
@@ -59,14 +62,14 @@ export class Handlers {
 
   private enter(call: Pick<EventEmitter, 'once'>): void {
     this.open.add()
-    // grpc-js says so at each end of a call, after the answer too.
+    // grpc-js emits 'cancelled' at every end of a call, also after the answer.
     call.once('cancelled', () => this.open.done())
   }
 
   private statusOf(error: unknown, path: string): { code: status; details: string } {
     const { code, message } = error as { code?: unknown; message?: unknown }
     if (typeof code === 'number' && code in status) return { code, details: String(message) }
-    this.log.error({ err: error, path }, 'call failed')
+    this.log.error({ err: error, path }, 'call failed: a defect')
     return { code: status.INTERNAL, details: `internal error: ${String(message)}` }
   }
 }

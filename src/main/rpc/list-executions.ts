@@ -6,10 +6,10 @@ import type { Executions } from '../executions/executions.js'
 
 const SAMPLE_AGE_MS = 1_000
 
-/** A sample: what each process had used by then, and its load since the sample before. */
+/** What each process has used by the time of the sample, and its load since the sample before. */
 type Sample = ReadonlyMap<number, { readonly use: ProcessUse; readonly usage: ProcessUsage }>
 
-/** Samples what processes use, all at once and at most once a second, however many ask. */
+/** Samples processes, all at once and at most once a second, for any number of callers. */
 export class UsageSampler {
   private taken = -Infinity
   private latest: Promise<Sample> = Promise.resolve(new Map())
@@ -24,7 +24,7 @@ export class UsageSampler {
   }
 }
 
-/** The executions that run or wait, with what each and the agent itself use. */
+/** Executions that run or wait, with the resources that each of them and the agent use. */
 export async function listExecutions(executions: Executions, sampler: UsageSampler): Promise<ListExecutionsResponse> {
   const list = executions.list()
   const sample = await sampler.sample([process.pid, ...list.flatMap(({ pid }) => pid ?? [])])
@@ -51,7 +51,7 @@ async function measure(pids: number[], before: Sample): Promise<Sample> {
   )
 }
 
-/** Since the sample before; of a process that was not in it, or got the pid of one that was, since its start. */
+/** Load since the sample before; since its start for a process that was not in it, or that reuses a pid. */
 function cpuPercent(before: ProcessUse | undefined, now: ProcessUse): number {
   const { cpuMs, ageMs } = before && before.ageMs < now.ageMs ? before : { cpuMs: 0, ageMs: 0 }
   return now.ageMs > ageMs ? Math.max(0, ((now.cpuMs - cpuMs) / (now.ageMs - ageMs)) * 100) : 0

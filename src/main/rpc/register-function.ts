@@ -4,7 +4,7 @@ import type { FunctionConfig__Output } from '../../generated/flux/FunctionConfig
 import type { Caller, Change, Registrations } from '../functions/registrations.js'
 import { validateFunction } from '../functions/validation.js'
 
-/** An ack means that the settings are stored; they count for the executions that come. */
+/** Registers a function. Success means that the settings are stored; they apply to the following executions. */
 export async function registerFunction(
   registrations: Registrations,
   call: ServerUnaryCall<FunctionConfig__Output, FunctionAck>,
@@ -14,7 +14,7 @@ export async function registerFunction(
   return ackOf(await registrations.register(checked.value, callerOf(call)))
 }
 
-/** Who has sent a registration or a deploy. */
+/** The caller of a registration or a deploy. */
 export function callerOf(call: ServerUnaryCall<unknown, unknown>): Caller {
   return { deadline: Number(call.getDeadline()), hasHungUp: () => call.cancelled }
 }

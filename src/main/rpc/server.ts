@@ -22,19 +22,19 @@ import { listExecutions, UsageSampler } from './list-executions.js'
 import { registerFunction } from './register-function.js'
 import { reportNodeStatus } from './report-node-status.js'
 
-/** How long calls may take to finish once the server stops listening. */
+/** Time for calls to finish once the server has stopped listening. */
 const SHUTDOWN_LIMIT_MS = 2_000
 
-/** A connection whose other end has vanished without a word is noticed within the sum of both, and its calls end. */
+/** A connection whose peer vanished is detected within the sum of both, and its calls end. */
 const KEEPALIVE = { 'grpc.keepalive_time_ms': 20_000, 'grpc.keepalive_timeout_ms': 20_000 }
 
-/** What the calls act on. */
+/** What the calls work with. */
 export interface Services {
   readonly agentId: string
   readonly admission: AdmissionControl
   readonly executions: Executions
   readonly identity: Identity
-  /** What an operator has to put right. */
+  /** Problems that an operator has to fix. */
   readonly problems: () => string[]
   readonly refusals: Refusals
   readonly pool: WorkerPool
@@ -42,7 +42,7 @@ export interface Services {
   readonly sampler: NodeSampler
 }
 
-/** Every call of both services, and what answers it once `checkCallers` lets it pass. */
+/** Makes the server with every call of both services, which `checkCallers` lets pass. */
 export function createServer(services: Services, handlers: Handlers, checkCallers: ServerInterceptor): Server {
   const { executions, identity, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
@@ -64,7 +64,7 @@ export function createServer(services: Services, handlers: Handlers, checkCaller
   return server
 }
 
-/** What listens, what is open, and what answers. */
+/** The parts of a server. */
 export interface Endpoint {
   readonly listener: Listener
   readonly connections: Connections
@@ -73,8 +73,8 @@ export interface Endpoint {
 }
 
 /**
- * Answers calls on every connection of the listener from now on. Answers how to stop: nothing listens any more, and calls
- * under way get SHUTDOWN_LIMIT_MS to finish.
+ * Serves calls on every connection of the listener. Answers a function that stops: the listener closes, and running
+ * calls get SHUTDOWN_LIMIT_MS to finish.
  */
 export function serve(
   { listener, connections, server, handlers }: Endpoint,
@@ -85,12 +85,12 @@ export function serve(
   return async () => {
     listener.close()
     const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
-    // First of all: a keepalive ping on a connection that is closing drops the calls on it.
+    // Before anything else: grpc-js drops calls on a closing connection when it sends a keepalive ping.
     await Promise.race([handlers.answered(), limit])
-    // What was answered last may still be on its way out of this process.
+    // The last answers may not have left this process yet.
     injector.drain(SHUTDOWN_LIMIT_MS)
     await Promise.race([connections.closed(), limit])
-    // A caller that has stopped reading keeps its connection open.
+    // A caller that does not read would keep its connection open.
     connections.destroy()
   }
 }

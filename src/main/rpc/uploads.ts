@@ -2,31 +2,31 @@ import type { ServerListener } from '@grpc/grpc-js'
 import { AgentServiceDefinition } from '../../proto.js'
 import { Places } from '../functions/places.js'
 
-/** Each may hold 50 MiB, and about as much again while it is decoded. */
+/** Uploads read at once. Each may be 50 MiB, and takes as much again while it is decoded. */
 const READ_AT_ONCE = 4
 
 /**
- * Of the calls that bring code only so many are read at once. What the others send stays with their senders, by the
- * flow control of HTTP/2, until one of those has its answer or its caller has gone.
+ * Limits how many uploads of code are read at once. HTTP/2 flow control leaves the others with their senders until one
+ * of these is answered or hangs up.
  */
 export class Uploads {
   private readonly places = new Places(READ_AT_ONCE)
 
-  /** What listens to a call of that path, before its handler; undefined where nothing needs to. */
+  /** A listener for calls of that path; undefined where none is needed. */
   listener(path: string): ServerListener | undefined {
     if (path !== AgentServiceDefinition.DeployFunction.path) return undefined
     const { places } = this
-    let state: 'waiting' | 'reading' | 'over' = 'waiting'
+    let state: 'waiting' | 'reading' | 'ended' = 'waiting'
     return {
       async onReceiveMetadata(metadata, read) {
         await places.enter()
-        if (state === 'over') return places.leave()
+        if (state === 'ended') return places.leave()
         state = 'reading'
         read(metadata)
       },
       onCancel() {
         if (state === 'reading') places.leave()
-        state = 'over'
+        state = 'ended'
       },
     }
   }

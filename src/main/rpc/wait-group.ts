@@ -1,4 +1,4 @@
-/** Counts what is under way, and tells when nothing is. One thread only. */
+/** Counts pending work, and tells when none is left. One thread only. */
 export class WaitGroup {
   private count = 0
   private readonly waiting: (() => void)[] = []
@@ -7,13 +7,13 @@ export class WaitGroup {
     this.count++
   }
 
-  /** One of those that were added is over. */
+  /** Call once for each `add`. */
   done(): void {
     this.count--
     if (this.count === 0) for (const resolve of this.waiting.splice(0)) resolve()
   }
 
-  /** Resolves when none is left; at once where none is. */
+  /** Resolves when no work is pending; at once if none is. */
   async wait(): Promise<void> {
     if (this.count > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
   }

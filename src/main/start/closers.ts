@@ -1,13 +1,13 @@
-/** What a start has opened, for its stop, or for a start that fails half way. Main thread only. */
+/** Closes what a start has opened, at the stop or when the start fails halfway. Main thread only. */
 export class Closers {
   private readonly stack: (() => unknown)[] = []
 
-  /** `close` may answer a promise. */
+  /** `close` may return a promise. */
   add(close: () => unknown): void {
     this.stack.push(close)
   }
 
-  /** Closes the newest first, each once the one before it is closed. Rejects with the first failure, having closed all. */
+  /** Closes in reverse order, one after the other. Closes everything, then rejects with the first failure. */
   async close(): Promise<void> {
     const failures: unknown[] = []
     for (let close = this.stack.pop(); close; close = this.stack.pop()) {

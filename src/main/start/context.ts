@@ -3,7 +3,7 @@ import type { ServiceManager } from '../../host/service-manager.js'
 import type { Log } from '../../log/log.js'
 import type { Closers } from './closers.js'
 
-/** What every phase of a start has at hand. */
+/** What every phase of a start uses. */
 export interface StartContext {
   readonly config: AgentConfig
   readonly log: Log

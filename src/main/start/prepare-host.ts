@@ -11,12 +11,12 @@ import type { RunAs, StarterSetup } from '../../os/platform.js'
 import { type ReloadingCredentials, serverCredentials } from '../../tls/credentials.js'
 import type { StartContext } from './context.js'
 
-/** Where, in the state folder, the process starters keep what only the running agent needs. */
+/** In the state folder: files of the process starters, which only the running agent needs. */
 const RUN_DIR = 'run'
 
-/** This machine, ready for the agent. */
+/** This machine, prepared for the agent. */
 export interface Host {
-  /** Absent: functions run as the agent's own user. */
+  /** Undefined where functions run as the agent's own user. */
   readonly runAs: RunAs | undefined
   /** Absolute path of the folder for deployed code. */
   readonly appsDir: string
@@ -25,7 +25,10 @@ export interface Host {
   readonly limits: LimitPolicy
 }
 
-/** Locks the state folder, opens the others, and sets up what functions run in. Throws StartRefused and system errors. */
+/**
+ * Locks the state folder, opens the other folders, and prepares how functions are isolated. Rejects with StartRefused
+ * and system errors.
+ */
 export async function prepareHost({ config, log, closers }: StartContext): Promise<Host> {
   const { stateDir } = config
   const runAs = resolveRunAs(config, log)
@@ -36,7 +39,7 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   claimStateFormat(config)
   const scratchDir = join(stateDir, RUN_DIR)
   rmSync(scratchDir, { recursive: true, force: true })
-  // Before anything is started, since wrong files end the start.
+  // Before anything is started: invalid files refuse the start.
   const appsDir = openAppsFolder(config, runAs, log)
   for (const warning of exposureWarnings(config, runAs)) log.warn(warning)
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))

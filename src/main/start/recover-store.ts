@@ -9,22 +9,22 @@ import { whenStored, withStore } from '../store/await-store.js'
 import { Identity } from '../store/identity.js'
 import type { StartContext } from './context.js'
 
-/** Where, in the state folder, the agent keeps the registrations that it has to take back. */
+/** In the state folder: failed registrations that have to be withdrawn. */
 const WITHDRAWALS_DIR = 'withdrawals'
 
-/** The store, with everything in it that an earlier run left. */
+/** The store, with everything of an earlier run recovered. */
 export interface RecoveredStore {
   readonly store: Store
   readonly identity: Identity
   readonly withdrawals: Withdrawals
   readonly functions: readonly FunctionSettings[]
-  /** Replays the writes that a dead worker left, once the store answers. */
+  /** Stores the writes that a dead worker left, once the store answers. */
   readonly replayQueue: (queueId: string) => Promise<void>
 }
 
 /**
- * Takes the agent's name, and finishes in the store what an earlier run began. Waits for the store for as long as that
- * takes. Rejects with StartRefused where waiting would not help.
+ * Takes the agent's name, and completes in the store what an earlier run began. Waits for the store without a limit.
+ * Rejects with StartRefused where waiting would not help.
  */
 export async function recoverStore({ config, log, service, closers }: StartContext): Promise<RecoveredStore> {
   const { agentId, stateDir, file } = config
@@ -50,7 +50,7 @@ export async function recoverStore({ config, log, service, closers }: StartConte
   }
   const functions = await withStore(config, waiting, async () => {
     await store.probe()
-    // First: what is done in its name is not undone where another has it.
+    // First: another agent that holds the name must not be disturbed.
     await identity.claim((why) => {
       log.warn(`waiting for the name of this agent: ${why}`)
       service.waiting(`the name of this agent: ${why}`)

@@ -16,7 +16,7 @@ import type { Host } from './prepare-host.js'
 import type { RecoveredStore } from './recover-store.js'
 import type { FunctionServices } from './start-functions.js'
 
-/** How many nice levels the main thread is above the workers, so that it answers whatever they and functions do. */
+/** Nice levels between the main thread and the workers: keeps gRPC responsive under function load. */
 const MAIN_THREAD_PRIORITY = 10
 
 export interface ExecutionServices {
@@ -27,7 +27,7 @@ export interface ExecutionServices {
   readonly writes: WriteQueue
 }
 
-/** Starts the workers, and learns which ids are taken. */
+/** Starts the workers, and reads which ids are taken. */
 export async function startExecutions(
   { config, log, closers }: StartContext,
   { runAs, starter }: Host,

@@ -14,7 +14,7 @@ export interface FunctionServices {
   readonly registrations: Registrations
 }
 
-/** Loads what is stored of the functions, with the code that is on this machine. */
+/** Loads the stored functions, with the code that is on this machine. */
 export async function startFunctions(
   { config, log, closers }: StartContext,
   { runAs, appsDir, limits }: Host,

@@ -12,7 +12,7 @@ import { createServer, type Services, serve } from '../rpc/server.js'
 import type { StartContext } from './context.js'
 import type { Host } from './prepare-host.js'
 
-/** Serves calls from now on. Answers what listens, and who may call. Rejects with StartRefused. */
+/** Serves calls from now on. Rejects with StartRefused. */
 export async function startServer(
   { config, log, closers }: StartContext,
   { tls }: Host,

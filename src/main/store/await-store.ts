@@ -7,27 +7,27 @@ const RETRY_MS = 500
 const NEWS_MS = 5_000
 
 /**
- * Does it as soon as the store answers, however long that takes; `waiting` hears every few seconds why it does not, and
- * at once where that is for good.
+ * Runs `act` until the store answers, without a limit. `waiting` is called every few seconds with the reason, and at
+ * once where no retry will help.
  */
 export async function whenStored<T>(waiting: (why: StoreUnavailable) => void, act: () => Promise<T>): Promise<T> {
   let loggedAt = -Infinity
-  let toldForGood = false
+  let reportedPermanent = false
   for (; ; await sleep(RETRY_MS)) {
     try {
       return await act()
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error
-      const news = error.permanent && !toldForGood
+      const news = error.permanent && !reportedPermanent
       if (!news && performance.now() - loggedAt < NEWS_MS) continue
       loggedAt = performance.now()
-      toldForGood = error.permanent
+      reportedPermanent = error.permanent
       waiting(error)
     }
   }
 }
 
-/** The same for a start, which has nothing to lose: where no retry would help, it rejects with StartRefused. */
+/** As whenStored, for a start: rejects with StartRefused where no retry will help. */
 export function withStore<T>(
   { file, store }: Pick<AgentConfig, 'file' | 'store'>,
   waiting: (why: StoreUnavailable) => void,

@@ -9,10 +9,10 @@ import { StartRefused } from '../../host/start-refused.js'
 import type { Log } from '../../log/log.js'
 import { type NameHolder, type Store, StoreUnavailable } from '../../store/store.js'
 
-/** Names, in the state folder, the place that holds the agent's name, so that its next run need not wait. */
+/** In the state folder: an id of that folder, so that the agent's next run need not wait for the lease. */
 const FILE = 'holder'
 
-/** How long the name stays with an agent that says nothing more, and how often it does. */
+/** How long a lease lasts, and how often it is renewed. */
 export interface LeaseTimes {
   readonly leaseMs: number
   readonly renewMs: number
@@ -22,9 +22,9 @@ const TIMES: LeaseTimes = { leaseMs: 30_000, renewMs: 5_000 }
 const LOOK_MS = 500
 
 const holderSchema = z.object({
-  /** Of the state folder. */
+  /** The id of the state folder. */
   holder: z.string(),
-  /** Of one run. */
+  /** The id of one run. */
   run: z.string(),
   host: z.string(),
   pid: z.number(),
@@ -36,22 +36,22 @@ type Holder = z.infer<typeof holderSchema>
 export interface IdentityOptions {
   readonly agentId: string
   readonly stateDir: string
-  /** Where agent_id stands, for a refusal. */
+  /** The configuration file with agent_id, for messages. */
   readonly file: string | undefined
   readonly store: Pick<Store, 'claimName' | 'releaseName'>
   readonly log: Log
   readonly times?: LeaseTimes
 }
 
-/** Another agent has the name: this one is as good as away. */
+/** Another agent holds this one's name, so this one serves nothing new. */
 export class NameLost extends Error {
   override readonly name = 'NameLost'
   readonly code = status.UNAVAILABLE
 }
 
 /**
- * The name of this agent, which it holds in the store by a lease, so that no other serves under it. While the store does
- * not answer it goes on as before. Main thread only.
+ * This agent's name, held in the store by a lease, so that no other agent serves under it. While the store is
+ * unavailable the agent goes on as before. Main thread only.
  */
 export class Identity {
   private readonly own: Holder
@@ -59,10 +59,10 @@ export class Identity {
   private readonly times: LeaseTimes
   private timer: NodeJS.Timeout | undefined
   private renewal: Promise<void> | undefined
-  /** When the store was last asked, epoch ms: unlike other clocks it goes on while the machine sleeps. */
+  /** When the store last answered, epoch ms: the wall clock also runs while the machine sleeps. */
   private askedAt = 0
   private other: string | undefined
-  /** What the store has against it, where no retry will help. */
+  /** Why the store refuses the renewal, where no retry will help. */
   private refused: string | undefined
 
   constructor(private readonly options: IdentityOptions) {
@@ -74,8 +74,8 @@ export class Identity {
   }
 
   /**
-   * Takes the name for this run. Where another has it, waits until its lease has run out, which `waiting` is told of.
-   * Rejects with StartRefused where that one lives, and with StoreUnavailable.
+   * Takes the name for this run. Waits for the end of another agent's lease, which `waiting` is called with. Rejects
+   * with StartRefused where that agent is alive, and with StoreUnavailable.
    */
   async claim(waiting: (why: string) => void): Promise<void> {
     const { agentId, file } = this.options
@@ -94,39 +94,39 @@ export class Identity {
     }
   }
 
-  /** Holds the name from now on, until `release`. */
+  /** Renews the lease until `release`. */
   keep(): void {
     clearInterval(this.timer)
     this.timer = setInterval(() => void this.renew(), this.times.renewMs).unref()
   }
 
-  /** What an operator has to put right. */
+  /** Problems that an operator has to fix. */
   get problems(): string[] {
     return [...(this.other ? [this.other] : []), ...(this.refused ? [this.refused] : [])]
   }
 
-  /** Why this agent may do nothing new in its name: another has it. */
+  /** Why this agent may do nothing new: another one holds its name; undefined where it holds it. */
   get lost(): string | undefined {
     return this.other
   }
 
   /**
-   * Undefined where it is as sure as it gets. After so long a pause of this process that another may have taken the
-   * name: resolves when the store has been asked, whatever it said.
+   * Undefined while the lease is valid. After a pause of this process in which it may have ended: resolves once the
+   * store was asked, with or without an answer.
    */
-  private get doubt(): Promise<void> | undefined {
+  private get recheck(): Promise<void> | undefined {
     return this.timer && Date.now() - this.askedAt > this.times.leaseMs ? this.renew() : undefined
   }
 
-  /** Does something new in its name; rejects with NameLost where another has it. */
+  /** Runs an action under the agent's name; rejects with NameLost where another agent holds it. */
   async act<T>(action: () => Promise<T>): Promise<T> {
-    const { doubt } = this
-    if (doubt) await doubt
+    const { recheck } = this
+    if (recheck) await recheck
     if (this.other !== undefined) throw new NameLost(this.other)
     return action()
   }
 
-  /** Lets go of the name. */
+  /** Frees the name. */
   async release(): Promise<void> {
     clearInterval(this.timer)
     this.timer = undefined
@@ -164,7 +164,10 @@ export class Identity {
     this.askedAt = Date.now()
   }
 
-  /** The last run of this very state folder is over: its lock says so. */
+  /**
+   * Asks for the name. An earlier run of this state folder may be replaced at once: the folder's lock proves that it
+   * has ended.
+   */
   private async ask(): Promise<NameHolder | undefined> {
     const { agentId, store } = this.options
     const found = await store.claimName(agentId, this.value, this.times.leaseMs)
@@ -175,19 +178,19 @@ export class Identity {
   }
 }
 
-/** Who has a name. */
+/** Who holds a name. */
 export type NameState =
   | { readonly kind: 'free' }
-  /** `own`: an agent with this state folder. `leftMs`: of its lease; undefined: for ever. */
+  /** `own`: an agent with this state folder. `leftMs`: time left of the lease; undefined: it never ends. */
   | {
       readonly kind: 'own' | 'other'
       readonly who: string
       readonly leftMs: number | undefined
-      /** Whether it has renewed its lease lately, as one that runs does. */
+      /** Whether it has renewed its lease recently, as a running agent does. */
       readonly alive: boolean
     }
 
-/** Looks who has the name of an agent, and takes nothing. Rejects with StoreUnavailable, and with the errors of fs. */
+/** Looks up who holds an agent's name, without taking it. Rejects with StoreUnavailable, and with errors of fs. */
 export async function lookAtName(
   agentId: string,
   stateDir: string,
@@ -196,7 +199,7 @@ export async function lookAtName(
   const found = await store.nameHolder(agentId)
   if (found === undefined) return { kind: 'free' }
   const { value, leftMs } = found
-  const kind = isFrom(parse(value), keptHolder(stateDir), hostname()) ? 'own' : 'other'
+  const kind = isFrom(parse(value), storedHolder(stateDir), hostname()) ? 'own' : 'other'
   const alive = leftMs === undefined || leftMs > TIMES.leaseMs - 2 * TIMES.renewMs
   return { kind, who: described(value), leftMs, alive }
 }
@@ -206,14 +209,14 @@ function isFrom(found: Holder | undefined, holder: string | undefined, host: str
 }
 
 function holderOf(stateDir: string): string {
-  const kept = keptHolder(stateDir)
-  if (kept !== undefined) return kept
+  const stored = storedHolder(stateDir)
+  if (stored !== undefined) return stored
   const holder = randomUUID()
   writeFileSync(join(stateDir, FILE), `${holder}\n`, { mode: 0o600 })
   return holder
 }
 
-function keptHolder(stateDir: string): string | undefined {
+function storedHolder(stateDir: string): string | undefined {
   try {
     return readFileSync(join(stateDir, FILE), 'utf8').trim() || undefined
   } catch (error) {

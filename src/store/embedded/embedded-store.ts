@@ -14,7 +14,7 @@ import { embeddedProblem } from './errors.js'
 import { Expiries } from './expiries.js'
 import { OutputChunks } from './output-chunks.js'
 
-/** Output chunks deleted in one transaction, so that a purge never holds the thread for long. */
+/** Output chunks deleted in one transaction, so that a purge never blocks the thread for long. */
 const PURGE_CHUNKS = 1_000
 const PURGE_IDS = 200
 const CLOSE_LIMIT_MS = 2_000
@@ -24,14 +24,14 @@ interface Registration {
   readonly replaced?: string | undefined
 }
 
-/** What became of an id that was to begin: `ended`: this very run of it is recorded, and is over. */
+/** `ended`: the record of this very execution is there already, and has ended. */
 type Beginning = 'begun' | 'ended' | 'taken'
 
 /**
- * The store in a folder of this node, kept by LMDB. Any number of threads and processes may open it at once.
+ * The store in a folder of this node, in LMDB. Several threads and processes may open it at once.
  *
- * A write that has resolved survives the end of the process, however it ends. A power cut may lose the last writes
- * before it (they reach the disk right after the commit, not before) and never damages older ones.
+ * A resolved write survives any end of this process. A power cut may lose the last writes, which reach the disk right
+ * after the commit, but never damages older ones.
  */
 export class EmbeddedStore implements Store {
   readonly address: string
@@ -46,13 +46,15 @@ export class EmbeddedStore implements Store {
   readonly #output: OutputChunks
   readonly #expiries: Expiries
   readonly #running: Database<string, [agentId: string, id: string]>
-  /** Makes the folder, only for its owner, where there is none. `now` is the clock, epoch ms. */
+  /**
+   * Makes the folder where it is missing, for its owner alone. `now` is the clock, epoch ms. Throws StoreUnavailable.
+   */
   constructor(path: string, now: () => number = Date.now) {
     this.address = path
     this.#now = now
     try {
       makeFolders(path, 0o700)
-      // Without eventTurnBatching: its own promise of a commit that fails is nobody's to handle, which ends the process.
+      // With eventTurnBatching a failed commit rejects a promise that nobody handles, which would end the process.
       this.#root = open({ path, noSubdir: false, compression: false, eventTurnBatching: false })
       this.#functions = this.#root.openDB({ name: 'functions', encoding: 'string' })
       this.#registrations = this.#root.openDB({ name: 'registrations', encoding: 'json' })
@@ -176,7 +178,7 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  /** The lock of the state folder says who the agent is. */
+  /** The state folder's lock already keeps a second agent out. */
   async claimName(): Promise<undefined> {}
 
   async nameHolder(): Promise<undefined> {}
@@ -187,7 +189,7 @@ export class EmbeddedStore implements Store {
     while (await this.#transaction(() => this.#purgeSome()));
   }
 
-  /** After a commit that failed, lmdb waits for ever: what is committed needs no closing. */
+  /** lmdb's close never resolves after a failed commit; committed writes need no closing. */
   async close(): Promise<void> {
     await Promise.race([this.#root.close(), sleep(CLOSE_LIMIT_MS)])
   }
@@ -216,7 +218,7 @@ export class EmbeddedStore implements Store {
     this.#expiries.renew(id)
   }
 
-  /** Whether no record has that id, but of an execution that never began. */
+  /** Whether the id has no record, or only that of a refused execution. */
   #isFree(id: string): boolean {
     const stored = this.#isAlive(id) ? this.#storedRecord(id) : undefined
     return stored === undefined || stored.refused === true
@@ -234,7 +236,7 @@ export class EmbeddedStore implements Store {
     this.#expiries.renew(id)
   }
 
-  /** Bytes that are there already are the same ones: only what is missing between them is added. */
+  /** Bytes that are stored already are the same: only missing ranges are added. */
   #putOutput(id: string, offset: number, bytes: Buffer): void {
     if (!this.#isAlive(id)) {
       this.#drop(id)
@@ -252,7 +254,7 @@ export class EmbeddedStore implements Store {
     return this.#expiries.isAlive(id)
   }
 
-  /** Deletes all there is of an id, output first, unless that has more than `most` chunks. Answers how many it deleted. */
+  /** Deletes everything of an id, output first; stops after `most` chunks. Answers how many chunks it deleted. */
   #drop(id: string, most = Number.POSITIVE_INFINITY): number {
     const dropped = this.#output.drop(id, most)
     if (dropped === most) return most
@@ -276,7 +278,7 @@ export class EmbeddedStore implements Store {
 
   async #read<T>(look: () => T): Promise<T> {
     try {
-      // What another thread has committed is seen at once, not from the next turn of the event loop on.
+      // Makes commits of other threads visible at once, not only in the next turn.
       this.#root.resetReadTxn()
       return look()
     } catch (error) {
@@ -298,7 +300,7 @@ export class EmbeddedStore implements Store {
   }
 }
 
-/** Of a commit that fails, lmdb gives the reason in a promise that rejects, unhandled unless somebody listens. */
+/** lmdb puts the reason of a failed commit into a promise, which would be an unhandled rejection. */
 function commitError(error: unknown): Promise<unknown> {
   const reason = error instanceof Error && 'commitError' in error ? Promise.resolve(error.commitError) : undefined
   return Promise.race([reason?.catch((why: unknown) => why) ?? error, sleep(1_000, error, { ref: false })])

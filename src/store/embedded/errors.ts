@@ -1,9 +1,9 @@
 import type { StoreProblem } from '../store.js'
 
-/** Its advice is made of the folder. */
+/** The fix is made from the store's folder. */
 const RULES: readonly (readonly [RegExp, permanent: boolean, fix: (path: string) => string])[] = [
   [/no space left|ENOSPC/i, false, (path) => `free space in the file system of ${path}`],
-  // LMDB's word for a write that the disk took in part only.
+  // LMDB reports a partial write as an I/O error.
   [/input\/output error|EIO\b/i, false, (path) => `free space in the file system of ${path}, or replace its disk`],
   [/quota|EDQUOT/i, false, () => "free space of the agent's user, or raise its quota"],
   [/read-only|EROFS/i, true, (path) => `make the file system of ${path} writable, or give another state_dir`],
@@ -20,7 +20,7 @@ const RULES: readonly (readonly [RegExp, permanent: boolean, fix: (path: string)
   ],
 ]
 
-/** What an error of LMDB, or of the file system below it, means to whoever runs the agent. */
+/** Explains an error of LMDB, or of the file system below it. */
 export function embeddedProblem(error: unknown, path: string): StoreProblem {
   const problem = error instanceof Error ? error.message : String(error)
   const [, permanent = false, fix] = RULES.find(([pattern]) => pattern.test(problem)) ?? []

@@ -3,13 +3,13 @@ import type { PendingWrite } from './pending.js'
 import type { WriteQueue } from './write-queue.js'
 
 export interface RecordEnd {
-  /** Resolves once it is in the store or on disk, so that it outlives this process. */
+  /** Resolves once the record is in the store or on disk, so that it survives this process. */
   readonly durable: Promise<void>
-  /** Resolves once it is in the store. */
+  /** Resolves once the record is in the store. */
   readonly stored: Promise<void>
 }
 
-/** Ends a record. On the queue's thread. */
+/** Stores the final record. Call on the queue's thread. */
 export function endRecord(queue: WriteQueue, record: ExecutionRecord): RecordEnd {
   let markDurable: () => void = () => {}
   const durable = new Promise<void>((resolve) => {
@@ -17,7 +17,7 @@ export function endRecord(queue: WriteQueue, record: ExecutionRecord): RecordEnd
   })
   const stored = new Promise<void>((resolve) => {
     const push = () => {
-      // Damaged on disk, it is pushed again.
+      // If it was damaged on disk it is pushed again.
       const end = queue.push({ kind: 'end', record }, (bytes) => (bytes ? resolve() : push()))
       void untilDurable(end).then(markDurable)
     }

@@ -1,19 +1,19 @@
 import { idOf, type StoreWrite } from '../store.js'
 
 /**
- * Keeps away from the store what belongs to executions whose id another one had when they were recorded: each record
- * and output is of one execution alone. For one sequence of batches.
+ * Drops writes of executions whose id another execution had in the store first, so that no record or output mixes two
+ * executions. For one sequence of batches.
  */
 export class LateBegins {
   readonly #ids = new Set<string>()
 
-  /** The writes of the next batch that may be made. */
+  /** The writes of the next batch that may be sent. */
   allowed(batch: readonly StoreWrite[]): readonly StoreWrite[] {
     if (this.#ids.size === 0) return batch
     return batch.filter((write) => write.kind === 'begin' || !this.#ids.has(idOf(write)))
   }
 
-  /** What the store answered to that batch. Once an execution has ended, its id may be given anew. */
+  /** Notes the store's answer to that batch. Once an execution has ended, its id may be used again. */
   note(batch: readonly StoreWrite[], taken: ReadonlySet<string>): void {
     if (this.#ids.size === 0 && taken.size === 0) return
     for (const write of batch) {

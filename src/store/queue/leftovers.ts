@@ -5,17 +5,17 @@ import { LateBegins } from './late-begins.js'
 import { BATCH_BYTES, BATCH_WRITES } from './pending.js'
 import { writeAt } from './spill-frame.js'
 
-/** Ids of the queues that have writes on disk below `dir`, whether they have ended or not. */
+/** Ids of the queues that have writes on disk below `dir`, whether they are closed or not. */
 export async function leftoverQueues(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch(orNothing)
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
 }
 
 /**
- * Stores what queues that have ended left on disk below `dir`, in order, and deletes it; answers how many writes.
- * Writes that were stored already are stored again, which changes nothing. Where a file is damaged, what follows in
- * that file is skipped, and so is an execution whose id another one has; `skipped` is told why. Rejects with StoreUnavailable when the store goes away, and with the
- * disk's own error; what is not stored stays on disk then, and it can be tried again.
+ * Stores, in order, the writes that closed queues left on disk below `dir`, and deletes the files; answers how many
+ * writes. Storing a write twice changes nothing. Skips the rest of a damaged file, and executions whose id another one
+ * has; `skipped` gets the reason. Rejects with StoreUnavailable, or the disk's error; what is not stored stays on disk,
+ * so it can be called again.
  */
 export async function replayLeftovers(
   dir: string,

@@ -1,33 +1,33 @@
 import type { StoreWrite } from '../store.js'
 import type { Spilled, SpillFile } from './spill-file.js'
 
-/** One batch, to the store and to the disk. */
+/** The most that one batch holds, for the store and for the disk. */
 export const BATCH_BYTES = 1024 * 1024
 export const BATCH_WRITES = 500
-/** What a waiting write costs besides its bytes. */
+/** Memory for a waiting write besides its bytes. */
 const ENTRY_BYTES = 256
 
 /** A write that waits for the store. */
 export interface PendingWrite {
-  /** Bytes: of the output, or of the record as JSON. */
+  /** Bytes of the output, or of the record as JSON. */
   readonly length: number
   /**
-   * The bytes of an output write (empty for others, and where they came back damaged), from memory or from disk. Only
-   * until it is stored.
+   * The bytes of an output write, from memory or disk; empty for other writes, and where they were damaged on disk.
+   * Only until it is stored.
    */
   bytes(): Promise<Buffer>
   /**
-   * Resolves with true once the store or the disk has it, so that it outlives this process; with false where the disk
-   * has just refused it. It waits on then.
+   * Resolves with true once the store or the disk has the write, so that it survives this process; with false when the
+   * disk has just refused it, which is retried.
    */
   durable(): Promise<boolean>
 }
 
-/** In memory while `write` is set, on disk while `spilled` is, stored where neither is. */
+/** In memory while `write` is set, on disk while `spilled` is set, else stored. Entries form a list by `next`. */
 export class QueuedWrite implements PendingWrite {
   next: QueuedWrite | undefined
   spilled: Spilled | undefined
-  /** In memory on its way to the disk. */
+  /** In memory, waiting for the disk. */
   leaving = false
   #watchers: ((durable: boolean) => void)[] | undefined
 
@@ -69,7 +69,7 @@ export function* entriesFrom(first: QueuedWrite | undefined): Generator<QueuedWr
   for (let entry = first; entry; entry = entry.next) yield entry
 }
 
-/** The oldest that fit into one batch, at least one. */
+/** The oldest writes that fit into one batch; at least one. */
 export function batchFrom(first: QueuedWrite): QueuedWrite[] {
   const batch: QueuedWrite[] = []
   let bytes = 0

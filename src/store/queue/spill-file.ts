@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { StoreWrite } from '../store.js'
 import { type Frame, frameOf, writeAt } from './spill-frame.js'
 
-/** Where a write is on disk. */
+/** A write's place on disk. */
 export interface Spilled {
   readonly segment: Segment
   /** Bytes from the segment's start to the frame's. */
@@ -16,17 +16,17 @@ interface Segment {
   readonly path: string
   readonly handle: FileHandle
   size: number
-  /** Writes on it that still wait. */
+  /** Writes in it that are not stored yet. */
   waiting: number
   appending: boolean
 }
 
-/** A segment's file name; sorted by name they are in the order of their writes. */
+/** A segment's file name. Names sort in the order of their writes. */
 const segmentName = (sequence: number) => `${String(sequence).padStart(10, '0')}.writes`
 
 /**
- * Writes of one queue on disk: append-only segments in a folder of their own, each deleted once all on it is released.
- * Not for more than one append at a time.
+ * A queue's writes on disk: append-only segments in a folder of their own. A segment is deleted once all its writes are
+ * released. One append at a time.
  */
 export class SpillFile {
   readonly dir: string
@@ -36,13 +36,13 @@ export class SpillFile {
   #sequence = 0
   #deletions: Promise<unknown> = Promise.resolve()
 
-  /** The folder is made with the first write. A segment ends once it has reached `segmentBytes`. */
+  /** Makes the folder at the first append. A segment ends once it has reached `segmentBytes`. */
   constructor(dir: string, segmentBytes: number) {
     this.dir = dir
     this.#segmentBytes = segmentBytes
   }
 
-  /** Rejects where the disk does not take them; none of them is on it then, and the same may be tried again. */
+  /** Rejects with the disk's error; then none of them is on disk, and the call may be repeated. */
   async append(writes: readonly StoreWrite[]): Promise<Spilled[]> {
     this.#current ??= await this.#open(this.#sequence++)
     const segment = this.#current
@@ -51,34 +51,34 @@ export class SpillFile {
     return spilled
   }
 
-  /** The writes, in that order; undefined where one cannot be read back. */
+  /** Reads writes back, in that order; undefined for each that cannot be read. */
   async read(spilled: readonly Spilled[]): Promise<(StoreWrite | undefined)[]> {
     const writes: (StoreWrite | undefined)[] = []
     for (const run of runsOf(spilled)) writes.push(...(await readRun(run)))
     return writes
   }
 
-  /** It is stored: its bytes are not needed any more. */
+  /** The write is stored: its bytes are not needed any more. */
   release({ segment }: Spilled): void {
     segment.waiting--
     if (segment.waiting > 0 || segment.appending) return
     if (segment === this.#current) this.#current = undefined
     this.#segments.delete(segment)
-    // close() waits for reads that are under way. A file that stays is replayed at the next start, which does no harm.
+    // close() waits for running reads. A file that cannot be deleted is replayed at the next start, which is harmless.
     const deletion = segment.handle.close().then(() => rm(segment.path, { force: true }))
     this.#deletions = Promise.allSettled([this.#deletions, deletion])
   }
 
-  /** Brings what is left to the disk, and removes the folder where nothing is. */
+  /** Syncs unstored writes to the disk, and removes the folder where there are none. */
   async close(): Promise<void> {
     for (const segment of this.#segments) {
-      // Nothing waits on it where its first append has failed.
+      // A segment is empty where its first append failed.
       if (segment.waiting > 0) await segment.handle.sync()
       await segment.handle.close()
       if (segment.waiting === 0) await rm(segment.path, { force: true })
     }
     await this.#deletions
-    // Refused while there is anything in it; there may be no folder either.
+    // Fails while the folder has files, or does not exist.
     await rmdir(this.dir).catch(() => undefined)
   }
 
@@ -108,7 +108,7 @@ export class SpillFile {
   }
 }
 
-/** At a position of its own, so that what a failed attempt left half is written over by the next. */
+/** At an explicit position, so that the next attempt overwrites a partial write. */
 async function writeWhole(segment: Segment, frames: readonly Frame[]): Promise<void> {
   const size = frames.reduce((sum, frame) => sum + frame.size, 0)
   const { bytesWritten } = await segment.handle.writev(
@@ -118,7 +118,7 @@ async function writeWhole(segment: Segment, frames: readonly Frame[]): Promise<v
   if (bytesWritten < size) throw new Error(`only ${bytesWritten} of ${size} bytes fitted into ${segment.path}`)
 }
 
-/** Neighbours in one segment, read in one go. */
+/** Groups neighbours in one segment, to read them together. */
 function runsOf(spilled: readonly Spilled[]): Spilled[][] {
   const runs: Spilled[][] = []
   for (const one of spilled) {

@@ -3,9 +3,8 @@ import type { ExecutionRecord } from '../record.js'
 import type { StoreWrite } from '../store.js'
 
 /**
- * A write on disk, little-endian: u32 length of the body, u32 CRC-32 of the body, body.
- * The body is a byte for the kind and then, for a record, its JSON; for output, u16 length of the id, id, f64 offset,
- * the bytes.
+ * A write on disk, little-endian: u32 length of the body, u32 CRC-32 of the body, body. The body is a byte for the
+ * kind, then the JSON of a record, or for output: u16 length of the id, the id, f64 offset, the bytes.
  */
 export interface Frame {
   readonly parts: readonly Buffer[]
@@ -15,7 +14,7 @@ export interface Frame {
 const PREFIX_BYTES = 8
 const KINDS = ['begin', 'output', 'end'] as const
 
-/** The output's own bytes are a part of the frame, not copied. */
+/** The output's bytes become a part of the frame without a copy. */
 export function frameOf(write: StoreWrite): Frame {
   const kind = KINDS.indexOf(write.kind)
   if (write.kind !== 'output') {
@@ -34,7 +33,10 @@ export function frameOf(write: StoreWrite): Frame {
   return framed([part, write.bytes])
 }
 
-/** The write whose frame begins at `at`, and where the next one does; undefined where there is no whole, sound frame. */
+/**
+ * The write in the frame at `at`, and the position of the next frame; undefined where there is no complete, undamaged
+ * one.
+ */
 export function writeAt(bytes: Buffer, at: number): { readonly write: StoreWrite; readonly next: number } | undefined {
   const start = at + PREFIX_BYTES
   if (start > bytes.length) return undefined

@@ -11,46 +11,47 @@ import { type SpillEvent, Spiller } from './spiller.js'
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** A batch without an answer for this long: the store is away. */
+/** The store counts as unavailable when a batch has had no answer for this long. */
 const SLOW_ANSWER_MS = 1_000
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 1_000
-/** While the store keeps up: one execution's own pending bytes, and from which total on a smaller share. */
+/**
+ * While the store keeps up: pending bytes of one execution beyond which it waits; less once the total exceeds
+ * CROWDED_BYTES.
+ */
 const OWN_BYTES = 256 * KiB
 const CROWDED_BYTES = 16 * MiB
 const CROWDED_OWN_BYTES = 64 * KiB
 
 export interface WriteQueueOptions {
   readonly store: Pick<Store, 'write'>
-  /** Where the queue may make a folder, named by its id, for what does not fit into memory. */
+  /** The folder in which the queue may make one of its own, named by its id, for writes that go to disk. */
   readonly dir: string
-  /** Pending bytes from which on the queue is `full`. */
+  /** Pending bytes beyond which the queue is `full`. */
   readonly boundBytes: number
   readonly report: (event: QueueEvent) => void
-  /** Bytes of one file on disk; 16 MiB. */
+  /** Size of one file on disk, bytes; default 16 MiB. */
   readonly segmentBytes?: number
 }
 
-/** What an operator wants to know. */
+/** Events for the log. */
 export type QueueEvent =
   | SpillEvent
   | { readonly kind: 'away'; readonly cause: Error }
-  /** The store refuses the writes, and will until somebody has changed something; they wait as while it is away. */
+  /** The store refuses writes until somebody changes something; they wait as in an outage. */
   | { readonly kind: 'refused'; readonly cause: Error }
   | { readonly kind: 'back' }
-  /** Another execution had this id when the store heard of this one, whose record and output are given up. */
+  /** Another execution had this id in the store first; this one's record and output are dropped. */
   | { readonly kind: 'taken'; readonly id: string }
 
 /**
- * Writes on their way to the store, in order, in batches, one batch at a time. While the store is away all of them go to
- * the disk, the oldest first: whenever this process is killed, what is there continues what the store has, without a
- * gap. Nothing that was pushed is given up. Used on one thread only.
- *
- * The list runs from the oldest to the newest, and its parts are, from the oldest on: on disk; in memory, `leaving` for
- * the disk. Where neither is, all of it is in memory.
+ * Writes on their way to the store, in order, one batch at a time. While the store is unavailable all of them go to
+ * disk, the oldest first: whenever this process is killed, what is on disk continues what the store has, without a gap.
+ * No accepted write is dropped. Used on one thread only.
+ * The list runs from the oldest write to the newest.
  */
 export class WriteQueue {
-  /** Pending bytes from which on it is `full`. */
+  /** Pending bytes beyond which it is `full`. */
   boundBytes: number
   /** Unique; names the queue's folder. */
   readonly id = `${process.pid}-${randomBytes(8).toString('hex')}`
@@ -83,19 +84,20 @@ export class WriteQueue {
     })
   }
 
-  /** The store does not take writes now, or has not answered for a second. */
+  /** Whether the store rejects writes, or has not answered for a second. */
   get away(): boolean {
     return this.#away
   }
 
-  /** So much is pending that no new work should be accepted. Pushes are, still. */
+  /** Whether so much is pending that no new work should be accepted. Writes still are. */
   get full(): boolean {
     return this.#bytes > this.boundBytes
   }
 
   /**
-   * Always accepted. `stored` is called once the store has it, in the order of the pushes, with the bytes of an output
-   * write (empty for others), or without where they came back damaged from the disk; it must not throw.
+   * Adds a write; always accepted. `stored` is called once the store has it, in the order of the pushes, with the bytes
+   * of an output write (empty for others), or with undefined where they were damaged on disk. It must not throw. Throws
+   * once the queue is closed.
    */
   push(write: StoreWrite, stored?: (bytes: Buffer | undefined) => void): PendingWrite {
     if (this.#closed) throw new Error('the write queue is closed')
@@ -108,13 +110,13 @@ export class WriteQueue {
     if (this.#away || this.#spiller.inUse) this.#spiller.spill(entry)
     if (!this.#draining) {
       this.#draining = true
-      // Not at once: what one execution does in one turn of the event loop goes in one batch.
+      // In the next turn, so that one batch takes all that an execution pushes in this one.
       setImmediate(() => void this.#drain())
     }
     return entry
   }
 
-  /** Whether an execution with so many bytes pending should not produce more before the next `relief`. */
+  /** Whether an execution with so many bytes pending should not produce more until the next `relief`. */
   mustWait(ownPending: number): boolean {
     if (this.#spiller.isStuck) return true
     if (this.#away) return this.#spiller.isBehind
@@ -135,8 +137,8 @@ export class WriteQueue {
   }
 
   /**
-   * Stops. What is pending, a batch in flight included, is brought to the disk for replayLeftovers, and no `stored`
-   * follows any more. Rejects where the disk does not take it.
+   * Stops. Puts pending writes on disk for replayLeftovers, including a batch in flight; `stored` is not called any
+   * more. Rejects with the disk's error.
    */
   async close(): Promise<void> {
     if (this.#closed) return
@@ -168,7 +170,10 @@ export class WriteQueue {
     this.#draining = false
   }
 
-  /** Why the store did not take them. One that only takes long is away meanwhile, but nothing is sent again. */
+  /**
+   * Sends a batch; answers why the store rejected it. A batch without an answer counts as an outage meanwhile, but is
+   * not sent again.
+   */
   async #send(batch: readonly StoreWrite[]): Promise<Error | undefined> {
     const patience = new Patience(SLOW_ANSWER_MS, () => this.#goAway(new Error('no answer for a second')))
     try {
@@ -188,7 +193,7 @@ export class WriteQueue {
       this.#head = entry.next
       this.#bytes -= costOf(entry)
       this.#spiller.release(entry)
-      // Whoever keeps the entry keeps neither its bytes nor all that came after it.
+      // So that a reference to the entry holds neither its bytes nor the entries after it.
       entry.write = undefined
       entry.spilled = undefined
       entry.leaving = false
@@ -216,7 +221,7 @@ export class WriteQueue {
     this.#report({ kind: refused ? 'refused' : 'away', cause })
     if (this.#away) return
     this.#away = true
-    // Otherwise all that is in memory is leaving already.
+    // While the disk is in use, all writes in memory are leaving for it already.
     if (!this.#spiller.inUse) for (const entry of entriesFrom(this.#head)) this.#spiller.spill(entry)
     this.#changed()
   }

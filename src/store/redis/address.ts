@@ -1,9 +1,9 @@
 import { isIP, isIPv6 } from 'node:net'
 import type { RedisOptions } from 'ioredis'
 
-/** A Redis address taken apart. */
+/** A parsed Redis address. */
 export interface RedisAddress {
-  /** For people: without user and password. */
+  /** For messages: without user and password. */
   readonly display: string
   readonly tls: boolean
   readonly connection: Pick<RedisOptions, 'host' | 'port' | 'path' | 'username' | 'password' | 'db' | 'family'>
@@ -11,20 +11,20 @@ export interface RedisAddress {
 
 const DEFAULT_PORT = 6379
 const MAX_DATABASE = 2 ** 31 - 1
-/** Of sun_path with its NUL (unix(7)). */
+/** Bytes of sun_path without its NUL (unix(7)). */
 const MAX_SOCKET_PATH = 107
 const FAMILIES = ['0', '4', '6']
 
-/** Why it is no address that the agent can use; never repeats a part of it that could be a password. */
+/** Why the address is invalid. The message never quotes a part that could be a password. */
 export class AddressError extends Error {
   override readonly name = 'AddressError'
 }
 
 /**
- * Takes apart `redis://[user:password@]host[:port][/db]`, the same as `rediss://` (TLS) or without a scheme, a bare
- * host, the path of a socket, and `unix://[user:password@]/path`. `?family=4` or `6` chooses among a host's addresses,
- * `?db=1` a database. User and password reach up to the last `@`; `%40` in them stands for `@`, and a percent sign that
- * no two hexadecimal digits follow for itself. Throws AddressError.
+ * Parses `redis://[user:password@]host[:port][/db]`, the same as `rediss://` (TLS) or without a scheme, a bare host,
+ * the path of a socket, and `unix://[user:password@]/path`. `?family=4` or `6` selects among a host's addresses,
+ * `?db=1` a database. User and password extend to the last `@`; `%40` in them stands for `@`, and a percent sign
+ * without two hexadecimal digits for itself. Throws AddressError.
  */
 export function parseRedisAddress(address: string): RedisAddress {
   const text = address.trim()
@@ -58,11 +58,11 @@ interface Options {
   readonly db?: number
 }
 
-/** What stands behind the last @. */
+/** The part after the last @. */
 interface Target {
   /** Host and port. */
   readonly place: string
-  /** With its slash. */
+  /** With its leading slash. */
   readonly database: string
   readonly query: string | undefined
 }
@@ -128,7 +128,7 @@ function decode(part: string): string {
 type Credentials = Pick<RedisOptions, 'username' | 'password'>
 
 function hostAddress(tls: boolean, { place, database, query }: Target, credentials: Credentials): RedisAddress {
-  // First: where there is no host, all the rest may be a password.
+  // The host first: without one, everything else may be a password.
   const [host, port] = readHost(place)
   const { db: queried, ...options } = readQuery(query)
   if (database.length > 1 && queried !== undefined) {
@@ -143,7 +143,7 @@ function hostAddress(tls: boolean, { place, database, query }: Target, credentia
   }
 }
 
-/** Repeats nothing: where the @ is missing, this is the password. */
+/** Messages must not quote `place`: where the @ is missing, it is the password. */
 function readHost(place: string): [host: string, port: number] {
   if (place === '') throw new AddressError('the host is missing')
   if (isIPv6(place)) throw new AddressError('an IPv6 address stands in brackets: redis://[::1]:6379')

@@ -7,41 +7,46 @@ import { HungUp, isReadOnly, isRefused, isReset, NoSocket, redisProblem } from '
 import { SilenceWatch } from './silence.js'
 import { type RedisTls, redisTlsOptions } from './tls.js'
 
-/** How long a connection may take to be made. */
+/** Time limit for connecting. */
 const CONNECT_LIMIT_MS = 2_000
 /**
- * How long Redis may be silent while anything is unanswered before the connection is given up. Long, because a stopped
- * Redis carries out what it was sent once it goes on: a batch is not sent again on another connection before that.
+ * How long Redis may be silent, with answers due, before the connection is dropped. Long, because a stopped Redis still
+ * executes what it was sent once it resumes: no batch is resent on another connection before that.
  */
 const SILENCE_LIMIT_MS = 10_000
 const LONGEST_RECONNECT_DELAY_MS = 1_000
-/** Another connection may lead to another Redis, but a replica answers reads, too. */
+/** Reconnecting may reach another Redis, but not too often, as a replica still serves reads. */
 const READ_ONLY_RECONNECT_MS = 2_000
-/** Refusals further apart than this are not of one time in which it was a replica. */
+/** Refusals further apart than this belong to different failovers. */
 const READ_ONLY_GAP_MS = 30_000
 
-/** One connection to a Redis, made again for ever, and what is known of why there is none. */
+/**
+ * One connection to a Redis, which reconnects forever, and the reason why there is none. Used on the thread that made
+ * it.
+ */
 export class RedisConnection {
-  /** For people: without user and password. */
+  /** For messages: without user and password. */
   readonly address: string
   readonly redis: Redis
-  /** The first attempt to connect has had its outcome, so that what is asked right after opening is not refused. */
+  /**
+   * Resolves once the first attempt to connect has ended, so that a command sent right after opening is not rejected.
+   */
   readonly firstContact: Promise<void>
   readonly #silence: SilenceWatch
   readonly #tls: boolean
   readonly #user: string | undefined
-  /** Of a socket. */
+  /** Absolute path of a socket. */
   readonly #path: string | undefined
-  /** The server has answered on this connection: a stopped one accepts them, too. */
+  /** Whether the server has answered on this connection: a stopped one accepts connections, too. */
   #answers = false
   #lastError: unknown
-  /** What is no socket refuses connections as one does that nobody listens to (connect(2)). */
+  /** The path is no socket: connecting to a regular file fails like one without a listener (connect(2)). */
   #noSocket: NoSocket | undefined
   #reconnectedAt = Number.NEGATIVE_INFINITY
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
 
-  /** `address` as parseRedisAddress takes it. Throws AddressError, and RedisTlsError. */
+  /** `address`: see parseRedisAddress. Throws AddressError and RedisTlsError. */
   constructor(address: string, tlsFiles: RedisTls) {
     const { display, tls, connection } = parseRedisAddress(address)
     this.address = display
@@ -51,13 +56,14 @@ export class RedisConnection {
     this.redis = new Redis({
       ...connection,
       ...(tls && { tls: redisTlsOptions(tlsFiles, connection.host ?? '') }),
-      // Proxies, and users without a right to HELLO, INFO or CLIENT: AUTH, SELECT and what the store needs is enough.
+      // Works with proxies and with users that lack HELLO, INFO or CLIENT: AUTH, SELECT and the store's commands are
+      // enough.
       protocol: 2,
       enableReadyCheck: false,
       disableClientInfo: true,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
-      // 0: what is unanswered when the connection breaks is rejected then, not after some attempts to reconnect.
+      // 0: unanswered commands are rejected as soon as the connection breaks, not after some reconnects.
       maxRetriesPerRequest: 0,
       retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS),
       reconnectOnError: (error) => isReadOnly(error) && this.#mayReconnect(error),
@@ -69,14 +75,14 @@ export class RedisConnection {
     this.firstContact = this.#change(CONNECT_LIMIT_MS)
   }
 
-  /** The server has answered on the connection that there is. */
+  /** Whether the server has answered on the current connection. */
   get isReady(): boolean {
     return this.#answers && this.redis.status === 'ready' && this.redis.stream.writable
   }
 
   /**
-   * The client, for commands whose answers are due from now on. Throws StoreUnavailable while there is no connection on
-   * which the server has answered.
+   * The client, for commands whose answers are due from now on. Throws StoreUnavailable while there is no connection
+   * that the server has answered on.
    */
   use(): Redis {
     if (!this.isReady) throw this.unavailable(undefined)
@@ -84,18 +90,21 @@ export class RedisConnection {
     return this.redis
   }
 
-  /** Waits until there is a connection again; no longer than `limitMs`. */
+  /** Resolves once connected again, or after `limitMs`. */
   async ready(limitMs: number): Promise<void> {
     const end = performance.now() + limitMs
     for (let left = limitMs; !this.isReady && left > 0; left = end - performance.now()) await this.#change(left)
   }
 
-  /** It has taken a write. */
+  /** Call when the server has accepted a write. */
   wrote(): void {
     this.#readOnly = undefined
   }
 
-  /** While there is no connection, what ended it or keeps it from being made says more than what a command met. */
+  /**
+   * The error for a failed command. Without a connection, the reason why there is none says more than the command's
+   * error.
+   */
   unavailable(error: unknown): StoreUnavailable {
     const met = this.isReady || isReadOnly(error) ? error : (this.#lastError ?? error ?? new Error('not connected'))
     const cause = isRefused(met) ? (this.#noSocket ?? met) : met
@@ -112,7 +121,7 @@ export class RedisConnection {
 
   #watch(): void {
     const { redis } = this
-    // Of this connection: it has been made, the server has said something, and what went wrong.
+    // State of this connection: made, without any answer yet; and what went wrong on it.
     let isSilent = false
     let failure: unknown
     redis.on('connect', () => {
@@ -122,7 +131,7 @@ export class RedisConnection {
       })
     })
     redis.on('ready', () => {
-      // The least of what it is there for. A refusal is an answer, too; it may be the last word.
+      // The cheapest command that the agent needs. A refusal is an answer, too, and may be the last one.
       const refused = (error: Error) => {
         if (error.name === 'ReplyError') failure = error
       }
@@ -134,7 +143,7 @@ export class RedisConnection {
     redis.on('error', (error: Error & { command?: { name: string } }) => {
       failure = error
       this.#lastError = error
-      // ioredis would go on in the database that it has not left, which is another one.
+      // After a failed SELECT ioredis would go on in the wrong database.
       if (error.command?.name === 'select') redis.disconnect(true)
     })
     redis.on('close', () => {
@@ -163,7 +172,7 @@ export class RedisConnection {
     for (const announce of this.#changed.splice(0)) announce()
   }
 
-  /** Resolves when a connection has been made, has failed or has broken, or after `limitMs`. */
+  /** Resolves when a connection is made, fails or breaks, or after `limitMs`. */
   #change(limitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const patience = new Patience(limitMs, resolve)

@@ -1,15 +1,15 @@
 import type { StoreProblem } from '../store.js'
 
-/** What is known of the connection on which an error came. */
+/** The connection on which an error occurred. */
 export interface RedisContext {
   readonly tls: boolean
-  /** Who the agent is there; undefined: the default user. */
+  /** The agent's user on Redis; undefined: the default user. */
   readonly user: string | undefined
   /** For how long writes have been refused because it is a replica, ms. */
   readonly readOnlyMs: number
 }
 
-/** A Redis is read-only for a moment when another one takes over from it; after this long it stays what it is. */
+/** During a failover a Redis is read-only for a moment; after this long it is a replica for good. */
 const READ_ONLY_PATIENCE_MS = 5_000
 
 type Advice = string | ((command: string, context: RedisContext) => string)
@@ -33,7 +33,7 @@ const RENEW = 'replace the certificate of Redis'
 const outage = (fix?: Advice): Rule => ({ permanent: false, ...(fix !== undefined && { fix }) })
 const permanent = (fix: Advice): Rule => ({ permanent: true, fix })
 
-/** What Redis answers, by the word its error begins with, or words in it: first the ones that pass. */
+/** Redis' errors, by their first word or words in them; temporary ones first. */
 const REPLIES: readonly (readonly [RegExp, Rule])[] = [
   [coded('LOADING', 'MASTERDOWN'), outage()],
   [coded('BUSY'), outage('a script of somebody else blocks it: SCRIPT KILL ends that')],
@@ -75,7 +75,7 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
   [/proto-max-bulk-len|invalid bulk length/i, permanent('raise its proto-max-bulk-len to 64mb or more')],
 ]
 
-/** What the connection meets, by its code. */
+/** Connection errors, by their code. */
 const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
   [/^ECONNREFUSED$/, outage(`start Redis, or ${ADDRESS}`)],
   [/^ENOENT$/, outage(`start Redis, which makes that socket, or ${ADDRESS}`)],
@@ -105,12 +105,12 @@ const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
 const NO_REDIS: Rule = permanent('what answers there is no Redis, or speaks TLS (rediss://): correct redis_addr')
 const SILENT = outage('what listens there hangs up without an answer: is it a Redis, and without TLS (rediss://)?')
 
-/** The server has closed the connection before it said anything. */
+/** The server closed the connection before it sent anything. */
 export class HungUp extends Error {
   override readonly name = 'HungUp'
 }
 
-/** What is at the path of its socket is none. */
+/** The socket's path is a file or a folder. */
 export class NoSocket extends Error {
   override readonly name = 'NoSocket'
   readonly code = 'ENOTSOCK'
@@ -120,7 +120,7 @@ export class NoSocket extends Error {
   }
 }
 
-/** What an error of Redis, or of the connection to it, means to whoever runs the agent. */
+/** Explains an error of Redis, or of the connection to it. */
 export function redisProblem(error: unknown, context: RedisContext): StoreProblem {
   const said = describe(error)
   const rule = ruleFor(error, said)
@@ -131,17 +131,17 @@ export function redisProblem(error: unknown, context: RedisContext): StoreProble
   return { problem, fix, permanent: isPermanent }
 }
 
-/** Whether it is the answer of a Redis that takes no writes because it is a replica. */
+/** Whether a Redis refused a write because it is a replica. */
 export function isReadOnly(error: unknown): boolean {
   return error instanceof Error && coded('READONLY').test(withoutArguments(error.message))
 }
 
-/** Whether nobody listens there. */
+/** Whether nothing listens at the address. */
 export function isRefused(error: unknown): boolean {
   return codeOf(error) === 'ECONNREFUSED'
 }
 
-/** Whether the other side has broken the connection. */
+/** Whether the server broke the connection. */
 export function isReset(error: unknown): boolean {
   return /^(ECONNRESET|EPIPE)$/.test(codeOf(error) ?? '')
 }
@@ -150,17 +150,17 @@ function ruleFor(error: unknown, said: string): Rule | undefined {
   if (error instanceof HungUp) return SILENT
   const code = codeOf(error)
   if (code !== undefined) return CONNECTION.find(([pattern]) => pattern.test(code))?.[1]
-  // The client's own words, for what no Redis would say.
+  // ioredis' own errors, for replies that no Redis sends.
   if (/RESP type|protocol error, got/i.test(said)) return NO_REDIS
   return REPLIES.find(([pattern]) => pattern.test(said))?.[1]
 }
 
-/** Inside a script, Redis 6 and older put the word in the middle of the message. */
+/** Redis 6 and older put the code of an error inside a script in the middle of the message. */
 function coded(...words: readonly string[]): RegExp {
   return new RegExp(`(?:^|[\\s-])(?:${words.join('|')})\\b`)
 }
 
-/** The one named by the answer, where a script is refused for what it does; else the one that was sent. */
+/** The command that a script was refused for, as named in the answer; else the command that was sent. */
 function refusedCommand(error: unknown, said: string): string | undefined {
   const [, named] = /(?:command|the) ['`]([\w|]+)['`]/.exec(said) ?? /'([\w|]+)' command/.exec(said) ?? []
   const { command } = (error ?? {}) as { command?: { name?: unknown } }
@@ -168,10 +168,10 @@ function refusedCommand(error: unknown, said: string): string | undefined {
   return typeof name === 'string' ? name.toUpperCase() : undefined
 }
 
-/** An error of several addresses tried at once has no message of its own, only a code. */
+/** An error of several addresses tried at once has only a code, no message. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  // The client's word for it, with advice for programmers.
+  // ioredis' error for it advises programmers.
   if (error.name === 'MaxRetriesPerRequestError') return 'the connection broke before the answer came'
   const [, reason] = /^[\dA-F]+:error:\w+:[^:]*:[^:]*:([^:]+):/.exec(error.message) ?? []
   return (
@@ -183,7 +183,7 @@ function describe(error: unknown): string {
   )
 }
 
-/** An answer may repeat what was sent, and that is anybody's. */
+/** Redis may quote arguments, which are users' data. */
 function withoutArguments(message: string): string {
   return message.replace(/,? with args beginning with:.*$/s, '')
 }

@@ -2,7 +2,10 @@ import type { NameHolder } from '../store.js'
 import type { RedisCommand } from './pipeline.js'
 import { script } from './scripts.js'
 
-/** Key: the name. Arguments: the new holder, for how long, whom it may replace. Answers nothing, or who has it and how long. */
+/**
+ * Key: the name. Arguments: the new holder, milliseconds, whom it may replace. Answers nil, or the holder and its time
+ * left.
+ */
 const CLAIM = script(`
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and held ~= ARGV[3] then return { held, redis.call('PTTL', KEYS[1]) } end
@@ -27,7 +30,7 @@ export const lookCommands = (agentId: string): RedisCommand[] => [
   { name: 'pttl', keys: [nameKey(agentId)], args: [] },
 ]
 
-/** As Redis answers; a time left below 0 is none. */
+/** From Redis' replies; a negative time left means none. */
 export function nameHolder(value: unknown, leftMs: unknown): NameHolder {
   return { value: String(value), leftMs: Number(leftMs) >= 0 ? Number(leftMs) : undefined }
 }

@@ -1,22 +1,22 @@
 import type { Redis } from 'ioredis'
 import type { Script } from './scripts.js'
 
-/** One command on keys of ours; with `script`, that script on them. */
+/** One command, or a script, on keys of the agent's. */
 export type RedisCommand = {
   readonly keys: readonly string[]
   readonly args: readonly (string | number | Buffer)[]
 } & ({ readonly name: string } | { readonly script: Script })
 
 /**
- * Digests of the scripts that the server has been given on each connection. On a new one the server may be another, or
- * one that has restarted and knows none.
+ * Digests of the scripts sent on each connection. Behind a new connection the server may be another, or have restarted
+ * without them.
  */
 const given = new WeakMap<object, Set<string>>()
 
 /**
- * Sends the commands in one go and answers their replies. Rejects with the first error among them; the others may have
- * been carried out. A key of ours that holds another type (somebody else wrote there) is deleted and all commands are
- * sent again, once: they can be repeated, and it would be refused for ever.
+ * Sends the commands in one pipeline and answers their replies. Rejects with the first error; other commands may have
+ * taken effect. A key of ours that somebody else gave another type is deleted, and all commands are sent once more,
+ * since it would be refused forever; they may be repeated.
  */
 export async function runPipeline(redis: Redis, commands: readonly RedisCommand[]): Promise<unknown[]> {
   const first = await sendKnown(redis, commands)
@@ -29,8 +29,8 @@ export async function runPipeline(redis: Redis, commands: readonly RedisCommand[
 type Reply = readonly [error: Error | null, result: unknown]
 
 /**
- * Somebody may have deleted the server's scripts. Then all is sent again, since what follows such a script was carried
- * out without it.
+ * The server's scripts may have been flushed. Then all commands are sent again, as later ones ran without the script's
+ * effect.
  */
 async function sendKnown(redis: Redis, commands: readonly RedisCommand[]): Promise<readonly Reply[]> {
   const connection = redis.stream ?? redis
@@ -62,12 +62,12 @@ function repliesOf(replies: readonly Reply[]): unknown[] {
   return replies.map(([, result]) => result)
 }
 
-/** Redis 6 and older put the code of an error inside a script in the middle of the message. */
+/** Redis 6 and older put the code in the middle of the message, inside scripts. */
 function isWrongType(error: Error | null | undefined): boolean {
   return error?.message.includes('WRONGTYPE') ?? false
 }
 
-/** The set of running ids is the only key of ours, among those that commands name, that is not a string. */
+/** The set of running ids is the only key in commands that is not a string. */
 async function deleteMistyped(redis: Redis, keys: ReadonlySet<string>): Promise<void> {
   for (const key of keys) {
     const type = await redis.type(key)

@@ -2,7 +2,7 @@ import type { Probe } from '../probe.js'
 import type { RedisCommand } from './pipeline.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
 
-/** Arguments for each command that the scripts call. Before version 7.2, Redis does not say which of them it refuses. */
+/** Arguments for each command that scripts call. Before version 7.2 Redis does not say which of them it refuses. */
 export const IN_SCRIPTS: Readonly<Record<string, (probe: Probe) => Omit<RedisCommand, 'name' | 'script'>>> = {
   SET: ({ id }) => ({ keys: [recordKey(id)], args: ['{}', 'NX', 'PX', 60_000] }),
   GET: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
@@ -20,18 +20,21 @@ export const IN_SCRIPTS: Readonly<Record<string, (probe: Probe) => Omit<RedisCom
   UNLINK: (probe) => ({ keys: keysOf(probe), args: [] }),
 }
 
-/** By themselves, so that a refusal names the command. What is left by an agent that is killed meanwhile expires. */
+/**
+ * The scripts' commands on their own, so that a refusal names the command. Keys left by an agent that is killed
+ * meanwhile expire.
+ */
 export function commandsInScripts(probe: Probe): RedisCommand[] {
   const running = [runningKey(probe.agentId)]
   return [
     ...Object.entries(IN_SCRIPTS).map(([name, make]) => ({ name: name.toLowerCase(), ...make(probe) })),
-    // Ids of real agents have no time to live; what joins a set that has one leaves it in place.
+    // The set gets a time to live, which later members do not change; real agents' sets have none.
     { name: 'sadd', keys: running, args: [''] },
     { name: 'pexpire', keys: running, args: [60_000] },
   ]
 }
 
-/** Deletes whatever is left, with these keys. */
+/** Deletes the probe's keys, and `others`. */
 export function deleteProbe(probe: Probe, others: readonly string[]): RedisCommand {
   return { name: 'unlink', keys: [...keysOf(probe), ...others], args: [] }
 }

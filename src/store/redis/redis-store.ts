@@ -25,16 +25,16 @@ import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
 import type { RedisTls } from './tls.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
 
-/** How long reads and small writes wait for an answer. */
+/** Time limit for reads and small writes. */
 const ANSWER_LIMIT_MS = 2_000
-/** How long such a write waits for the connection to the Redis that has taken over. */
+/** How long a write that a replica refused waits for the connection to the new primary. */
 const TAKEOVER_LIMIT_MS = 1_000
 const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
 
 /**
- * The store in Redis 4 or newer, on one connection that is made again for ever. Used on the thread that made it; any
- * number of threads, processes and machines may each have their own.
+ * The store in Redis 4 or newer, on one connection that reconnects forever. Used on the thread that made it; several
+ * threads, processes and machines may each have their own.
  */
 export class RedisStore implements Store {
   readonly address: string
@@ -44,7 +44,7 @@ export class RedisStore implements Store {
     return answers.map((answer) => answer === BEGUN)
   })
 
-  /** `address` as parseRedisAddress takes it. Throws AddressError, and RedisTlsError. */
+  /** `address`: see parseRedisAddress. Throws AddressError and RedisTlsError. */
   constructor(address: string, tls: RedisTls = {}) {
     this.#connection = new RedisConnection(address, tls)
     this.address = this.#connection.address
@@ -55,12 +55,12 @@ export class RedisStore implements Store {
     const probe = newProbe()
     const { settings, id } = probe
     const { name } = settings
-    // XX: it may be written, and is not, since every agent reads what is there.
+    // XX: checks the right to write without writing, since every agent reads this key.
     const put: RedisCommand = { name: 'set', keys: [FUNCTION_PREFIX + name], args: [functionToJson(settings), 'XX'] }
     try {
       await this.#answer((redis) => redis.scan('0', 'MATCH', FUNCTION_PREFIX + name, 'COUNT', 1))
       await this.#answer((redis) => runPipeline(redis, [put, ...commandsInScripts(probe)]))
-      // Withdrawn before it comes, it does nothing.
+      // A registration that is withdrawn first stores nothing.
       await this.withdrawFunction(settings, id)
       await this.putFunction(settings, id)
       await this.claimName(probe.agentId, id, ANSWER_LIMIT_MS)
@@ -131,7 +131,7 @@ export class RedisStore implements Store {
 
   async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
     await this.#connection.firstContact
-    // Without a time limit of its own: the connection has one.
+    // The connection's time limit is enough.
     const taken = await this.#ask((redis) => writeBatch(redis, batch))
     this.#connection.wrote()
     return taken
@@ -225,7 +225,7 @@ export class RedisStore implements Store {
     )
   }
 
-  /** The second time on the next connection, which leads to the Redis that has taken over from one that is read-only. */
+  /** Asks once more, on a new connection, where a replica refused: after a failover that reaches the new primary. */
   async #askTwice<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
     try {
       return await this.#ask(ask)
@@ -258,7 +258,7 @@ function parseRecord(text: string | null | undefined): ExecutionRecord | undefin
   }
 }
 
-/** A key of another type than this command reads is not ours: as if it were not there. */
+/** A key of another type is not ours: it counts as absent. */
 async function ofType<T>(reply: Promise<T>, absent: T): Promise<T> {
   try {
     return await reply

@@ -2,24 +2,25 @@ import { createHash } from 'node:crypto'
 import { RECORD_TTL_MS } from '../record.js'
 
 export const recordKey = (id: string) => `flux:exec:${id}`
-// Not below the record's key: an id may contain any printable character, so `flux:exec:{id}:output` could be a record.
+// Not below the record's key: an id may contain any printable character, so `flux:exec:{id}:output` could be another
+// id's record.
 const OUTPUT_PREFIX = 'flux:exec-output:'
 export const outputKey = (id: string) => `${OUTPUT_PREFIX}${id}`
 const GAPS_PREFIX = 'flux:exec-gaps:'
-/** A hash: where each gap in the output begins, and where it ends. There only where something was lost. */
+/** A hash from the start to the end of each gap in the output. Exists only where something was lost. */
 export const gapsKey = (id: string) => `${GAPS_PREFIX}${id}`
 export const runningKey = (agentId: string) => `flux-agent:running:${agentId}`
 
-/** A script that runs inside Redis, without others in between. */
+/** A script that Redis runs atomically. */
 export interface Script {
   readonly text: string
-  /** What EVALSHA takes instead of the text: SHA-1, hexadecimal. */
+  /** Identifies the script to EVALSHA: SHA-1, hexadecimal. */
   readonly digest: string
 }
 
 export const script = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') })
 
-/** Whether a record is of an execution that was refused. */
+/** Whether a record is that of a refused execution. */
 const IS_REFUSED = `
 local function is_refused(json)
   local ok, record = pcall(cjson.decode, json)
@@ -27,8 +28,8 @@ local function is_refused(json)
 end`
 
 /**
- * Keys: record, output, running ids. Arguments: the record, its time to live, the id, and the parts of the record's JSON
- * that tell this run of the id from another: agent and start time. Answers 1; 2 where this very run is recorded and has
+ * Keys: record, output, running ids. Arguments: the record, its time to live, the id, and two parts of the record's
+ * JSON that identify this run of the id: agent and start time. Answers 1; 2 where this very run is recorded and has
  * ended; 0 where the id belongs to another.
  */
 export const BEGIN = script(`${IS_REFUSED}
@@ -46,7 +47,7 @@ end
 redis.call('SADD', KEYS[3], ARGV[3])
 return 1`)
 
-/** Keys and arguments as of BEGIN. Changes nothing unless the id is free. */
+/** Keys and arguments as for BEGIN. Changes nothing unless the id is free. */
 export const REFUSE = script(`${IS_REFUSED}
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   redis.call('UNLINK', KEYS[2])
@@ -55,9 +56,9 @@ elseif is_refused(redis.call('GET', KEYS[1])) then
 end`)
 
 /**
- * Before bytes [from, to) of an output are written. Key: output. Arguments: from, to. SETRANGE fills with NUL what lies
- * between the end of the output and `from`: the function did not write these, so where they are is kept. A new output
- * gets its time to live here, since SETRANGE keeps it; the lease of the execution renews it.
+ * Call before writing bytes [from, to) of an output. Key: output. Arguments: from, to. SETRANGE fills the range between
+ * the output's end and `from` with NUL bytes that the function did not write, so the range is noted as a gap. A new
+ * output gets its time to live here, because SETRANGE does not set one; renewed leases extend it.
  */
 export const BEFORE_OUTPUT = script(`
 local length = redis.call('STRLEN', KEYS[1])
@@ -65,11 +66,11 @@ local from, to = tonumber(ARGV[1]), tonumber(ARGV[2])
 local gaps = '${GAPS_PREFIX}' .. string.sub(KEYS[1], ${OUTPUT_PREFIX.length + 1})
 if redis.call('EXISTS', gaps) == 1 then
   if redis.call('TYPE', gaps).ok ~= 'hash' then redis.call('DEL', gaps) end
-  local kept = redis.call('HGETALL', gaps)
-  for i = 1, #kept, 2 do
-    local first, last = tonumber(kept[i]), tonumber(kept[i + 1])
+  local known = redis.call('HGETALL', gaps)
+  for i = 1, #known, 2 do
+    local first, last = tonumber(known[i]), tonumber(known[i + 1])
     if first < to and last > from then
-      redis.call('HDEL', gaps, kept[i])
+      redis.call('HDEL', gaps, known[i])
       if first < from then redis.call('HSET', gaps, first, from) end
       if last > to then redis.call('HSET', gaps, to, last) end
     end
@@ -82,8 +83,8 @@ end
 if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end`)
 
 /**
- * Keys as of BEGIN. Arguments: the record, its time to live, the id, the length of the output. One script, so that an id
- * never leaves the running ones without its record having ended. Where output is missing, the record says how much.
+ * Keys as for BEGIN. Arguments: the record, its time to live, the id, the length of the output. One script, so that an
+ * id never leaves the running ones before its record has ended. Adds to the record how much output is missing.
  */
 export const END = script(`
 local gaps = '${GAPS_PREFIX}' .. ARGV[3]
@@ -101,12 +102,12 @@ end
 local record = ARGV[1]
 if has_gaps then
   redis.call('PEXPIRE', gaps, ARGV[2])
-  local kept = redis.call('HGETALL', gaps)
+  local known = redis.call('HGETALL', gaps)
   local starts, ends = {}, {}
-  for i = 1, #kept, 2 do
-    local first = tonumber(kept[i])
+  for i = 1, #known, 2 do
+    local first = tonumber(known[i])
     starts[#starts + 1] = first
-    ends[first] = tonumber(kept[i + 1])
+    ends[first] = tonumber(known[i + 1])
   end
   table.sort(starts)
   local lost, reached = 0, 0

@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 import { Patience } from '../../time/patience.js'
 
 /**
- * Gives a connection up on which so long nothing has come though an answer is due; ioredis then makes another. Its own
- * `socketTimeout` would do the same after a pause of this process, before it reads what has come.
+ * Drops a connection on which an answer is due and nothing has come for `limitMs`; ioredis then reconnects. Its own
+ * `socketTimeout` would do so after a pause of this process, before it reads what has arrived.
  */
 export class SilenceWatch {
   #patience: Patience | undefined
@@ -14,11 +14,11 @@ export class SilenceWatch {
     private readonly redis: Redis,
     private readonly limitMs: number,
   ) {
-    // From then on ioredis asks by itself, before anybody else may.
+    // ioredis sends commands of its own from then on.
     redis.on('connect', () => this.begin())
   }
 
-  /** Call when something is being asked: from then on it is watched until nothing is due any more. */
+  /** Call when a command is sent: watches until no answer is due. */
   begin(): void {
     this.#patience ??= new Patience(
       this.limitMs,

@@ -3,18 +3,18 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { type ConnectionOptions, createSecureContext } from 'node:tls'
 
-/** How the agent speaks TLS with Redis. Paths are absolute. */
+/** TLS with Redis. Paths are absolute. */
 export interface RedisTls {
-  /** Who has signed the certificate of Redis; absent: one of the authorities that the system's Node trusts. */
+  /** The authority that signed Redis' certificate; absent: the system's trusted ones. */
   readonly caCert?: string
-  /** With `keyFile`: the certificate that the agent shows. */
+  /** The certificate that the agent presents; needs `keyFile`. */
   readonly certFile?: string
   readonly keyFile?: string
-  /** The name in the certificate of Redis, where that is not the host of its address. */
+  /** The name in Redis' certificate, where it is not the host of the address. */
   readonly serverName?: string
 }
 
-/** Why the files cannot be used: says which, and never quotes what is inside. */
+/** Why the files cannot be used. Names the file and never quotes its contents. */
 export class RedisTlsError extends Error {
   override readonly name = 'RedisTlsError'
   readonly code = 'REDIS_TLS_INVALID'
@@ -28,7 +28,7 @@ export class RedisTlsError extends Error {
 
 type Contents = Pick<ConnectionOptions, 'ca' | 'cert' | 'key'>
 
-/** Reads the files and checks that they fit together. Blocks for some milliseconds. Throws RedisTlsError. */
+/** Reads the files and checks that they match. Blocks for some milliseconds. Throws RedisTlsError. */
 export function readRedisTls({ caCert, certFile, keyFile }: RedisTls): Contents {
   const ca = caCert === undefined ? undefined : read('ca_cert', caCert)
   if (ca) attempt('ca_cert', `${caCert} holds no certificate in PEM`, () => new X509Certificate(ca))
@@ -41,14 +41,17 @@ export function readRedisTls({ caCert, certFile, keyFile }: RedisTls): Contents 
   return { ...(ca && { ca }), cert, key }
 }
 
-/** For each connection anew, so that renewed files come into use; where they cannot be used, those in use go on. */
+/**
+ * Options that read the files for each connection, so that renewed files take effect. Unusable files leave the last
+ * ones in use. Throws RedisTlsError.
+ */
 export function redisTlsOptions(tls: RedisTls, host: string): ConnectionOptions {
   const { serverName } = tls
   let contents = readRedisTls(tls)
   const name = serverName ?? (isIP(host) ? undefined : host)
   const options = { ...(name !== undefined && { servername: name }), minVersion: 'TLSv1.2' as const }
   return Object.defineProperties(options, {
-    // Read first, once a connection.
+    // `ca` is read first, once for each connection.
     ca: {
       enumerable: true,
       get: () => {

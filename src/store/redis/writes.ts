@@ -5,15 +5,15 @@ import { idOf, type StoreWrite } from '../store.js'
 import { type RedisCommand, runPipeline } from './pipeline.js'
 import { BEFORE_OUTPUT, BEGIN, END, outputKey, REFUSE, recordKey, runningKey, type Script } from './scripts.js'
 
-/** What BEGIN answers. */
+/** Answers of BEGIN. */
 const TAKEN = 0
 export const BEGUN = 1
 
-/** Makes the writes as Store.write says. */
+/** See Store.write. */
 export async function writeBatch(redis: Redis, batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
   const taken = new Set<string>()
   for (const { begins, others } of roundsOf(batch)) {
-    // Their answers decide about the others, so they go ahead. There are begins only after an outage.
+    // Their answers decide which other writes are sent. There are begins only after an outage.
     const answers = begins.length > 0 ? await runPipeline(redis, begins.map(beginCommand)) : []
     for (const [index, { execution_id: id }] of begins.entries()) {
       if (answers[index] === TAKEN) taken.add(id)
@@ -40,7 +40,7 @@ interface Round {
   readonly others: Exclude<StoreWrite, { kind: 'begin' }>[]
 }
 
-/** The batch in parts, in each of which all begins can come first. */
+/** Splits a batch into rounds whose begins may all be sent first. */
 function roundsOf(batch: readonly StoreWrite[]): Round[] {
   let round: Round = { begins: [], others: [] }
   const rounds = [round]

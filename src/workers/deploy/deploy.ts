@@ -34,11 +34,10 @@ import {
 export { removeVersion } from './versions.js'
 
 /**
- * Unpacks an archive into a folder of its own, which is to become the function's current version by `activate`, or to
- * be removed by `discard`. Until then the old version serves, and it stays on disk for the executions that have it: the
- * caller counts these and then calls `removeVersion`. Whatever is wrong with the archive, the handler or the disk is
- * answered as `refused` and leaves nothing behind; a rejection is a defect of the agent. One at a time of a function.
- * Worker threads only.
+ * Unpacks an archive into a new version, to be put to use by `activate` or removed by `discard`. Until then the old
+ * version serves. It stays on disk for the executions that use it; once they have ended, the caller calls
+ * `removeVersion`. A fault of the archive, the handler or the disk is answered as `refused` and leaves nothing behind;
+ * a rejection is a defect of the agent. One call at a time for each function. Worker threads only.
  */
 export async function prepare(task: DeployTask): Promise<PrepareResult> {
   const { functionName, appsDir } = task
@@ -56,7 +55,7 @@ export async function prepare(task: DeployTask): Promise<PrepareResult> {
   })
 }
 
-/** Has a version serve from now on; where that is refused it is gone, and the old one serves on. */
+/** Makes a prepared version the current one. Where that is refused the version is removed, and the old one stays. */
 export function activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
   return unlessRefused(basename(dirname(dirname(prepared.next))), async () => {
     try {
@@ -69,17 +68,17 @@ export function activate(prepared: PreparedVersion): Promise<DeployRefused | und
   })
 }
 
-/** Removes a version that shall not serve; never rejects. */
+/** Removes a prepared version. Never rejects. */
 export function discard({ version, next }: PreparedVersion): Promise<void> {
   return discardVersion(version, next)
 }
 
-/** Why the code of a version cannot be run by this handler, which it was not deployed for. */
+/** Why a version cannot be run by a handler other than the one it was deployed for; undefined where it can. */
 export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Promise<string | undefined> {
   return handlerProblem(versionDir, handler, accessFor(runAs))
 }
 
-/** For the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
+/** At the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
 export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<AppsFound> {
   const found = await cleanVersions(appsDir, stored)
   const serving: ServingVersion[] = []
@@ -126,13 +125,13 @@ async function unpack(
   }
 }
 
-/** Why a program cannot be started, where its caller knows it: not by where it lies on this node. */
+/** Why the handler cannot be started, with paths relative to the version's folder. */
 async function programWarnings({ dir }: CodeVersion, handler: string): Promise<string[]> {
   const problem = await platform.programProblem(join(dir, handler))
   return problem === undefined ? [] : [problem.replaceAll(`${dir}${sep}`, '')]
 }
 
-/** Its modes are those that it would be given today: the runner may have been created since. */
+/** Compares with the modes that a deploy would set today: the runner may have been created since. */
 async function handlerProblem(versionDir: string, handler: string, access: Access): Promise<string | undefined> {
   const found = await stat(join(versionDir, handler)).catch(() => undefined)
   if (!found?.isFile()) return `handler ${quote(handler)} is not in the code that is deployed here: deploy its code`
@@ -153,7 +152,7 @@ function findProgram(tree: Tree, links: Links, handler: string, warnings: readon
   return landing.at
 }
 
-/** What an archive holds that is none of a function, to follow words about it. */
+/** What the archive holds where it holds no function's code, to follow words about it. */
 function otherContents({ files }: Tree): string | undefined {
   const [file, ...others] = files
   if (file === undefined) return ', which holds no files'
@@ -161,7 +160,7 @@ function otherContents({ files }: Tree): string | undefined {
   return `, which holds only another archive, ${quote(file.path)}: send what is in that, as a zip`
 }
 
-/** Every path by which a handler could be given. */
+/** Every path that could be a handler. */
 function programsOf(tree: Tree, links: Links): string[] {
   const linked = tree.links.filter(({ path }) => {
     const landing = links.follow(path)
@@ -175,7 +174,7 @@ function refuseProgramPath({ path }: FileNode, { dir }: CodeVersion): void {
   if (problem) throw new ArchiveRefused(`handler ${quote(path)} ${problem}`)
 }
 
-/** With `/` between its components, as the archive's own paths. */
+/** The handler with `/` between components, as in archives. */
 function readHandler(handler: string): string {
   const path = handler === '' ? '' : normalize(handler).split(sep).join('/')
   const problem = pathProblem(path, process.platform)

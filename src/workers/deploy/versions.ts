@@ -8,36 +8,37 @@ import { ArchiveRefused } from '../../archive/refused.js'
 import type { AppsCheck, AppsFound, CodeVersion, PreparedVersion, ServingVersion } from '../../threads/messages.js'
 
 /**
- * Where code lies on disk:
+ * Where code is on disk:
  *
- *     appsDir/NAME/versions/3f9a…-81c2…/   one version: its digest's beginning and a random part
- *     appsDir/NAME/versions/current        which of them serves, its whole digest and its size
- *     appsDir/NAME/versions/next-…-93b0…   the same of one that is to serve, named by the settings it came with
+ *     appsDir/NAME/versions/3f9a…-81c2…/   one version: the start of its digest, and a random part
+ *     appsDir/NAME/versions/current        the version that serves: its folder, digest and size
+ *     appsDir/NAME/versions/next-…-93b0…   the same for one that is to serve, named by its settings' fingerprint
  *
- * `current` decides alone: it is written as `next-…`, flushed, and renamed once the settings are stored, so that it always names a version that
- * was unpacked completely, whenever the process is killed. It is a file and no symbolic link because Windows gives
- * these to administrators only, and because a file has room for the digest. A version in use is never written to, and
- * what is neither current nor in use is debris. Files of others, in `appsDir`, in `appsDir/NAME` or in `versions`, stay.
+ * Only `current` decides. It is written as `next-…`, flushed, and renamed once the settings are stored, so that it
+ * always names a completely unpacked version, whenever the process is killed. It is a file because Windows reserves
+ * symbolic links for administrators, and because it has room for the digest. Files of a version in use never change.
+ * Versions that are neither current nor in use are removed; other files in `appsDir`, `appsDir/NAME` and `versions`
+ * stay.
  *
- * The files of a version are not flushed one by one, which would take seconds. A power cut soon after a deploy may
- * therefore leave `current` in place and files behind it empty; `cleanVersions` finds them empty at the next start.
+ * The files of a version are not flushed one by one, which would take seconds. So a power cut soon after a deploy may
+ * leave `current` in place and files empty; `cleanVersions` detects that at the next start.
  */
 const VERSIONS = 'versions'
 const CURRENT = 'current'
 const VERSION_NAME = /^[0-9a-f]{16}-[0-9a-f]{8}$/
 const NEXT = /^next-(?<fingerprint>[0-9a-f]{16}|none)-[0-9a-f]{8}$/
-/** As versions until 0.1.0 have named it. */
+/** Names used by releases up to 0.1.0. */
 const EARLIER_NEXT = /^current-[0-9a-f]{8}$/
 const CURRENT_TEXT = /^(?<folder>[0-9a-f]{16}-[0-9a-f]{8}) (?<digest>[0-9a-f]{64}) (?<bytes>\d+)\n$/
 
 const HASHED_AT_ONCE = 2 * 1024 * 1024
 
 interface Current extends CodeVersion {
-  /** All its files as they were unpacked. */
+  /** Unpacked size of all its files. */
   readonly bytes: number
 }
 
-/** SHA-256, hexadecimal, in steps that leave the event loop to others. */
+/** SHA-256, hexadecimal. Yields to the event loop between steps. */
 export async function digestOf(archive: Buffer): Promise<string> {
   const hash = createHash('sha256')
   for (let start = 0; start < archive.length; start += HASHED_AT_ONCE) {
@@ -47,13 +48,13 @@ export async function digestOf(archive: Buffer): Promise<string> {
   return hash.digest('hex')
 }
 
-/** The version that serves, or undefined before the first deploy. */
+/** The current version; undefined before the first deploy. */
 export async function currentVersion(appsDir: string, functionName: string): Promise<CodeVersion | undefined> {
   const current = await readPointer(versionsDir(appsDir, functionName), CURRENT)
   return current && { dir: current.dir, digest: current.digest }
 }
 
-/** Makes an empty folder for a version that does not serve yet. Rejects with the system's error. */
+/** Makes an empty folder for a new version. Rejects with the system's error. */
 export async function createVersion(
   appsDir: string,
   functionName: string,
@@ -73,7 +74,9 @@ export async function createVersion(
   return { dir, digest }
 }
 
-/** Where somebody removes the apps folder while the agent runs, a function may put a folder of its own, or a link, there. */
+/**
+ * If the apps folder was removed while the agent runs, a function may have put its own folder, or a link, in its place.
+ */
 function refuseForeign(appsDir: string): void {
   const found = lstatSync(appsDir)
   if (found.isDirectory() && found.uid === process.geteuid?.()) return
@@ -81,24 +84,24 @@ function refuseForeign(appsDir: string): void {
   throw new ArchiveRefused(problem)
 }
 
-/** Takes back what `createVersion` made; the first failure is the one to tell, so this never rejects. */
+/** Removes what `createVersion` made. Never rejects: the caller reports the first failure. */
 export async function discardVersion(version: CodeVersion, next?: string): Promise<void> {
   const versions = dirname(version.dir)
   try {
     if (next !== undefined) await rm(next, { force: true })
     await removeFolder(version.dir)
-    // Refused by the system, and rightly, where the function has another version.
+    // Fails, as it should, where the function has another version.
     await rmdir(versions)
     await rmdir(dirname(versions))
   } catch {
-    // What cannot be removed now is removed at the next start.
+    // Leftovers are removed at the next start.
   }
 }
 
 /**
- * Writes down that a version with so many bytes in its files is to serve, and answers the file that says so. Should the
- * agent be killed before `switchTo`, the version serves from the next start on if by then the settings it came with are
- * stored, and is removed otherwise.
+ * Notes on disk that a version, with so many bytes in its files, is to serve; answers the path of the note. Should the
+ * agent be killed before `switchTo`, the next start switches to the version if the settings it came with are stored,
+ * and removes it otherwise.
  */
 export async function prepareSwitch(version: CodeVersion, bytes: number, fingerprint = 'none'): Promise<string> {
   const next = join(dirname(version.dir), `next-${fingerprint}-${randomName()}`)
@@ -112,14 +115,14 @@ export async function prepareSwitch(version: CodeVersion, bytes: number, fingerp
   return next
 }
 
-/** Makes it the version that serves; or rejects, and the old one serves on. */
+/** Makes it the current version; or rejects, and the old one stays current. */
 export async function switchTo({ next }: Pick<PreparedVersion, 'next'>): Promise<void> {
   await rename(next, join(dirname(next), CURRENT))
 }
 
 /**
- * Deletes a version that no longer serves and that no execution uses any more. Rejects with the system's error, and
- * where the folder is not a version's or still serves.
+ * Deletes a version that is neither current nor in use. Rejects with the system's error, and where the folder is not a
+ * version or is the current one.
  */
 export async function removeVersion(dir: string): Promise<void> {
   const versions = dirname(dir)
@@ -131,9 +134,8 @@ export async function removeVersion(dir: string): Promise<void> {
 }
 
 /**
- * For the start, before the first deploy: finishes or takes back the switch that a killed agent was at, removes what it
- * left below `appsDir`, and answers what can serve. Files that are not this agent's stay.
- * Rejects with the system's error.
+ * Call at the start, before the first deploy. Completes or undoes the switch that a killed agent had begun, removes its
+ * leftovers below `appsDir`, and answers what can serve. Other files stay. Rejects with the system's error.
  */
 export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']): Promise<AppsFound> {
   const serving: ServingVersion[] = []
@@ -164,8 +166,8 @@ export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']
 }
 
 /**
- * A power cut leaves files empty. Functions that run as the agent's user may write beside their code, and remove what
- * they do not need of it.
+ * Whether no file was emptied by a power cut. Fewer bytes alone prove nothing: functions that run as the agent's user
+ * may remove files beside their code.
  */
 async function isWhole(current: Current | undefined): Promise<boolean> {
   if (!current) return false
@@ -184,10 +186,10 @@ async function readPointer(versions: string, name: string): Promise<Current | un
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }
 }
 
-/** Undefined where there is no such folder. */
+/** Undefined where the folder does not exist. */
 async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boolean } | undefined> {
   const sizes: number[] = []
-  // Folder by folder: where Node goes down by itself it follows links in newer versions, and goes round in circles.
+  // Folder by folder: newer versions of Node follow links when they descend by themselves, and may loop.
   const folders = [dir]
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const entries = await readdir(folder, { withFileTypes: true }).catch(unless('ENOENT'))
@@ -204,7 +206,7 @@ async function listFolders(dir: string): Promise<string[]> {
   return (await list(dir)).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
 }
 
-/** Empty where there is no such folder, or where it is somebody else's who keeps us out. */
+/** Empty where the folder does not exist or is inaccessible. */
 async function list(dir: string) {
   return (await readdir(dir, { withFileTypes: true }).catch(unless('ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'))) ?? []
 }
@@ -216,7 +218,7 @@ function unless(...codes: string[]): (error: NodeJS.ErrnoException) => undefined
 }
 
 async function removeFolder(dir: string): Promise<void> {
-  // Windows may hold a program that has just ended for a moment more.
+  // Windows may keep a program open for a moment after it has ended.
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
 }
 

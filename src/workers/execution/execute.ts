@@ -15,14 +15,14 @@ import { Readers } from './readers.js'
 import { recordBegin } from './record-begin.js'
 import type { TaskChannel } from './task-channel.js'
 
-/** How long a look at an execution that has just ended waits for the outcome to be kept. */
+/** How long a snapshot of an execution that has just ended waits for its record to be durable. */
 const SHOW_PATIENCE_MS = 1_000
-/** From this size on, handing a buffer over costs less than copying it. */
+/** Buffers of at least this size are cheaper to transfer than to copy. */
 const TRANSFER_MIN_BYTES = 65_536
-/** What a spec gets for code or data of its own that is not there. */
+/** Signals that a damaged or foreign program dies of. */
 const CRASHES: readonly string[] = ['SIGSEGV', 'SIGBUS', 'SIGILL']
 
-/** What belongs to one execution. */
+/** The parts of one execution. */
 interface Context {
   readonly task: ExecuteTask
   readonly spec: LaunchSpec
@@ -32,8 +32,8 @@ interface Context {
 }
 
 /**
- * One execution's whole life. Settles when nothing of it is left to do: the process group is dead, the record is
- * stored, and whoever followed its output has all of it. What happens on the way is told over the channel.
+ * Runs one execution. Resolves once it is settled: the process group is dead, the record is stored, and every follower
+ * has all of its output. Reports progress over the channel. Rejects only for a defect of the agent.
  */
 export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: TaskChannel): Promise<void> {
   const output = task.async
@@ -41,7 +41,7 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
     : new Output(settings.maxOutputBytes)
   const context: Context = { task, spec, channel, output, ending: new Ending() }
   const begun = begunRecord(context)
-  // The outcome is not shown before it would survive this process: what was told once is never taken back.
+  // The outcome is shown only once it would survive this process: what was reported is never taken back.
   let shown: () => ExecutionRecord | Promise<ExecutionRecord> = () => begun
   const readers = new Readers(channel.send, output, () => shown())
   const gate = listen(context, readers)
@@ -89,7 +89,7 @@ function begunRecord({ task, spec }: Context): ExecutionRecord {
   }
 }
 
-/** Hears the main thread from now on. */
+/** Handles messages of the main thread from now on. */
 function listen({ task, channel, ending }: Context, readers: Readers): StartGate {
   const gate = new StartGate(task.hold)
   ending.whenCaused(() => gate.open())
@@ -115,12 +115,12 @@ function listen({ task, channel, ending }: Context, readers: Readers): StartGate
   return gate
 }
 
-/** Before anything of it runs: whatever becomes of this process, its id is known. */
+/** Call before the process starts: the id is then known whatever becomes of this process. */
 function writeDown({ idNumber }: ExecuteTask): Promise<void> | undefined {
   return idNumber === undefined ? undefined : idLog.add(idNumber)
 }
 
-/** Opens once there is a slot; at once where there is one already. */
+/** Opens once the execution has a slot. */
 class StartGate {
   open: () => void = () => {}
   readonly opened: Promise<void> | undefined
@@ -133,7 +133,7 @@ class StartGate {
   }
 }
 
-/** Starts the process and supervises it to its end. Never rejects for anything that a function can bring about. */
+/** Starts the process and supervises it to its end. Never rejects for anything that a function can cause. */
 async function runProcess({ task, spec, channel, output, ending }: Context): Promise<ProcessResult> {
   if (ending.cause) return { kind: 'never started', durationMs: 0 }
   const begun = performance.now()
@@ -172,7 +172,7 @@ function startRequest({ id, args }: ExecuteTask, { versionDir, handler, env, lim
   }
 }
 
-/** Why a program that the system starts has crashed, where its file tells: looked for only then. */
+/** Why a program that the system started has crashed, as far as its file shows; looked for only after such a signal. */
 async function crashReason(result: ProcessResult, { versionDir, handler }: LaunchSpec): Promise<string | undefined> {
   const crashed = result.kind === 'killed' && CRASHES.includes(result.signal)
   return crashed ? platform.programProblem(join(versionDir, handler)) : undefined
@@ -183,7 +183,7 @@ function logSurvivors({ functionName, id }: ExecuteTask, result: ProcessResult):
   if (survivors) log.error({ function: functionName, execution: id, ...survivors }, 'processes survive SIGKILL')
 }
 
-/** Whether it comes to pass within the patience of somebody who looks at an execution. */
+/** Whether `event` happens within SHOW_PATIENCE_MS. */
 function soon(event: Promise<void>): Promise<boolean> {
   return Promise.race([event.then(() => true), sleep(SHOW_PATIENCE_MS, false, { ref: false })])
 }

@@ -3,20 +3,20 @@ import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { Store } from '../../store/store.js'
 import { type Block, Output } from './output.js'
 
-/** How old the first byte of a block may get before the block is written. */
+/** A block is written at the latest when its first byte has this age. */
 const BLOCK_AGE_MS = 50
-/** What one worker may keep in memory of output that the store has already, so that most reads need not ask it. */
+/** The most stored output that a worker retains in memory, so that most reads need not ask the store. */
 const RETAINED_MAX = 16 * 1024 * 1024
 
-/** Bytes retained by all executions of this thread. */
+/** Bytes retained for all executions of this thread. */
 let retained = 0
 
-/** Output that goes to the store as it comes: in blocks, each written once, at its offset. */
+/** Output that is written to the store as it comes: in blocks, each written once, at its offset. */
 export class LiveOutput extends Output {
   private timer: NodeJS.Timeout | undefined
   private source: SupervisedProcess | undefined
   private holding = false
-  /** Bytes that wait for the store. */
+  /** Bytes of this output that the store does not have yet. */
   private pending = 0
   private retainedHere = 0
 
@@ -29,7 +29,7 @@ export class LiveOutput extends Output {
     super(maxBytes)
   }
 
-  /** The process that is made to wait where the store or the disk does not keep up. */
+  /** Pauses this process's output while the store or the disk does not keep up. */
   throttle(source: SupervisedProcess): void {
     this.source = source
   }
@@ -39,7 +39,7 @@ export class LiveOutput extends Output {
     if (this.source && !this.holding && this.queue.mustWait(this.pending)) void this.hold(this.source)
   }
 
-  /** Lets go of what is in memory; the output is not read after that. */
+  /** Frees memory; the output must not be read after that. */
   release(): void {
     retained -= this.retainedHere
     this.retainedHere = 0

@@ -2,18 +2,18 @@ import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '.
 import type { ExecutionRecord, ExecutionStatus } from '../../store/record.js'
 import type { EndCause } from '../../threads/messages.js'
 
-/** What became of the process. `durationMs`: from the request to start it on; 0 where it did not run. */
+/** How the process ended. `durationMs`: from the request to start it until its end; 0 where it did not run. */
 export type ProcessResult = ProcessEnd & { readonly durationMs: number }
 
-/** What an execution was held to. */
+/** The limits that an execution ran under. */
 export interface Bounds {
   readonly timeoutSeconds: number
   readonly limits: Limits
 }
 
 /**
- * The final record: the cause that won decides status and error, and without one the way the process ended; `reason`:
- * why it has crashed, where that is known.
+ * The final record. Status and error follow from the cause that won, or else from how the process ended. `reason`: why
+ * it crashed, where that is known.
  */
 export function endedRecord(
   running: ExecutionRecord,
@@ -45,7 +45,7 @@ export function endedRecord(
   }
 }
 
-/** What is left of an execution that has ended. */
+/** Processes that SIGKILL did not end. */
 export function survivorsOf(result: ProcessResult): Survivors | undefined {
   return result.kind === 'lost' ? undefined : result.survivors
 }
@@ -69,7 +69,7 @@ function resultVerdict(result: ProcessResult, { memoryMb }: Limits): [ExecutionS
     case 'killed':
       return [
         'failed',
-        // Where the kernel kills one process, the leader may have ended otherwise.
+        // With oom_kill: process, the leader may have ended for another reason.
         result.outOfMemory && result.signal === 'SIGKILL'
           ? outOfMemoryError(result.outOfMemory, memoryMb)
           : `killed by ${result.signal}`,

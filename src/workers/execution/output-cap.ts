@@ -1,14 +1,14 @@
-/** How much of the end is kept of an output that is longer than its cap. */
+/** Bytes retained from the end of an output that exceeds its cap. */
 export const TAIL_BYTES = 65_536
 
-/** The line that stands for what was left out, on a line of its own. */
+/** Replaces the bytes that were left out, on a line of its own. */
 export function leftOutMark(bytes: number): Buffer {
   return Buffer.from(`\n[flux-agent: ${bytes} bytes of output left out]\n`)
 }
 
 /**
- * Decides which bytes of an output are kept: all up to the cap; beyond it the first `max` bytes, a mark telling how
- * many were left out, and the last TAIL_BYTES. Cost per byte is constant, memory at most TAIL_BYTES.
+ * Decides which bytes of an output are retained: all up to `max`; beyond it the first `max`, a mark that counts what
+ * was left out, and the last TAIL_BYTES. Constant cost for each byte; at most TAIL_BYTES of memory.
  */
 export class OutputCap {
   private head = 0
@@ -17,7 +17,7 @@ export class OutputCap {
 
   constructor(private readonly max: number) {}
 
-  /** Takes the next bytes; answers the part of them that is kept as it is, possibly empty. */
+  /** Adds bytes; answers those of them that are retained as they are, possibly none. */
   push(chunk: Buffer): Buffer {
     const kept = chunk.subarray(0, this.max - this.head)
     this.head += kept.length
@@ -25,7 +25,10 @@ export class OutputCap {
     return kept
   }
 
-  /** What follows the kept bytes once no more will come: the mark, where bytes were left out, and the tail. */
+  /**
+   * Call once no bytes follow: answers what comes after the retained ones, the mark (where bytes were left out) and the
+   * tail.
+   */
   finish(): Buffer {
     const { ring } = this
     if (!ring) return Buffer.alloc(0)

@@ -1,22 +1,22 @@
 import { OutputCap } from './output-cap.js'
 
-/** The most bytes gathered before they are handed on together. */
+/** The most bytes that are gathered into one block. */
 export const BLOCK_BYTES = 65_536
 
-/** A sealed stretch of kept output, wherever it is now. */
+/** A sealed range of retained output, in memory, on disk or in the store. */
 export interface Block {
   readonly offset: number
   readonly length: number
-  /** Its bytes, from memory, from disk or from the store; those before the first that is missing. */
+  /** Its bytes; only those before the first missing one. */
   load(): Promise<Buffer> | Buffer
 }
 
-/** Output that is missing: so many bytes from the offset that was asked for. */
+/** So many bytes from the requested offset are missing. */
 export class Lost {
   constructor(readonly bytes: number) {}
 }
 
-/** The stretch that still grows. Bytes once written stay where they are, so what was read of it stays right. */
+/** The range that still grows. Bytes once written stay in place, so that views of it remain valid. */
 interface OpenBlock {
   readonly offset: number
   buffer: Buffer
@@ -24,8 +24,8 @@ interface OpenBlock {
 }
 
 /**
- * The output of one execution as far as it is kept, readable from any offset while it grows. Small writes are gathered
- * into blocks, so that memory and cost follow the bytes, not the number of writes. This one keeps all of it in memory;
+ * The retained output of one execution, readable from any offset while it grows. Small writes are gathered into blocks,
+ * so that memory and cost depend on bytes and not on the number of writes. This class retains everything in memory;
  * LiveOutput also writes it to the store.
  */
 export class Output {
@@ -39,19 +39,19 @@ export class Output {
     this.cap = new OutputCap(maxBytes)
   }
 
-  /** Bytes kept so far. */
+  /** Bytes retained so far. */
   get length(): number {
     if (this.open) return this.open.offset + this.open.used
     const last = this.blocks.at(-1)
     return last ? last.offset + last.length : 0
   }
 
-  /** Copies what it keeps. */
+  /** Copies what it retains. */
   push(chunk: Buffer): void {
     this.keep(this.cap.push(chunk))
   }
 
-  /** No byte follows. */
+  /** Call once no byte follows. */
   finish(): void {
     this.keep(this.cap.finish())
     this.seal()
@@ -59,12 +59,12 @@ export class Output {
     this.wake()
   }
 
-  /** Resolves once there is a byte at the offset, or no byte will follow. */
+  /** Resolves once there is a byte at the offset, or none will follow. */
   async reaches(offset: number): Promise<void> {
     while (this.length <= offset && !this.ended) await new Promise<void>((resolve) => this.waiting.push(resolve))
   }
 
-  /** Bytes from the offset on, as many as are at hand in one piece; empty only at or beyond the end. */
+  /** Bytes from the offset on, as many as are available in one piece; empty only at or beyond the end. */
   async read(offset: number): Promise<Buffer | Lost> {
     const { open } = this
     if (offset >= this.length) return Buffer.alloc(0)
@@ -74,15 +74,15 @@ export class Output {
     return bytes.length > 0 ? bytes : new Lost(block.offset + block.length - offset)
   }
 
-  /** Takes in a block that will not grow any more. */
+  /** Makes a block of bytes that are complete. */
   protected sealed(offset: number, bytes: Buffer): Block {
     return { offset, length: bytes.length, load: () => bytes }
   }
 
-  /** Called when a block begins to fill. */
+  /** Called when a new block begins. */
   protected opened(): void {}
 
-  /** Closes the block that still grows, if there is one. */
+  /** Seals the block that still grows, if any. */
   protected seal(): void {
     const { open } = this
     if (!open) return
@@ -114,7 +114,7 @@ export class Output {
     for (const resolve of waiting) resolve()
   }
 
-  /** Index of the last block that begins at or before the offset. */
+  /** Index of the last block that begins at the offset or before. */
   private find(offset: number): number {
     let low = 0
     let high = this.blocks.length - 1
@@ -127,14 +127,14 @@ export class Output {
   }
 }
 
-/** In memory of its own, which neither a later read changes nor a small piece shares with others. */
+/** A copy in memory of its own: later reads do not change it, and it shares no pool with others. */
 function copyOf(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(copy)
   return copy
 }
 
-/** All of an output that only memory has, in memory of its own, which may be transferred. */
+/** All of an in-memory output, in a buffer that may be transferred. */
 export async function wholeOutput(output: Output): Promise<Uint8Array> {
   const whole = new Uint8Array(output.length)
   for (let offset = 0; offset < whole.length; ) {

@@ -8,7 +8,7 @@ import { recordJson } from './record-json.js'
 
 const RANGE_BYTES = 262_144
 
-/** The JSON record of an execution that no thread supervises any more, with its output. */
+/** The JSON record, with its output, of an execution that no worker supervises any more. */
 export async function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint8Array>> {
   const answer = await fromStore(id, async (record) => {
     const length = Math.max(await store.outputLength(id), record.output_bytes ?? 0)
@@ -18,7 +18,7 @@ export async function readRecord({ id }: ReadRecordTask): Promise<FromStore<Uint
   return answer.kind === 'found' ? handedOver(answer, answer.value) : answer
 }
 
-/** A stretch of such an execution's output, or its record where no byte is left. */
+/** A range of such an execution's output, or its record where no byte is left. */
 export function readOutput({ id, offset }: ReadOutputTask): Promise<FromStore<OutputPart>> {
   return fromStore(id, async (record) => {
     const read = await readStored(id, offset, record.output_bytes ?? 0)
@@ -28,7 +28,7 @@ export function readOutput({ id, offset }: ReadOutputTask): Promise<FromStore<Ou
   })
 }
 
-/** A stretch from the offset on; empty at the end. What should follow up to `length` but does not is lost. */
+/** A range from the offset on; empty at the end. Bytes missing before `length` count as lost. */
 async function readStored(id: string, offset: number, length: number): Promise<Buffer | Lost> {
   const bytes = await store.output(id, offset, offset + RANGE_BYTES)
   if (bytes.length > 0) return bytes
@@ -42,13 +42,13 @@ async function fromStore<T>(id: string, read: (record: ExecutionRecord) => Promi
     const record = await store.record(id)
     return record ? { kind: 'found', value: await read(record) } : { kind: 'absent' }
   } catch (error) {
-    // Told as a value: an error's class does not cross threads.
+    // Answered as a value, because an error's class does not cross threads.
     if (error instanceof StoreUnavailable) return { kind: 'unavailable', message: error.message }
     throw error
   }
 }
 
-/** Has the pool hand the bytes over to the thread that asks: a copy of many megabytes would hold that up. */
+/** Transfers the bytes to the calling thread: copying megabytes would block it. */
 function handedOver<T extends object>(answer: T, { buffer }: Uint8Array): T {
   return move({ [transferableSymbol]: buffer, [valueSymbol]: answer }) as unknown as T
 }

@@ -3,32 +3,32 @@ import type { FromExecution } from '../../threads/messages.js'
 import { Lost, type Output } from './output.js'
 import { recordJson } from './record-json.js'
 
-/** Answers those who look at an execution while it is alive: snapshots for GetExecution, stretches for FollowOutput. */
+/** Answers readers of an execution that is not settled: snapshots for GetExecution, output ranges for FollowOutput. */
 export class Readers {
   private resolveFinal: (record: ExecutionRecord) => void = () => {}
-  /** Settles a little after the output has ended: the record tells how the process did. */
+  /** Resolves some time after the output's end: the record also says how the process ended. */
   private readonly final = new Promise<ExecutionRecord>((resolve) => {
     this.resolveFinal = resolve
   })
-  /** Followers that have asked and not been answered for the last time. */
+  /** Requests of followers that still await an answer. */
   private readonly following = new Set<number>()
   private idle: (() => void) | undefined
 
   constructor(
     private readonly send: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
     private readonly output: Output,
-    /** As it may be shown now. */
+    /** The record as it may be shown now. */
     private readonly record: () => ExecutionRecord | Promise<ExecutionRecord>,
   ) {}
 
   async snapshot(request: number): Promise<void> {
     try {
       const json = await recordJson({ ...(await this.record()), output_bytes: this.output.length }, this.output)
-      // A copy of its own, since a small buffer shares its memory with others.
+      // A copy, since a small buffer shares its memory with others.
       const data = new Uint8Array(json)
       this.send({ kind: 'snapshot', request, data }, [data.buffer])
     } catch {
-      // Part of the output is in the store alone, and that is away.
+      // Part of the output is only in the store, which is unavailable.
       this.send({ kind: 'unreadable', request })
     }
   }
@@ -60,7 +60,10 @@ export class Readers {
     if (this.following.size === 0) this.idle?.()
   }
 
-  /** The execution has ended, and its outcome is kept: followers get what they still lack, then the record. Resolves when none is left. */
+  /**
+   * The execution has ended and its record is durable: sends followers the rest of the output, then the record.
+   * Resolves when no follower is left.
+   */
   async end(record: ExecutionRecord): Promise<void> {
     this.resolveFinal(record)
     if (this.following.size > 0) await new Promise<void>((resolve) => (this.idle = resolve))

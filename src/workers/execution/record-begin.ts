@@ -4,8 +4,8 @@ import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
 import { queue, store } from '../thread.js'
 
 /**
- * Records an async execution as begun. Where the store is away, the record waits for it on disk, within bounds. Answers
- * the refusal where neither can be.
+ * Records an async execution as begun. While the store is unavailable, the record waits on disk, within bounds. Answers
+ * a refusal where neither takes it.
  */
 export async function recordBegin(record: ExecutionRecord): Promise<Refusal | undefined> {
   if (queue.full) {
@@ -23,7 +23,7 @@ export async function recordBegin(record: ExecutionRecord): Promise<Refusal | un
   return { kind: 'refused', error, idTaken: false }
 }
 
-/** The store's answer; undefined where it is away or does not answer in time. */
+/** The store's answer; undefined where it is unavailable or too slow. */
 async function answer(question: Promise<boolean>): Promise<boolean | undefined> {
   try {
     return await question

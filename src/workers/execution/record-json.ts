@@ -4,10 +4,10 @@ import type { ExecutionRecord } from '../../store/record.js'
 import { Lost } from './output.js'
 import { leftOutMark } from './output-cap.js'
 
-/** What GetExecution may answer at most, below the message limit of 50 MiB. */
+/** The largest answer of GetExecution, below the message limit of 50 MiB. */
 export const ANSWER_MAX_BYTES = 50 * 1024 * 1024 - 65_536
 
-/** An output to be read from the first byte to the last. */
+/** An output that is read from its start to its end. */
 export interface ReadableOutput {
   readonly length: number
   /** Empty only at or beyond the end. */
@@ -20,8 +20,9 @@ interface Part {
 }
 
 /**
- * The execution record as JSON with its output as text, in at most `max` bytes: a longer one keeps its first and last
- * part, with a mark between them. A mark stands for output that is lost, too. Invalid UTF-8 becomes U+FFFD. Works in steps, so that the thread stays free.
+ * The execution record as JSON with its output as text, in at most `max` bytes: of a longer output the first and last
+ * part, with a mark between them. Lost output becomes a mark as well. Invalid UTF-8 becomes U+FFFD. Yields to the event
+ * loop between steps.
  */
 export async function recordJson(
   record: ExecutionRecord,

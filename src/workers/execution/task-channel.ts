@@ -1,10 +1,10 @@
 import type { FromExecution, ToExecution } from '../../threads/messages.js'
 
-/** A worker's end of one execution: what it tells the main thread, and what it hears. */
+/** A worker's end of one execution: messages to and from the main thread. */
 export class TaskChannel {
-  /** Set it before the execution's first turn of the event loop is over: what comes before is lost. */
+  /** Set it within the execution's first turn of the event loop: earlier messages are lost. */
   receive: (message: ToExecution) => void = () => {}
 
-  /** `transfer`: memory that is handed over, not copied. */
+  /** `transfer`: memory that is moved, not copied. */
   constructor(readonly send: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void) {}
 }
