@@ -165,7 +165,7 @@ describe('a reload', { skip: noReload }, () => {
 
   it('names each key that takes a restart, as long as it differs, and never a password', async (t) => {
     const [agent, calls] = await start(t)
-    const takes = (key: string) => `${key}: changed in ${agent.configFile}, takes effect after a restart`
+    const takes = (key: string) => `${key}: changed in ${agent.configFile}; takes effect after a restart`
     const from = agent.logs().length
     const keys = { port: 1, workers: 3, redis_addr: 'redis://:hunter2@127.0.0.1' }
     assert.deepEqual(await reload(agent, { ...keys, max_tasks: 7 }), { max_tasks: '0 → 7' })
