@@ -2,29 +2,24 @@
 //   node scripts/dev.mjs [option of flux-agent start …]
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, watch } from 'node:fs'
-import { resolve, sep } from 'node:path'
+import { existsSync, readdirSync, statSync, watch } from 'node:fs'
+import { join, resolve } from 'node:path'
 
 const WATCHED = ['src', 'native', 'proto']
+const GENERATED = join('src', 'generated')
 /** An editor, or a checkout, changes several files at once. */
 const SETTLED_MS = 200
 const HURRY_MS = 200
 
 process.chdir(resolve(import.meta.dirname, '..'))
 const options = process.argv.slice(2)
+const watched = new Set()
 let agent
 let working = false
 let changedMeanwhile = false
 let timer
 
-for (const folder of WATCHED.filter(existsSync)) {
-  watch(folder, { recursive: true }, (_event, file) => {
-    const isSource = /\.(ts|c|h|proto)$/.test(file ?? '') && !file.startsWith(`generated${sep}`)
-    if (!isSource) return
-    clearTimeout(timer)
-    timer = setTimeout(() => void renew(), SETTLED_MS)
-  })
-}
+for (const folder of WATCHED.filter(existsSync)) watchFolder(folder)
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, async () => {
     await stop()
@@ -32,6 +27,27 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   })
 }
 await renew()
+
+/**
+ * Each folder by itself: on Linux, fs.watch with `recursive` does not see a file again once another was renamed over it
+ * (Node 20), which is how many editors save.
+ */
+function watchFolder(folder) {
+  if (watched.has(folder) || folder === GENERATED) return
+  watched.add(folder)
+  const watcher = watch(folder, (_event, name) => {
+    if (name && isFolder(join(folder, name))) watchFolder(join(folder, name))
+    if (!/\.(ts|c|h|proto)$/.test(name ?? '')) return
+    clearTimeout(timer)
+    timer = setTimeout(() => void renew(), SETTLED_MS)
+  })
+  watcher.on('error', () => watched.delete(folder))
+  for (const entry of readdirSync(folder)) if (isFolder(join(folder, entry))) watchFolder(join(folder, entry))
+}
+
+function isFolder(path) {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
 
 /** One at a time; what changes meanwhile is built afterwards. */
 async function renew() {

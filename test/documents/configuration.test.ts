@@ -24,7 +24,8 @@ describe('example.agent.yaml', () => {
       const [name = ''] = key === 'tls.enabled' ? ['enabled'] : key.split('.')
       const named = new RegExp(`\\b${name}\\b`).test(header)
       const isLeftOut = key === 'tls.enabled'
-      assert.equal(named, reloads || isLeftOut, key)
+      const is = named ? 'names it, and a reload does not take it over' : 'does not name it, and a reload takes it over'
+      assert.equal(named, reloads || isLeftOut, `${key}: the header of example.agent.yaml ${is}`)
     }
     assert.match(header, /tls but for\s+#? ?enabled/)
   })

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { credentials, status } from '@grpc/grpc-js'
 import type { AgentConfig } from '../../config/config.js'
 import type { HealthCheckResponse__Output } from '../../generated/flux/HealthCheckResponse.js'
+import type { NodeStatusResponse__Output } from '../../generated/flux/NodeStatusResponse.js'
 import { describeListener, listenProblem, openListener } from '../../host/listener.js'
 import { openStore } from '../../store/open.js'
 import { StoreUnavailable } from '../../store/store.js'
@@ -68,11 +69,17 @@ async function findAgent(config: AgentConfig): Promise<Finding | undefined> {
       address,
       config.tls ? tlsCredentials(config.tls) : credentials.createInsecure(),
     )
-    const health = await answer<HealthCheckResponse__Output>(
-      (call, done) => agent.HealthCheck({}, call, done),
-      3,
-    ).finally(close)
-    return ok('port', `a flux-agent, version ${health.version}, listens on ${address}`)
+    try {
+      const health = await answer<HealthCheckResponse__Output>((call, done) => agent.HealthCheck({}, call, done), 3)
+      const { agent_id: other } = await answer<NodeStatusResponse__Output>(
+        (call, done) => agent.ReportNodeStatus({}, call, done),
+        3,
+      )
+      if (other === config.agentId) return ok('port', `a flux-agent, version ${health.version}, listens on ${address}`)
+      return fail('port', `the agent ${JSON.stringify(other)} listens on ${address}`, 'stop it, or give another port')
+    } finally {
+      close()
+    }
   } catch (error) {
     // The agent's own certificate is no client's: being turned away is an answer too.
     if (isServiceError(error) && (error.code === status.PERMISSION_DENIED || error.code === status.UNAUTHENTICATED))

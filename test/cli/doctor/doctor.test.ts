@@ -168,8 +168,11 @@ test('a port that another program has fails, and one that an agent has does not'
   assert.match(taken.find('port')?.message ?? '', /another program listens there/)
 
   const agent = await startTestAgent()
-  const { code, find } = await examine({ port: agent.port })
+  const { code, find } = await examine({ port: agent.port, agent_id: 'test-agent' })
+  const other = await examine({ port: agent.port, agent_id: 'other' })
   await agent.stop()
+  assert.equal(other.code, 1)
+  assert.match(other.find('port')?.message ?? '', /^the agent ".+" listens on /)
   assert.equal(code, 0)
   assert.match(find('port')?.message ?? '', /^a flux-agent, version .* listens on/)
 })
