@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { isJournal, journalEntries } from '../log/journal.js'
+import { systemFailure } from '../os/system-failure.js'
 import { CommandFailure } from './failure.js'
 import { createProgram } from './program.js'
 import { endQuietlyWithReader } from './stdout.js'
@@ -9,7 +10,7 @@ try {
   await createProgram().parseAsync()
 } catch (error) {
   // A ConfigError has a line for each wrong value.
-  const text = (error as Error).message.replace(/^/gm, 'flux-agent: ')
+  const text = (systemFailure(error) ?? (error as Error).message).replace(/^/gm, 'flux-agent: ')
   process.stderr.write(isJournal() ? journalEntries('fatal', text) : `${text}\n`)
   process.exitCode = error instanceof CommandFailure ? error.exitCode : 1
 }
