@@ -20,15 +20,20 @@ export type AnsweredRecord = ExecutionRecord & { readonly output?: string }
 
 /** The contract's calls as promises; each fails rather than hang. */
 export class Calls {
-  constructor(private readonly client: AgentServiceClient) {}
+  private readonly clientNow: () => AgentServiceClient
+
+  /** A function is asked for the client at each call. */
+  constructor(client: AgentServiceClient | (() => AgentServiceClient)) {
+    this.clientNow = typeof client === 'function' ? client : () => client
+  }
 
   register(config: FunctionConfig): Promise<FunctionAck__Output> {
-    return answer((options, done) => this.client.registerFunction(config, options, done))
+    return answer((options, done) => this.clientNow().registerFunction(config, options, done))
   }
 
   deploy(functionName: string, archive: Buffer, config?: FunctionConfig): Promise<DeploymentAck__Output> {
     const request = { function_name: functionName, code_archive: archive, ...(config && { config }) }
-    return answer((options, done) => this.client.deployFunction(request, options, done), 30)
+    return answer((options, done) => this.clientNow().deployFunction(request, options, done), 30)
   }
 
   /** Deploys a shell script as `main.sh`, with whatever else the configuration says. */
@@ -39,7 +44,7 @@ export class Calls {
   }
 
   execute(request: ExecutionRequest, seconds = 60): Promise<ExecutionResponse__Output> {
-    return answer((options, done) => this.client.executeFunction(request, options, done), seconds)
+    return answer((options, done) => this.clientNow().executeFunction(request, options, done), seconds)
   }
 
   /** Starts an async execution and answers its id. */
@@ -50,11 +55,11 @@ export class Calls {
   }
 
   cancel(id: string): Promise<CancelExecutionResponse__Output> {
-    return answer((options, done) => this.client.cancelExecution({ execution_id: id }, options, done), 5)
+    return answer((options, done) => this.clientNow().cancelExecution({ execution_id: id }, options, done), 5)
   }
 
   get(id: string): Promise<GetExecutionResponse__Output> {
-    return answer((options, done) => this.client.getExecution({ execution_id: id }, options, done), 30)
+    return answer((options, done) => this.clientNow().getExecution({ execution_id: id }, options, done), 30)
   }
 
   async record(id: string): Promise<AnsweredRecord> {
@@ -88,10 +93,10 @@ export class Calls {
   }
 
   health(): Promise<HealthCheckResponse__Output> {
-    return answer((options, done) => this.client.healthCheck({}, options, done), 3)
+    return answer((options, done) => this.clientNow().healthCheck({}, options, done), 3)
   }
 
   status(): Promise<NodeStatusResponse__Output> {
-    return answer((options, done) => this.client.reportNodeStatus({}, options, done), 5)
+    return answer((options, done) => this.clientNow().reportNodeStatus({}, options, done), 5)
   }
 }

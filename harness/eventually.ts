@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
+const LEAST_PAUSE_MS = 10
+const MOST_PAUSE_MS = 200
+
 /**
- * The first truthy answer of `probe`, asked again every few milliseconds. Throws when there is none in time: an error
- * that names `what` should have happened, caused by what `probe` threw last.
+ * The first truthy answer of `probe`, asked again every few milliseconds, and less often where asking takes long. Throws
+ * when there is none in time: an error that names `what` should have happened, caused by what `probe` threw last.
  */
 export async function eventually<T>(
   what: string,
@@ -12,6 +15,7 @@ export async function eventually<T>(
   const deadline = performance.now() + 1000 * withinSeconds
   for (;;) {
     let failure: unknown
+    const begun = performance.now()
     try {
       const answer = await probe()
       if (answer) return answer
@@ -21,6 +25,7 @@ export async function eventually<T>(
     if (performance.now() > deadline) {
       throw new Error(`not within ${withinSeconds} s: ${what}`, { cause: failure })
     }
-    await sleep(10)
+    // Else what is waited for would have to share the processor with it.
+    await sleep(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, 3 * (performance.now() - begun))))
   }
 }

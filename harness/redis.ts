@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { eventually } from './eventually.js'
+import { onExit } from './on-exit.js'
 
 /**
  * Why tests that need a real redis-server are skipped; undefined where there is one. In CI it never is: there they run,
@@ -17,24 +18,25 @@ export const noRedis: string | undefined =
     ? undefined
     : 'redis-server is not installed'
 
-/** A real Redis on a free port of the loopback, in a folder of its own. */
+/** A real Redis on a free port of the loopback, in a folder of its own; both it has from its first start on. */
 export class RedisServer {
-  readonly port: number
-  readonly #dir: string
   readonly #options: readonly string[]
+  #place: { readonly port: number; readonly dir: string } | undefined
   #process: ChildProcess | undefined
 
-  private constructor(port: number, dir: string, options: readonly string[]) {
-    this.port = port
-    this.#dir = dir
+  /** `options` as on its command line, besides the ones that every one gets. */
+  constructor(...options: readonly string[]) {
     this.#options = options
   }
 
-  /** `options` as on its command line, besides the ones that every one gets. */
   static async start(...options: readonly string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), await mkdtemp(join(tmpdir(), 'flux-redis-')), options)
+    const server = new RedisServer(...options)
     await server.restart()
     return server
+  }
+
+  get port(): number {
+    return this.place.port
   }
 
   get address(): string {
@@ -63,25 +65,31 @@ export class RedisServer {
     this.#process = undefined
     child.kill('SIGCONT')
     const exit = once(child, 'exit')
+    child.ref()
     // In one step: a write between a SAVE and the kill would be answered, and lost.
     if (save) await this.with((redis) => redis.shutdown('SAVE')).catch(() => {})
     else child.kill('SIGKILL')
     await exit
   }
 
-  /** Begins again on the same port, with the data that was saved. */
+  /** Begins, or begins again on the same port, with the data that was saved. */
   async restart(): Promise<void> {
-    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--dir', this.#dir]
+    if (!this.#place) onExit(() => this.#process?.kill('SIGKILL'))
+    this.#place ??= { port: await freePort(), dir: await mkdtemp(join(tmpdir(), 'flux-redis-')) }
+    const { port, dir } = this.#place
+    const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
     const options = [...own, ...this.#options]
     this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
+    // A test that failed before it could stop it must not wait for it.
+    this.#process.unref()
     await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
   }
 
   /** Deletes what it has saved, while it does not run. */
   forget(): void {
-    rmSync(this.#dir, { recursive: true })
-    mkdirSync(this.#dir)
+    rmSync(this.place.dir, { recursive: true })
+    mkdirSync(this.place.dir)
   }
 
   pause(): void {
@@ -95,7 +103,12 @@ export class RedisServer {
   /** Ends it and deletes its folder. */
   async stop(): Promise<void> {
     await this.halt()
-    await rm(this.#dir, { recursive: true, force: true })
+    if (this.#place) await rm(this.#place.dir, { recursive: true, force: true })
+  }
+
+  private get place() {
+    if (!this.#place) throw new Error('this Redis has not been started yet')
+    return this.#place
   }
 }
 

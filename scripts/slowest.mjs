@@ -6,12 +6,17 @@ const MARK = '\u0001took '
 /** One line a test: where it is, its name with those of what it is in, and its milliseconds. */
 export default async function* report(events) {
   const names = []
+  let fileInside
   for await (const { type, data } of events) {
     if (type === 'test:start') names[data.nesting] = data.name
     if (type !== 'test:pass' && type !== 'test:fail') continue
-    const { file = data.name, nesting, details } = data
+    const { nesting, details } = data
+    const isSuite = details.type === 'suite'
+    // A suite may be made by another file than the one that has its tests.
+    const file = (isSuite && fileInside) || (data.file ?? data.name)
+    fileInside = nesting === 0 ? undefined : file
     const name = [...names.slice(0, nesting), data.name].join(' › ')
-    const took = { file, name, nesting, isSuite: details.type === 'suite', ms: details.duration_ms }
+    const took = { file, name, nesting, isSuite, ms: details.duration_ms }
     yield `${MARK}${JSON.stringify(took)}\n`
   }
 }

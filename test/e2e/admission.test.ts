@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, beforeEach, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { callSync } from '../support/live-calls.js'
 
 const WAIT = { max_concurrency_behavior: 'wait' }
@@ -12,22 +11,17 @@ const WAIT = { max_concurrency_behavior: 'wait' }
 /** Says its name in a journal, then runs until the gate is there. */
 const HOLD = 'echo "$3" >> "$1"; while [ ! -e "$2" ]; do sleep 0.02; done'
 
-describe('admission', () => {
-  let agent: TestAgent
-  let calls: Calls
+describeAgent('admission', { config: { max_tasks: 4, max_queued: 5 } }, ({ agent, calls }) => {
   let gate: string
   let journal: string
   let count = 0
 
   before(async () => {
-    agent = await startTestAgent({ config: { max_tasks: 4, max_queued: 5 } })
-    calls = new Calls(agent.client)
     await calls.script('one', HOLD, { max_concurrency: 1 })
     await calls.script('one-waits', HOLD, { max_concurrency: 1, ...WAIT })
     await calls.script('any', HOLD)
     await calls.script('any-waits', HOLD, WAIT)
   })
-  after(() => agent.stop())
   beforeEach(() => {
     gate = join(agent.dir, `gate-${count}`)
     journal = join(agent.dir, `journal-${count++}`)
@@ -141,9 +135,7 @@ describe('admission', () => {
   })
 
   it('applies the limit of a function that was registered before a restart', async () => {
-    await agent.stop()
-    agent = await startTestAgent({ dir: agent.dir, config: { max_tasks: 4, max_queued: 5 } })
-    calls = new Calls(agent.client)
+    await agent.restart()
     await hold('one', 'first')
     assert.equal(await errorOf('one'), 'function one at capacity')
     await openGate()

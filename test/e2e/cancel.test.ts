@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { freeze, noFreezer } from '../support/freezer.js'
 import { callSync } from '../support/live-calls.js'
 
@@ -15,20 +14,14 @@ const DONE = { success: true, message: 'execution cancelled' }
 const FLUX_WAITS_MS = 5_000
 const TOO_LATE = { success: false, message: 'execution not found or already completed' }
 
-describe('CancelExecution', () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('CancelExecution', ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     await calls.script('run', 'eval "$1"')
     await calls.script('single', 'echo ready; touch "$1"; sleep 60', {
       max_concurrency: 1,
       max_concurrency_behavior: 'wait',
     })
   })
-  after(() => agent.stop())
 
   async function pidsOf(id: string): Promise<number[]> {
     const { output } = await calls.printed(id, 'ready')

@@ -19,6 +19,7 @@ import { answer, openConnection } from '../../src/cli/connect.js'
 import type { DeploymentAck__Output } from '../../src/generated/flux/DeploymentAck.js'
 import { TLS_SERVER_NAME } from '../../src/proto.js'
 import { issueAgent, makeCertificates, writeAgentFiles } from '../support/certificates.js'
+import { agentFor } from '../support/describe-agent.js'
 import { type Clients, clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
 import { callSync } from '../support/live-calls.js'
 import { openProxy } from '../support/proxy.js'
@@ -186,9 +187,7 @@ describe('a caller that may not call', { concurrency: 1 }, () => {
 
 describe('callers with much code', { concurrency: 1 }, () => {
   it('are read a few at a time, and all have their answer', { timeout: 120_000 }, async (t) => {
-    const agent = await startTestAgent()
-    t.after(() => agent.stop())
-    const calls = new Calls(agent.client)
+    const [agent, calls] = await agentFor(t)
     const main = { name: 'main.sh', contents: '#!/bin/sh\n', mode: PROGRAM }
     const archive = buildZip([main, { name: 'data', contents: randomBytes(45 * MB), stored: true }])
     await calls.health()

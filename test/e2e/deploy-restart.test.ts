@@ -7,6 +7,7 @@ import { eventually } from '../../harness/eventually.js'
 import { ownMemoryMiB } from '../../harness/proc.js'
 import { LINK } from '../../harness/zip.js'
 import { scriptZip, versionsOf } from '../support/apps.js'
+import { agentFor } from '../support/describe-agent.js'
 
 const MB = 1_000_000
 
@@ -85,8 +86,7 @@ describe('deployed code', { skip: process.platform === 'win32' }, () => {
   })
 
   it('does not stay in the memory of the agent', { skip: process.platform !== 'linux' }, async (t) => {
-    const agent = await startTestAgent()
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t)
     // The least of five: how much of what is not needed any more is still there, the collector decides.
     const leastInFive = async () => {
       const memory: number[] = []

@@ -2,28 +2,19 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { it } from 'node:test'
 import { credentials, status } from '@grpc/grpc-js'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { buildZip, link, PROGRAM } from '../../harness/zip.js'
 import { AgentService } from '../../src/proto.js'
 import { appsOf, scriptZip, versionsOf } from '../support/apps.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { Gate } from '../support/scripts.js'
 
 const MiB = 2 ** 20
 
-describe('DeployFunction', { skip: process.platform === 'win32' }, () => {
-  let agent: TestAgent
-  let calls: Calls
-
-  before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
-  })
-  after(() => agent.stop())
-
+describeAgent('DeployFunction', { skip: process.platform === 'win32' }, ({ agent, calls }) => {
   async function deploy(name: string, archive: Buffer): Promise<void> {
     const ack = await calls.deploy(name, archive, { name, handler: 'main.sh' })
     assert.deepEqual(ack, { success: true, message: 'function deployed' })

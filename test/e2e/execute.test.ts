@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
+import { describeAgent } from '../support/describe-agent.js'
 
-describe('ExecuteFunction', () => {
-  let agent: TestAgent
-  let calls: Calls
-
-  before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
-  })
-  after(() => agent.stop())
-
+describeAgent('ExecuteFunction', ({ calls }) => {
   it('answers a sync execution with its output and duration', async () => {
     await calls.script('greet', 'echo "hello $1"; sleep 0.1')
     const response = await calls.execute({ function_name: 'greet', args: ['world'] })

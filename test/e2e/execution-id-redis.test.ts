@@ -1,31 +1,16 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { before, beforeEach, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
 import { running } from '../store/records.js'
+import { describeAgent } from '../support/describe-agent.js'
 
 const TAKEN = 'execution ID already exists'
 
-describe('an execution id, with Redis', { skip: noRedis ?? false }, () => {
-  let redis: RedisServer
-  let agent: TestAgent
-  let calls: Calls
+describeAgent('an execution id, with Redis', { store: 'redis' }, ({ agent, calls, redis }) => {
   let id: string
 
-  before(async () => {
-    redis = await RedisServer.start()
-    agent = await startTestAgent({ config: { redis_addr: redis.address } })
-    calls = new Calls(agent.client)
-    await calls.script('quick', 'echo done')
-  })
-  after(async () => {
-    redis.resume()
-    await agent.stop()
-    await redis.stop()
-  })
+  before(() => calls.script('quick', 'echo done'))
   beforeEach(() => {
     id = randomUUID()
   })
@@ -43,8 +28,7 @@ describe('an execution id, with Redis', { skip: noRedis ?? false }, () => {
       for (const again of [true, false]) assert.equal((await execute(again)).error, TAKEN)
       redis.resume()
       await agent.kill()
-      agent = await startTestAgent({ dir: agent.dir, config: { redis_addr: redis.address } })
-      calls = new Calls(agent.client)
+      await agent.start()
       redis.pause()
       for (const again of [true, false]) assert.equal((await execute(again)).error, TAKEN)
       redis.resume()

@@ -1,30 +1,24 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, beforeEach, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, beforeEach, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { callSync } from '../support/live-calls.js'
 
 const TAKEN = 'execution ID already exists'
 
-describe('an execution id', () => {
-  let agent: TestAgent
-  let calls: Calls
+describeAgent('an execution id', ({ agent, calls }) => {
   let gate: string
   let journal: string
   let count = 0
 
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     // Each run leaves a line in the journal and ends once the gate is there.
     const lines = 'echo run >> "$1"; echo ready; while [ ! -e "$2" ]; do sleep 0.02; done'
     await calls.script('journal', lines)
     await calls.script('queued', lines, { max_concurrency: 1, max_concurrency_behavior: 'wait' })
   })
-  after(() => agent.stop())
   beforeEach(() => {
     gate = join(agent.dir, `gate-${count}`)
     journal = join(agent.dir, `journal-${count++}`)
@@ -85,9 +79,7 @@ describe('an execution id', () => {
     await calls.execute({ ...request('before-restart'), async: true })
     await calls.ended('before-restart')
     assert.equal((await calls.execute(request('sync-before-restart'))).error, '')
-    await agent.stop()
-    agent = await startTestAgent({ dir: agent.dir })
-    calls = new Calls(agent.client)
+    await agent.restart()
     await assertTaken('before-restart')
     await assertTaken('sync-before-restart')
   })
@@ -99,8 +91,7 @@ describe('an execution id', () => {
     await calls.printed('killed-sync', 'ready')
     await agent.kill()
     assert.ok((await call.outcome) instanceof Error)
-    agent = await startTestAgent({ dir: agent.dir })
-    calls = new Calls(agent.client)
+    await agent.start()
     open()
     await assertTaken('killed-async')
     await assertTaken('killed-sync')

@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
+import { describeAgent } from '../support/describe-agent.js'
 
-describe('an execution that fails', { skip: process.platform === 'win32' }, () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('an execution that fails', { skip: process.platform === 'win32' }, ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     await calls.script('run', 'eval "$1"')
   })
-  after(() => agent.stop())
 
   const run = async (lines: string) => {
     const { error, output } = await calls.execute({ function_name: 'run', args: [lines] })

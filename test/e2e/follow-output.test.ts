@@ -1,32 +1,26 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { after, before, describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import { status } from '@grpc/grpc-js'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { startTestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { ownMemoryMiB } from '../../harness/proc.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { follow } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
-import { onEachStore, type StoreAddress } from '../support/stores.js'
 
 const MiB = 1024 * 1024
 const PAYLOAD = randomBytes(300_000)
 
-onEachStore('FollowOutput', (address: StoreAddress) => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('FollowOutput', { store: 'both', config: { max_output_bytes: '40MiB' } }, ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent({ config: { redis_addr: address(), max_output_bytes: '40MiB' } })
-    calls = new Calls(agent.client)
     // Prints its payload before the first gate, and again between the first and the second.
     await deployWithFiles(calls, 'twice', `cat payload; ${awaitGate(1)}; cat payload; ${awaitGate(2)}`, {
       payload: PAYLOAD,
     })
     await deployWithFiles(calls, 'flood', `for i in $(seq $1); do cat payload; done`, { payload: randomBytes(MiB) })
   })
-  after(() => agent.stop())
 
   const begin = (name: string, args: string[], async: boolean) => {
     const id = randomUUID()

@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict'
-import { after, before, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { callSync } from '../support/live-calls.js'
 import { deployWithFiles } from '../support/scripts.js'
-import { onEachStore } from '../support/stores.js'
 
 const MiB = 2 ** 20
 const MESSAGE_LIMIT = 50 * MiB
 
-onEachStore('GetExecution', (address) => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('GetExecution', { store: 'both' }, ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent({ config: { redis_addr: address() } })
-    calls = new Calls(agent.client)
     await calls.script('wait', 'echo waiting; sleep 60')
     await calls.script('end', 'echo ended; exit "$1"')
   })
-  after(() => agent.stop())
 
   it('finds a running execution with its output so far, async or sync', async () => {
     const id = await calls.start('wait')

@@ -1,23 +1,16 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
+import { describeAgent } from '../support/describe-agent.js'
 
 /** What an escaped process sleeps; an execution that waited for it would be as slow. */
 const LONG_SECONDS = 20
 
-describe("the end of an execution's leader", { skip: process.platform === 'win32' }, () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent("the end of an execution's leader", { skip: process.platform === 'win32' }, ({ calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     await calls.script('run', 'eval "$1"')
   })
-  after(() => agent.stop())
 
   /** Sync and async: the output is the same. */
   async function outputs(lines: string): Promise<string[]> {

@@ -3,31 +3,24 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { credentials, status } from '@grpc/grpc-js'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { openConnection } from '../../src/cli/connect.js'
 import { AgentServiceDefinition } from '../../src/proto.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { callSync, type SyncCall } from '../support/live-calls.js'
 import { openProxy } from '../support/proxy.js'
 
-describe('a sync caller that goes away', () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('a sync caller that goes away', ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     const one = { max_concurrency: 1 }
     await calls.script('family', 'trap "" TERM HUP INT; sleep 60 & echo $!; echo $$; echo ready; wait', one)
     await calls.script('holder', 'echo $$; echo ready; sleep 60', { ...one, max_concurrency_behavior: 'wait' })
     await calls.script('touch', 'touch "$1"; sleep 60', { ...one, max_concurrency_behavior: 'wait' })
   })
-  after(() => agent.stop())
 
   async function pidsOf(id: string): Promise<number[]> {
     const { output } = await calls.printed(id, 'ready')

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { platform } from '../../src/os/index.js'
 import { scriptZip } from '../support/apps.js'
+import { describeAgent } from '../support/describe-agent.js'
 
 const { memory, cpu } = platform.inspectIsolation().unenforced
 const skip = memory && cpu ? false : 'limits of memory and processor time are kept here'
@@ -19,16 +20,7 @@ function warnings(agent: TestAgent): string[] {
 describe('where limits cannot be kept', { skip }, () => {
   const LIMITS = { memory_mb: 64, cpu_millicores: 500 }
 
-  describe('an agent with isolation: required', () => {
-    let agent: TestAgent
-    let calls: Calls
-
-    before(async () => {
-      agent = await startTestAgent({ config: { isolation: 'required' } })
-      calls = new Calls(agent.client)
-    })
-    after(() => agent.stop())
-
+  describeAgent('an agent with isolation: required', { config: { isolation: 'required' } }, ({ calls }) => {
     for (const [key, value] of Object.entries(LIMITS)) {
       const expected = (name: string) =>
         `function ${name} not registered: ${key} ${value} cannot be kept on this node (${key === 'memory_mb' ? memory : cpu}), ` +

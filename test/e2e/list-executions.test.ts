@@ -1,25 +1,18 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { answer } from '../../src/cli/connect.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { limitDescriptors, noPrlimit } from '../support/descriptor-limit.js'
 import { callSync } from '../support/live-calls.js'
 
-describe('ListExecutions', () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('ListExecutions', ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     const alone = { max_concurrency: 1, max_concurrency_behavior: 'wait' }
     await calls.script('busy', 'echo $$; echo ready; while :; do :; done', alone)
   })
-  after(() => agent.stop())
 
   const list = () =>
     answer<ListExecutionsResponse__Output>((options, done) => agent.operations.listExecutions({}, options, done))

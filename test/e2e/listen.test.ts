@@ -8,11 +8,12 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { credentials } from '@grpc/grpc-js'
-import { makeTempDir, startTestAgent } from '../../harness/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { openConnection } from '../../src/cli/connect.js'
 import { startCli } from '../support/cli.js'
+import { agentFor } from '../support/describe-agent.js'
 import { statusOf } from '../support/flux-client.js'
 
 const WITHOUT_IPV6 = fileURLToPath(new URL('../../../test/support/without-ipv6.c', import.meta.url))
@@ -30,8 +31,7 @@ async function healthAt(address: string): Promise<string> {
 
 describe('an agent that is not told where to listen', () => {
   it('is reached by IPv6 and by IPv4', { skip: noIpv6 }, async (t) => {
-    const agent = await startTestAgent({ config: { host: undefined } })
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t, { config: { host: undefined } })
     assert.equal(await healthAt(`127.0.0.1:${agent.port}`), 'OK')
     assert.equal(await healthAt(`[::1]:${agent.port}`), 'OK')
     assert.match(agent.logs(), /"host":"::"/)
@@ -41,8 +41,7 @@ describe('an agent that is not told where to listen', () => {
     const without = join(makeTempDir('flux-listen-'), 'without-ipv6')
     const { status, stderr } = spawnSync(COMPILER, ['-o', without, WITHOUT_IPV6], { encoding: 'utf8' })
     assert.equal(status, 0, stderr)
-    const agent = await startTestAgent({ config: { host: undefined }, through: [without] })
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t, { config: { host: undefined }, through: [without] })
     assert.equal(await healthAt(`127.0.0.1:${agent.port}`), 'OK')
     assert.match(agent.logs(), /"host":"0\.0\.0\.0"/)
   })

@@ -1,28 +1,21 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { before, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { followed } from '../support/live-calls.js'
 
 /** Numbers a line each, as fast as they come. */
 const COUNT = 'seq 1 "$1"; [ -z "$2" ] || sleep "$2"'
 const numbers = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => `${i + 1}\n`).join(''))
 
-describe('live output', () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('live output', ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
     await calls.script('count', COUNT)
     await calls.script('count-timeout', COUNT, { timeout_seconds: 1 })
     await calls.script('steps', 'for i in 1 2 3; do printf "$i"; while [ ! -e "$1$i" ]; do sleep 0.02; done; done')
   })
-  after(() => agent.stop())
 
   /** A follower, the record and the store have the same bytes, and these are what was written first. */
   async function assertWhole(id: string, following: ReturnType<typeof followed>): Promise<number> {

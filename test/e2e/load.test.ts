@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { after, before, it, type TestContext } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it, type TestContext } from 'node:test'
+import type { TestAgent } from '../../harness/agent.js'
 import { eventually } from '../../harness/eventually.js'
 import { processesWith } from '../../harness/proc.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { describeLatencies, type Measured, measureHealth, ownP99 } from '../support/health-probe.js'
-import { onEachStore } from '../support/stores.js'
 
 const MB = 1_000_000
 const LIMIT_MS = 50
@@ -31,71 +30,69 @@ async function staysHealthy(t: TestContext, { port }: TestAgent, work: () => Pro
   assert.ok(ownP99(measured) <= LIMIT_MS, describeLatencies(measured))
 }
 
-onEachStore('an agent under load answers health checks', (address) => {
-  const marker = randomUUID()
-  let agent: TestAgent
-  let calls: Calls
-
-  before(async () => {
-    agent = await startTestAgent({ config: { redis_addr: address(), max_output_bytes: '40MiB' } })
-    calls = new Calls(agent.client)
-    await calls.script('print', 'head -c "$1" /dev/urandom | base64 -w 0', { env: { LOAD: marker } })
-    await calls.script('sleep', 'exec sleep 60', { env: { LOAD: marker } })
-  })
-  after(() => agent.stop())
-
-  /** Has so many bytes printed and waits for the end of it, without reading them. */
-  async function print(bytes: number): Promise<string> {
-    const id = await calls.start('print', [String((bytes / 4) * 3)])
-    await eventually(`${id} has ended`, async () => (await calls.status()).active_tasks === 0, 60)
-    return id
-  }
-
-  it('while an async execution prints 40 MB', async (t) => {
-    await staysHealthy(t, agent, () => print(40 * MB))
-    const { status, output } = await calls.record(await print(40 * MB))
-    assert.deepEqual([status, output?.length], ['success', 40 * MB])
-  })
-
-  it('while eight async executions print 5 MB each', async (t) => {
-    await staysHealthy(t, agent, () => Promise.all(Array.from({ length: 8 }, () => print(5 * MB))))
-  })
-
-  it('while a record of 30 MB is read', async (t) => {
-    const id = await print(30 * MB)
-    await staysHealthy(t, agent, async () => assert.ok((await calls.get(id)).data.length > 30 * MB))
-  })
-
-  it('while an archive of 40 MB is deployed', async (t) => {
-    const archives = Array.from({ length: 2 }, () =>
-      buildZip([
-        { name: 'main', contents: '#!/bin/sh\n', mode: PROGRAM },
-        { name: 'data', contents: randomBytes(40 * MB), stored: true },
-      ]),
-    )
-    await staysHealthy(t, agent, async () => {
-      for (const archive of archives) {
-        const ack = await calls.deploy('large', archive, { name: 'large', handler: 'main' })
-        assert.equal(ack.message, 'function deployed')
-      }
+describeAgent(
+  'an agent under load answers health checks',
+  { store: 'both', config: { max_output_bytes: '40MiB' } },
+  ({ agent, calls }) => {
+    const marker = randomUUID()
+    before(async () => {
+      await calls.script('print', 'head -c "$1" /dev/urandom | base64 -w 0', { env: { LOAD: marker } })
+      await calls.script('sleep', 'exec sleep 60', { env: { LOAD: marker } })
     })
-  })
 
-  it(`while ${SLEEPERS} executions run, which end when they are cancelled`, async (t) => {
-    const ids: string[] = []
-    const started = performance.now()
-    await measureHealth(agent.port, async () => {
-      await Promise.all(Array.from({ length: SLEEPERS }, async () => ids.push(await calls.start('sleep'))))
-      await eventually('all of them run', () => processesWith('LOAD', marker).length === SLEEPERS, 30)
-    }).then((measured) => t.diagnostic(`health checks while they start, ${describeLatencies(measured)}`))
-    t.diagnostic(`all run after ${((performance.now() - started) / 1000).toFixed(1)} s`)
-    await staysHealthy(t, agent, async () => assert.equal((await calls.status()).active_tasks, SLEEPERS))
+    /** Has so many bytes printed and waits for the end of it, without reading them. */
+    async function print(bytes: number): Promise<string> {
+      const id = await calls.start('print', [String((bytes / 4) * 3)])
+      await eventually(`${id} has ended`, async () => (await calls.status()).active_tasks === 0, 60)
+      return id
+    }
 
-    const begun = performance.now()
-    const acks = await Promise.all(ids.map((id) => calls.cancel(id)))
-    t.diagnostic(`all cancelled after ${((performance.now() - begun) / 1000).toFixed(1)} s`)
-    assert.ok(acks.every(({ success }) => success))
-    assert.deepEqual(processesWith('LOAD', marker), [])
-    assert.equal((await calls.status()).active_tasks, 0)
-  })
-})
+    it('while an async execution prints 40 MB', async (t) => {
+      await staysHealthy(t, agent, () => print(40 * MB))
+      const { status, output } = await calls.record(await print(40 * MB))
+      assert.deepEqual([status, output?.length], ['success', 40 * MB])
+    })
+
+    it('while eight async executions print 5 MB each', async (t) => {
+      await staysHealthy(t, agent, () => Promise.all(Array.from({ length: 8 }, () => print(5 * MB))))
+    })
+
+    it('while a record of 30 MB is read', async (t) => {
+      const id = await print(30 * MB)
+      await staysHealthy(t, agent, async () => assert.ok((await calls.get(id)).data.length > 30 * MB))
+    })
+
+    it('while an archive of 40 MB is deployed', async (t) => {
+      const archives = Array.from({ length: 2 }, () =>
+        buildZip([
+          { name: 'main', contents: '#!/bin/sh\n', mode: PROGRAM },
+          { name: 'data', contents: randomBytes(40 * MB), stored: true },
+        ]),
+      )
+      await staysHealthy(t, agent, async () => {
+        for (const archive of archives) {
+          const ack = await calls.deploy('large', archive, { name: 'large', handler: 'main' })
+          assert.equal(ack.message, 'function deployed')
+        }
+      })
+    })
+
+    it(`while ${SLEEPERS} executions run, which end when they are cancelled`, async (t) => {
+      const ids: string[] = []
+      const started = performance.now()
+      await measureHealth(agent.port, async () => {
+        await Promise.all(Array.from({ length: SLEEPERS }, async () => ids.push(await calls.start('sleep'))))
+        await eventually('all of them run', () => processesWith('LOAD', marker).length === SLEEPERS, 30)
+      }).then((measured) => t.diagnostic(`health checks while they start, ${describeLatencies(measured)}`))
+      t.diagnostic(`all run after ${((performance.now() - started) / 1000).toFixed(1)} s`)
+      await staysHealthy(t, agent, async () => assert.equal((await calls.status()).active_tasks, SLEEPERS))
+
+      const begun = performance.now()
+      const acks = await Promise.all(ids.map((id) => calls.cancel(id)))
+      t.diagnostic(`all cancelled after ${((performance.now() - begun) / 1000).toFixed(1)} s`)
+      assert.ok(acks.every(({ success }) => success))
+      assert.deepEqual(processesWith('LOAD', marker), [])
+      assert.equal((await calls.status()).active_tasks, 0)
+    })
+  },
+)

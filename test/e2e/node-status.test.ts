@@ -1,29 +1,28 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { cpuTicks, ownMemoryMiB } from '../../harness/proc.js'
 import { answer } from '../../src/cli/connect.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
+import { type AgentSuiteOptions, describeAgent } from '../support/describe-agent.js'
 
 const onLinux = { skip: process.platform !== 'linux' }
 
-describe('HealthCheck and ReportNodeStatus', () => {
-  let agent: TestAgent
-  let calls: Calls
-  let begun: number
-
-  before(async () => {
+let begun: number
+const options: AgentSuiteOptions = {
+  config: { agent_id: 'node 7/ü', max_tasks: 3 },
+  beforeStart: () => {
     begun = performance.now()
-    agent = await startTestAgent({ config: { agent_id: 'node 7/ü', max_tasks: 3 } })
-    calls = new Calls(agent.client)
+  },
+}
+
+describeAgent('HealthCheck and ReportNodeStatus', options, ({ agent, calls }) => {
+  before(async () => {
     await calls.script('sleep', 'echo $$; exec sleep 60')
     await calls.script('burn', 'echo $$; while :; do :; done')
   })
-  after(() => agent.stop())
 
   it('tell that it is healthy, and the version of its package', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))

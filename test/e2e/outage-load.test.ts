@@ -1,31 +1,17 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
 const LINES = 20_000
 const NUMBERS = Buffer.from(Array.from({ length: LINES }, (_, i) => `${i + 1}\n`).join(''))
 
-describe('Redis under load', { skip: noRedis }, () => {
-  let redis: RedisServer
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
   before(async () => {
-    redis = await RedisServer.start()
-    agent = await startTestAgent({ config: { redis_addr: redis.address } })
-    calls = new Calls(agent.client)
     // Slow enough that it is written in many batches.
     await calls.script('count', `for from in $(seq 1 500 ${LINES}); do seq $from $((from + 499)); sleep 0.05; done`)
     await calls.script('gated', `echo before; ${awaitGate(1)}; echo after`)
-  })
-  after(async () => {
-    redis.resume()
-    await agent.stop()
-    await redis.stop()
   })
 
   async function assertStored(id: string): Promise<void> {
@@ -85,11 +71,9 @@ describe('Redis under load', { skip: noRedis }, () => {
   })
 })
 
-describe('Redis away from output that only it has', { skip: noRedis }, () => {
+const away = { store: 'redis', config: { workers: 1, drain_seconds: 1 } } as const
+describeAgent('Redis away from output that only it has', away, ({ calls, redis }) => {
   it('is told within the deadline, and other executions are not harmed', async () => {
-    const redis = await RedisServer.start()
-    const agent = await startTestAgent({ config: { redis_addr: redis.address, workers: 1, drain_seconds: 1 } })
-    const calls = new Calls(agent.client)
     const gate = new Gate()
     await calls.script('much', `head -c 30000000 /dev/zero; echo; echo done; ${awaitGate(1)}`)
     const id = await calls.start('much', [gate.path])
@@ -104,7 +88,5 @@ describe('Redis away from output that only it has', { skip: noRedis }, () => {
     gate.open()
     const record = await eventually('it is answered', () => calls.ended(id), 20)
     assert.deepEqual([record.status, record.output_bytes], ['success', 30_000_006])
-    await agent.stop()
-    await redis.stop()
   })
 })

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
+import type { TestAgent } from '../../harness/agent.js'
+import type { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import type { RedisServer } from '../../harness/redis.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { follow } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 
@@ -29,24 +30,13 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
 }
 
 for (const [name, outage] of Object.entries(OUTAGES)) {
-  describe(`Redis ${name}`, { skip: noRedis }, () => {
-    let redis: RedisServer
-    let agent: TestAgent
-    let calls: Calls
-
+  const options = { store: 'redis', config: { workers: 2, drain_seconds: 1 } } as const
+  describeAgent(`Redis ${name}`, options, ({ agent, calls, redis }) => {
     before(async () => {
-      redis = await RedisServer.start()
-      agent = await startTestAgent({ config: { redis_addr: redis.address, workers: 2, drain_seconds: 1 } })
-      calls = new Calls(agent.client)
       await deployWithFiles(calls, 'parts', `cat part; ${awaitGate(1)}; cat part; ${awaitGate(2)}; exit $3`, {
         part: PART,
       })
       await calls.script('quick', 'echo done')
-    })
-    after(async () => {
-      redis.resume()
-      await agent.stop()
-      await redis.stop()
     })
 
     const begin = async (first: Gate, second: Gate, exit = '0') => calls.start('parts', [first.path, second.path, exit])

@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
+import { describeAgent } from '../support/describe-agent.js'
 import { followed } from '../support/live-calls.js'
 
 const CAP = 131_072
 const TAIL = 65_536
 
-describe('the output cap', () => {
-  let agent: TestAgent
-  let calls: Calls
-
+describeAgent('the output cap', { config: { max_output_bytes: '128KiB' } }, ({ agent, calls }) => {
   before(async () => {
-    agent = await startTestAgent({ config: { max_output_bytes: '128KiB' } })
-    calls = new Calls(agent.client)
     // $1 bytes of lines, then a last one.
     await calls.script('lines', 'yes 0123456789 | head -c "$1"; echo last; exit 7')
     await calls.script('bytes', 'for i in $(seq "$1"); do printf "\\0\\1\\377\\200\\n\\r\\303(\\342\\202"; done')
   })
-  after(() => agent.stop())
 
   const linesOf = (bytes: number) => Buffer.concat([Buffer.alloc(bytes, '0123456789\n'), Buffer.from('last\n')])
 

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { after, before, describe, it } from 'node:test'
+import { after, before, it } from 'node:test'
 import { Redis } from 'ioredis'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
+import { type AgentSuiteOptions, describeAgent } from '../support/describe-agent.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 
 const BLOCK_BYTES = 65_536
@@ -23,26 +21,21 @@ const UPSTREAM = JSON.stringify({
   Env: { GREETING: 'from upstream' },
 })
 
-describe('What Redis holds', { skip: noRedis }, () => {
-  let redis: RedisServer
+const FOUND = { 'agent:function:taken-over': UPSTREAM, 'agent:function:broken': '{"Handler": 7}' }
+const options: AgentSuiteOptions = {
+  store: 'redis',
+  config: { workers: 1 },
+  beforeStart: (redis) => redis.with((first) => first.mset(FOUND)),
+}
+
+describeAgent('What Redis holds', options, ({ agent, calls, redis }) => {
   let client: Redis
-  let agent: TestAgent
-  let calls: Calls
 
   before(async () => {
-    redis = await RedisServer.start()
-    await redis.with((first) => first.set('agent:function:taken-over', UPSTREAM))
-    await redis.with((first) => first.set('agent:function:broken', '{"Handler": 7}'))
-    agent = await startTestAgent({ config: { redis_addr: redis.address, workers: 1 } })
-    calls = new Calls(agent.client)
     await deployWithFiles(calls, 'binary', `cat binary; ${awaitGate(1)}; exit 4`, { binary: BINARY })
     client = new Redis(redis.port)
   })
-  after(async () => {
-    client.disconnect()
-    await agent.stop()
-    await redis.stop()
-  })
+  after(() => client.disconnect())
 
   it('is a record with a lease and the output so far while it runs, and both for an hour after the end', async () => {
     const gate = new Gate()

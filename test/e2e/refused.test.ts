@@ -1,35 +1,24 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { after, before, beforeEach, describe, it } from 'node:test'
+import { before, beforeEach, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { type AnsweredRecord, Calls } from '../../harness/calls.js'
+import type { AnsweredRecord } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
 import { running } from '../store/records.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { follow } from '../support/follow.js'
 import { callSync } from '../support/live-calls.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
 for (const kind of ['embedded', 'redis'] as const) {
-  describe(`a refused async execution, ${kind}`, { skip: kind === 'redis' && (noRedis ?? false) }, () => {
-    let redis: RedisServer | undefined
-    let agent: TestAgent
-    let calls: Calls
+  const options = { store: kind, config: { max_queued: 1 } }
+  describeAgent(`a refused async execution, ${kind}`, options, ({ agent, calls, redis }) => {
     let id: string
 
     before(async () => {
-      redis = kind === 'redis' ? await RedisServer.start() : undefined
-      agent = await startTestAgent({ config: { redis_addr: redis?.address ?? 'embedded', max_queued: 1 } })
-      calls = new Calls(agent.client)
       await calls.script('single', awaitGate(1), { max_concurrency: 1 })
       await calls.script('waiting', awaitGate(1), { max_concurrency: 1, max_concurrency_behavior: 'wait' })
       await calls.register({ name: 'undeployed', handler: 'main.sh' })
-    })
-    after(async () => {
-      redis?.resume()
-      await agent.stop()
-      await redis?.stop()
     })
     beforeEach(() => {
       id = randomUUID()
@@ -124,7 +113,7 @@ for (const kind of ['embedded', 'redis'] as const) {
       await sleep(300)
       assert.equal((await calls.get(id)).found, false)
 
-      if (!redis) return
+      if (kind !== 'redis') return
       id = randomUUID()
       const other = running(id, 'another-agent')
       await redis.with((client) => client.set(`flux:exec:${id}`, JSON.stringify(other)))
@@ -159,14 +148,14 @@ for (const kind of ['embedded', 'redis'] as const) {
 
     if (kind === 'redis') {
       it('is recorded once the store is back', async () => {
-        redis?.pause()
+        redis.pause()
         assert.equal((await execute('unknown')).error, 'function not found')
-        redis?.resume()
+        redis.resume()
         await refused('function not found')
         const late = randomUUID()
-        await redis?.halt(true)
+        await redis.halt(true)
         await calls.execute({ function_name: 'unknown', execution_id: late, async: true })
-        await redis?.restart()
+        await redis.restart()
         await refused('function not found', late)
       })
     }

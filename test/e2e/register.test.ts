@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { it } from 'node:test'
 import { scriptZip } from '../support/apps.js'
+import { describeAgent } from '../support/describe-agent.js'
 
-describe('RegisterFunction', () => {
-  let agent: TestAgent
-  let calls: Calls
-
-  before(async () => {
-    agent = await startTestAgent()
-    calls = new Calls(agent.client)
-  })
-  after(() => agent.stop())
-
+describeAgent('RegisterFunction', ({ agent, calls }) => {
   const refused = async (config: object) => {
     const { success, message } = await calls.register({ name: 'wrong', handler: 'main.sh', ...config })
     assert.equal(success, false)
@@ -107,8 +97,7 @@ describe('RegisterFunction', () => {
     await calls.script(name, 'echo "$WHICH"; sleep 60', { env: { WHICH: 'ü "kept"' }, timeout_seconds: 1 })
     await calls.register({ name: 'only-registered', handler: 'main.sh' })
     assert.equal(await agent.stop(), 0)
-    agent = await startTestAgent({ dir: agent.dir })
-    calls = new Calls(agent.client)
+    await agent.start()
     const { error, output } = await calls.execute({ function_name: name })
     assert.deepEqual([error, output.toString()], ['execution timed out after 1s', 'ü "kept"\n'])
     const other = await calls.execute({ function_name: 'only-registered' })
@@ -118,8 +107,7 @@ describe('RegisterFunction', () => {
   it('has stored what it acknowledged, even where the agent is killed at once', async () => {
     await calls.register({ name: 'acknowledged', handler: 'main.sh' })
     await agent.kill()
-    agent = await startTestAgent({ dir: agent.dir })
-    calls = new Calls(agent.client)
+    await agent.start()
     const { error } = await calls.execute({ function_name: 'acknowledged' })
     assert.equal(error, 'function acknowledged is not deployed on this agent')
   })

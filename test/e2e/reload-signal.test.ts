@@ -2,27 +2,21 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, it, type TestContext } from 'node:test'
-import { CLI, makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { describe, it } from 'node:test'
+import { CLI, makeTempDir } from '../../harness/agent.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { lockHolder } from '../../src/host/lock.js'
 import { startCli } from '../support/cli.js'
+import { agentFor } from '../support/describe-agent.js'
 import { ERROR, edit, noReload, reload, reloads, said } from '../support/reload.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 import { noServiceManager, ServiceManagerSocket } from '../support/service-manager.js'
 
-async function start(t: TestContext, options: TestAgentOptions = {}): Promise<[TestAgent, Calls]> {
-  const agent = await startTestAgent(options)
-  t.after(() => agent.stop())
-  return [agent, new Calls(agent.client)]
-}
-
 describe('SIGHUP', { skip: noReload }, () => {
   it('again and again loses no execution, and the last one counts', async (t) => {
-    const [agent, calls] = await start(t, { config: { max_tasks: 40 } })
+    const [agent, calls] = await agentFor(t, { config: { max_tasks: 40 } })
     await calls.script('echo', 'echo "$1"', { max_concurrency_behavior: 'wait' })
     const outputs = Promise.all(
       Array.from({ length: 300 }, async (_, n) => {
@@ -74,7 +68,7 @@ describe('SIGHUP', { skip: noReload }, () => {
   })
 
   it('during a stop is no reload, and does not hold it up', async (t) => {
-    const [agent, calls] = await start(t)
+    const [agent, calls] = await agentFor(t)
     const gate = new Gate()
     await calls.script('hold', `echo begun; ${awaitGate(1)}`)
     const id = await calls.start('hold', [gate.path])
@@ -90,7 +84,7 @@ describe('SIGHUP', { skip: noReload }, () => {
   it('has the service manager told of begin and end', { skip: noServiceManager }, async (t) => {
     const manager = await ServiceManagerSocket.open()
     t.after(manager.close)
-    const [agent] = await start(t, { env: { NOTIFY_SOCKET: manager.address } })
+    const [agent] = await agentFor(t, { env: { NOTIFY_SOCKET: manager.address } })
     await reload(agent, { max_tasks: 3 })
     await manager.told(/^RELOADING=1$/)
     await eventually('it is ready again', () => manager.with(/^READY=1$/).length === 2)

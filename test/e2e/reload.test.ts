@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { describe, it, type TestContext } from 'node:test'
-import { makeTempDir, startTestAgent, type TestAgent, type TestAgentOptions } from '../../harness/agent.js'
+import { describe, it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { buildZip, FILE } from '../../harness/zip.js'
 import { issueAgent, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
+import { agentFor } from '../support/describe-agent.js'
 import { clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
 import { handshake } from '../support/health-server.js'
 import { edit, noReload, refusedReload, reload, said, WARN } from '../support/reload.js'
@@ -15,12 +16,6 @@ import { awaitGate, Gate } from '../support/scripts.js'
 const { authority, agent: identity, flux } = await makeCertificates()
 const WAIT = { max_concurrency_behavior: 'wait' }
 
-async function start(t: TestContext, options: TestAgentOptions = {}): Promise<[TestAgent, Calls]> {
-  const agent = await startTestAgent(options)
-  t.after(() => agent.stop())
-  return [agent, new Calls(agent.client)]
-}
-
 function tlsKeys(dir: string, certificate = identity) {
   const { caCert, certFile, keyFile } = writeAgentFiles(dir, authority, certificate)
   return { ca_cert: caCert, cert_file: certFile, key_file: keyFile }
@@ -28,7 +23,7 @@ function tlsKeys(dir: string, certificate = identity) {
 
 describe('a reload', { skip: noReload }, () => {
   it('gives places to those that wait as max_tasks rises, and takes none as it falls', async (t) => {
-    const [agent, calls] = await start(t, { config: { max_tasks: 1, max_queued: 3 } })
+    const [agent, calls] = await agentFor(t, { config: { max_tasks: 1, max_queued: 3 } })
     const gate = new Gate()
     await calls.script('hold', `echo begun; ${awaitGate(1)}`, WAIT)
     const ids = [await calls.start('hold', [gate.path]), await calls.start('hold', [gate.path])]
@@ -56,7 +51,7 @@ describe('a reload', { skip: noReload }, () => {
   })
 
   it('bounds the output of the executions that come, not of those that run', async (t) => {
-    const [agent, calls] = await start(t, { config: { max_output_bytes: '1MiB', workers: 2 } })
+    const [agent, calls] = await agentFor(t, { config: { max_output_bytes: '1MiB', workers: 2 } })
     const gate = new Gate()
     await calls.script('print', `echo begun; ${awaitGate(1)}; head -c 800000 /dev/zero`)
     const earlier = await calls.start('print', [gate.path])
@@ -73,7 +68,7 @@ describe('a reload', { skip: noReload }, () => {
   })
 
   it('bounds the archives that come', async (t) => {
-    const [agent, calls] = await start(t)
+    const [agent, calls] = await agentFor(t)
     const archive = buildZip(['main.sh', 'a', 'b'].map((name) => ({ name, contents: '#!/bin/sh\n', mode: FILE })))
     const deploy = async (name: string) => (await calls.deploy(name, archive, { name, handler: 'main.sh' })).message
     await reload(agent, { archive: { max_entries: 2 } })
@@ -83,7 +78,7 @@ describe('a reload', { skip: noReload }, () => {
   })
 
   it('decides how long a stop lets executions run', async (t) => {
-    const [agent, calls] = await start(t, { config: { drain_seconds: 600 } })
+    const [agent, calls] = await agentFor(t, { config: { drain_seconds: 600 } })
     await calls.script('long', 'echo begun; exec sleep 600')
     await calls.printed(await calls.start('long'), 'begun')
     await reload(agent, { drain_seconds: 0 })
@@ -94,7 +89,7 @@ describe('a reload', { skip: noReload }, () => {
 
   it('lets another client in and the one before no more, on the connections they have', async (t) => {
     const tls = tlsKeys(makeTempDir('flux-reload-'))
-    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const [agent, calls] = await agentFor(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
     const operator = await authority.issue({ subject: 'CN=operator' })
     const other = clientsTo(agent.port, mutualTls(authority.cert, operator))
     t.after(() => other.close())
@@ -110,7 +105,7 @@ describe('a reload', { skip: noReload }, () => {
   it('has the next connection meet a renewed certificate, of the same files or of others', async (t) => {
     const dir = makeTempDir('flux-reload-')
     const tls = tlsKeys(dir)
-    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const [agent, calls] = await agentFor(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
     const met = async () => {
       const result = await handshake(agent.port, authority.cert, { identity: flux })
       return result.kind === 'accepted' && result.serial
@@ -133,7 +128,7 @@ describe('a reload', { skip: noReload }, () => {
   })
 
   it('of a file with wrong values changes nothing, and says what is wrong', async (t) => {
-    const [agent, calls] = await start(t, { config: { max_tasks: 1 } })
+    const [agent, calls] = await agentFor(t, { config: { max_tasks: 1 } })
     const errors = await refusedReload(agent, { max_tasks: 2, max_queued: 'many', log_level: 'loud' })
     const goesOn = 'the agent goes on with the configuration in use'
     assert.deepEqual(errors, [
@@ -150,7 +145,7 @@ describe('a reload', { skip: noReload }, () => {
   it('of TLS files that do not fit together changes nothing', async (t) => {
     const dir = makeTempDir('flux-reload-')
     const tls = tlsKeys(dir)
-    const [agent, calls] = await start(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
+    const [agent, calls] = await agentFor(t, { config: { tls }, credentials: mutualTls(authority.cert, flux) })
     const other = tlsKeys(join(dir, 'other'), await issueAgent(authority))
     const errors = await refusedReload(agent, { max_tasks: 3, tls: { ...other, key_file: tls.key_file } })
     assert.equal(errors.length, 1, errors.join('\n'))
@@ -164,7 +159,7 @@ describe('a reload', { skip: noReload }, () => {
   })
 
   it('names each key that takes a restart, as long as it differs, and never a password', async (t) => {
-    const [agent, calls] = await start(t)
+    const [agent, calls] = await agentFor(t)
     const takes = (key: string) => `${key}: changed in ${agent.configFile}; takes effect after a restart`
     const from = agent.logs().length
     const keys = { port: 1, workers: 3, redis_addr: 'redis://:hunter2@127.0.0.1' }
@@ -181,7 +176,7 @@ describe('a reload', { skip: noReload }, () => {
   it('sets the log level of every thread', { skip: noRedis }, async (t) => {
     const redis = await RedisServer.start()
     t.after(() => redis.stop())
-    const [agent, calls] = await start(t, { config: { redis_addr: redis.address } })
+    const [agent, calls] = await agentFor(t, { config: { redis_addr: redis.address } })
     await calls.script('hi', 'echo hi')
     edit(agent.configFile, { log_level: 'error', max_tasks: 9 })
     process.kill(agent.pid, 'SIGHUP')

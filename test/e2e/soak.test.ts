@@ -3,13 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
-import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { before, it } from 'node:test'
+import { makeTempDir } from '../../harness/agent.js'
 import { eventually } from '../../harness/eventually.js'
 import { childrenOf, descriptorCounts, listeningPorts, ownMemoryMiB, processesWith } from '../../harness/proc.js'
 import { childrenOf as childrenOfCgroup } from '../../src/os/linux/cgroup-files.js'
 import { cgroupFolder, findCgroupPlace } from '../../src/os/linux/cgroups.js'
+import { describeAgent } from '../support/describe-agent.js'
 import { heldMemoryMiB, probedEnvironment } from '../support/held-memory.js'
 import { Soak } from '../support/soak.js'
 
@@ -24,23 +24,20 @@ const SPARE_CGROUPS = 256
 
 const noCgroups = findCgroupPlace().kind !== 'shared' && 'cgroups cannot be made here'
 
-describe(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, { skip: process.platform !== 'linux' }, () => {
+const memory = makeTempDir('flux-soak-memory-')
+const options = { skip: process.platform !== 'linux', env: probedEnvironment(memory) }
+
+describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options, ({ agent, calls }) => {
   const marker = randomUUID()
-  const memory = makeTempDir('flux-soak-memory-')
-  let agent: TestAgent
-  let calls: Calls
   let soak: Soak
   let warm: { readonly descriptors: Record<string, number>; readonly memoryMiB: number }
 
   before(async () => {
-    agent = await startTestAgent({ env: probedEnvironment(memory) })
-    calls = new Calls(agent.client)
     soak = await Soak.deploy(agent, { SOAK: marker })
     await soak.run(WARM_UP, IN_FLIGHT)
     await idle()
     warm = { descriptors: descriptorCounts(agent.pid), memoryMiB: await heldMemoryMiB(memory) }
   })
-  after(() => agent.stop())
 
   /** Where this agent's cgroups are; undefined where there can be none. */
   const cgroups = () => {

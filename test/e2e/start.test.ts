@@ -10,6 +10,7 @@ import { eventually } from '../../harness/eventually.js'
 import { listeningPorts } from '../../harness/proc.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { runCli, startCli } from '../support/cli.js'
+import { agentFor } from '../support/describe-agent.js'
 
 /** As pino numbers it. */
 const ERROR = 50
@@ -39,8 +40,7 @@ async function refusedStart(keys: Readonly<Record<string, unknown>>): Promise<[n
 
 describe('a start', () => {
   it('with port 0 takes a free one, and no other', onLinux, async (t) => {
-    const agent = await startTestAgent()
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t)
     assert.ok(agent.port > 0)
     assert.deepEqual(listeningPorts(agent.pid), [agent.port])
   })
@@ -69,8 +69,7 @@ describe('a start', () => {
   })
 
   it('on the state of an agent that runs ends with one line', async (t) => {
-    const agent = await startTestAgent()
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t)
     const [code, lines] = await refusedStart({ state_dir: join(agent.dir, 'state') })
     assert.deepEqual([code, lines.length], [1, 1], lines.join('\n'))
     assert.match(lines[0] ?? '', new RegExp(`state is in use by process ${agent.pid}; stop it, or give this agent`))

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { startTestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { examine } from '../cli/doctor/examine.js'
+import { agentFor } from '../support/describe-agent.js'
 
 describe('a store that refuses what an agent needs', { skip: noRedis ?? false }, () => {
   let redis: RedisServer
@@ -45,9 +45,7 @@ describe('a store that refuses what an agent needs', { skip: noRedis ?? false },
   })
 
   it('is told as such while the agent runs, and what it refused is stored once it does not', async (t) => {
-    const agent = await startTestAgent({ config: { redis_addr: address(), workers: 1 } })
-    t.after(() => agent.stop())
-    const calls = new Calls(agent.client)
+    const [agent, calls] = await agentFor(t, { config: { redis_addr: address(), workers: 1 } })
     await calls.script('hello', 'echo hello')
     await allow('-setrange')
     const id = await calls.start('hello')

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import { it } from 'node:test'
 import { scriptZip } from '../support/apps.js'
+import { type AgentSuiteOptions, describeAgent } from '../support/describe-agent.js'
 
 /** As others may have stored them, by name. */
 const STORED: Readonly<Record<string, object>> = {
@@ -27,26 +25,16 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   '../name': /function name "\.\.\/name" is not allowed/,
 }
 
-describe('stored functions', { skip: noRedis ?? (process.platform === 'win32' ? 'not on Windows' : false) }, () => {
-  let redis: RedisServer
-  let agent: TestAgent
-  let calls: Calls
+const FOUND = Object.fromEntries(
+  Object.entries(STORED).map(([name, fields]) => [`agent:function:${name}`, JSON.stringify({ Name: name, ...fields })]),
+)
+const options: AgentSuiteOptions = {
+  store: 'redis',
+  skip: process.platform === 'win32' && 'not on Windows',
+  beforeStart: (redis) => redis.with((client) => client.mset(FOUND)),
+}
 
-  before(async () => {
-    redis = await RedisServer.start()
-    const stored = Object.entries(STORED).map(([name, fields]) => [
-      `agent:function:${name}`,
-      JSON.stringify({ Name: name, ...fields }),
-    ])
-    await redis.with((client) => client.mset(Object.fromEntries(stored)))
-    agent = await startTestAgent({ config: { redis_addr: redis.address } })
-    calls = new Calls(agent.client)
-  })
-  after(async () => {
-    await agent.stop()
-    await redis.stop()
-  })
-
+describeAgent('stored functions', options, ({ agent, calls }) => {
   for (const [name, why] of Object.entries(REFUSED)) {
     it(`are not loaded as ${name}, which one line tells, and what to do`, async () => {
       assert.equal((await calls.deploy(name, scriptZip('echo x'))).message, 'function not registered')

@@ -3,13 +3,14 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { describe, it } from 'node:test'
 import { credentials } from '@grpc/grpc-js'
-import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { makeTempDir } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { issueAgent, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
 import { runCli } from '../support/cli.js'
+import { agentFor, describeAgent } from '../support/describe-agent.js'
 import { clientsTo, mutualTls, statusOf, statusOfEach } from '../support/flux-client.js'
 import { handshake } from '../support/health-server.js'
 import { deployWithFiles } from '../support/scripts.js'
@@ -37,17 +38,10 @@ function tlsConfig(dir: string, allowedClients?: readonly string[]) {
   return { tls: { ...files, ...(allowedClients && { allowed_clients: allowedClients }) } }
 }
 
-describe('an agent with TLS', () => {
-  const files = makeTempDir('flux-tls-')
-  let agent: TestAgent
-  let calls: Calls
+const files = makeTempDir('flux-tls-')
+const options = { config: tlsConfig(files), credentials: asFlux }
 
-  before(async () => {
-    agent = await startTestAgent({ config: tlsConfig(files), credentials: asFlux })
-    calls = new Calls(agent.client)
-  })
-  after(() => agent.stop())
-
+describeAgent('an agent with TLS', options, ({ agent, calls }) => {
   async function statuses(channelCredentials: Parameters<typeof clientsTo>[1]): Promise<Record<string, string>> {
     const clients = clientsTo(agent.port, channelCredentials)
     const found = await statusOfEach(clients)
@@ -152,8 +146,7 @@ describe('tls.allowed_clients', () => {
   it('decides who may call', async (t) => {
     const operator = await authority.issue({ subject: 'CN=someone', san: [{ type: 'dns', value: 'operator' }] })
     const config = tlsConfig(makeTempDir('flux-tls-'), ['operator'])
-    const agent = await startTestAgent({ config, credentials: mutualTls(authority.cert, operator) })
-    t.after(() => agent.stop())
+    const [agent] = await agentFor(t, { config, credentials: mutualTls(authority.cert, operator) })
     assert.equal((await new Calls(agent.client).health()).healthy, true)
     const refused = clientsTo(agent.port, asFlux)
     assert.equal(await statusOf(new Calls(refused.agent).health()), 'PERMISSION_DENIED')
