@@ -12,6 +12,8 @@ import { missingTools } from './deb.mjs'
 const TESTS = join('dist', 'test', 'packages')
 /** What boots a whole system in a guest. */
 const SYSTEMD_TESTS = join(TESTS, 'systemd')
+/** Guests, which take longest and have one processor each, and one beside them. */
+const AT_ONCE = 3
 /** What tests need besides what packages are built with, and the Debian packages that have it. */
 const TOOLS = {
   ...{ lintian: 'lintian', debootstrap: 'debootstrap', ip: 'iproute2', man: 'man-db' },
@@ -30,7 +32,7 @@ async function test() {
   run(process.execPath, ['packaging/build.mjs'])
   const [inGuest, others] = await splitByGuest(chosen, (file) => file.startsWith(SYSTEMD_TESTS))
   const timed = slowest !== undefined
-  const { code, took } = await runTests([...others, ...inGuest], { concurrency: 2, options, timed })
+  const { code, took } = await runTests([...inGuest, ...others], { concurrency: AT_ONCE, options, timed })
   process.exitCode = code
   if (timed) printSlowest(took, slowest)
 }

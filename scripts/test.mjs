@@ -11,7 +11,7 @@ import { files } from './stamps.mjs'
 
 const TESTS = join('dist', 'test')
 /** Most tests wait rather than compute, so that more of them run at once than there are processors. */
-const AT_ONCE = 6
+const AT_ONCE = 4
 
 build()
 const all = files(TESTS, '.test.js').filter((file) => !isIn('packages', file))
