@@ -36,7 +36,7 @@ const SAID = {
   no_new_privileges: said('Whether setuid programs, as sudo, give a function no rights. Linux only.'),
   max_processes: said('Processes and threads of one execution; 0: no limit. Needs cgroup v2.'),
   oom_kill: said('What the kernel kills [when memory runs out](isolation.md#when-memory-runs-out).'),
-  log_level: said('The least that the log has lines for.'),
+  log_level: said('The least serious lines that are logged: `debug` adds three for each execution.'),
 
   'network.node_private_ip': said(
     'What functions find in `FLUX_NODE_PRIVATE_IP`.',

@@ -7,7 +7,7 @@ import type { ProtoGrpcType as OperationsProto } from './generated/operations.js
 export type { AgentServiceClient, AgentServiceHandlers } from './generated/flux/AgentService.js'
 export type { OperationsClient, OperationsHandlers } from './generated/flux/operations/Operations.js'
 
-// The options `npm run generate` passes too: what arrives has the shape the generated types promise.
+// The same options as `npm run generate`, so that messages have the shape of the generated types.
 const definition = loadSync(['flux.proto', 'operations.proto'], {
   includeDirs: [fileURLToPath(new URL('../../proto/', import.meta.url))],
   keepCase: true,
@@ -22,18 +22,18 @@ const loaded = loadPackageDefinition(definition) as unknown as FluxProto & Opera
 export const AgentService = loaded.flux.AgentService
 export const AgentServiceDefinition = AgentService.service
 
-/** Client constructor and, as `.service`, definition of what an operator needs beside it. */
+/** Client constructor and, as `.service`, definition of the operators' calls. */
 export const Operations = loaded.flux.operations.Operations
 export const OperationsDefinition = Operations.service
 
-/** What the control plane accepts and sends in one message. */
+/** The control plane's limit for one message, each way. */
 export const MAX_MESSAGE_BYTES = 50 * 1024 * 1024
 
-/** For servers and clients alike. */
+/** For servers and clients. */
 export const messageLimits: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
 }
 
-/** The name on every agent's certificate, whatever address it is reached by. */
+/** The name in every agent's certificate, independent of its address. */
 export const TLS_SERVER_NAME = 'flux-agent'

@@ -4,7 +4,7 @@ import { CommandFailure } from './failure.js'
 const DEFAULT_PORT = 50052
 const LAST_PORT = 65_535
 
-/** What no proxy is between: loopback, private and link-local addresses (RFC 1918, 3927, 4193, 4291, 6598). */
+/** Addresses reached without a proxy: loopback, private and link-local (RFC 1918, 3927, 4193, 4291, 6598). */
 const NEAR = new BlockList()
 for (const [net, prefix] of [
   ['127.0.0.0', 8],
@@ -19,7 +19,7 @@ NEAR.addAddress('::1', 'ipv6')
 NEAR.addSubnet('fc00::', 7, 'ipv6')
 NEAR.addSubnet('fe80::', 10, 'ipv6')
 
-/** Takes HOST:PORT apart, an IPv6 address in brackets. Throws CommandFailure that says what is wrong. */
+/** Parses HOST:PORT, an IPv6 address in brackets. Throws CommandFailure. */
 export function parseAddress(address: string): { readonly host: string; readonly port: number } {
   const wrong = (what: string) => new CommandFailure(`address "${address}" ${what}`)
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(address)?.[0]
@@ -34,7 +34,7 @@ export function parseAddress(address: string): { readonly host: string; readonly
   return { host, port }
 }
 
-/** Whether what is there is reached without a proxy, whatever the environment says. */
+/** Whether a host is reached without a proxy, whatever http_proxy says. */
 export function isNear(host: string): boolean {
   const family = isIP(host)
   if (family === 0) return !host.includes('.') || /\.(local|localhost|internal)\.?$/i.test(host)

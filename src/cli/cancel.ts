@@ -8,7 +8,7 @@ interface CancelOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
-/** `flux-agent cancel`: ends an execution and everything it started. */
+/** `flux-agent cancel`: cancels an execution. */
 export function cancelCommand(): Command {
   return connectionOptions(
     new Command('cancel')

@@ -3,13 +3,13 @@ import { loadCertificates } from '../tls/certificates.js'
 import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
 
-/** `flux-agent check-config`: whether a start or a reload would take the configuration, in a moment; changes nothing. */
+/** `flux-agent check-config`: checks whether a start or a reload would accept the configuration. Changes nothing. */
 export function checkConfigCommand(): Command {
   return new Command('check-config')
     .summary('check the configuration')
     .description(
-      'Check the configuration and its TLS files as a start and a reload do, without a look at the machine, for which ' +
-        'there is doctor. Exit code 1 where something is wrong, with a line for each thing on standard error.',
+      'Check the configuration and its TLS files as a start and a reload do; doctor also checks the machine. ' +
+        'Exit code 1, and a line on standard error for each problem, where something is wrong.',
     )
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent check-config --config /etc/flux-agent/agent.yaml')

@@ -22,7 +22,7 @@ import { isNear, parseAddress } from './address.js'
 import { CommandFailure, explain, isServiceError } from './failure.js'
 import { loadNamedConfig } from './named-config.js'
 
-/** How a command finds its agent and shows who it is; see `connectionOptions`. */
+/** How a command finds its agent and identifies itself; see `connectionOptions`. */
 export interface ConnectionOptions {
   readonly config?: string
   readonly address?: string
@@ -41,7 +41,7 @@ export interface AgentConnection {
 
 type TlsFiles = Pick<TlsConfig, 'caCert' | 'certFile' | 'keyFile'>
 
-/** Adds the options that say which agent a command talks to. */
+/** Adds the options that select the agent. */
 export function connectionOptions(command: Command): Command {
   return command
     .optionsGroup('Which agent:')
@@ -55,7 +55,7 @@ export function connectionOptions(command: Command): Command {
     .option('--key <FILE>', 'key of the client certificate')
 }
 
-/** Runs `use` with a connection to the agent the options name; a gRPC status becomes a failure that says the fix. */
+/** Runs `use` with a connection to the selected agent. Throws CommandFailure for a gRPC status, with the fix. */
 export async function withAgent<T>(
   options: ConnectionOptions,
   use: (connection: AgentConnection) => Promise<T>,
@@ -70,7 +70,7 @@ export async function withAgent<T>(
   }
 }
 
-/** The answer of a unary call, or its ServiceError. */
+/** Makes a unary call; rejects with its ServiceError. */
 export function answer<Response>(
   start: (options: { deadline: number }, done: requestCallback<Response>) => ClientUnaryCall,
   seconds = 10,
@@ -83,15 +83,15 @@ export function answer<Response>(
   })
 }
 
-// What its own lines on stderr say is told with the status of the call.
+// grpc-js' own lines on stderr repeat the status of the call.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE)
 
-/** Opens clients to an address; the channel connects with the first call. */
+/** Makes clients for an address; they connect with the first call. */
 export function openConnection(address: string, channelCredentials: ChannelCredentials): AgentConnection {
   const options = {
     ...messageLimits,
     'grpc.ssl_target_name_override': TLS_SERVER_NAME,
-    // grpc-js would ask the proxy of http_proxy even for this machine.
+    // grpc-js would use http_proxy even for this machine.
     ...(isNear(parseAddress(address).host) && { 'grpc.enable_http_proxy': 0 }),
   }
   const agent = new AgentService(address, channelCredentials, options)
@@ -99,7 +99,7 @@ export function openConnection(address: string, channelCredentials: ChannelCrede
   return { address, agent, operations, close: () => agent.close() }
 }
 
-/** Where an agent of this configuration is reached from its own machine. */
+/** The address of a local agent with this configuration. */
 export function localAddress(config: AgentConfig): string {
   if (config.port === 0) throw new CommandFailure('agent.yaml takes any free port (port: 0): pass --address HOST:PORT')
   const host = config.host === '0.0.0.0' || config.host === '::' ? '127.0.0.1' : config.host
@@ -114,7 +114,7 @@ export function tlsCredentials({ caCert, certFile, keyFile }: TlsFiles): Channel
 function connect(options: ConnectionOptions): AgentConnection {
   const { address = process.env['FLUX_AGENT_ADDRESS'], ca, cert, key } = options
   if (address !== undefined) parseAddress(address)
-  // Whoever says everything needs no agent.yaml: on a node its key may be root's alone to read.
+  // With all options given, no agent.yaml is read: only root may be able to.
   if (address && ca && cert && key)
     return openConnection(address, tlsCredentials({ caCert: ca, certFile: cert, keyFile: key }))
   const { config } = loadNamedConfig(options)

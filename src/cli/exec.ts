@@ -17,7 +17,7 @@ interface ExecOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
-/** `flux-agent exec`: runs a function as if it were a local program. */
+/** `flux-agent exec`: runs a function like a local program. */
 export function execCommand(): Command {
   return connectionOptions(
     new Command('exec')
@@ -50,8 +50,8 @@ Examples:
 }
 
 /**
- * What the function gets. An option of this command right behind the function's name may have been meant for the
- * command: that is said; behind -- it is surely the function's.
+ * The function's arguments. Warns about an option of this command right after the function's name, which may have been
+ * meant for the command; after -- it is the function's.
  */
 function argumentsOf(args: string[], command: Command): string[] {
   const [first] = args
@@ -81,7 +81,7 @@ async function runSync(connection: AgentConnection, id: string, request: Executi
   const printer = new OutputPrinter(connection.operations, id)
   const { call, response } = execute(connection, request)
   const interrupt = onInterrupt(async () => {
-    // Cancelled by name its last output still arrives; before the agent knows the name, hanging up is what ends it.
+    // A cancel still delivers the last output. Before the agent knows the id, only hanging up ends it.
     if (!(await cancel(connection, id))) call.cancel()
   })
   const following = printer.followUntil(answered.signal)
@@ -115,7 +115,7 @@ async function begin(connection: AgentConnection, request: ExecutionRequest): Pr
   if (error !== '') throw new CommandFailure(error)
 }
 
-/** Without a deadline: a function may run for days. */
+/** Without a deadline: functions may run for days. */
 function execute(connection: AgentConnection, request: ExecutionRequest) {
   let resolve: (response: ExecutionResponse__Output) => void
   let reject: (error: Error) => void
@@ -136,7 +136,7 @@ async function cancel(connection: AgentConnection, id: string): Promise<boolean>
   return success
 }
 
-/** Calls `act` at the first Ctrl-C; the second ends the command at once. */
+/** Calls `act` at the first Ctrl-C; a second one ends the command at once. */
 function onInterrupt(act: () => Promise<unknown>): { readonly happened: boolean; release(): void } {
   const state = { happened: false, release: () => void process.off('SIGINT', listener) }
   const listener = (): void => {

@@ -1,12 +1,12 @@
 import { constants } from 'node:os'
 
-/** The exit code of a command that was interrupted by Ctrl-C. */
+/** The exit code after Ctrl-C. */
 export const INTERRUPTED = 130
 
-/** The exit code where the function itself has none to give: not found, at capacity, not started. */
+/** The exit code where the function did not run: not found, at capacity, not started. */
 export const NOT_RUN = 125
 
-/** The exit code that the shell, `timeout` and `docker run` would give for an execution that ended with this error. */
+/** The exit code for an execution that ended with this error, as by the shell, `timeout` or `docker run`. */
 export function exitCodeOf(error: string): number {
   if (error === '') return 0
   const [, code] = /^exit code (\d+)/.exec(error) ?? []
@@ -20,7 +20,7 @@ export function exitCodeOf(error: string): number {
   return number === undefined ? NOT_RUN : 128 + number
 }
 
-/** Whether the exit code says it all, as it does for a program run locally. */
+/** Whether the exit code alone says how it ended, as for a local program. */
 export function isOwnExit(error: string): boolean {
   return /^(exit code \d+)?$/.test(error)
 }

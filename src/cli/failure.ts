@@ -1,6 +1,6 @@
 import { type ServiceError, status } from '@grpc/grpc-js'
 
-/** Ends the command with one line on stderr and this exit code. */
+/** Ends the command with one line on stderr and an exit code. */
 export class CommandFailure extends Error {
   override readonly name = 'CommandFailure'
   constructor(
@@ -11,12 +11,12 @@ export class CommandFailure extends Error {
   }
 }
 
-/** Whether a call ended with a gRPC status instead of an answer. */
+/** Whether a call ended with a gRPC status. */
 export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'details' in error && 'code' in error && typeof error.code === 'number'
 }
 
-/** What a gRPC status means to the person at the keyboard, with the fix where there is one. */
+/** Explains a gRPC status to the user, with the fix if there is one. */
 export function explain(error: ServiceError, address: string): string {
   switch (error.code) {
     case status.UNAVAILABLE:
@@ -43,7 +43,7 @@ export function explain(error: ServiceError, address: string): string {
   }
 }
 
-// An agent that stops, or whose store is away, gives the same status as no agent at all; only grpc-js words differ.
+// A stopping agent, or one without its store, answers the same status; only grpc-js' words differ.
 function isOutOfReach({ details }: ServiceError): boolean {
   return /^(No connection established|Connection dropped|.*\bE[A-Z]{4,}\b)/.test(details)
 }

@@ -1,12 +1,12 @@
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
-/** Bytes for people, as in `12.5 MiB`. */
+/** Formats bytes, as in `12.5 MiB`. */
 export function formatBytes(bytes: number): string {
   const power = bytes < 1024 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10))
   return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${UNITS[power]}`
 }
 
-/** A duration for people, in its two largest units, as in `3m 20s`. */
+/** Formats a duration in its two largest units, as in `3m 20s`. */
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000))
   const parts = {

@@ -13,10 +13,10 @@ interface LogsOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
-/** The longest answer, 50 MiB, over a slow line. */
+/** Time for the longest answer, 50 MiB, over a slow line. */
 const RECORD_SECONDS = 120
 
-/** `flux-agent logs`: the output of an execution that runs or ended within the last hour. */
+/** `flux-agent logs`: prints the output of an execution that runs, or ended within the last hour. */
 export function logsCommand(): Command {
   return connectionOptions(
     new Command('logs')

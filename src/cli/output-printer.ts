@@ -6,10 +6,10 @@ import type { ExecutionRecord } from '../store/record.js'
 import { isServiceError } from './failure.js'
 import { writeOut } from './stdout.js'
 
-/** How often a sync execution that has not begun yet is asked for again. */
+/** Interval of retries while a sync execution has not begun. */
 const RETRY_MS = 25
 
-/** The output of one execution on its way to stdout: each byte once, whichever answer it comes in. */
+/** Prints the output of one execution to stdout: each byte once, in whichever answer it comes. */
 export class OutputPrinter {
   private printed = 0
 
@@ -18,7 +18,9 @@ export class OutputPrinter {
     private readonly id: string,
   ) {}
 
-  /** Prints the output as it comes and answers the record once the execution has ended; rejects with a ServiceError. */
+  /**
+   * Prints the output as it comes; resolves with the record once the execution has ended. Rejects with a ServiceError.
+   */
   async follow(stop?: AbortSignal): Promise<ExecutionRecord> {
     for await (const record of this.stream(stop)) if (record) return record
     throw new Error(`the agent ended the output of ${this.id} without its record`)
@@ -31,8 +33,7 @@ export class OutputPrinter {
   }
 
   /**
-   * Prints what comes until `stop`. Whatever cuts it short is no failure here: the caller has the execution's answer
-   * to come, with the whole output.
+   * Prints what comes until `stop`. Errors are ignored: the caller still gets the call's answer, with the whole output.
    */
   async followUntil(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
@@ -46,7 +47,7 @@ export class OutputPrinter {
     }
   }
 
-  /** Prints the part of these bytes, the output's from `offset`, that has not been printed. */
+  /** Prints those of the bytes, which begin at `offset` of the output, that were not printed before. */
   async print(bytes: Uint8Array, offset = 0): Promise<void> {
     if (offset > this.printed) await writeOut(lostMark(offset - this.printed))
     const fresh = bytes.subarray(Math.max(0, this.printed - offset))
@@ -55,15 +56,15 @@ export class OutputPrinter {
   }
 
   private async ended(record: ExecutionRecord): Promise<ExecutionRecord> {
-    // Lost at the very end, before which no chunk tells of it.
+    // Bytes lost at the end, which no chunk shows.
     if (record.output_lost_bytes) await this.print(new Uint8Array(), record.output_bytes)
     return record
   }
 
-  /** Prints each chunk before it yields: undefined, or the record that ends the stream. */
+  /** Prints each chunk, then yields undefined, or the record at the end. */
   private async *stream(stop?: AbortSignal): AsyncGenerator<ExecutionRecord | undefined> {
     const call = this.operations.FollowOutput({ execution_id: this.id, offset: this.printed })
-    // Cancelled after its last read the call still reports an error, which nobody waits for any more.
+    // A call cancelled after its last read still emits an error.
     call.on('error', () => {})
     const cancel = (): void => call.cancel()
     stop?.addEventListener('abort', cancel)

@@ -10,7 +10,7 @@ import { psCommand } from './ps.js'
 import { statusCommand } from './status.js'
 import { stopCommand } from './stop.js'
 
-/** The `flux-agent` command with all its subcommands, of which also its man page and its completion are made. */
+/** The `flux-agent` command with all subcommands. The man page and shell completion are made from it. */
 export function createProgram(): Command {
   return new Command('flux-agent')
     .description('Runs functions as native processes on this node, and speaks to agents that do.')
@@ -43,7 +43,7 @@ function startCommand(): Command {
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
     .action(async (options: { config?: string }) => {
-      // The agent brings its store, its pools and its log along: no other command should wait for those to load.
+      // Loaded here only, since the agent's dependencies take long to load.
       const { start } = await import('./start.js')
       await start(options)
     })

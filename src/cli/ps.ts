@@ -11,7 +11,7 @@ interface PsOptions extends ConnectionOptions {
 
 const HEADER = ['ID', 'FUNCTION', 'STATE', 'AGE', 'PID', 'CPU', 'MEMORY']
 
-/** `flux-agent ps`: what runs or waits now. */
+/** `flux-agent ps`: lists executions that run or wait. */
 export function psCommand(): Command {
   return connectionOptions(
     new Command('ps')

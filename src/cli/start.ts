@@ -7,13 +7,13 @@ import { platform } from '../os/index.js'
 import { systemFailure } from '../os/system-failure.js'
 import { loadNamedConfig } from './named-config.js'
 
-/** Runs the agent until SIGTERM or SIGINT; a second signal hurries the stop. SIGHUP has it read its configuration again. */
+/** Runs the agent until SIGTERM or SIGINT; a second signal ends the drain. SIGHUP reloads the configuration. */
 export async function start(options: { config?: string }): Promise<void> {
   let log: Log | undefined
   const service = new ServiceManager(platform.takeServiceNotifier((problem) => log?.warn(problem)))
   let agent: RunningAgent | undefined
   let reloadDue = false
-  // From the first: the signal for it would be the end of an agent that does not know it yet.
+  // Early: without a handler, SIGHUP would end the process.
   platform.onReloadRequest(() => {
     if (agent && log) logReload(log, agent.reload())
     else reloadDue = true
@@ -31,20 +31,19 @@ export async function start(options: { config?: string }): Promise<void> {
     await service.close()
     process.exit(0)
   }
-  // From the first: an agent that is told to stop the moment it serves must not die of it, and one that still waits for
-  // its store has nothing to lose.
+  // Early: a signal must stop an agent that has just begun to serve properly, and one that waits for its store at once.
   platform.onStopRequest((reason) => void stop(reason))
   process.on('SIGINT', (signal) => void stop(signal))
   agent = await startAgent(config, log, service).catch(async (error: unknown) => {
-    // What has a code is for an operator to fix; anything else is a defect, told with its stack.
+    // Errors with a code are for the operator to fix; others are defects, logged with their stack.
     const known = error instanceof Error && 'code' in error
     const message = systemFailure(error) ?? (error instanceof Error ? error.message : String(error))
     log?.fatal(known ? {} : { err: error }, `cannot start: ${message}`)
     await service.failed({ message, errno: (error as NodeJS.ErrnoException).errno })
-    // Threads that have started already would keep the process alive.
+    // Threads that have started would keep the process alive.
     process.exit(1)
   })
-  // The file may have changed after it was read for the start.
+  // The file may have changed since the start read it.
   if (reloadDue) logReload(log, agent.reload())
 }
 

@@ -9,12 +9,12 @@ interface StatusOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
-/** `flux-agent status`: how an agent and its node are. */
+/** `flux-agent status`: shows the state of an agent and its node. */
 export function statusCommand(): Command {
   return connectionOptions(
     new Command('status')
-      .summary('show how an agent and its node are')
-      .description('Show how an agent and its node are. Exit code 1 where the agent is not healthy.')
+      .summary('show the state of an agent and its node')
+      .description('Show the state of an agent and its node. Exit code 1 if the agent is not healthy.')
       .option('--json', 'print it as JSON')
       .addHelpText('after', '\nExample:\n  flux-agent status --address 10.0.0.7:50052 --cert me.pem --key me-key.pem')
       .action(async (options: StatusOptions) => {

@@ -1,4 +1,4 @@
-/** Writes to stdout and waits until it takes more. */
+/** Writes to stdout; resolves when it accepts more. */
 export function writeOut(data: Uint8Array | string): Promise<void> {
   return new Promise((resolve) => {
     if (process.stdout.write(data)) resolve()
@@ -6,12 +6,12 @@ export function writeOut(data: Uint8Array | string): Promise<void> {
   })
 }
 
-/** Writes a value as JSON, for a script to read. */
+/** Writes a value as JSON, for scripts. */
 export function writeJson(value: unknown): Promise<void> {
   return writeOut(`${JSON.stringify(value, null, 2)}\n`)
 }
 
-/** Ends the process as the shell does for a program whose reader has gone, without a word. */
+/** Ends the process silently when the reader of stdout has ended, as the shell does for SIGPIPE. */
 export function endQuietlyWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(141)

@@ -7,14 +7,16 @@ import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
 
 const POLL_MS = 50
-/** What a stop takes besides the drain. */
+/** Time for a stop, besides the drain. */
 const MARGIN_SECONDS = 30
 
-/** `flux-agent stop`: has the agent of this machine drain and end, and waits for that. */
+/** `flux-agent stop`: stops the agent of this machine, and waits until it has ended. */
 export function stopCommand(): Command {
   return new Command('stop')
     .summary('stop the agent of this machine')
-    .description('Have the agent of this machine end: running executions get drain_seconds. Waits until it is gone.')
+    .description(
+      'Stop the agent of this machine: running executions get drain_seconds. Waits until the agent has ended.',
+    )
     .option('--config <FILE>', 'its configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent stop --config agent.yaml')
     .action(async (options: { config?: string }) => {

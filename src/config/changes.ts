@@ -3,27 +3,27 @@ import type { AgentConfig } from './config.js'
 import { KEYS, type KeyRule } from './keys.js'
 import type { ConfigKey } from './schema.js'
 
-/** A key that has another value than before. */
+/** A key whose value has changed. */
 export interface Change {
   readonly key: ConfigKey
   readonly from: unknown
   readonly to: unknown
 }
 
-/** What a running agent makes of another configuration. */
+/** The result of applying another configuration to a running agent. */
 export interface TakenOver {
-  /** What it goes on with. */
+  /** The configuration from now on. */
   readonly config: AgentConfig
   readonly changed: readonly Change[]
-  /** Keys that differ as well, and count from the next start on. */
+  /** Changed keys that take effect after a restart. */
   readonly pending: readonly ConfigKey[]
 }
 
-/** Takes from `asked` what can change while the agent runs with `inUse`. */
+/** Applies to `inUse` every change in `asked` that needs no restart. */
 export function takeOver(inUse: AgentConfig, asked: AgentConfig): TakenOver {
   const rules = Object.entries(KEYS) as [ConfigKey, KeyRule][]
   const taken = rules.flatMap(([, { reloads, property }]) => {
-    // A section that comes or goes takes a restart.
+    // Adding or removing a section needs a restart.
     const stays = property in inUse === property in asked
     return reloads && stays ? [[property, asked[property]]] : []
   })
@@ -34,7 +34,7 @@ export function takeOver(inUse: AgentConfig, asked: AgentConfig): TakenOver {
     const [from, to] = [read(inUse), read(asked)]
     if (isDeepStrictEqual(from, to)) continue
     if (isDeepStrictEqual(read(config), to)) changed.push({ key, from, to })
-    // A section that comes or goes is one change.
+    // Adding or removing a section is one change.
     else if (!key.startsWith('tls.') || key === 'tls.enabled') pending.push(key)
   }
   return { config, changed, pending }

@@ -2,12 +2,12 @@ import type { ArchiveLimits } from '../archive/limits.js'
 import type { OomKill } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 
-/** The agent's configuration, validated, with defaults filled in and every path absolute. */
+/** The agent's configuration: validated, defaults filled in, all paths absolute. */
 export interface AgentConfig {
-  /** The file it came from; undefined for the development defaults. */
+  /** The configuration file; absent for the development defaults. */
   readonly file?: string
   readonly agentId: string
-  /** Address to listen on. `::`: all of this machine, IPv6 where it has that, and IPv4. */
+  /** Address to listen on. `::`: all addresses, IPv6 where the machine has it, and IPv4. */
   readonly host: string
   /** 0: any free port. */
   readonly port: number
@@ -15,16 +15,16 @@ export interface AgentConfig {
   readonly network: { readonly privateIp?: string; readonly publicIp?: string }
   /** Absent: no TLS. */
   readonly tls?: TlsConfig
-  /** Executions at once on this node; 0: no limit. */
+  /** Executions that run at once on this node; 0: no limit. */
   readonly maxTasks: number
-  /** Executions that may wait for a slot, on the whole node. */
+  /** Executions that may wait for a slot on this node. */
   readonly maxQueued: number
   readonly maxOutputBytes: number
   readonly backlogBytes: number
   readonly drainSeconds: number
-  /** The user functions run as; `self`: the agent's own. */
+  /** The user that functions run as; `self`: the agent's own. */
   readonly runAs: { readonly kind: 'self' } | { readonly kind: 'user'; readonly name: string }
-  /** Whether that user may be root, under whatever name. */
+  /** Whether that user may be root, under any name. */
   readonly allowRoot: boolean
   /** Absent: `apps` in the runner's home, or in the state folder where functions run as the agent's own user. */
   readonly appsDir?: string
@@ -37,9 +37,9 @@ export interface AgentConfig {
 }
 
 export interface IsolationConfig {
-  /** Functions with limits that this node cannot keep are refused, rather than run without. */
+  /** Whether functions with limits that this node cannot enforce are refused, rather than run without. */
   readonly required: boolean
-  /** No program gives a function more rights than its user has, setuid or not (prctl(2)). */
+  /** No program, setuid or not, gives a function more rights than its user has (prctl(2)). */
   readonly noNewPrivileges: boolean
   /** Processes and threads of one execution; 0: no limit. */
   readonly maxProcesses: number
@@ -54,4 +54,4 @@ export interface TlsConfig {
   readonly allowedClients: readonly string[]
 }
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

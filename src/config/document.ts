@@ -3,7 +3,7 @@ import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
 import type { z } from 'zod'
 import { KNOWN_KEYS, type Settings, settingsSchema } from './schema.js'
 
-/** Why the configuration cannot be used: a line for each wrong value, with the file, the key and what is allowed. */
+/** The configuration is invalid: a line for each wrong value, with the file, the key and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly code = 'CONFIG_INVALID'
@@ -11,16 +11,16 @@ export class ConfigError extends Error {
 
 type Section = Readonly<Record<string, unknown>>
 
-/** As shells, Compose files, templates (Ansible, Helm, Jinja) and Windows write them, and the home of a shell's user. */
+/** Variables of shells, Compose files, templates (Ansible, Helm, Jinja) and Windows, and a shell's home. */
 const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$|\{\{.*\}\}|<%.*%>|^~(?=\/)/
-/** Quotes that are none in YAML, at either end of a value. */
+/** Typographic quotes at either end of a value; YAML does not know them. */
 const CURLY = /^[\u2018-\u201f\u00ab\u00bb\uff02]|[\u2018-\u201f\u00ab\u00bb\uff02]$/
-/** Keys that differ by more than half are others. */
+/** Keys that differ by more than this share count as unrelated. */
 const ALIKE = 1 / 2
-/** Aliases have no use in this file; the bound keeps a small file from growing into a huge one. */
+/** The file needs no aliases; the limit keeps a small file from expanding to a huge one. */
 const MAX_ALIASES = 100
 
-/** Reads the contents of a configuration file. Throws ConfigError; `name` is the file in its lines. */
+/** Parses and validates a configuration file; `name` is the file, for messages. Throws ConfigError. */
 export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
   const document = withoutBlanks(parse(decode(contents, name), name))
   refuseLiteral(document, name)
@@ -28,7 +28,7 @@ export function readDocument(contents: Buffer, name: string): { settings: Settin
   try {
     return { settings: readSettings(document, name), warnings }
   } catch (error) {
-    // A key that is missing may be one of those.
+    // An unknown key may be a misspelt required one.
     if (error instanceof ConfigError && warnings.length > 0) {
       throw new ConfigError([error.message, ...warnings].join('\n'), { cause: error })
     }
@@ -36,14 +36,14 @@ export function readDocument(contents: Buffer, name: string): { settings: Settin
   }
 }
 
-/** Validates keys as they stand in a file. Throws ConfigError. */
+/** Validates keys as parsed from a file. Throws ConfigError. */
 export function readSettings(document: unknown, name: string): Settings {
   const result = settingsSchema.safeParse(document)
   if (result.success) return result.data
   throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, name)).join('\n'))
 }
 
-/** UTF-8, or UTF-16 that a byte order mark tells, as editors and shells of Windows write it. */
+/** Decodes UTF-8, or UTF-16 with a byte order mark, as editors and shells on Windows write it. */
 function decode(contents: Buffer, name: string): string {
   const wide = wideEncoding(contents)
   if (wide) throw new ConfigError(`${name}: is ${wide}: save it as UTF-8`)
@@ -62,7 +62,7 @@ function decode(contents: Buffer, name: string): string {
   throw new ConfigError(`${name}:${line}: a NUL byte, as after a crash or in what is no text: write the file anew`)
 }
 
-/** What is no UTF-16 with a byte order mark, by which bytes of each four are NUL in most of ASCII. */
+/** Detects other wide encodings, by which bytes of each four are NUL in ASCII text. */
 function wideEncoding(contents: Buffer): string | undefined {
   const start = contents.subarray(0, 4 * 256)
   const isNul = (place: number) => {
@@ -75,7 +75,7 @@ function wideEncoding(contents: Buffer): string | undefined {
   return !isMarked && (nuls === 'x0x0' || nuls === '0x0x') ? 'UTF-16 without a byte order mark' : undefined
 }
 
-/** What others fill in or take off, and this reader does not: taken as it stands, it would not be what was meant. */
+/** Refuses what other readers would expand or strip and this one does not: as it stands it is not what was meant. */
 function refuseLiteral(value: unknown, name: string, path: readonly string[] = []): void {
   const key = path.join('.')
   if (isSection(value)) {
@@ -97,7 +97,10 @@ function refuseLiteral(value: unknown, name: string, path: readonly string[] = [
   }
 }
 
-/** Only the reason and the line of a syntax error are kept: its message quotes the file, which may hold a password. */
+/**
+ * Reports only the reason and the line of a syntax error: the parser's message quotes the file, which may contain a
+ * password.
+ */
 function parse(text: string, name: string): unknown {
   let documents: unknown[]
   try {
@@ -115,14 +118,14 @@ function syntaxProblem(text: string, { mark, reason }: YAMLException, name: stri
   const at = (found: number, problem: string) => `${name}:${found + 1}: ${problem}`
   const template = lines.findIndex((line) => /^[^#]*:\s*(\{\{|\{%|<%)/.test(line))
   if (template !== -1) return at(template, 'a template that was not filled in: {{ and the like are not expanded')
-  // The parser notices it only behind the line.
+  // The parser reports it only after that line.
   const joined = lines.findIndex((line) => /^\s*[a-z_]+[:=]\S/.test(line))
   if (mark && joined !== -1 && joined <= mark.line)
     return at(joined, 'no key and value: write KEY: VALUE, with a space behind the colon')
   return mark ? at(mark.line, reason) : `${name}: ${reason}`
 }
 
-/** A key without a value counts as not given. */
+/** A key without a value counts as absent. */
 function withoutBlanks(value: unknown): unknown {
   if (!isSection(value)) return value
   const given = Object.entries(value).filter(([, inner]) => !(typeof inner === 'string' && /^(~|null|)$/.test(inner)))
@@ -136,7 +139,7 @@ function isSection(value: unknown): value is Section {
 function describe(issue: z.core.$ZodIssue, document: unknown, name: string): string {
   const key = issue.path.join('.')
   const value = issue.path.reduce<unknown>((inner, step) => (inner as Section | undefined)?.[String(step)], document)
-  // Where the reason is given, the value may hold a password.
+  // With a reason, the value is not quoted: it may contain a password.
   if (issue.code === 'custom' && issue.params?.['reason']) {
     return `${name}: ${key}: ${issue.params['reason']}; allowed: ${issue.message}`
   }
@@ -145,7 +148,7 @@ function describe(issue: z.core.$ZodIssue, document: unknown, name: string): str
   return `${name}: ${subject} ${shown(value)} is not allowed; allowed: ${issue.message}`
 }
 
-/** A value as an error may show it: without passwords and keys, on one line, short. */
+/** A value for a message: without passwords and keys, on one line, short. */
 function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
   if (typeof value !== 'string') return 'a section'
@@ -170,7 +173,7 @@ function unknownKeys(document: unknown, name: string): string[] {
   })
 }
 
-/** Whatever its style, as in agentId or agent-id. */
+/** A key without its style, as in agentId or agent-id. */
 function plain(key: string): string {
   return key.toLowerCase().replaceAll(/[^a-z\d]/g, '')
 }

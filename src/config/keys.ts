@@ -3,11 +3,11 @@ import type { RedisTls } from '../store/redis/tls.js'
 import type { AgentConfig } from './config.js'
 import type { ConfigKey } from './schema.js'
 
-/** What a key of the file sets. */
+/** What a key of the file sets, and how it reloads. */
 export interface KeyRule {
-  /** The property of AgentConfig that it is in. */
+  /** The property of AgentConfig that holds it. */
   readonly property: keyof AgentConfig
-  /** Whether a running agent takes over another value; where not, it counts from the next start on. */
+  /** Whether a reload applies it; otherwise it takes effect after a restart. */
   readonly reloads: boolean
   readonly read: (config: AgentConfig) => unknown
 }
@@ -27,7 +27,7 @@ const reload = (property: keyof AgentConfig, read: Read = (config) => config[pro
 
 const redisTls = (store: StoreLocation): RedisTls => (store.kind === 'redis' && store.tls) || {}
 
-/** Every key of the file. */
+/** All keys of the file. */
 export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   agent_id: restart('agentId'),
   host: restart('host'),
@@ -39,7 +39,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'redis_tls.server_name': restart('store', ({ store }) => redisTls(store).serverName),
   'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
   'network.node_public_ip': restart('network', ({ network }) => network.publicIp),
-  // Without TLS the port is another one, for which a start is needed.
+  // Connections with and without TLS need different servers.
   'tls.enabled': restart('tls', ({ tls }) => tls !== undefined),
   'tls.ca_cert': reload('tls', ({ tls }) => tls?.caCert),
   'tls.cert_file': reload('tls', ({ tls }) => tls?.certFile),

@@ -13,13 +13,13 @@ export { ConfigError } from './document.js'
 
 export interface LoadedConfig {
   readonly config: AgentConfig
-  /** Lines for the log: what is ignored, assumed or unsafe. */
+  /** Warnings about ignored, assumed or unsafe settings. */
   readonly warnings: readonly string[]
 }
 
 /**
- * Loads the configuration: of `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
- * defaults that listen on loopback only. Blocks; start-up only. Throws ConfigError.
+ * Loads the configuration from `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
+ * defaults that listen on loopback only. Throws ConfigError. Blocks.
  */
 export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
   const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
@@ -33,7 +33,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
-/** Undefined where there is no such file and nobody named it. */
+/** Undefined where the default file does not exist. */
 function readConfigFile(file: string, named: boolean): Buffer | undefined {
   try {
     return readOwnFile(file)
@@ -115,7 +115,7 @@ function resolveStore({ redis_addr: setting, redis_tls }: Settings, base: string
   return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
 }
 
-/** What is meant to be encrypted must not go out in the open. */
+/** Refuses TLS keys with an address that would not use them: data would go out unencrypted. */
 function checkRedisTls({ file, store }: AgentConfig): void {
   if (store.kind !== 'redis' || !store.tls) return
   if (!parseRedisAddress(store.address).tls) {

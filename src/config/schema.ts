@@ -7,8 +7,8 @@ import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import type { LogLevel } from './config.js'
 
 /**
- * The keys of the configuration file. Every scalar arrives as its text, as written: an id of digits keeps its
- * zeros, and a quoted number is a number. The message of every issue says what is allowed.
+ * The keys of the configuration file. Every scalar is parsed from its text as written: an id of digits keeps its zeros,
+ * and a quoted number is a number. Each issue's message says what is allowed.
  */
 
 const MiB = 2 ** 20
@@ -68,7 +68,7 @@ export type StoreSetting =
 const STORES =
   'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER'
 
-/** So many letters of `embedded` may be others, too many or missing. */
+/** Edit distance up to which a word counts as a misspelt `embedded`. */
 const MISSPELLED = 3
 
 const redisAddr = z.string(STORES).transform(readStore).register(allowedValues, { allowed: STORES })
@@ -103,7 +103,7 @@ const clientNames = z
   .array(clientName, 'a list of names')
   .min(1, 'a list of at least one name')
   .register(allowedValues, { allowed: 'a list of at least one name' })
-const LOG_LEVELS: readonly LogLevel[] = ['trace', 'debug', 'info', 'warn', 'error']
+const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
 const SECTION = 'a section of keys'
 
@@ -161,7 +161,7 @@ const archive = z.object(
   SECTION,
 )
 
-/** The whole file, with defaults filled in; paths are still as written. */
+/** The whole file with defaults filled in; paths as written. */
 export const settingsSchema = z.object(
   {
     agent_id: key('1 to 128 printable characters', (text) =>
@@ -175,7 +175,7 @@ export const settingsSchema = z.object(
     tls: tls.optional(),
     max_tasks: whole(0, 1_000_000).default(0),
     max_queued: whole(0, 1_000_000).default(1000),
-    // One message carries at most 50 MiB, and a sync answer carries the whole output.
+    // A message carries at most 50 MiB, and a sync answer contains the whole output.
     max_output_bytes: size('128KiB', '40MiB').default(32 * MiB),
     store_backlog_bytes: size('1MiB', '64GiB').default(256 * MiB),
     drain_seconds: whole(0, 3600).default(30),
@@ -196,13 +196,13 @@ export const settingsSchema = z.object(
   SECTION,
 )
 
-/** The configuration file as read, before paths are resolved. */
+/** The file's contents, with paths as written. */
 export type Settings = z.output<typeof settingsSchema>
 
 type Section = 'network' | 'tls' | 'redis_tls' | 'archive'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
-/** A key as a person names it, with its section. */
+/** A key with its section, as people write it. */
 export type ConfigKey =
   | Exclude<keyof Settings, Section>
   | KeyIn<'network'>
@@ -220,7 +220,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType
   archive: archive.shape,
 }
 
-/** Every key by its section. */
+/** All keys by section; `''` is the top level. */
 export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
   Object.entries(SECTIONS).map(([section, shape]) => [section, Object.keys(shape)]),
 )

@@ -18,7 +18,7 @@ import type { RunAs } from '../os/platform.js'
 import { ancestors, mayEnter, mayReplaceIn, realPath } from './permissions.js'
 import { StartRefused } from './start-refused.js'
 
-/** In a folder with the sticky bit whoever may write makes files, and renames or removes only what is its own. */
+/** With the sticky bit, users who may write to a folder can only rename and remove their own files. */
 const HOME_MODE = 0o1770
 
 type AppsConfig = Pick<AgentConfig, 'appsDir' | 'stateDir' | 'file'>
@@ -29,32 +29,32 @@ export interface AppsProblem {
   readonly fix: string
 }
 
-/** Absolute path of the folder that deployed code lies in; `runAs` absent: functions run as the agent's own user. */
+/** Absolute path of the folder for deployed code. `runAs` undefined: functions run as the agent's own user. */
 export function appsFolder({ appsDir, stateDir }: Omit<AppsConfig, 'file'>, runAs: RunAs | undefined): string {
   return appsDir ?? join(runAs?.home ?? stateDir, 'apps')
 }
 
-/** Where functions get folders for temporary files: no function has such a name, and nobody can put another in its place. */
+/** The folder for executions' temporary folders. No function can have its name, and nobody else can replace it. */
 export function tmpFolder(apps: string): string {
   return join(apps, '.tmp')
 }
 
 /**
- * Makes the apps folder readable by functions and changeable by the agent alone, and answers where it is. Its usual place,
- * the runner's home, is taken from the runner for that: whoever owns a folder may put another `apps` into it, and the
- * agent, which is root, would write there. Main thread, start-up only. Throws StartRefused.
+ * Makes the apps folder, readable by functions and writable by the agent alone; answers its path. By default it is in
+ * the runner's home, which is taken from the runner: the owner of a folder could put another `apps` there, and the
+ * agent, running as root, would write to it. Throws StartRefused. Blocks; main thread, at the start.
  */
 export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log: Log): string {
   const apps = appsFolder(config, runAs)
   if (!runAs || isAgent(runAs)) return apps
   const inHome = isHome(dirname(apps), runAs)
   try {
-    // Where the runner may put something else in the home's own place, closing it would be in vain.
+    // Closing the home is useless where the runner can replace the home itself.
     if (inHome && !ancestors(runAs.home).some((folder) => mayReplaceIn(runAs, statSync(folder)))) closeHome(runAs, log)
     refuseProblem(config, apps, runAs)
     if (inHome) makeFolder(apps)
     else makeFolders(apps)
-    // What was not there may have been made by a function in the meantime.
+    // A function may have made what was missing a moment ago.
     refuseProblem(config, apps, runAs)
     const place = inHome ? apps : realPath(apps)
     grantFolder(place, accessFor(runAs))
@@ -66,7 +66,7 @@ export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log
   }
 }
 
-/** Why a start as root would be refused for the sake of the apps folder; undefined where it would not. Changes nothing. */
+/** Why a start as root is refused because of the apps folder; undefined where it is not. Changes nothing. */
 export function appsProblem(apps: string, runAs: RunAs): AppsProblem | undefined {
   if (isAgent(runAs)) return undefined
   const away = `move it away (mv ${apps} ${apps}.old), or give another apps_dir`
@@ -85,7 +85,7 @@ export function appsProblem(apps: string, runAs: RunAs): AppsProblem | undefined
   }
 }
 
-/** The existing folders above `apps` in which the runner may put something else in its place, but for a closed home. */
+/** Existing folders above `apps` in which the runner could replace it, except a home that the start closes. */
 export function replaceable(apps: string, runAs: RunAs): string[] {
   return ancestors(apps).filter((folder) => {
     const closed = isHome(folder, runAs) && isHome(dirname(apps), runAs)
@@ -93,7 +93,7 @@ export function replaceable(apps: string, runAs: RunAs): string[] {
   })
 }
 
-/** What the log and doctor say of such a folder. */
+/** The warning about such a folder, for the log and doctor. */
 export function hole(apps: string, folder: string, { name }: RunAs): string {
   return (
     `functions, which run as ${name}, may replace the apps folder ${apps}, as they may write ${folder}: ` +
@@ -109,7 +109,7 @@ function closeHome(runAs: RunAs, log: Log): void {
   try {
     const found = fstatSync(fd)
     const agent = process.geteuid?.() ?? 0
-    // Some users of the system have a home such as /usr/sbin, which is safe and not to be touched.
+    // Some system users have a home such as /usr/sbin, which is safe and must not be changed.
     if (!made && found.uid === agent && !mayReplaceIn(runAs, found) && mayEnter(runAs, found)) return
     fchownSync(fd, agent, gid)
     fchmodSync(fd, HOME_MODE)
@@ -137,7 +137,7 @@ function isHome(folder: string, { home }: RunAs): boolean {
   return realPath(folder) === realPath(home)
 }
 
-/** Then nothing keeps functions from anything. */
+/** Whether functions run as the agent's own user, so that no mode keeps them out. */
 function isAgent({ uid }: RunAs): boolean {
   return uid === process.geteuid?.()
 }

@@ -2,24 +2,25 @@ import type { Isolation, Limits } from '../os/platform.js'
 import type { FunctionSettings } from '../store/function.js'
 
 /**
- * Fewer are a mistake, as of somebody who means cores, and not enforced: upstream has never enforced any. It is the
- * least that the kernel gives in its usual period, 1 ms in 100 ms (Documentation/scheduler/sched-bwc.rst).
+ * Fewer millicores are a mistake, as of somebody who means cores, and are not enforced: upstream never enforced any.
+ * This is the least that the kernel grants in its default period, 1 ms in 100 ms
+ * (Documentation/scheduler/sched-bwc.rst).
  */
 export const CPU_FLOOR = 10
 
-/** What of a function's limits is enforced, where the node can. */
+/** The part of a function's limits that is enforced, where the node can. */
 export function enforcedLimits({ memoryMb, cpuMillicores }: FunctionSettings): Limits {
   return { memoryMb, cpuMillicores: cpuMillicores < CPU_FLOOR ? 0 : cpuMillicores }
 }
 
-/** What happens to functions with limits that this node cannot keep. */
+/** The policy for limits that this node cannot enforce. */
 export interface LimitPolicy {
-  /** Whether they are refused, rather than run without. */
+  /** Whether functions with such limits are refused, rather than run without them. */
   readonly required: boolean
   readonly unenforced: Isolation['unenforced']
 }
 
-/** Why a function cannot be taken on, for the sake of its limits; undefined where it can. */
+/** Why a function is refused because of its limits; undefined where it is not. */
 export function limitProblem({ required, unenforced }: LimitPolicy, settings: FunctionSettings): string | undefined {
   if (!required) return undefined
   const { name, memoryMb, cpuMillicores } = settings
@@ -30,17 +31,17 @@ export function limitProblem({ required, unenforced }: LimitPolicy, settings: Fu
   const missed = asked.find(({ value, reason }) => value > 0 && reason !== undefined)
   return (
     missed &&
-    `function ${name} not registered: ${missed.key} ${missed.value} cannot be kept on this node (${missed.reason}), ` +
+    `function ${name} not registered: ${missed.key} ${missed.value} cannot be enforced on this node (${missed.reason}), ` +
       `and its configuration says isolation: required; allowed: ${missed.key} 0, or isolation: best_effort`
   )
 }
 
-/** Which limits are not kept and why: a line for each reason. A limit that is switched off is not missed. */
+/** The limits that are not enforced, a line for each reason. Limits that are switched off are left out. */
 export function unenforcedLimits({ memory, cpu, processes }: Isolation['unenforced'], maxProcesses: number): string[] {
   const byReason = new Map<string, string[]>()
   const limits = { memory_mb: memory, cpu_millicores: cpu, max_processes: maxProcesses > 0 ? processes : undefined }
   for (const [key, reason] of Object.entries(limits)) {
     if (reason) byReason.set(reason, [...(byReason.get(reason) ?? []), key])
   }
-  return [...byReason].map(([reason, keys]) => `not kept on this node: ${keys.join(', ')} (${reason})`)
+  return [...byReason].map(([reason, keys]) => `not enforced on this node: ${keys.join(', ')} (${reason})`)
 }

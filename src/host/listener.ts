@@ -4,17 +4,17 @@ import type { AgentConfig } from '../config/config.js'
 import { platform } from '../os/index.js'
 
 const EVERYWHERE = '::'
-/** What binding the IPv6 wildcard fails with where the machine has no IPv6, or has it turned off. */
+/** Errors of binding the IPv6 wildcard on a machine without IPv6. */
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT', 'EINVAL'])
 const RETRY_MS = 100
-/** For as long a port that is taken is tried again: an outgoing connection that was given it is often short. */
+/** How long a taken port is retried: the kernel may have given it to a short outgoing connection. */
 const PATIENCE_MS = 5_000
 
 type Address = Pick<AgentConfig, 'host' | 'port'>
 
 /**
- * Listens on that address of this machine: EVERYWHERE on all it has, IPv4 alone where it has no IPv6. Rejects with what
- * the system says.
+ * Listens on an address of this machine. EVERYWHERE: on all addresses; IPv4 alone where there is no IPv6. Rejects with
+ * the system's error.
  */
 export async function openListener({ host, port }: Address): Promise<Server> {
   return bind(host, port).catch((error: NodeJS.ErrnoException) => {
@@ -23,7 +23,7 @@ export async function openListener({ host, port }: Address): Promise<Server> {
   })
 }
 
-/** The same, but tries for some seconds where the port is taken; `taken` hears of it at once, and once. */
+/** As openListener, but retries for some seconds where the port is taken; `taken` is called once, at once. */
 export async function awaitListener(address: Address, taken: (error: NodeJS.ErrnoException) => void): Promise<Server> {
   const end = performance.now() + PATIENCE_MS
   for (let reported = false; ; await sleep(RETRY_MS)) {
@@ -37,7 +37,7 @@ export async function awaitListener(address: Address, taken: (error: NodeJS.Errn
   }
 }
 
-/** Where a listener listens, for people. */
+/** The listener's address, for messages. */
 export function describeListener(listener: Server): string {
   const { host, port } = boundTo(listener)
   return host === EVERYWHERE ? `[::]:${port} (IPv6 and IPv4)` : `${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -49,7 +49,7 @@ export function boundTo(listener: Server): { readonly host: string; readonly por
   return { host: address.address, port: address.port }
 }
 
-/** Why an address cannot be listened on, with what fixes it. */
+/** Why an address cannot be listened on, and the fix. */
 export interface ListenProblem {
   readonly message: string
   readonly fix: string
@@ -92,7 +92,7 @@ function bind(host: string, port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ noDelay: true })
     server.once('error', reject)
-    // Dual stack whatever net.ipv6.bindv6only says.
+    // Dual stack, independent of net.ipv6.bindv6only.
     server.listen({ host, port, ipv6Only: false }, () => {
       server.off('error', reject)
       resolve(server)

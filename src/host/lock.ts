@@ -5,16 +5,16 @@ import { makeFolders } from '../os/make-folders.js'
 import { ForeignFile, foreignProblem, readOwnFile } from '../os/owned-file.js'
 import { atPath } from '../os/system-failure.js'
 
-/** Another agent works in the same state folder. */
+/** Another agent uses the state folder. */
 export class StateDirInUse extends Error {
   override readonly name = 'StateDirInUse'
   readonly code = 'STATE_DIR_IN_USE'
 }
 
 /**
- * Takes the state folder for this process, so that no second agent replays writes that the first still holds. The lock
- * of a process that has died counts for nothing. Answers how to give it back. Throws StateDirInUse, and ForeignFile
- * where root would work in another user's folder.
+ * Locks the state folder, so that no second agent replays writes that the first still has. A lock of a dead process is
+ * ignored. Answers a function that unlocks. Throws StateDirInUse, and ForeignFile where root would use another user's
+ * folder. Blocks; at the start.
  */
 export function lockStateDir(stateDir: string): () => void {
   makeFolders(stateDir, 0o700)
@@ -40,8 +40,8 @@ export function lockStateDir(stateDir: string): () => void {
 }
 
 /**
- * The pid of the agent that works in this state folder, by its start time too; undefined where none does. Throws
- * ForeignFile where root would believe another user's lock.
+ * The pid of the agent that holds the lock, checked by its start time; undefined where none does. Throws ForeignFile
+ * where root would trust another user's lock.
  */
 export function lockHolder(stateDir: string): number | undefined {
   const [pid, startTime] = readLock(stateDir).trim().split(' ')

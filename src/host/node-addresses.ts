@@ -2,26 +2,26 @@ import { isIP } from 'node:net'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import type { AgentConfig } from '../config/config.js'
 
-/** Answers a request with the address it came from, as plain text. */
+/** Answers each request with the caller's address, as plain text. */
 const PUBLIC_LOOKUP_URL = 'https://api.ipify.org'
 const PUBLIC_LOOKUP_MS = 5000
 
-/** This node's addresses, as functions get them. */
+/** This node's addresses, for functions. */
 export interface NodeAddresses {
   readonly privateIp: string | undefined
-  /** Undefined until it is known; for good where nobody answers. */
+  /** Undefined until it is known, and forever where the lookup fails. */
   readonly publicIp: string | undefined
-  /** The same as functions' variables; another object only where an address has become known. */
+  /** The addresses as environment variables. A new object only when an address becomes known. */
   readonly variables: Readonly<Record<string, string>>
   /** Resolves once `publicIp` is final. Never rejects. */
   readonly settled: Promise<void>
-  /** Gives up looking for the public address. */
+  /** Ends the lookup of the public address. */
   close(): void
 }
 
 /**
- * The configured addresses; else the first non-loopback IPv4, and the public address that a web service sees, which is
- * asked in the background for at most five seconds.
+ * The configured addresses; otherwise the first non-loopback IPv4, and the public address as seen by a web service,
+ * which is asked in the background for at most five seconds.
  */
 export function nodeAddresses(
   configured: AgentConfig['network'],

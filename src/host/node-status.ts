@@ -1,10 +1,10 @@
 import { type CpuInfo, cpus, freemem, totalmem } from 'node:os'
 
-/** Load of the whole machine, in the names of NodeStatusResponse. */
+/** The machine's load, with the keys of NodeStatusResponse. */
 export interface NodeSample {
   /** Over all cores, 0 to 100. */
   readonly cpu_percent: number
-  /** Not available to new processes, 0 to 100. */
+  /** Memory that is not available to new processes, 0 to 100. */
   readonly memory_percent: number
   readonly memory_total_mb: number
   readonly memory_used_mb: number
@@ -12,13 +12,13 @@ export interface NodeSample {
 
 const MiB = 2 ** 20
 
-/** Samples the machine in the background, so that asking never waits. */
+/** Samples the machine in the background, so that callers never wait. Main thread only. */
 export class NodeSampler {
   private readonly timer: NodeJS.Timeout
   private times: CpuTimes = { busy: 0, total: 0 }
   private sample: NodeSample
 
-  /** Until the second sample, `cpu_percent` is the average since the machine started. */
+  /** `cpu_percent` is the average since boot until the second sample. */
   constructor(intervalMs = 1000) {
     this.sample = this.take()
     this.timer = setInterval(() => {
@@ -50,13 +50,13 @@ export class NodeSampler {
   }
 }
 
-/** Milliseconds over all cores since the machine started. */
+/** Milliseconds since boot, over all cores. */
 export interface CpuTimes {
   readonly busy: number
   readonly total: number
 }
 
-/** The share of busy time between two readings, 0 to 100. A clock that steps back counts as idle. */
+/** The busy share of the time between two readings, 0 to 100. A clock that was set back counts as idle. */
 export function busyPercent(before: CpuTimes, after: CpuTimes): number {
   const total = after.total - before.total
   const busy = after.busy - before.busy

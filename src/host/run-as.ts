@@ -4,7 +4,7 @@ import { platform } from '../os/index.js'
 import type { RunAs } from '../os/platform.js'
 import { StartRefused } from './start-refused.js'
 
-/** The user that functions run as; undefined: the agent's own. Blocks; start-up only. Throws StartRefused. */
+/** The user that functions run as; undefined: the agent's own. Throws StartRefused. Blocks; at the start. */
 export function resolveRunAs({ runAs, allowRoot, file = 'configuration' }: AgentConfig, log: Log): RunAs | undefined {
   if (runAs.kind === 'self') {
     log.warn("run_as is self: functions run as the agent's own user and can reach all that it can")
@@ -22,14 +22,14 @@ export function resolveRunAs({ runAs, allowRoot, file = 'configuration' }: Agent
   )
 }
 
-/** What a start and doctor say of a user for functions that is root. */
+/** Why a runner that is root is refused. */
 export function rootProblem(name: string): string {
   return `user ${name} is root: functions could do anything to this machine; give a user of their own, or allow_root: true as well`
 }
 
 /**
- * Whether functions are kept from what this agent may do, and can yet command it: without TLS it takes commands from
- * everybody on this machine. A sentence for the log and doctor, with what fixes it.
+ * A warning where functions run as another user and can command the agent nevertheless: without TLS it accepts commands
+ * from everybody on this machine. With the fix, for the log and doctor.
  */
 export function commandedByFunctions({ tls, host, port }: AgentConfig, runAs: RunAs | undefined): string | undefined {
   if (tls || !runAs) return undefined

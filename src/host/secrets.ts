@@ -3,24 +3,24 @@ import type { AgentConfig } from '../config/config.js'
 import type { RunAs } from '../os/platform.js'
 import { mayReach, rightsOf } from './permissions.js'
 
-/** What functions must not see, and can. */
+/** A secret that functions can read. */
 export interface Exposure {
   readonly kind: 'config' | 'key' | 'state' | 'store'
   /** Absolute. */
   readonly path: string
-  /** The command that ends it. */
+  /** The command that closes it. */
   readonly fix: string
 }
 
 /**
- * The agent's files that the runner can read, by their modes and those of the folders above. What does not exist, or
- * what this process may not look at, is left out; so is everything where functions run as the agent's own user.
+ * The agent's files that the runner can read, judged by modes, including those of the folders above. Leaves out what
+ * does not exist or cannot be seen by this process. Empty where functions run as the agent's own user. Blocks.
  */
 export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): Exposure[] {
   if (!runAs || runAs.uid === process.geteuid?.()) return []
   const { file, tls, stateDir, store } = config
   const secrets = [
-    // It may hold the password of Redis.
+    // The file may contain the password of Redis.
     ...(file ? [{ kind: 'config', path: file } as const] : []),
     ...(tls ? [{ kind: 'key', path: tls.keyFile } as const] : []),
     ...(store.kind === 'redis' && store.tls?.keyFile ? [{ kind: 'key', path: store.tls.keyFile } as const] : []),
@@ -35,12 +35,12 @@ export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): E
   })
 }
 
-/** What the log says of them. */
+/** The warnings about exposed secrets. */
 export function exposureWarnings(config: AgentConfig, runAs: RunAs | undefined): string[] {
   return exposedSecrets(config, runAs).map(({ path, fix }) => `functions can read ${path}: ${fix}`)
 }
 
-/** A folder that can only be entered gives away the files whose names are known. */
+/** A folder that can only be entered still gives access to files whose names are known. */
 function wanted(found: Stats): number {
   return found.isDirectory() ? 0o7 : 0o6
 }

@@ -1,19 +1,19 @@
 import { constants } from 'node:os'
 import type { ServiceNotifier } from '../os/platform.js'
 
-/** How long a start or a stop may go on after each sign of life, and at most how long one of them takes to come. */
+/** Each extension allows a start or stop this much more time; extensions come every BEAT_MS. */
 const EXTENSION_MS = 30_000
 const BEAT_MS = 10_000
 const STATUS_MS = 1_000
 const STATUS_MAX = 1_000
 
-/** Counts of executions. */
+/** Numbers of executions. */
 export interface Load {
   readonly active: number
   readonly waiting: number
 }
 
-/** Where the agent is in its life, and what a person is told of it. */
+/** The agent's phase, shown in its status. */
 type Phase =
   | { readonly kind: 'starting' }
   | { readonly kind: 'waiting'; readonly cause: string }
@@ -24,16 +24,16 @@ type Phase =
 
 interface Serving {
   readonly kind: 'serving'
-  /** Where it listens. */
+  /** The address that it listens on. */
   readonly address: string
   readonly load: Load
-  /** What an operator has to put right. */
+  /** Problems that an operator has to fix. */
   readonly problems: () => readonly string[]
 }
 
 /**
- * Tells the service manager, where there is one, how the agent is (sd_notify(3)). Its timer is the main thread's own, so
- * that a thread which is stuck gives no sign of life. Main thread only.
+ * Reports readiness, health and status to systemd (sd_notify(3)), if it started this process. Runs on the main thread's
+ * own timer, so that a stuck main thread stops the watchdog's pings. Main thread only.
  */
 export class ServiceManager {
   private phase: Phase = { kind: 'starting' }
@@ -42,54 +42,54 @@ export class ServiceManager {
 
   constructor(private readonly notifier: ServiceNotifier | undefined) {}
 
-  /** The agent prepares to serve. Not before Platform.isolate: until then it must be alone in its cgroup. */
+  /** The agent begins to start. Not before Platform.isolate, which needs the agent alone in its cgroup. */
   starting(): void {
     if (!this.notifier) return
     const { watchdogMs = Infinity } = this.notifier
     this.timers = [
       setInterval(() => this.beat(), Math.min(watchdogMs / 3, BEAT_MS)).unref(),
-      setInterval(() => this.tellStatus(), STATUS_MS).unref(),
+      setInterval(() => this.sendStatus(), STATUS_MS).unref(),
     ]
     this.enter({ kind: 'starting' })
     this.beat()
   }
 
-  /** The start goes on when that is so. */
+  /** The start waits for `cause`. */
   waiting(cause: string): void {
     this.phase = { kind: 'waiting', cause }
-    this.tellStatus()
+    this.sendStatus()
   }
 
-  /** `problems` are told with all else. */
+  /** `problems`: shown in the status. */
   serving(address: string, load: Load, problems: () => readonly string[] = () => []): void {
     this.enter({ kind: 'serving', address, load, problems }, 'READY=1')
   }
 
-  /** The agent takes on a new configuration; `ready` follows, whatever becomes of that. Ignored unless it serves. */
+  /** A reload begins; `ready` ends it, whatever its result. Ignored unless the agent serves. */
   reloading(): void {
     if (this.phase.kind !== 'serving') return
-    // systemd knows by the time which of its requests is answered.
+    // systemd matches the answer to its request by this time (systemd.service(5), Type=notify-reload).
     const now = process.hrtime.bigint() / 1000n
     this.enter({ kind: 'reloading', serving: this.phase }, 'RELOADING=1', `MONOTONIC_USEC=${now}`)
   }
 
-  /** The end of what `reloading` has begun. */
+  /** Ends a reload. */
   ready(): void {
     if (this.phase.kind === 'reloading') this.enter(this.phase.serving, 'READY=1')
   }
 
-  /** The agent stops, and lets executions go on until then. */
+  /** The agent stops, and executions may run until `until`. */
   draining(until: Date, load: Load): void {
     this.enter({ kind: 'draining', until, load }, 'STOPPING=1', extension())
   }
 
-  /** The agent does not start. Resolves when that has been told. */
+  /** The start has failed. Resolves when that is reported. */
   failed({ message, errno }: { readonly message: string; readonly errno?: number | undefined }): Promise<void> {
     this.enter({ kind: 'failed', reason: message }, `ERRNO=${Math.abs(errno ?? constants.errno.EINVAL)}`)
     return this.close()
   }
 
-  /** The last; resolves when all has been told. */
+  /** The last call. Resolves when everything is sent. */
   async close(): Promise<void> {
     for (const timer of this.timers) clearInterval(timer)
     await this.notifier?.close()
@@ -103,13 +103,14 @@ export class ServiceManager {
 
   private beat(): void {
     const { phase } = this
-    // A start that waits is to fail in time; one that recovers what an earlier run has left makes its way.
+    // A waiting start gets no extension, so that systemd's timeout ends it; one that recovers an earlier run's work
+    // does.
     const extended = phase.kind === 'starting' || (phase.kind === 'draining' && phase.until.getTime() > Date.now())
     const lines = [...(this.notifier?.watchdogMs ? ['WATCHDOG=1'] : []), ...(extended ? [extension()] : [])]
     if (lines.length > 0) this.notifier?.offer(...lines)
   }
 
-  private tellStatus(): void {
+  private sendStatus(): void {
     const status = statusOf(this.phase)
     if (status === this.lastStatus) return
     this.lastStatus = status

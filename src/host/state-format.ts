@@ -6,7 +6,7 @@ import { atPath } from '../os/system-failure.js'
 import { VERSION } from '../version.js'
 import { StartRefused } from './start-refused.js'
 
-/** Of what lies in the state folder and in the apps folder. To be raised by whoever makes older versions misread it. */
+/** The format of the state folder and the apps folder. Raise it with any change that earlier versions would misread. */
 const FORMAT = 1
 const FILE = 'format.json'
 const ROOM_BYTES = 256 * 1024
@@ -15,8 +15,8 @@ const stateFormat = z.object({ format: z.number().int().min(1), version: z.strin
 type StateFormat = z.infer<typeof stateFormat>
 
 /**
- * Refuses a state folder that a newer version has left in a format this one does not know, and marks it as this one's
- * otherwise. Call with the lock held, before anything is changed there. Blocks; start-up only. Throws StartRefused.
+ * Refuses a state folder that a newer version has left in an unknown format; otherwise marks it with this version. Call
+ * with the lock held, before anything is changed there. Throws StartRefused. Blocks; at the start.
  */
 export function claimStateFormat({ stateDir, file: config }: Pick<AgentConfig, 'stateDir' | 'file'>): void {
   const file = join(stateDir, FILE)
@@ -31,7 +31,7 @@ export function claimStateFormat({ stateDir, file: config }: Pick<AgentConfig, '
   if (found?.format !== FORMAT || found.version !== VERSION) writeFormat(file, { format: FORMAT, version: VERSION })
 }
 
-/** Whether an agent keeps its state in a folder. */
+/** Whether a folder is an agent's state folder. */
 export function isStateFolder(path: string): boolean {
   try {
     return stateFormat.safeParse(JSON.parse(readFileSync(join(path, FILE), 'utf8'))).success
@@ -40,7 +40,7 @@ export function isStateFolder(path: string): boolean {
   }
 }
 
-/** Undefined where there is none: versions that wrote none had format 1. */
+/** Undefined where there is no file: early versions wrote none, and had format 1. */
 function readFormat(file: string, subject: string): StateFormat | undefined {
   let text: string
   try {
@@ -59,7 +59,7 @@ function readFormat(file: string, subject: string): StateFormat | undefined {
   }
 }
 
-/** Never half of it, even where the machine fails meanwhile. */
+/** Atomically, also across a power cut. */
 function writeFormat(file: string, format: StateFormat): void {
   const unfinished = `${file}.new`
   writeThrough(unfinished, Buffer.from(`${JSON.stringify(format)}\n`))
@@ -67,8 +67,8 @@ function writeFormat(file: string, format: StateFormat): void {
 }
 
 /**
- * Writes to the folder what a start may need there, and removes it: a full disk, a quota or a folder that is another
- * user's ends the start before the store meets it. Throws the system's error, with the path. Blocks for a millisecond.
+ * Writes a file to the folder and removes it: a full disk, a quota or another user's folder refuses the start before
+ * the store meets it. Throws the system's error, with the path. Blocks for a millisecond.
  */
 export function tryStateDir(stateDir: string): void {
   const file = join(stateDir, `room-${process.pid}`)

@@ -3,7 +3,7 @@ import { fstatSync } from 'node:fs'
 const STDERR = 2
 
 /** The levels of sd-daemon(3). */
-const PRIORITIES: Readonly<Record<string, number>> = { trace: 7, debug: 7, info: 6, warn: 4, error: 3, fatal: 2 }
+const PRIORITIES: Readonly<Record<string, number>> = { debug: 7, info: 6, warn: 4, error: 3, fatal: 2 }
 
 /** Whether standard error goes to systemd's journal (systemd.exec(5), JOURNAL_STREAM). */
 export function isJournal(): boolean {

@@ -2,5 +2,5 @@ import { linux } from './linux/platform.js'
 import type { Platform } from './platform.js'
 import { windows } from './windows/platform.js'
 
-/** The platform this process runs on. macOS and the BSDs take the Linux one: what it needs is POSIX. */
+/** The platform of this process. macOS and the BSDs use the Linux one, which needs only POSIX. */
 export const platform: Platform = process.platform === 'win32' ? windows : linux

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /**
- * A folder, and those above it that are missing. Throws the system's error. Blocks. Node's own, `recursive`, never ends
- * where a file system answers ENOENT although the folder above exists, as below /proc.
+ * Makes a folder and its missing parents. Throws the system's error. Blocks. Node's own `recursive` loops forever where
+ * a file system answers ENOENT although the parent exists, as below /proc.
  */
 export function makeFolders(path: string, mode?: number): void {
   if (existsSync(path)) return

@@ -3,16 +3,16 @@ import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } f
 const GROUP_WRITE = 0o020
 const OTHERS_WRITE = 0o002
 
-/** What a file says is not to be acted on, since somebody else may have written it. */
+/** A file must not be trusted, since somebody else may have written it. */
 export class ForeignFile extends Error {
   override readonly name = 'ForeignFile'
   readonly code = 'FOREIGN_FILE'
 }
 
 /**
- * Why root is not to act on what another user may have put there, with what fixes it; undefined where it may, or where
- * this process is not root's. The folders above may be anybody's: whoever owns one can remove a file of root's, but
- * make none that is root's (as with StrictModes of sshd_config(5), but for that).
+ * Why root must not trust a file that another user may have written, with the fix; undefined where it may, or where
+ * this process is not root. The folders above may belong to anybody: their owner can remove root's file, but not make
+ * one that belongs to root (compare StrictModes in sshd_config(5)).
  */
 export function foreignProblem(path: string, { uid, gid, mode }: Stats): string | undefined {
   if (process.geteuid?.() !== 0) return undefined
@@ -25,9 +25,9 @@ export function foreignProblem(path: string, { uid, gid, mode }: Stats): string 
   return `${path}: ${who} may write it, and root acts on root's files alone; chmod go-w ${path}`
 }
 
-/** Reads what this process will act on. Blocks. Throws ForeignFile, or the system's error. */
+/** Reads a file that this process will act on. Throws ForeignFile, or the system's error. Blocks. */
 export function readOwnFile(path: string): Buffer {
-  // Whatever lies there: it is neither waited for nor read before it is known whose it is.
+  // Without waiting, should it be a FIFO, and without reading before its owner is known.
   const fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {
     const problem = foreignProblem(path, fstatSync(fd))

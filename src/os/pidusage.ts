@@ -1,9 +1,9 @@
 import measure from 'pidusage'
 import type { ProcessUse } from './platform.js'
 
-/** What processes have used, where there is no /proc to read. Starts a program each time. */
+/** Resource use of processes on systems without /proc. Starts a program at each call. */
 export async function pidUsage(pids: readonly number[]): Promise<Map<number, ProcessUse>> {
-  // One that has just ended is missing from the answer; where all have, it rejects.
+  // A process that has just ended is missing; if all have, it rejects.
   const found = await measure([...pids]).catch(() => ({}))
   return new Map(
     Object.values(found)

@@ -1,4 +1,4 @@
-/** The user functions run as; absent where they run as the agent's own. */
+/** The user that functions run as; absent where that is the agent's own. */
 export interface RunAs {
   readonly name: string
   readonly uid: number
@@ -8,110 +8,113 @@ export interface RunAs {
   readonly groups: readonly number[]
 }
 
-/** What an execution's processes may use together. 0: no limit. */
+/** Limits for all processes of an execution together. 0: no limit. */
 export interface Limits {
   readonly memoryMb: number
   /** 1000: one core. */
   readonly cpuMillicores: number
 }
 
-/** One process to start: everything is absolute and final, nothing is inherited from the agent. */
+/** A process to start. Paths are absolute, and nothing is inherited from the agent. */
 export interface StartRequest {
   /** Absolute path of the program. */
   readonly file: string
   readonly args: readonly string[]
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
-  /** The TMPDIR of `env` stands in for a folder of the process's own, removed after its end, where there can be none. */
+  /**
+   * Whether the process gets a temporary folder of its own, removed after its end; TMPDIR in `env` is used where that
+   * is not possible.
+   */
   readonly ownTmpdir?: boolean
   readonly runAs?: RunAs
-  /** Those of them that this machine keeps; the others are left aside. */
+  /** Limits that this machine cannot enforce are ignored. */
   readonly limits?: Limits
 }
 
-/** Who had run out of memory when the kernel killed for it: the execution's own limit, a cgroup above it, the machine. */
+/** Which limit made the kernel kill: the execution's own, that of a cgroup above it, or the machine's memory. */
 export type OutOfMemory = 'own limit' | 'limit above' | 'node'
 
-/** What a process and everything it started have used, as far as it is known. */
+/** Resources used by a process and everything it started, as far as known. */
 export interface ResourceUse {
-  /** User and system time. */
+  /** User and system time, ms. */
   readonly cpuMs: number
-  /** The most memory they held at once, KiB. */
+  /** Peak memory of all together, KiB. */
   readonly maxRssKb: number
 }
 
-/** How a process ended by itself or was ended, or why there was none. */
+/** How a process ended, or why it did not start. */
 export type ProcessEnd =
   | (ProcessFacts & { readonly kind: 'exited'; readonly code: number })
-  /** `signal` by its name, as in `SIGKILL`; realtime signals as `SIGRTMIN+3`. */
+  /** `signal`: its name, as in `SIGKILL`; realtime signals as `SIGRTMIN+3`. */
   | (ProcessFacts & { readonly kind: 'killed'; readonly signal: string })
-  /** What supervised it has died, and everything was killed with it: how it would have ended is not known. */
+  /** Its supervisor died, and everything was killed with it: how it would have ended is unknown. */
   | { readonly kind: 'lost'; readonly error: string }
   | (StartFailure & Left)
-  /** It was killed before it had been started. */
+  /** It was killed before it started. */
   | (Left & { readonly kind: 'never started' })
 
-/** What is known of a process that has ended. */
+/** Facts about a process that has ended. */
 export interface ProcessFacts extends Left {
   readonly use?: ResourceUse
-  /** Something of it, not necessarily its leader, was killed for memory. */
+  /** Present when any of its processes was killed for memory. */
   readonly outOfMemory?: OutOfMemory
-  /** How many processes were, where the others go on. */
+  /** How many processes were killed, where the others go on. */
   readonly oomKills?: number
 }
 
-/** What SIGKILL has not ended within seconds, as it hangs in the kernel; absent where nothing is left. */
+/** Processes that SIGKILL did not end within seconds, as they hang in the kernel; absent where none is left. */
 export interface Left {
   readonly survivors?: Survivors
 }
 
 export interface Survivors {
   readonly count: number
-  /** Of the first few of them. */
+  /** The first few of their pids. */
   readonly pids: readonly number[]
 }
 
-/** It could not be started, and nothing of it runs. */
+/** The start failed, and nothing of it runs. */
 export interface StartFailure {
   readonly kind: 'not started'
   /** The errno's name, as in `ENOENT`, or LAUNCHER_DIED. */
   readonly code: string
-  /** Names the file and what is wrong with it. */
+  /** One sentence that names the file and what is wrong. */
   readonly error: string
 }
 
-/** What becomes of a process. Called on the thread that started it, never before `start` has returned. */
+/** Receives a process's events, on the thread that started it, never before `start` has returned. */
 export interface ProcessListener {
-  /** It runs; not called where it does not come to that. */
+  /** The process runs. Not called where the start fails. */
   started(pid: number): void
-  /** stdout and stderr, in the order written. The buffer is overwritten after the call. */
+  /** stdout and stderr, in the order written. The buffer is reused after the call. */
   output(chunk: Buffer): void
-  /** Once, after the last output: the leader has ended, its group is dead, what was already written has been read. */
+  /** Called once, last: the leader has ended, its group is dead, and all output was delivered. */
   ended(end: ProcessEnd): void
 }
 
-/** A process from its start on, with everything in its group. */
+/** A started process, with everything in its group. */
 export interface SupervisedProcess {
-  /** Ends the whole group by SIGKILL, at once; `ended` follows. Harmless when it has ended already. */
+  /** Kills the whole group by SIGKILL; `ended` follows. No effect once it has ended. */
   kill(): void
-  /** Stops and restarts reading the output, but for what is on its way; the process blocks once its pipe is full. */
+  /** Pauses and resumes reading the output. Some may be under way; the process blocks once its pipe is full. */
   pause(): void
   resume(): void
 }
 
-/** Starts processes in groups of their own. One a worker thread. */
+/** Starts processes in groups of their own. One for each worker thread. */
 export interface ProcessStarter {
-  /** Always answers; a start that fails is told as the process's end. */
+  /** Never throws: a failed start is reported as the process's end. */
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess
-  /** Ends everything it still runs, which is told as usual, and lets go of its files. */
+  /** Kills every process that still runs, which is reported as usual, and frees its files. */
   close(): Promise<void>
 }
 
-/** How to start processes, decided once by the main thread and handed to every worker. */
+/** How to start processes: decided once by the main thread, and passed to every worker. */
 export type StarterSetup =
   | {
       readonly kind: 'child_process'
-      /** A folder for the starters' files. */
+      /** A folder for the starter's files. */
       readonly scratchDir: string
     }
   | {
@@ -119,139 +122,145 @@ export type StarterSetup =
       readonly scratchDir: string
       /** Absolute path of the program. */
       readonly program: string
-      /** Where the cgroups of executions go; absent: there are none. */
+      /** The parent of executions' cgroups; absent: there are none. */
       readonly cgroups?: CgroupParent
       readonly noNewPrivileges: boolean
       /** Processes and threads of one execution. 0: no limit. */
       readonly maxProcesses: number
       readonly oomKill: OomKill
-      /** Where each execution gets a folder for temporary files; absent: nowhere. */
+      /** The parent of executions' temporary folders; absent: they get none. */
       readonly tmpdirs?: string
     }
 
-/** What the kernel kills where memory runs out: all that an execution runs, or only the process it chooses. */
+/** What the kernel kills when memory runs out: the whole execution, or one process of its choice. */
 export type OomKill = 'execution' | 'process'
 
-/** A cgroup v2 folder of the agent's own. */
+/** A cgroup v2 folder that the agent owns. */
 export interface CgroupParent {
   /** Absolute path. */
   readonly dir: string
-  /** What can be limited below it. */
+  /** Controllers that can be used below it. */
   readonly controllers: readonly CgroupController[]
 }
 
 export type CgroupController = 'memory' | 'cpu' | 'pids'
 
-/** How executions are kept apart and limited on this machine. */
+/** How executions are isolated and limited on this machine. */
 export interface Isolation {
   readonly starter: StarterSetup
-  /** Why processes are not started by the launcher, where there could be one. */
+  /** Why the launcher is not used, where this system could have one. */
   readonly problem?: string
-  /** Why executions have no TMPDIR of their own, where they could. */
+  /** Why executions have no TMPDIR of their own, where they could have one. */
   readonly noTmpdirs?: string
-  /** Why a limit is not kept here; absent where it is. */
+  /** Why a limit is not enforced; absent where it is. */
   readonly unenforced: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
 }
 
 export interface IsolationOptions {
-  /** Tells this agent from others on the machine; must exist. */
+  /** Identifies this agent on the machine; must exist. */
   readonly stateDir: string
-  /** A folder for the starters' files. */
+  /** A folder for the starter's files. */
   readonly scratchDir: string
   readonly noNewPrivileges: boolean
   /** Processes and threads of one execution. 0: no limit. */
   readonly maxProcesses: number
   readonly oomKill: OomKill
-  /** A folder that nobody but the agent changes, for folders that are each one execution's TMPDIR. */
+  /** A folder that only the agent can change, for executions' temporary folders. */
   readonly tmpdirs?: string
 }
 
-/** What a process has used since it was started. */
+/** Resources that a process has used since its start. */
 export interface ProcessUse {
-  /** Of all cores together. */
+  /** Over all cores. */
   readonly cpuMs: number
   readonly ageMs: number
   readonly memoryBytes: number
 }
 
-/** What has a TCP port of this machine. */
+/** The holder of a TCP port of this machine. */
 export interface PortHolder {
-  /** Otherwise it is a connection's own end, as of an outgoing one. */
+  /** Whether it listens; otherwise the port is one end of a connection, as an outgoing one. */
   readonly listens: boolean
-  /** Absent: not to be found by this user. */
+  /** Absent where this user cannot find it. */
   readonly process?: { readonly pid: number; readonly command: string }
 }
 
-/** The way to the service manager that has started this process (sd_notify(3)). */
+/** Sends notifications to the service manager that started this process (sd_notify(3)). */
 export interface ServiceNotifier {
-  /** Without a sign of life for that long the agent is restarted, ms; absent: nobody waits for one. */
+  /** The watchdog's interval, ms: without a ping for this long the agent is restarted; absent: there is no watchdog. */
   readonly watchdogMs?: number
-  /** Sends lines of `VARIABLE=value` as one notification, after those before. Never blocks; not before `isolate`. */
+  /** Sends lines of `VARIABLE=value` as one notification, in order. Never blocks. Not before `isolate`. */
   send(...lines: readonly string[]): void
-  /** The same for what may be left out, and is where earlier ones are still under way. */
+  /** As `send`, but drops the notification while earlier ones are still under way. */
   offer(...lines: readonly string[]): void
-  /** Resolves when all is sent, or a second later. */
+  /** Resolves when everything is sent, or after a second. */
   close(): Promise<void>
 }
 
-/** What an operating system takes as arguments and environment of a process. */
+/** The system's limits for arguments and environment of a process. */
 export interface StringLimits {
-  /** Of one argument, or one variable with its name and `=`. */
+  /** Limit for one argument, or one variable with its name and `=`. */
   readonly longest: number
-  /** Of all arguments and variables, with one more for each. */
+  /** Limit for all arguments and variables, counting one more for each. */
   readonly together: number
   readonly unit: 'bytes' | 'characters'
   sizeOf(text: string): number
 }
 
-/** What an operating system gives the agent. One implementation an OS, chosen by `platform()` in index.ts. */
+/** Everything that depends on the operating system. One implementation for each, chosen in index.ts. */
 export interface Platform {
   /**
-   * Finds out how processes can be started and limited here and prepares for it: moves the agent into a cgroup of its
-   * own, kills and removes what a crashed one has left. Main thread, once, before the first worker.
+   * Finds out how processes can be started and limited here, and prepares it: moves the agent into a cgroup of its own,
+   * and kills and removes what a crashed agent left. Main thread, once, before the first worker. Rejects with the
+   * system's error.
    */
   isolate(options: IsolationOptions): Promise<Isolation>
-  /** What `isolate` would come to; changes nothing. `cgroups`: where they would be. */
+  /** What `isolate` would answer, without changing anything. `cgroups`: where they would be. */
   inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string }
-  /** Removes what `isolate` has made, once the workers have ended. */
+  /** Removes what `isolate` made. Call once the workers have ended. */
   release(isolation: Isolation): void
   /**
-   * Undefined where no service manager wants to know. Takes what it has said out of `process.env`, since what is started
-   * from here on is not the service itself. `report` hears, once, why nothing can be told. Main thread, once, first of all.
+   * Undefined where no service manager listens. Removes its variables from `process.env`, as processes started later
+   * are not the service. `report` is called, once, where notifying fails. Main thread, before anything else.
    */
   takeServiceNotifier(report: (problem: string) => void): ServiceNotifier | undefined
-  /** Calls `stop`, with a reason for the log, whenever another process asks this one to stop. Main thread. */
+  /** Calls `stop`, with a reason for the log, when another process asks this one to stop. Main thread. */
   onStopRequest(stop: (reason: string) => void): void
-  /** Calls `reload` whenever another process asks this one to read its configuration again, where it can. Main thread. */
+  /**
+   * Calls `reload` when another process asks this one to reload its configuration, where the system can. Main thread.
+   */
   onReloadRequest(reload: () => void): void
-  /** Asks the agent with this pid to stop. Rejects with the system's error, as where there is no such agent. */
+  /** Asks the agent with this pid to stop. Rejects with the system's error, also where there is no such agent. */
   requestStop(pid: number): Promise<void>
-  /** Why a program can never be started, by its name alone, to follow that in a sentence; undefined where it may be. */
+  /** Why a program of this name can never be started, to follow the name in a sentence; undefined where it may be. */
   handlerProblem(handler: string): string | undefined
   /**
-   * Why a program, whose working directory is its own folder, cannot be started or will fail at once, as far as the file
-   * and what it needs of this machine tell; undefined where nothing is seen to be wrong.
+   * Why a program cannot be started in its own folder or will fail at once, as far as its file and this machine show;
+   * undefined where nothing is wrong.
    */
   programProblem(file: string): Promise<string | undefined>
   readonly strings: StringLimits
-  /** Once a worker thread. */
+  /** Call once in each worker thread. */
   createStarter(setup: StarterSetup): ProcessStarter
-  /** Sets the nice value of the calling thread and of the threads it starts from then on, as far as it may. */
+  /** Sets the nice value of the calling thread and of threads it starts later, as far as permitted. */
   renice(nice: number): void
-  /** Kills a group by its leader's pid from any thread, where the thread that started it is gone. */
+  /** Kills a group by its leader's pid. Any thread: for groups whose own thread has died. */
   killGroup(pid: number): void
-  /** Tells a process from a later one with the same pid, on Windows from another program's; undefined where none has it. */
+  /**
+   * Distinguishes a process from a later one with the same pid (on Windows, from another program); undefined where no
+   * process has the pid.
+   */
   processStartTime(pid: number): string | undefined
-  /** What each of the processes has used; one that has ended is left out. */
+  /** Resources used by each process; those that have ended are left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
-  /** What has that TCP port; undefined where it is free, or where this system does not tell. For an error message. */
+  /** The holder of a TCP port; undefined where it is free or unknown. For error messages. */
   portHolder(port: number): PortHolder | undefined
-  /** The user of that name, or undefined where there is none. Reads the system's database: start-up only. */
+  /** The user of that name; undefined where there is none. Reads the system's database; at the start only. */
   findUser(name: string): RunAs | undefined
-  /** Whether this process may start others as another user. */
+  /** Whether this process may start processes as another user. */
   canSwitchUser(): boolean
-  /** The command that creates the user, for an error message. */
+  /** The command that creates a user, for error messages. */
   createUserHint(name: string): string
-  /** PATH, LANG, TZ, TMPDIR… of every function, before its own `env`. */
+  /** The variables that every function gets, before its own `env`: PATH, LANG, TZ, TMPDIR… */
   baseEnvironment(runAs: RunAs | undefined): Record<string, string>
 }

@@ -1,4 +1,4 @@
-/** What the system says no with, and what fixes it. */
+/** Reasons of system errors, and fixes. */
 const REASONS: Readonly<Record<string, readonly [reason: string, fix: string]>> = {
   ENOSPC: ['its disk is full', 'free space there'],
   EDQUOT: ['the quota on its disk is used up', 'free space there, or raise the quota'],
@@ -34,7 +34,7 @@ const FAILED: Readonly<Record<string, string>> = {
   spawnSync: 'cannot be run',
 }
 
-/** One sentence for an error of the system: which file, what failed, why, and what to do. Undefined for other errors. */
+/** One sentence for a system error: which file, what failed, why, and the fix. Undefined for other errors. */
 export function systemFailure(error: unknown): string | undefined {
   const { code, syscall, path } = error as NodeJS.ErrnoException
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return undefined
@@ -43,7 +43,7 @@ export function systemFailure(error: unknown): string | undefined {
   return `${path ?? 'a file'}: ${FAILED[call] ?? `${call} fails`}: ${reason} (${code}); ${fix}`
 }
 
-/** Does it, and gives a failure on an open file the path that the system does not tell. */
+/** Runs `act`, and adds the path to errors of calls on an open file, which have none. */
 export function atPath<T>(path: string, act: () => T): T {
   try {
     return act()

@@ -3,27 +3,27 @@ import type { PeerCertificate } from 'node:tls'
 import { type ServerInterceptingCallInterface, status } from '@grpc/grpc-js'
 import type { TlsConfig } from '../config/config.js'
 
-/** Decides whether a call may proceed, unary or streaming. */
+/** Decides whether a call may proceed. Main thread only. */
 export interface Callers {
-  /** Throws CallerRefused. Cheap after the first call of a connection. */
+  /** Throws CallerRefused. Cheap after a connection's first call. */
   check(call: IncomingCall): 'first call' | 'known'
 }
 
 export interface ChangeableCallers extends Callers {
-  /** Lets in the clients of these names, and no others, from their next call on. */
+  /** Allows the clients of these names, and no others, from their next call on. */
   allow(names: readonly string[]): void
 }
 
-/** The part of a server's call that tells who calls, as an interceptor has it. */
+/** The part of a server's call that identifies the caller. */
 export type IncomingCall = Pick<ServerInterceptingCallInterface, 'getAuthContext'>
 
-/** A status for gRPC: its code and message are what the caller gets. */
+/** Answered as a gRPC status, with this code and message. */
 export class CallerRefused extends Error {
   override readonly name = 'CallerRefused'
   readonly code = status.PERMISSION_DENIED
 }
 
-/** Callers that present a certificate named as configured; everybody where there is no TLS. */
+/** Allows callers whose certificate has a configured name; everybody where there is no TLS. */
 export function allowedCallers(tls: TlsConfig | undefined): ChangeableCallers {
   let allowedClients = tls?.allowedClients
   let allowed = new WeakSet<object>()
@@ -50,9 +50,9 @@ function refuseOthers(call: IncomingCall, allowedClients: readonly string[]): vo
 }
 
 /**
- * The connection of a call. Its certificate never changes, as HTTP/2 forbids renegotiation, and asking for it costs 20 µs
- * a call, a sixth of the agent's whole throughput. grpc-js keeps the connection to itself: where a version
- * moves it, every call asks again.
+ * The connection of a call. Its certificate never changes, since HTTP/2 forbids renegotiation, and reading it costs 20
+ * µs a call, a sixth of the agent's throughput. grpc-js has no public access to the connection: if a version moves it,
+ * the certificate is read for every call.
  */
 function sessionOf(call: object): object | undefined {
   const session = (call as { stream?: { session?: unknown } }).stream?.session
@@ -60,8 +60,8 @@ function sessionOf(call: object): object | undefined {
 }
 
 /**
- * By the single CN or a DNS SAN. OpenSSL compares the names inside the certificate; they are never parsed out of the
- * printed SAN, in which one name can pose as several. Of several CNs none counts.
+ * Compares the CN and the DNS SANs. OpenSSL compares names inside the certificate; the printed SAN is never parsed,
+ * since one name in it can pose as several. A certificate with several CNs has none.
  */
 function isNamed(peer: PeerCertificate, names: readonly string[]): boolean {
   const commonName: unknown = peer.subject?.CN
@@ -69,12 +69,12 @@ function isNamed(peer: PeerCertificate, names: readonly string[]): boolean {
   return names.some((name) => {
     if (commonName === name) return true
     const found = certificate.checkHost(name, { subject: 'never', wildcards: false })
-    // checkHost takes a name with a leading dot for all names below it.
+    // checkHost treats a name with a leading dot as a pattern.
     return found?.toLowerCase() === name.toLowerCase()
   })
 }
 
-/** The names as the caller sent them, escaped and cut: they go into a log. */
+/** The caller's names, escaped and cut: they are logged. */
 function describe(peer: PeerCertificate): string {
   const names = JSON.stringify(peer.subject?.CN ?? '')
   return (peer.subjectaltname ? `${names} (${peer.subjectaltname})` : names).slice(0, 200)

@@ -4,50 +4,50 @@ import { readFile } from 'node:fs/promises'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { TlsConfig } from '../config/config.js'
 
-/** Why the TLS files cannot be used: names the file and what fixes it. Never quotes what is inside. */
+/** The TLS files cannot be used. Names the file and the fix; never quotes its contents. */
 export class TlsError extends Error {
   override readonly name = 'TlsError'
   readonly code = 'TLS_INVALID'
 }
 
-/** What the TLS files held when they were read. */
+/** The contents of the TLS files. */
 export interface TlsContents {
   readonly ca: Buffer
   readonly cert: Buffer
   readonly key: Buffer
 }
 
-/** What the files say, whether or not it fits together. */
+/** The parsed files, which may not match. */
 export interface Identity {
-  /** The first of the certificate file: the one that is presented. */
+  /** The first certificate of the file: the one that is presented. */
   readonly certificate: X509Certificate
-  /** Those behind it, which lead from it to an authority. */
+  /** The following ones, which lead to an authority. */
   readonly issuers: readonly X509Certificate[]
   readonly authorities: readonly X509Certificate[]
   readonly key: KeyObject
 }
 
-/** Files that fit together. */
+/** TLS files that match. */
 export interface Certificates {
   readonly context: SecureContextOptions
-  /** Of their contents. */
+  /** The digest of their contents. */
   readonly digest: string
-  /** A line for each thing that does not keep the agent from serving but its callers from accepting it. */
+  /** Warnings about faults that let the agent serve but make callers reject it. */
   readonly warnings: readonly string[]
 }
 
 const CERTIFICATES = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----/gs
-/** The first byte of DER, in which certificates and keys are sequences. */
+/** The first byte of DER: certificates and keys are sequences. */
 const DER_SEQUENCE = 0x30
-/** No chain in use is longer. */
+/** Longer chains are not in use. */
 const LONGEST_CHAIN = 8
 
-/** Reads and checks the files. Blocks for some milliseconds. Throws TlsError. */
+/** Reads and checks the files. Throws TlsError. Blocks for some milliseconds. */
 export function loadCertificates(tls: TlsConfig): Certificates {
   return checkCertificates(tls, readContentsNow(tls))
 }
 
-/** Reads the files, which need not fit together. Blocks for some milliseconds. Throws TlsError. */
+/** Reads the files without checking that they match. Throws TlsError. Blocks for some milliseconds. */
 export function readContentsNow(tls: TlsConfig): TlsContents {
   const read = (file: string) => {
     try {
@@ -59,7 +59,7 @@ export function readContentsNow(tls: TlsConfig): TlsContents {
   return { ca: read(tls.caCert), cert: read(tls.certFile), key: read(tls.keyFile) }
 }
 
-/** The same beside other work. Rejects with TlsError. */
+/** Reads the files asynchronously. Rejects with TlsError. */
 export async function readContents(tls: TlsConfig): Promise<TlsContents> {
   const read = (file: string) =>
     readFile(file).catch((error: unknown) => {
@@ -69,7 +69,7 @@ export async function readContents(tls: TlsConfig): Promise<TlsContents> {
   return { ca, cert, key }
 }
 
-/** Throws TlsError unless the three files fit together. */
+/** Checks that the three files match. Throws TlsError. */
 export function checkCertificates(tls: TlsConfig, contents: TlsContents): Certificates {
   const identity = readIdentity(tls, contents)
   const problem = keyProblem(tls, identity)
@@ -84,14 +84,14 @@ export function checkCertificates(tls: TlsConfig, contents: TlsContents): Certif
   return { context, digest: digestOf(contents), warnings: warnings(tls, identity) }
 }
 
-/** Throws TlsError where one of the files holds nothing of its kind. */
+/** Parses the files. Throws TlsError where one contains nothing of its kind. */
 export function readIdentity(tls: TlsConfig, { ca, cert, key }: TlsContents): Identity {
   const authorities = parseCertificates(tls.caCert, ca)
   const [certificate, ...issuers] = parseCertificates(tls.certFile, cert)
   return { certificate, issuers, authorities, key: parseKey(tls.keyFile, key) }
 }
 
-/** Why the key is not the one of the certificate that is presented; undefined where it is. */
+/** Why the key does not match the presented certificate; undefined where it does. */
 export function keyProblem(
   { certFile, keyFile }: TlsConfig,
   { certificate, issuers, key }: Identity,
@@ -103,7 +103,7 @@ export function keyProblem(
     : `${certFile}: ${keyFile} is the key of certificate ${place + 2} in it; put that one first, its issuers behind it`
 }
 
-/** Whether the certificates lead from the one that is presented to an authority, as a caller will check. */
+/** Whether the chain leads from the presented certificate to an authority, as callers check. */
 export function isTrusted({ certificate, issuers, authorities }: Identity): boolean {
   const issued = (issuer: X509Certificate, subject: X509Certificate) =>
     subject.checkIssued(issuer) && subject.verify(issuer.publicKey)
@@ -116,7 +116,7 @@ export function isTrusted({ certificate, issuers, authorities }: Identity): bool
   return false
 }
 
-/** Tells contents from others. */
+/** Identifies contents. */
 export function digestOf({ ca, cert, key }: TlsContents): string {
   const hash = createHash('sha256')
   for (const part of [ca, cert, key]) hash.update(createHash('sha256').update(part).digest())
@@ -132,7 +132,7 @@ function parseCertificates(file: string, pem: Buffer): [X509Certificate, ...X509
     const [first, ...others] = (pem.toString().match(CERTIFICATES) ?? []).map((block) => new X509Certificate(block))
     if (first) return [first, ...others]
   } catch {
-    // Said below.
+    // Reported below.
   }
   const fix =
     pem[0] === DER_SEQUENCE ? `it looks like DER: openssl x509 -inform der -in ${file}` : 'replace it with one'

@@ -13,17 +13,17 @@ import {
 
 export interface ReloadingCredentials {
   readonly credentials: ServerCredentials
-  /** Has new connections use `certificates`, which were read of the files of `tls`, and watches those from now on. */
+  /** Makes new connections use `certificates`, read from the files of `tls`, and watches those files from now on. */
   use(tls: TlsConfig, certificates: Certificates): void
   /** Stops watching the files. */
   close(): void
 }
 
 /**
- * Credentials of a server that demands a client certificate of the configured authority, or of one without TLS where
- * `tls` is absent. Renewed files come into use for new connections within `intervalMs`, once all of them fit together;
- * until then the ones in use stay. `onProblem` gets a line for each change that cannot be used or that needs a look.
- * Throws TlsError where the files cannot be used at the start.
+ * Credentials of a server that requires a client certificate of the configured authority, or of a server without TLS
+ * where `tls` is absent. Renewed files apply to new connections within `intervalMs`, once they all match; until then
+ * the old ones stay in use. `onProblem` is called with each warning and each change that cannot be used. Throws
+ * TlsError where the first files cannot be used.
  */
 export function serverCredentials(
   tls: TlsConfig | undefined,
@@ -51,7 +51,7 @@ export function serverCredentials(
   return {
     credentials,
     use(files, certificates) {
-      // A look that is under way may have found what was there before.
+      // A running check may have read the old files.
       unwatch()
       take(certificates)
       unwatch = watch(files, certificates)
@@ -61,18 +61,18 @@ export function serverCredentials(
 }
 
 /**
- * Whoever hangs up resets a stream, and by default a connection is closed, with all calls on it, where more than 33 a
- * second are (a guard against strangers, CVE-2023-44487). The callers here are known, and one of them speaks for
- * thousands. Node before 24 does not know these options.
+ * A hang-up resets a stream. By default Node closes a connection with more than 33 resets a second, with all calls on
+ * it (protection against CVE-2023-44487). Here callers are authenticated, and one of them speaks for thousands. Node
+ * before 24 ignores these options.
  */
 const HANG_UPS = { streamResetBurst: 100_000, streamResetRate: 10_000 }
 
-/** Who connects and says nothing, or not all of it, is not waited for any longer. */
+/** A client that does not complete its handshake is dropped after this time. */
 const HANDSHAKE_LIMIT_MS = 10_000
 
 /**
- * grpc-js has certificate providers for this, but they publish identity and authority one after the other, and a
- * missing or half-renewed file makes its own provider reset every new connection.
+ * grpc-js' certificate providers publish identity and authority one after the other, and reset every new connection
+ * while a file is missing or half renewed.
  */
 class MutualTlsCredentials extends ServerCredentials {
   constructor(context: SecureContextOptions) {
@@ -88,7 +88,7 @@ class MutualTlsCredentials extends ServerCredentials {
   }
 }
 
-/** Compares what the files hold and not their times: a renewal may keep those. Answers how to stop. */
+/** Compares contents and not times, which a renewal may keep. Answers a function that stops. */
 function onChange(tls: TlsConfig, known: string, intervalMs: number, report: (found: TlsContents | TlsError) => void) {
   let timer: NodeJS.Timeout | undefined
   let closed = false

@@ -39,7 +39,7 @@ test('each wrong value has a line', async () => {
   assert.equal(
     stderr,
     `flux-agent: ${file}: max_tasks: "many" is not allowed; allowed: a whole number from 0 to 1000000\n` +
-      `flux-agent: ${file}: log_level: "loud" is not allowed; allowed: one of trace, debug, info, warn, error\n`,
+      `flux-agent: ${file}: log_level: "loud" is not allowed; allowed: one of debug, info, warn, error\n`,
   )
 })
 

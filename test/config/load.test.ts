@@ -233,7 +233,7 @@ const WRONG: readonly [text: string, line: string][] = [
   ['run_as: a b', ': run_as: "a b" is not allowed; allowed: the name of a user, or self'],
   ['workers: 0', ': workers: "0" is not allowed; allowed: a whole number from 1 to 64'],
   ['workers: 65', ': workers: "65" is not allowed; allowed: a whole number from 1 to 64'],
-  ['log_level: loud', ': log_level: "loud" is not allowed; allowed: one of trace, debug, info, warn, error'],
+  ['log_level: loud', ': log_level: "loud" is not allowed; allowed: one of debug, info, warn, error'],
   ['isolation: strict', ': isolation: "strict" is not allowed; allowed: one of best_effort, required'],
   ['isolation: true', ': isolation: "true" is not allowed; allowed: one of best_effort, required'],
   ['no_new_privileges: "yes"', ': no_new_privileges: "yes" is not allowed; allowed: true or false'],

@@ -186,7 +186,7 @@ describe('deploys and registrations, whatever comes in between', { skip }, () =>
     const { success, message } = await answer
     assert.deepEqual(
       [success, message],
-      [false, 'function f is left as it is: what was asked for before goes on still; try again'],
+      [false, 'function f not changed: an earlier call for it still runs; try again'],
     )
     assert.ok(performance.now() - begun < 1_700)
     redis.resume()

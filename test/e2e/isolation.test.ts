@@ -23,7 +23,7 @@ describe('where limits cannot be kept', { skip }, () => {
   describeAgent('an agent with isolation: required', { config: { isolation: 'required' } }, ({ calls }) => {
     for (const [key, value] of Object.entries(LIMITS)) {
       const expected = (name: string) =>
-        `function ${name} not registered: ${key} ${value} cannot be kept on this node (${key === 'memory_mb' ? memory : cpu}), ` +
+        `function ${name} not registered: ${key} ${value} cannot be enforced on this node (${key === 'memory_mb' ? memory : cpu}), ` +
         `and its configuration says isolation: required; allowed: ${key} 0, or isolation: best_effort`
 
       it(`refuses to register a function with ${key}`, async () => {
@@ -63,7 +63,7 @@ describe('where limits cannot be kept', { skip }, () => {
 
   it('an agent with isolation: best_effort says so at its start, and runs them without', async () => {
     const agent = await startTestAgent()
-    const missed = warnings(agent).filter((line) => line.startsWith('not kept on this node: '))
+    const missed = warnings(agent).filter((line) => line.startsWith('not enforced on this node: '))
     assert.ok(
       missed.some((line) => line.includes('memory_mb') && line.includes(`(${memory})`)),
       missed.join('\n'),

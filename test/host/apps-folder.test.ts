@@ -46,7 +46,7 @@ describe('the apps folder', { skip: noUsers }, () => {
   /** Opens it and answers what it has warned of. */
   function open(appsDir?: string, runner = runAs): string[] {
     const lines: string[] = []
-    const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) })
+    const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) })
     const config = { stateDir: '/state', file: '/etc/agent.yaml', ...(appsDir !== undefined && { appsDir }) }
     openAppsFolder(config, runner, log)
     return lines

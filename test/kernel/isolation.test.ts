@@ -21,7 +21,7 @@ describe('where no limit can be kept', { skip: notInGuest }, () => {
     const refused = (key: string, value: number) => ({
       success: false,
       message:
-        `function limited not registered: ${key} ${value} cannot be kept on this node (${REASON}), ` +
+        `function limited not registered: ${key} ${value} cannot be enforced on this node (${REASON}), ` +
         `and its configuration says isolation: required; allowed: ${key} 0, or isolation: best_effort`,
     })
     const limited = { name: 'limited', handler: 'main.sh' }
@@ -29,7 +29,7 @@ describe('where no limit can be kept', { skip: notInGuest }, () => {
     assert.deepEqual(await calls.register({ ...limited, cpu_millicores: 200 }), refused('cpu_millicores', 200))
     const ack = await calls.deploy('limited', scriptZip('echo ran'), { ...limited, memory_mb: 64 })
     assert.equal(ack.success, false)
-    assert.match(ack.message, /memory_mb 64 cannot be kept on this node \(no cgroup2 file system is mounted\)/)
+    assert.match(ack.message, /memory_mb 64 cannot be enforced on this node \(no cgroup2 file system is mounted\)/)
     assert.equal((await calls.execute({ function_name: 'limited' })).error, 'function not found')
 
     await calls.script('unlimited', 'echo ran')
@@ -42,11 +42,11 @@ describe('where no limit can be kept', { skip: notInGuest }, () => {
     const warnings = agent
       .logs()
       .split('\n')
-      .filter((line) => line.includes('not kept on this node'))
+      .filter((line) => line.includes('not enforced on this node'))
       .map((line) => JSON.parse(line) as { msg: string; level: number })
     assert.deepEqual(
       warnings.map(({ level, msg }) => [level, msg]),
-      [[40, `not kept on this node: memory_mb, cpu_millicores, max_processes (${REASON})`]],
+      [[40, `not enforced on this node: memory_mb, cpu_millicores, max_processes (${REASON})`]],
     )
     await calls.script('limited', 'echo ran', { memory_mb: 1, cpu_millicores: 1 })
     const { error, output } = await calls.execute({ function_name: 'limited' })

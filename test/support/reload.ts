@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import type { TestAgent } from '../../harness/agent.js'
 import { eventually } from '../../harness/eventually.js'
+import { linesOf } from './log-lines.js'
 
 type Keys = Readonly<Record<string, unknown>>
 
@@ -15,20 +16,8 @@ export function edit(configFile: string, keys: Keys): void {
   renameSync(`${configFile}.new`, configFile)
 }
 
-interface Line {
-  readonly level: number
-  readonly msg: string
-  readonly changed?: Keys
-}
-
 export const WARN = 40
 export const ERROR = 50
-
-const linesOf = (log: string): Line[] =>
-  log
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => JSON.parse(line))
 
 /** What the agent has said since, at this level. */
 export const said = (agent: TestAgent, level: number, from: number) =>
@@ -44,7 +33,10 @@ export async function reload(agent: TestAgent, keys: Keys): Promise<Keys | undef
   const before = reloads(agent.logs()).length
   edit(agent.configFile, keys)
   process.kill(agent.pid, 'SIGHUP')
-  return eventually('it has read its configuration again', () => reloads(agent.logs())[before]?.changed)
+  return eventually(
+    'it has read its configuration again',
+    () => reloads(agent.logs())[before]?.['changed'] as Keys | undefined,
+  )
 }
 
 /** Has the agent read keys that it cannot take, and answers the errors. */

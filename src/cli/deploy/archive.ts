@@ -10,7 +10,7 @@ import { tooLarge, unreadable } from './code-problem.js'
 
 /** One file of a function's code. */
 export interface CodeFile {
-  /** Relative to the code, with `/`. */
+  /** Path relative to the code, with `/`. */
   readonly path: string
   readonly executable: boolean
 }
@@ -18,23 +18,23 @@ export interface CodeFile {
 /** A function's code, ready to send. */
 export interface CodeArchive {
   readonly zip: Buffer
-  /** Undefined where only the agent can say what is wrong with the zip. */
+  /** Undefined where the zip cannot be read; the agent then says why. */
   readonly files: readonly CodeFile[] | undefined
-  /** What of the folder is not in it, relative to it. */
+  /** Paths that were left out, relative to the folder. */
   readonly leftOut: readonly string[]
-  /** What was to be left out and is not in the folder. */
+  /** Exclusions that matched nothing. */
   readonly unmatched: readonly string[]
 }
 
-/** How much of the files is zipped, and of how much; bytes. */
+/** Called with the bytes zipped so far, and the total. */
 export type Progress = (done: number, total: number) => void
 
-/** The message carries the function's name and settings too. */
+/** The message also carries the function's name and settings. */
 const MAX_ARCHIVE_BYTES = MAX_MESSAGE_BYTES - 65_536
 
 const EVERYTHING: Selection = { exclude: [], dereference: false }
 
-/** The agent has limits of its own. */
+/** The agent applies its own limits. */
 const NO_LIMITS = {
   maxEntries: Number.POSITIVE_INFINITY,
   maxBytes: Number.POSITIVE_INFINITY,
@@ -42,8 +42,8 @@ const NO_LIMITS = {
 }
 
 /**
- * The code of a folder, zipped with its modes, times and symbolic links, or of a zip file as it is. Fails, by
- * CommandFailure, with one line that names the file and the fix.
+ * Reads code: a folder is zipped with modes, times and symbolic links; a zip file stays as it is. Throws CommandFailure
+ * with one line that names the file and the fix.
  */
 export async function readCode(
   path: string,
@@ -110,7 +110,7 @@ async function zipFolder(folder: string, selection: Selection, progress: Progres
 
 function addEntry(zip: ZipFile, entry: FoundEntry, progress: (bytes: number) => void): void {
   const { path, mode, modified } = entry
-  // To the second, in UTC, which keeps Python's bytecode valid. The library fails on times before 1970.
+  // To the second, in UTC, which keeps Python's bytecode valid. yazl fails for times before 1970.
   const options = { mode, mtime: new Date(Math.max(0, modified.getTime())) }
   if (entry.kind === 'folder') zip.addEmptyDirectory(path, options)
   else if (entry.kind === 'link') zip.addBuffer(Buffer.from(entry.target), path, { ...options, compress: false })
@@ -135,7 +135,7 @@ async function collect(packed: Readable, refused: () => CommandFailure): Promise
   return Buffer.concat(chunks)
 }
 
-/** By the mode with its type bits; a symbolic link has every permission and is none the less no program. */
+/** `mode` includes the type bits: a symbolic link has every permission and is no program. */
 function isExecutable(mode: number): boolean {
   return (mode & 0o111) !== 0 && (mode & 0o170000) !== 0o120000
 }

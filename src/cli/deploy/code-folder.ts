@@ -8,16 +8,16 @@ import { isStateFolder } from '../../host/state-format.js'
 import { CommandFailure } from '../failure.js'
 import { changed, special, unreadable } from './code-problem.js'
 
-/** What of a folder is sent. */
+/** Which files of a folder are sent. */
 export interface Selection {
   /** Files and folders to leave out, relative to the folder. */
   readonly exclude: readonly string[]
-  /** Send what links out of the folder lead to, rather than refuse them. */
+  /** Whether to send the targets of links that leave the folder, rather than refuse them. */
   readonly dereference: boolean
 }
 
 interface Found {
-  /** Relative to the folder, with `/`. */
+  /** Path relative to the folder, with `/`. */
   readonly path: string
   readonly source: string
   readonly mode: number
@@ -31,20 +31,20 @@ export type FoundEntry =
   | (Found & { readonly kind: 'link'; readonly target: string })
 
 export interface FoundFolder {
-  /** Files, links and empty folders, but not what macOS keeps for itself, in an order that does not depend on the file system. */
+  /** Files, links and empty folders, without macOS' metadata, in an order that is the same on every file system. */
   readonly entries: readonly FoundEntry[]
-  /** Where agents keep their state, which is no code. */
+  /** Agents' state folders, which are no code. */
   readonly leftOut: readonly string[]
-  /** What was to be left out and is not there. */
+  /** Exclusions that matched nothing. */
   readonly unmatched: readonly string[]
 }
 
-/** Where development defaults put the state; earlier versions left no mark in it. */
+/** The state folder of the development defaults; early versions left no mark in it. */
 const DEVELOPMENT_STATE = '.flux-agent'
 
 const CHUNK = 64 * 1024
 
-/** Lists a function's code. Fails, by CommandFailure, with the first file that cannot be sent, and a way out. */
+/** Lists a function's code. Throws CommandFailure for the first file that cannot be sent, with a way out. */
 export async function listFolder(folder: string, selection: Selection): Promise<FoundFolder> {
   const root = await realpath(folder)
   if (isState(root)) throw new CommandFailure(`${folder} is where an agent keeps its state, and no code`)
@@ -54,11 +54,11 @@ export async function listFolder(folder: string, selection: Selection): Promise<
   return listing
 }
 
-/** The bytes of a file as it was found. Fails, by CommandFailure, where it changes meanwhile or cannot be read. */
+/** Reads a listed file. Throws CommandFailure where it has changed or cannot be read. */
 export async function* readFound(entry: FoundFile): AsyncGenerator<Buffer> {
   let size = 0
   try {
-    // Without waiting, should it be a FIFO by now.
+    // Without waiting, should it have become a FIFO.
     const file = await open(entry.source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       for (;;) {
@@ -86,7 +86,7 @@ class Listing implements FoundFolder {
   readonly entries: FoundEntry[] = []
   readonly leftOut: string[] = []
   readonly #root: string
-  /** By the path, as it was given. */
+  /** From the normalized path to the one given. */
   readonly #exclude: ReadonlyMap<string, string>
   readonly #excluded = new Set<string>()
   readonly #dereference: boolean
@@ -101,7 +101,7 @@ class Listing implements FoundFolder {
     return [...this.#exclude].flatMap(([path, given]) => (this.#excluded.has(path) ? [] : [given]))
   }
 
-  /** `around`: the real paths of the folder and those it was reached by. */
+  /** `around`: the real paths of the folder and of those that links led through. */
   async add(folder: string, prefix: string, around: readonly string[]): Promise<void> {
     const names = new Set(await namesIn({ source: folder, path: prefix.slice(0, -1) }))
     for (const name of names) {
@@ -133,7 +133,7 @@ class Listing implements FoundFolder {
   async #addLink(place: Place, { mode, mtime }: Stats, around: readonly string[]): Promise<void> {
     const target = await orUnreadable(place, readlink(place.source))
     const inside = !isAbsolute(target) && !normalize(join(dirname(place.path), target)).startsWith('..')
-    // In a folder that a link has led to, nothing lies where its own links think.
+    // Relative links in a folder reached by a link would lead elsewhere.
     if (inside && around.length === 1) {
       this.entries.push({ ...place, kind: 'link', target, mode, modified: mtime })
       return
@@ -162,7 +162,7 @@ async function namesIn(folder: Place): Promise<string[]> {
   throw new CommandFailure(`${join(folder.source, shown)}: its name is not UTF-8${encodingHint(strange)}; rename it`)
 }
 
-/** The library that packs takes some names for something else. */
+/** yazl rejects or changes such names. */
 function refuseName({ source, path }: Place): void {
   if (process.platform === 'win32' || !(path.includes('\\') || /^[a-z]:/i.test(path))) return
   const problem = path.includes('\\') ? 'has a backslash in its name' : 'begins like a drive of Windows'

@@ -3,16 +3,16 @@ import { getSystemErrorMap } from 'node:util'
 import { CommandFailure } from '../failure.js'
 import { formatBytes } from '../format.js'
 
-/** A file or folder of a function's code, where it is and what it is called in the code. */
+/** A file or folder: its path on disk, and in the code. */
 interface Place {
   readonly source: string
   readonly path: string
 }
 
-/** How many files are named where all together are too much. */
+/** The number of files named when all together are too large. */
 const NAMED = 3
 
-/** A failed system call as one line with a way out; any other error as it is. */
+/** Turns a failed system call into one line with a way out; other errors come back unchanged. */
 export function unreadable({ source, path }: Place, error: unknown): unknown {
   if (!(error instanceof Error && 'errno' in error && 'code' in error)) return error
   if (error.code === 'ENOENT') {
@@ -22,12 +22,12 @@ export function unreadable({ source, path }: Place, error: unknown): unknown {
   return new CommandFailure(`cannot read ${source} (${reason}): make it readable for you, or ${without(path)}`)
 }
 
-/** A file that was written to while it was read. */
+/** The file changed while it was read. */
 export function changed({ source, path }: Place): CommandFailure {
   return new CommandFailure(`${source} changes while it is read: stop what writes to it, or ${without(path)}`)
 }
 
-/** Neither file, folder nor link. */
+/** The path is neither a file, a folder nor a link. */
 export function special({ source, path }: Place, found: Stats): CommandFailure {
   const kind = found.isFIFO() ? 'FIFO' : found.isSocket() ? 'socket' : 'device'
   return new CommandFailure(
@@ -35,7 +35,7 @@ export function special({ source, path }: Place, found: Stats): CommandFailure {
   )
 }
 
-/** Code that packs to more than `limit` bytes; with the files that make most of it. */
+/** The archive exceeds `limit` bytes; names the largest files. */
 export function tooLarge(
   path: string,
   limit: number,

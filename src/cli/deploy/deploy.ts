@@ -21,16 +21,16 @@ interface DeployOptions extends ConnectionOptions {
   readonly json?: boolean
 }
 
-/** The largest number of a field int32; beyond it the value would arrive as another. */
+/** The largest int32: larger numbers would arrive as others. */
 const INT32_MAX = 2 ** 31 - 1
 
-/** 50 MiB over a slow line, then unpacked by the agent. */
+/** Time for 50 MiB over a slow line, and for unpacking. */
 const DEPLOY_SECONDS = 300
 
-/** Code below this is zipped before a bar could be read. */
+/** Smaller code is zipped before a progress bar could be read. */
 const BAR_FROM_BYTES = 4 * 1024 * 1024
 
-/** `flux-agent deploy`: registers a function and brings its code to the agent. */
+/** `flux-agent deploy`: registers a function and sends its code. */
 export function deployCommand(): Command {
   return connectionOptions(
     new Command('deploy')
@@ -68,7 +68,7 @@ async function deploy(name: string, path: string, options: DeployOptions): Promi
   for (const given of unmatched) {
     process.stderr.write(`flux-agent: --exclude ${given} leaves out nothing: no file or folder of CODE has that path\n`)
   }
-  // Where the zip cannot be read, the agent says why before it looks for the handler.
+  // For an unreadable zip the agent reports that first, whatever the handler.
   const handler = options.handler ?? (files ? guessHandler(name, files) : name)
   const config = {
     name,
@@ -96,7 +96,7 @@ async function deploy(name: string, path: string, options: DeployOptions): Promi
   if (message.includes('warning: ')) process.stderr.write(`flux-agent: ${message}\n`)
 }
 
-/** Shows on a terminal how far `work` is, where it takes long enough to be seen. */
+/** Shows a progress bar on a terminal while `work` takes long. */
 async function withBar<T>(work: (progress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
   const bar = new SingleBar({ format: 'zipping [{bar}] {percentage}%', clearOnComplete: true, stream: process.stderr })
   try {

@@ -6,8 +6,8 @@ const SHOWN = 5
 const USUAL_NAMES = ['index', 'main', 'handler']
 
 /**
- * The one file at the top of a function's code that can be meant to be run: it is executable, or named `index`,
- * `main`, `handler` or like the function. Fails where there is none or more than one.
+ * The only top-level file that can be the program: executable, or named `index`, `main`, `handler` or like the
+ * function. Throws CommandFailure where there is none or more than one.
  */
 export function guessHandler(functionName: string, files: readonly CodeFile[]): string {
   const names = [...USUAL_NAMES, functionName]
@@ -21,7 +21,7 @@ export function guessHandler(functionName: string, files: readonly CodeFile[]): 
   throw new CommandFailure(`which file is to be run? Pass --handler FILE (candidates: ${found})`)
 }
 
-/** Archives of repositories have everything in one folder. */
+/** Archives of repositories contain everything in one folder. */
 function noneAtTop(files: readonly CodeFile[], names: readonly string[]): string {
   const none = 'no file at the top is executable or named like one'
   const deeper = files

@@ -10,7 +10,7 @@ const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const REISSUE = 'have a new certificate issued for this node'
 
-/** Whether the control plane will take the agent's certificate, and only the right callers get in. */
+/** Checks that the control plane will accept the agent's certificate, and who may call. */
 export function checkCertificates({ tls }: AgentConfig): Finding[] {
   if (!tls) return []
   try {
@@ -51,7 +51,7 @@ function* checkValidity({ authorities, issuers, certificate }: Identity): Iterab
 }
 
 function* checkUsage({ certificate }: Identity): Iterable<Finding> {
-  // Node names the extended key usage so; a certificate without one may be used for everything.
+  // Node's name for the extended key usage. Without one, every use is allowed.
   const usage: readonly string[] | undefined = certificate.keyUsage
   if (!usage || usage.includes(SERVER_AUTH)) yield ok('tls usage', 'server')
   else yield fail('tls usage', 'the certificate may not be used by a server', REISSUE)

@@ -5,7 +5,7 @@ import { functionWarnings } from '../../main/functions/warnings.js'
 import { openStore } from '../../store/open.js'
 import { type Finding, ok, warn } from './finding.js'
 
-/** What of the stored functions a start would leave out, and what in them is surely not meant. The store answers. */
+/** Checks stored functions: which a start would not load, and likely mistakes. Call where the store answers. */
 export async function checkFunctions({ store: location }: AgentConfig): Promise<Finding[]> {
   if (location.kind === 'embedded' && !existsSync(location.path)) return []
   const store = await openStore(location)
@@ -25,7 +25,7 @@ export async function checkFunctions({ store: location }: AgentConfig): Promise<
     }
     return findings.length > 0 ? findings : [ok('functions', `${functions.length} stored`)]
   } catch (error) {
-    return [warn('functions', `not looked at: ${(error as Error).message}`)]
+    return [warn('functions', `not checked: ${(error as Error).message}`)]
   } finally {
     await store.close()
   }

@@ -3,7 +3,7 @@ import { unenforcedLimits } from '../../host/limits.js'
 import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
-/** Whether functions are started by the launcher, and which of their limits are kept. */
+/** Checks whether the launcher starts functions, and which limits are enforced. */
 export function checkIsolation({ isolation }: AgentConfig): Finding[] {
   const { problem, unenforced, cgroups } = platform.inspectIsolation()
   const wrong = isolation.required ? fail : warn
@@ -13,12 +13,12 @@ export function checkIsolation({ isolation }: AgentConfig): Finding[] {
 
   if (cgroups) findings.push(ok('cgroups', `executions get theirs below ${cgroups}`))
 
-  const kept = [
+  const enforced = [
     ...(unenforced.memory ? [] : ['memory_mb']),
     ...(unenforced.cpu ? [] : ['cpu_millicores']),
     ...(unenforced.processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
   ]
-  if (kept.length > 0) findings.push(ok('limits', `kept on this node: ${kept.join(', ')}`))
+  if (enforced.length > 0) findings.push(ok('limits', `enforced on this node: ${enforced.join(', ')}`))
   const fix = problem ? 'see launcher' : fixOf(cgroups)
   findings.push(...unenforcedLimits(unenforced, isolation.maxProcesses).map((line) => wrong('limits', line, fix)))
   return findings

@@ -10,10 +10,10 @@ import { platform } from '../../os/index.js'
 import { systemFailure } from '../../os/system-failure.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
-/** The oldest Node that package.json's `engines` allows. */
+/** The oldest version allowed by `engines` in package.json. */
 const OLDEST_NODE = [20, 19] as const
 
-/** Whether this Node is one the agent runs on. */
+/** Checks the version of Node. */
 export function checkNode(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   const [oldestMajor, oldestMinor] = OLDEST_NODE
@@ -21,7 +21,7 @@ export function checkNode(): Finding {
   return fail('node', `${process.version} is too old`, `install Node ${OLDEST_NODE.join('.')} or newer`)
 }
 
-/** Whether functions can be run as the configured user. */
+/** Checks whether functions can run as the configured user. */
 export function checkUser(config: AgentConfig): Finding[] {
   const { runAs, allowRoot } = config
   const self = process.platform === 'win32' ? 'this user' : userInfo().username
@@ -41,7 +41,7 @@ export function checkUser(config: AgentConfig): Finding[] {
   return [fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')]
 }
 
-/** Whether the agent can write where it keeps its state and the functions' code, and functions cannot. */
+/** Checks that the agent can write its state and apps folders, and functions cannot. */
 export async function checkFolders(config: AgentConfig): Promise<Finding[]> {
   const runner = config.runAs.kind === 'user' ? platform.findUser(config.runAs.name) : undefined
   const apps = appsFolder(config, runner)

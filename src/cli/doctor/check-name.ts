@@ -3,7 +3,7 @@ import { lookAtName } from '../../main/store/identity.js'
 import { openStore } from '../../store/open.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
-/** Whether the name of the agent is free for it. The store answers; only one agent can open an embedded one. */
+/** Checks whether the agent's name is free. Call where the store answers. Only one agent can open an embedded store. */
 export async function checkName({ agentId, stateDir, store: location }: AgentConfig): Promise<Finding[]> {
   if (location.kind === 'embedded') return []
   const store = await openStore(location)
@@ -15,10 +15,10 @@ export async function checkName({ agentId, stateDir, store: location }: AgentCon
     if (state.alive) return [fail('name', held, 'stop that one, or give this agent another agent_id')]
     const left = Math.ceil((state.leftMs ?? 0) / 1000)
     return [
-      warn('name', `${held}, which no longer says that it lives`, `a start waits until its lease ends, in ${left} s`),
+      warn('name', `${held}, which no longer renews its lease`, `a start waits until its lease ends, in ${left} s`),
     ]
   } catch (error) {
-    return [warn('name', `not looked at: ${(error as Error).message}`)]
+    return [warn('name', `not checked: ${(error as Error).message}`)]
   } finally {
     await store.close()
   }

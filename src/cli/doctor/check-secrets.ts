@@ -6,7 +6,7 @@ import { type Finding, warn } from './finding.js'
 
 const SUBJECTS = { config: 'config file', key: 'tls key file', state: 'state', store: 'store' } as const
 
-/** Whether functions could read what is the agent's alone. */
+/** Checks whether functions can read the agent's secrets. */
 export function checkSecrets(config: AgentConfig): Finding[] {
   const { runAs, tls } = config
   const user = runAs.kind === 'user' ? platform.findUser(runAs.name) : undefined
@@ -15,7 +15,7 @@ export function checkSecrets(config: AgentConfig): Finding[] {
     .map(({ kind, path, fix }) => warn(SUBJECTS[kind], `functions can read ${path}`, fix))
 }
 
-/** The check of certificates tells of that already, whoever functions run as. */
+/** checkCertificates reports that already. */
 function othersMayRead(file: string): boolean {
   return (statSync(file).mode & 0o077) !== 0
 }

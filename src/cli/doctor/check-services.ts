@@ -14,7 +14,7 @@ import { type Finding, fail, ok } from './finding.js'
 const STORE_SECONDS = 5
 const RETRY_MS = 100
 
-/** Whether the store takes and gives all that an agent needs. */
+/** Checks whether the store accepts everything that an agent does. */
 export async function checkStore({ store: location }: AgentConfig): Promise<Finding> {
   if (location.kind === 'embedded' && !existsSync(location.path)) return ok('store', `${location.path}, to be made`)
   try {
@@ -32,7 +32,7 @@ export async function checkStore({ store: location }: AgentConfig): Promise<Find
   }
 }
 
-/** Rejects with the last failure, where none of the attempts succeeded in time: it may be starting, or about to be. */
+/** Retries for STORE_SECONDS, as the store may be starting; then rejects with the last error. */
 async function eventually(attempt: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + STORE_SECONDS * 1000
   for (;;) {
@@ -46,7 +46,7 @@ async function eventually(attempt: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** Whether the agent can listen, or already does. */
+/** Checks whether the agent can listen, or already does. */
 export async function checkPort(config: AgentConfig): Promise<Finding> {
   if (config.port === 0) return ok('port', 'any free one')
   try {
@@ -61,7 +61,7 @@ export async function checkPort(config: AgentConfig): Promise<Finding> {
   }
 }
 
-/** What is known of an agent that answers there. */
+/** Describes an agent that answers there. */
 async function findAgent(config: AgentConfig): Promise<Finding | undefined> {
   const address = localAddress(config)
   try {
@@ -81,7 +81,7 @@ async function findAgent(config: AgentConfig): Promise<Finding | undefined> {
       close()
     }
   } catch (error) {
-    // The agent's own certificate is no client's: being turned away is an answer too.
+    // The agent's own certificate may not call: a refusal also shows that an agent is there.
     if (isServiceError(error) && (error.code === status.PERMISSION_DENIED || error.code === status.UNAUTHENTICATED))
       return ok('port', `a flux-agent listens on ${address}`)
     return undefined

@@ -16,7 +16,7 @@ interface DoctorOptions {
   readonly json?: boolean
 }
 
-/** `flux-agent doctor`: whether an agent would run here, and the fix where not. */
+/** `flux-agent doctor`: checks whether an agent would run here, and names fixes. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .summary('check whether an agent would run here')

@@ -1,10 +1,10 @@
-/** What one check of `flux-agent doctor` found. */
+/** One finding of `flux-agent doctor`. */
 export interface Finding {
   readonly level: 'ok' | 'warn' | 'fail'
-  /** What was looked at, in a word or two. */
+  /** What was checked, in a word or two. */
   readonly subject: string
   readonly message: string
-  /** What to do about it; only where something is wrong. */
+  /** The fix; only where something is wrong. */
   readonly fix?: string
 }
 

@@ -92,22 +92,22 @@ export class Registrations {
   }
 
   private inTurn(name: string, caller: Caller, work: () => Promise<Change>): Promise<Change> {
-    let over = false
+    let answered = false
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<Change>((resolve) => {
       const left = caller.deadline - Date.now()
       if (left > LONGEST_WAIT_MS) return
       timer = setTimeout(
         () => {
-          over = true
-          resolve(refused(`function ${name} is left as it is: what was asked for before goes on still; try again`))
+          answered = true
+          resolve(refused(`function ${name} not changed: an earlier call for it still runs; try again`))
         },
         left - Math.min(ANSWER_MS, left / 4),
       )
     })
     const turn = this.turns.take(name, async () => {
       clearTimeout(timer)
-      if (over || caller.hasHungUp()) return refused('its caller has gone: nothing is changed')
+      if (answered || caller.hasHungUp()) return refused('caller hung up: nothing is changed')
       return work()
     })
     return Promise.race([turn, late])
@@ -123,7 +123,9 @@ export class Registrations {
     if (problem) return refused(problem)
     const unsettled = await withdrawals.settled(name, WITHDRAWAL_LIMIT_MS)
     if (unsettled) {
-      return refused(`function ${name} not registered: one before it, which failed, is to be taken back: ${unsettled}`)
+      return refused(
+        `function ${name} not registered: a failed registration before it is not withdrawn yet: ${unsettled}`,
+      )
     }
     const registration = randomUUID()
     try {
@@ -145,8 +147,10 @@ export class Registrations {
   }
 
   private done(message: string, name: string, more: readonly string[] = []): Change {
-    const warnings = [...more, ...this.parts.functions.warnings(name)]
-    for (const warning of warnings) this.parts.log.warn(`function ${name}: ${warning}`)
+    const { functions, log } = this.parts
+    log.info({ function: name, version: functions.version(name)?.digest }, message)
+    const warnings = [...more, ...functions.warnings(name)]
+    for (const warning of warnings) log.warn(`function ${name}: ${warning}`)
     return { kind: 'done', message, warnings }
   }
 }

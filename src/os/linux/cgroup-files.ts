@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
 import type { CgroupController } from '../platform.js'
 
-/** Lets the cgroups below a folder be limited by these; answers those that could be enabled (cgroups(7)). */
+/** Enables controllers for the cgroups below a folder; answers those that could be enabled (cgroups(7)). */
 export function enableControllers(dir: string, controllers: readonly CgroupController[]): CgroupController[] {
-  // One by one: written together, one that is refused takes the others with it.
+  // One by one: written together, one refusal rejects all.
   return controllers.filter((controller) => {
     try {
       writeFileSync(join(dir, 'cgroup.subtree_control'), `+${controller}`)
@@ -17,18 +17,18 @@ export function enableControllers(dir: string, controllers: readonly CgroupContr
   })
 }
 
-/** SIGKILL to every process in a cgroup and below it; those of one that is gone already are dead. */
+/** Sends SIGKILL to every process in a cgroup and below it. No effect where the cgroup no longer exists. */
 export function killCgroup(dir: string): void {
   try {
-    // With the usual flags a file that is missing would be made, which is EACCES there.
+    // The usual flags would create a missing file, which fails with EACCES there.
     writeFileSync(join(dir, 'cgroup.kill'), '1', { flag: 'r+' })
   } catch (error) {
-    // Before Linux 5.14 there is no such file.
+    // The file exists since Linux 5.14.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') killEach(dir)
   }
 }
 
-/** Resolves once no process in a killed cgroup or below it lives, or after KILL_LIMIT_MS; answers which. */
+/** Resolves once a killed cgroup and those below are empty, or after DEATH_LIMIT_MS; answers whether they are. */
 export async function emptied(dir: string): Promise<boolean> {
   const deadline = performance.now() + KILL_LIMIT_MS
   for (let wait = 1; isPopulated(dir); wait = Math.min(2 * wait, 50)) {
@@ -39,7 +39,7 @@ export async function emptied(dir: string): Promise<boolean> {
   return true
 }
 
-/** Removes a cgroup and those below it as far as they are empty; answers whether it is gone. */
+/** Removes a cgroup and those below it, where empty; answers whether it no longer exists. */
 export function removeTree(dir: string): boolean {
   for (const child of childrenOf(dir)) removeTree(join(dir, child))
   try {
@@ -50,7 +50,7 @@ export function removeTree(dir: string): boolean {
   }
 }
 
-/** The names of the cgroups right below. */
+/** Names of the child cgroups. */
 export function childrenOf(dir: string): string[] {
   try {
     return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
@@ -73,16 +73,16 @@ function killEach(dir: string): void {
     try {
       process.kill(pid, 'SIGKILL')
     } catch {
-      // It has died.
+      // It has ended.
     }
   }
 }
 
-/** Those right in a cgroup that this process can name. */
+/** Pids of the processes in a cgroup, as far as this process can name them. */
 function processesOf(dir: string): number[] {
   try {
     const pids = readFileSync(join(dir, 'cgroup.procs'), 'latin1').match(/\d+/g) ?? []
-    // 0 is one in another PID namespace; as a target of kill(2) it would be the agent's own group.
+    // 0 stands for a process of another PID namespace; kill(2) would take it for the agent's own group.
     return pids.map(Number).filter((pid) => pid > 0)
   } catch {
     return []

@@ -16,21 +16,21 @@ import { favourCgroup } from './priority.js'
 
 const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
 const USUAL_MOUNT = '/sys/fs/cgroup'
-/** The agent's own leaf: a cgroup that lets others be limited below it may hold no process itself (cgroups(7)). */
+/** The agent's own leaf: a cgroup with controllers enabled for its children may not contain processes (cgroups(7)). */
 const LEAF = 'agent'
 const EXECUTIONS = 'executions'
-/** Where the agent may not use its own cgroup; the control plane knows this name. */
+/** Used where the agent cannot use its own cgroup; the control plane knows this name. */
 const SHARED = 'flux'
 
-/** Where cgroups of executions can be made. */
+/** Where executions' cgroups can be made. */
 export type CgroupPlace =
-  /** Below the agent's own cgroup, in which it is alone. */
+  /** Below the agent's own cgroup, which contains no other process. */
   | { readonly kind: 'own'; readonly dir: string }
-  /** Below the root of the hierarchy, beside those of other agents. */
+  /** Below the root of the hierarchy, next to other agents'. */
   | { readonly kind: 'shared'; readonly dir: string }
   | { readonly kind: 'none'; readonly reason: string }
 
-/** Looks for the place and changes nothing. */
+/** Finds the place; changes nothing. */
 export function findCgroupPlace(): CgroupPlace {
   const mounts = cgroupMounts()
   if (mounts.length === 0) return { kind: 'none', reason: 'no cgroup2 file system is mounted' }
@@ -43,16 +43,16 @@ export function findCgroupPlace(): CgroupPlace {
   return { kind: 'none', reason: `${dir} cannot be written: run the agent as root, or give its unit Delegate=yes` }
 }
 
-/** What could be limited there. */
+/** The controllers available there. */
 export function availableControllers({ dir }: { readonly dir: string }): CgroupController[] {
   const names = readOr(join(dir, 'cgroup.controllers'), '').trim().split(' ')
   return CONTROLLERS.filter((controller) => names.includes(controller))
 }
 
 /**
- * Makes a folder for the cgroups of this agent's executions, which `stateDir` tells from other agents', and kills and
- * removes what a crash has left in it. Moves the agent into a leaf where that is needed. Main thread, before the first
- * launcher. Throws the system's error.
+ * Makes the folder for this agent's executions' cgroups, named after `stateDir`, and kills and removes what a crash
+ * left in it. Moves the agent into a leaf where needed. Main thread, before the first launcher. Throws the system's
+ * error.
  */
 export async function openCgroups(
   place: CgroupPlace & { readonly dir: string },
@@ -71,22 +71,22 @@ export async function openCgroups(
   return { dir, controllers }
 }
 
-/** Where `openCgroups` makes the folder of the agent with this state folder, which must exist. */
+/** The folder that `openCgroups` makes for the agent with this state folder, which must exist. */
 export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stateDir: string): string {
   return join(place.dir, ...folderNames(place, stateDir))
 }
 
-/** Removes the folder, which must be empty of processes. */
+/** Removes the folder, which must not contain processes. */
 export function closeCgroups({ dir }: CgroupParent): void {
   removeTree(dir)
   try {
     rmdirSync(dirname(dir))
   } catch {
-    // Another agent uses it.
+    // Another agent still uses it.
   }
 }
 
-/** All of them at once, so that some which do not die hold the start up no longer than one. */
+/** All at once, so that several stuck ones delay the start no longer than one. */
 async function removeLeftovers(dir: string): Promise<void> {
   const left = childrenOf(dir).map((name) => join(dir, name))
   for (const cgroup of left) killCgroup(cgroup)
@@ -96,11 +96,11 @@ async function removeLeftovers(dir: string): Promise<void> {
 
 interface Mount {
   readonly dir: string
-  /** The cgroup that is mounted there. */
+  /** The cgroup that the mount shows. */
   readonly root: string
 }
 
-/** The usual one first (proc(5), /proc/PID/mountinfo). */
+/** Mounts of cgroup2, the usual one first (proc(5), /proc/PID/mountinfo). */
 function cgroupMounts(): Mount[] {
   const lines = readOr('/proc/self/mountinfo', '').split('\n')
   const mounts = lines.filter((line) => line.includes(' - cgroup2 ')).map((line) => line.split(' '))
@@ -109,12 +109,12 @@ function cgroupMounts(): Mount[] {
     .sort((a, b) => Number(b.dir === USUAL_MOUNT) - Number(a.dir === USUAL_MOUNT))
 }
 
-/** The agent's own cgroup, where it is alone in it and it is not the root of the hierarchy. */
+/** The agent's own cgroup, if it contains no other process and is not the root of the hierarchy. */
 function ownCgroup({ dir, root }: Mount): string | undefined {
   const [, path] = /^0::(.*)$/m.exec(readOr('/proc/self/cgroup', '')) ?? []
   if (path === undefined || !`${path}/`.startsWith(root === '/' ? '/' : `${root}/`)) return undefined
   const current = join(dir, root === '/' ? path : path.slice(root.length))
-  // The leaf of an agent that has become this one, or has started it.
+  // The leaf of an agent that executed this one, or started it.
   if (basename(current) === LEAF && existsSync(join(dirname(current), EXECUTIONS))) return dirname(current)
   if (!existsSync(join(current, 'cgroup.type'))) return undefined
   return readOr(join(current, 'cgroup.procs'), '').trim() === String(process.pid) ? current : undefined
@@ -126,11 +126,11 @@ function moveIntoLeaf(own: string): void {
 }
 
 function folderNames({ kind }: CgroupPlace, stateDir: string): string[] {
-  // Another agent may have been started in the same leaf, so that the name is needed in both places.
+  // Another agent may have been started in the same leaf, so the name is needed in both places.
   return [kind === 'own' ? EXECUTIONS : SHARED, nameOf(stateDir)]
 }
 
-/** The same for every start of one agent, and no other agent's. */
+/** The same at every start of one agent, and different for others. */
 function nameOf(stateDir: string): string {
   return createHash('sha256').update(realpathSync(stateDir)).digest('hex').slice(0, 12)
 }

@@ -12,15 +12,15 @@ import { exposeToOom } from './priority.js'
 import { groupDead, killGroup } from './process-group.js'
 import { explainFailure, formatFailure } from './program/start-failure.js'
 
-/** The most a pipe can hold, so the most that was "already written" when the leader ended (pipe(7)). */
+/** The capacity of a pipe, so the most that was written before the leader ended (pipe(7)). */
 const PIPE_MAX = 1_048_576
 
-/** Starts processes by child_process, each the leader of a session and a group of its own. */
+/** Starts processes by child_process, each as the leader of a session and group of its own. */
 export class ChildProcessStarter implements ProcessStarter {
   private readonly fifos: Fifos
   private readonly supervised = new Set<Supervised>()
   private turns: Promise<unknown> = Promise.resolve()
-  /** One for all reads of this thread: each chunk is done with before the next read. */
+  /** Shared by all reads of this thread: each chunk is handled before the next read. */
   private readonly readBuffer = Buffer.allocUnsafeSlow(65_536)
 
   constructor(scratchDir: string) {
@@ -46,7 +46,7 @@ export class ChildProcessStarter implements ProcessStarter {
     this.fifos.close()
   }
 
-  /** Resolves with how it ended; rejects with what the system says to a start that fails. */
+  /** Resolves with the process's end; rejects with the system's error where the start fails. */
   private async launch(request: StartRequest, supervised: Supervised): Promise<ProcessEnd> {
     const failure = await formatFailure(request.file)
     if (failure) return failure
@@ -68,7 +68,7 @@ export class ChildProcessStarter implements ProcessStarter {
     return supervised.run(child, pipe, this.readBuffer)
   }
 
-  /** A start holds the thread for milliseconds: between two of them output, timers and cancels get their turn. */
+  /** A start blocks the thread for milliseconds: between two of them, output, timers and cancels get a turn. */
   private turn(): Promise<unknown> {
     this.turns = this.turns.then(() => nextTurn())
     return this.turns
@@ -76,7 +76,7 @@ export class ChildProcessStarter implements ProcessStarter {
 }
 
 class Supervised implements SupervisedProcess {
-  /** Killed before it was there. */
+  /** Killed before it was started. */
   unwanted = false
   private pid: number | undefined
   private reader: Socket | undefined
@@ -99,7 +99,7 @@ class Supervised implements SupervisedProcess {
     this.reader?.resume()
   }
 
-  /** Resolves when its group is dead. */
+  /** Resolves when the process's group is dead. */
   run(child: ChildProcess, pipe: Pipe, readBuffer: Buffer): Promise<ProcessEnd> {
     const { listener } = this
     const pid = child.pid as number
@@ -110,9 +110,9 @@ class Supervised implements SupervisedProcess {
     const end = new Promise<ProcessEnd>((resolve) => {
       child.once('exit', (code, signal) => {
         this.pid = undefined
-        // Before anything else, while the group's number cannot have been given to anybody new.
+        // First, while the group's number cannot belong to another group yet.
         const leftover = killGroup(pid)
-        // A reader that has met the end has closed the descriptor, and its number may be another pipe's by now.
+        // A reader at the end of its pipe has closed the descriptor, whose number may be in use again.
         if (!reader.destroyed) drain(pipe, readBuffer, listener)
         reader.destroy()
         void (leftover ? groupDead(pid) : Promise.resolve([])).then((pids) => {
@@ -126,7 +126,7 @@ class Supervised implements SupervisedProcess {
   }
 }
 
-/** Reads what is in the pipe now; an escaped process that holds the other end open is not waited for. */
+/** Reads what is in the pipe now. Does not wait for an escaped process that holds the pipe open. */
 function drain(pipe: Pipe, readBuffer: Buffer, listener: ProcessListener): void {
   try {
     for (let left = PIPE_MAX; left > 0; ) {

@@ -9,9 +9,9 @@ const LOW = 16
 const run = promisify(execFile)
 
 /**
- * Real pipes for functions' output. Node gives a child socket pairs, one a descriptor: then the order between stdout and
- * stderr is lost, and /dev/stdout cannot be opened (ENXIO). It cannot call pipe(2) either, so named pipes are made in
- * batches by mkfifo(1), and each is used once: a process left over from one execution must not reach the next one's.
+ * Pipes for functions' output. Node gives a child socket pairs, one for each descriptor: the order between stdout and
+ * stderr is lost, and /dev/stdout cannot be opened (ENXIO). Node cannot call pipe(2), so mkfifo(1) makes named pipes in
+ * batches. Each is used once: a process left over from one execution must not reach the next one's pipe.
  */
 export class Fifos {
   private readonly stock: string[] = []
@@ -25,7 +25,7 @@ export class Fifos {
 
   async take(): Promise<Pipe> {
     const more = this.stock.length < LOW ? this.refill() : undefined
-    // A failed refill is the failure of whoever has to wait for it.
+    // Reported to the caller that has to wait for it.
     more?.catch(() => {})
     while (this.stock.length === 0) await this.refill()
     return openNamedPipe(this.stock.pop() as string)
@@ -44,7 +44,7 @@ export class Fifos {
 
   private async make(): Promise<void> {
     const paths = Array.from({ length: BATCH }, () => join(this.dir, String(this.made++)))
-    // The runner must be able to open its own stdout by name; the folder keeps everybody else out.
+    // The runner must be able to open its stdout by name; the folder keeps other users out.
     await run('mkfifo', ['-m', '0666', ...paths])
     this.stock.push(...paths)
   }

@@ -11,7 +11,7 @@ import type { CgroupController, Isolation, IsolationOptions } from '../platform.
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 import { favourOwnSession } from './priority.js'
 
-/** Where the build puts the program. */
+/** The program, as built. */
 const LAUNCHER = fileURLToPath(new URL('../../../native/launcher', import.meta.url))
 const LIMIT_MS = 10_000
 
@@ -37,10 +37,10 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
   }
 }
 
-/** Makes a folder that others can pass through, but not look into; answers why there can be none. */
+/** Makes a folder that others can pass through but not list; answers why that fails. */
 function passageProblem(dir: string): string | undefined {
   try {
-    // What is above it, where it has to be made, is no passage.
+    // Missing parents are made private.
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     chmodSync(dir, 0o711)
     return undefined
@@ -63,10 +63,10 @@ export function release({ starter }: Isolation): void {
   if (starter.kind === 'launcher' && starter.cgroups) closeCgroups(starter.cgroups)
 }
 
-/** Why functions cannot be started by the launcher here. */
+/** Why the launcher cannot be used here. */
 function launcherProblem(): string | undefined {
   if (!existsSync(LAUNCHER)) return 'the launcher is not built: there was no C compiler when this program was built'
-  // Its input ends at once, and so does it, once it has said which frames it speaks.
+  // With empty input it reports its protocol version and exits.
   const { status, stdout, stderr, error } = spawnSync(LAUNCHER, { input: '', timeout: LIMIT_MS, killSignal: 'SIGKILL' })
   const why = error?.message ?? (stderr.toString().trim() || `exit code ${status}`)
   if (error || status !== 0 || stdout.length < FRAME_BYTES + READY_EVENT_BYTES)

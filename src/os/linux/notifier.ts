@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { ServiceNotifier } from '../platform.js'
 
-/** Where the build puts the program. */
+/** The program, as built. */
 const NOTIFIER = fileURLToPath(new URL('../../../native/notifier', import.meta.url))
-/** What a service manager tells the process that it starts, and that process only (sd_notify(3), sd_listen_fds(3)). */
+/** Variables that a service manager sets for the process it starts (sd_notify(3), sd_listen_fds(3)). */
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']
-/** Bytes that wait for a notifier; with more of them it hangs, or its manager does. */
+/** With more bytes waiting, the notifier or its manager hangs. */
 const WAITING_MAX = 4_096
 const CLOSE_LIMIT_MS = 1_000
 
@@ -20,14 +20,14 @@ export function takeServiceNotifier(report: (problem: string) => void): ServiceN
   return socket ? new Notifier(socket, watchdogMs, report) : undefined
 }
 
-/** As sd_watchdog_enabled(3) has it. */
+/** As in sd_watchdog_enabled(3). */
 function watchdogInterval({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): number | undefined {
   if (WATCHDOG_PID !== undefined && Number(WATCHDOG_PID) !== process.pid) return undefined
   const ms = Number(WATCHDOG_USEC) / 1000
   return ms > 0 && Number.isFinite(ms) ? ms : undefined
 }
 
-/** Sends through the program of notifier.c, a new one should it die. */
+/** Sends through the notifier program; starts a new one if it dies. */
 class Notifier implements ServiceNotifier {
   readonly watchdogMs?: number
   private child: ChildProcess | undefined
@@ -53,7 +53,7 @@ class Notifier implements ServiceNotifier {
   async close(): Promise<void> {
     const { child } = this
     if (!child) return
-    // Nothing else may keep this process alive until then.
+    // Keeps this process alive until then.
     child.ref()
     const ended = once(child, 'close').catch(() => {})
     child.stdin?.end()
@@ -76,7 +76,7 @@ class Notifier implements ServiceNotifier {
       if (!this.reported) this.report(`the service manager is not notified: ${message}`)
       this.reported = true
     })
-    // It is told of by the process's end.
+    // The close event reports it.
     child.stdin?.on('error', () => {})
     child.unref()
     return child

@@ -1,14 +1,14 @@
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs'
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
-/** Both ends of a pipe whose name is gone already. Node makes none that it does not read itself, and in its own way. */
+/** Both ends of a pipe whose name is already removed. Node cannot make a plain pipe. */
 export interface Pipe {
   /** Non-blocking. */
   readonly readFd: number
   readonly writeFd: number
 }
 
-/** Opens a named pipe (mkfifo(1)) and takes its name away. Throws the system's error. */
+/** Opens a named pipe (mkfifo(1)) and removes its name. Throws the system's error. */
 export function openNamedPipe(path: string): Pipe {
   try {
     const readFd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -24,8 +24,8 @@ export function openNamedPipe(path: string): Pipe {
 }
 
 /**
- * Reads into one buffer, again and again. With a new one a read, as streams have it, a function that floods its output has
- * the garbage collector stop this thread for milliseconds, ten times a second, and every cancel waits for that.
+ * Reads into one reused buffer. Streams allocate one for each read: with a function that floods its output, the garbage
+ * collector would then stop this thread for milliseconds ten times a second, and delay every cancel.
  */
 export function readInto(buffer: Buffer, fd: number, take: (chunk: Buffer) => void): Socket {
   const callback = (bytes: number): boolean => {

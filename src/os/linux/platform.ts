@@ -61,7 +61,7 @@ export const linux: Platform = {
       LANG: 'C.UTF-8',
       TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
       TMPDIR: '/tmp',
-      // Where it is missing, tput and others fail, and with them a script of `sh -e`.
+      // Without it, tput and others fail, and with them scripts under `sh -e`.
       TERM: 'dumb',
     }
   },
@@ -72,7 +72,7 @@ function ownUser(): { name: string; home: string } {
     const { username, homedir } = userInfo()
     return { name: username, home: homedir }
   } catch {
-    // A container may be started with a uid that its passwd file does not know.
+    // A container may run with a uid that is not in its passwd file.
     return { name: String(process.getuid?.()), home: process.env['HOME'] ?? '/' }
   }
 }
@@ -85,7 +85,7 @@ function findUser(name: string): RunAs | undefined {
   return { name: user, uid: Number(uid), gid: Number(gid), home, groups: groups.map(Number) }
 }
 
-/** What a command prints; undefined where it fails. */
+/** A command's output; undefined where it fails. */
 function ask(command: string, ...args: string[]): string | undefined {
   try {
     return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
@@ -101,7 +101,7 @@ function processStartTime(pid: number): string | undefined {
 
 const startedInTerminal = isatty(2)
 
-/** Whether SIGHUP comes from the end of the terminal that this process has logged to, and not from somebody's wish. */
+/** Whether SIGHUP means that the terminal of this process was closed, and not a reload. */
 function terminalHasGone(): boolean {
   return startedInTerminal && !isatty(2)
 }

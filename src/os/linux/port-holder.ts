@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import type { PortHolder } from '../platform.js'
 
-/** As the kernel numbers it (proc_pid_net(5)). */
+/** The kernel's number for the state LISTEN (proc_pid_net(5)). */
 const LISTEN = '0A'
 
 /** See Platform.portHolder. */
@@ -22,7 +22,7 @@ function socketsOf(table: string): { port: number; listens: boolean; inode: stri
   })
 }
 
-/** Root finds every process, others their own. */
+/** Root sees every process, other users their own. */
 function ownerOf(inode: string): PortHolder['process'] {
   const pid = readdirSync('/proc').find((name) => /^\d+$/.test(name) && holds(name, `socket:[${inode}]`))
   return pid === undefined ? undefined : { pid: Number(pid), command: readOr(`/proc/${pid}/comm`).trim() }
@@ -33,7 +33,7 @@ function holds(pid: string, target: string): boolean {
     const dir = `/proc/${pid}/fd`
     return readdirSync(dir).some((fd) => readlinkSync(`${dir}/${fd}`) === target)
   } catch {
-    // It has ended, has closed a file meanwhile, or is not ours to look into.
+    // The process has ended, closed the file, or belongs to another user.
     return false
   }
 }

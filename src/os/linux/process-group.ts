@@ -3,16 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
 import { processStat } from './process-stat.js'
 
-/** Sends SIGKILL to every process of the group; false when the group has none. From any thread. */
+/** Sends SIGKILL to every process of a group; false where the group is empty. Any thread. */
 export function killGroup(pid: number): boolean {
   return signalGroup(pid, 'SIGKILL')
 }
 
-/** Resolves once no process of a killed group runs any more, or after KILL_LIMIT_MS, with the pids of those that do. */
+/** Resolves once a killed group is dead, or after DEATH_LIMIT_MS with the pids of those that live. */
 export async function groupDead(pid: number): Promise<number[]> {
   const deadline = performance.now() + KILL_LIMIT_MS
   for (let wait = 1; signalGroup(pid, 0) && performance.now() < deadline; wait = Math.min(wait * 2, 50)) {
-    // Orphans are reaped by init, at its leisure, and in a container perhaps never: a zombie is dead enough.
+    // Init reaps orphans when it likes, in a container perhaps never: zombies count as dead.
     if (wait >= 8 && livingMembers(pid).length === 0) return []
     await sleep(wait)
     killGroup(pid)
@@ -21,8 +21,8 @@ export async function groupDead(pid: number): Promise<number[]> {
 }
 
 /**
- * Kills what descends from these leaders wherever it has gone, as long as it has not disowned them: each process they
- * started through the launcher carries its leader's pid as a resource limit that has no effect (tag.h). From any thread.
+ * Kills all descendants of these leaders, in whatever group: the launcher marks each process with its leader's pid, as
+ * a resource limit without effect (child.c), which descendants inherit unless they change it. Any thread.
  */
 export function killTagged(leaders: ReadonlySet<number>): void {
   for (const entry of readdirSync('/proc')) {
@@ -32,7 +32,7 @@ export function killTagged(leaders: ReadonlySet<number>): void {
       const [, tag] = /^Max file locks +\S+ +(\d+) /m.exec(limits) ?? []
       if (tag !== undefined && leaders.has(Number(tag))) process.kill(Number(entry), 'SIGKILL')
     } catch {
-      // It has ended, or is somebody else's.
+      // It has ended, or belongs to another user.
     }
   }
 }
@@ -41,7 +41,7 @@ function signalGroup(pid: number, signal: 'SIGKILL' | 0): boolean {
   try {
     return process.kill(-pid, signal)
   } catch (error) {
-    // EPERM: what is left of the group has changed its user; it is there all the same.
+    // EPERM: the remaining processes changed their user, but exist.
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 
-/** What proc(5) says of a process, in /proc/PID/stat. */
+/** Fields of /proc/PID/stat (proc(5)). */
 export interface ProcessStat {
   readonly state: string
   readonly group: number
   readonly session: number
-  /** User and system time, in clock ticks. */
+  /** User and system time, clock ticks. */
   readonly cpuTicks: number
-  /** In clock ticks since boot. */
+  /** Clock ticks since boot. */
   readonly startTicks: number
 }
 
@@ -21,8 +21,8 @@ export function processStat(pid: number | string): ProcessStat | undefined {
 }
 
 export function parseStat(stat: string): ProcessStat {
-  // "pid (comm) state ppid pgrp …", where comm may hold any character: count from its last ")". proc(5) counts the
-  // fields from 1, so that the first one here is its third.
+  // "pid (comm) state ppid pgrp …", where comm may contain any character: fields are counted from its last ")". The
+  // first one here is the third of proc(5).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return {
     state: fields[0] ?? '',

@@ -2,13 +2,12 @@ import { readFile } from 'node:fs/promises'
 import type { ProcessUse } from '../platform.js'
 import { parseStat } from './process-stat.js'
 
-/** What the kernel counts processor time in, towards programs, on every machine Node runs on (times(2)). */
+/** The unit of processor times that the kernel shows to programs, on every machine that runs Node (times(2)). */
 const TICK_MS = 10
 
 /**
- * What processes have used, from /proc. Not by pidusage: it never closes the descriptor of a process that ends between two
- * of its steps, so that an agent whose executions are listed while they come and go runs out of them. Never rejects: what
- * cannot be read now, as without a free descriptor, is left out.
+ * Resource use of processes, from /proc. Does not use pidusage, which leaks a descriptor when a process ends between
+ * two of its steps. Never rejects: what cannot be read is left out.
  */
 export async function procUsage(pids: readonly number[]): Promise<Map<number, ProcessUse>> {
   const found = new Map<number, ProcessUse>()
@@ -29,7 +28,7 @@ async function useOf(pid: number, uptimeMs: number): Promise<ProcessUse | undefi
   ])
   const { cpuTicks, startTicks } = parseStat(stat)
   const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? []
-  // What has ended and only waits to be reaped has no memory.
+  // A zombie has no memory.
   if (kibibytes === undefined) return undefined
   return {
     cpuMs: cpuTicks * TICK_MS,

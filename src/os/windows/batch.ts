@@ -1,18 +1,18 @@
-/** Longer command lines are cut by cmd.exe. */
+/** cmd.exe truncates longer command lines. */
 const MAX_COMMAND_LINE = 8191
 
-/** What cmd.exe takes as it stands. */
+/** Characters that need no quotes in cmd.exe. */
 const PLAIN = /^[\w.:\\/+#$*@?-]*[\w.:/+#$*@?-]$/
 
-/** The arguments of cmd.exe that run a batch file, to be passed verbatim; or why the file cannot be given these. */
+/** The arguments with which cmd.exe runs a batch file, to be passed verbatim; or why that is impossible. */
 export type BatchCommand =
   | { readonly kind: 'command'; readonly args: readonly string[] }
   | { readonly kind: 'impossible'; readonly problem: string }
 
 /**
- * A batch file with arguments, none of which cmd.exe takes for anything but text: not `&` or `|` for another command,
- * not `%NAME%` for a variable. A double quote reaches what the batch file passes `%*` to as itself, and the batch file
- * as two, since cmd.exe has no other way to write one.
+ * Runs a batch file with arguments that cmd.exe takes as text only: `&` and `|` start no command, `%NAME%` expands no
+ * variable. A double quote arrives doubled in the batch file, as cmd.exe has no other escape, and single in programs
+ * that it passes `%*` to.
  */
 export function batchCommand(file: string, args: readonly string[]): BatchCommand {
   if (args.some((arg) => /[\r\n]/.test(arg))) {
@@ -23,7 +23,7 @@ export function batchCommand(file: string, args: readonly string[]): BatchComman
     const problem = `the command line of a batch file is ${line.length} characters long; at most ${MAX_COMMAND_LINE} are allowed`
     return { kind: 'impossible', problem }
   }
-  // Whatever the registry says: no AutoRun, no delayed expansion, which gives ! a meaning, and the extensions that
+  // Independent of the registry: no AutoRun, no delayed expansion (which gives ! a meaning), and the extensions that
   // `quote` needs.
   return { kind: 'command', args: ['/d', '/e:ON', '/v:OFF', '/s', '/c', line] }
 }
@@ -31,10 +31,10 @@ export function batchCommand(file: string, args: readonly string[]): BatchComman
 function quote(arg: string): string {
   if (PLAIN.test(arg)) return arg
   const text = arg
-    // For the C library of the program that the batch file may pass it on to.
+    // Escapes for the C library of a program that gets the argument.
     .replace(/(\\*)("|$)/g, '$1$1$2')
     .replaceAll('"', '""')
-    // The variable of that name, from no character on: nothing, so that the first % is left without a partner.
+    // A substring of an unset variable: expands to nothing and leaves the first % unpaired.
     .replaceAll('%', '%%cd:~,%')
   return `"${text}"`
 }

@@ -2,13 +2,13 @@ import { win32 } from 'node:path'
 import { batchCommand } from './batch.js'
 import { systemProgram } from './system.js'
 
-/** What is started for a handler; or why nothing can be. */
+/** The command that runs a handler; or why there is none. */
 export type Command =
   | {
       readonly kind: 'command'
       readonly file: string
       readonly args: readonly string[]
-      /** The arguments are quoted already. */
+      /** Whether the arguments are already quoted. */
       readonly verbatim: boolean
     }
   | { readonly kind: 'impossible'; readonly code: string; readonly problem: string }
@@ -17,7 +17,7 @@ const POWERSHELL = 'WindowsPowerShell\\v1.0\\powershell.exe'
 const POWERSHELL_FLAGS = ['-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Bypass', '-File']
 const ENDINGS = '.exe, .cmd, .bat, .ps1, .js, .mjs or .cjs'
 
-/** By what runs a file of this ending: the system itself, or a program that is given the file. */
+/** How files are run, by extension: by the system, or by a program that gets the file. */
 const STARTS: Readonly<Record<string, (file: string, args: readonly string[]) => Command>> = {
   '.exe': (file, args) => command(file, args),
   '.cmd': batch,
@@ -28,13 +28,13 @@ const STARTS: Readonly<Record<string, (file: string, args: readonly string[]) =>
   '.cjs': javaScript,
 }
 
-/** How a handler is started, by its ending: Windows has neither a mode nor a first line that would tell. */
+/** The command for a handler, by its extension: Windows has neither modes nor `#!` lines. */
 export function commandOf(file: string, args: readonly string[]): Command {
   const start = STARTS[endingOf(file)]
   return start ? start(file, args) : { kind: 'impossible', code: 'ENOEXEC', problem: `${file} ${endingProblem(file)}` }
 }
 
-/** Why a handler can never be started, to follow its name in a sentence; undefined where its ending will do. */
+/** Why a handler can never be started, to follow its name in a sentence; undefined where its extension is supported. */
 export function handlerProblem(handler: string): string | undefined {
   return endingOf(handler) in STARTS ? undefined : endingProblem(handler)
 }
@@ -57,7 +57,7 @@ function batch(file: string, args: readonly string[]): Command {
   return found.kind === 'command' ? command(systemProgram('cmd.exe'), found.args, true) : { ...found, code: 'EINVAL' }
 }
 
-/** By the Node that runs the agent. */
+/** Run by the agent's own Node. */
 function javaScript(file: string, args: readonly string[]): Command {
   return command(process.execPath, [file, ...args])
 }

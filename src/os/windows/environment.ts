@@ -1,8 +1,8 @@
 import { tmpdir, userInfo } from 'node:os'
 import { SYSTEM_ROOT, systemProgram } from './system.js'
 
-/** Of the machine and its user, as Windows itself sets them: sockets, runtimes and installers' programs look there. */
-const KEPT = [
+/** Variables of the machine and user that Windows sets: sockets, runtimes and installed programs need them. */
+const INHERITED = [
   'ALLUSERSPROFILE',
   'APPDATA',
   'CommonProgramFiles',
@@ -18,15 +18,15 @@ const KEPT = [
   'SystemDrive',
 ]
 
-/** What every function finds in its environment, before its own variables. */
+/** The variables that every function gets, before its own. */
 export function baseEnvironment(): Record<string, string> {
   const { username, homedir } = userInfo()
-  const kept = KEPT.flatMap((name) => {
+  const inherited = INHERITED.flatMap((name) => {
     const value = process.env[name]
     return value === undefined ? [] : [[name, value]]
   })
   return {
-    ...Object.fromEntries(kept),
+    ...Object.fromEntries(inherited),
     PATH: `${SYSTEM_ROOT}\\System32;${SYSTEM_ROOT};${systemProgram('WindowsPowerShell\\v1.0')}`,
     PATHEXT: '.COM;.EXE;.BAT;.CMD',
     ComSpec: systemProgram('cmd.exe'),

@@ -15,12 +15,12 @@ export const windows: Platform = {
   release: () => {},
   takeServiceNotifier: () => undefined,
   onStopRequest,
-  // Its SIGHUP is the closing of the console.
+  // SIGHUP on Windows means that the console is closing.
   onReloadRequest: () => {},
   requestStop,
   handlerProblem,
   programProblem: async () => undefined,
-  // CreateProcessW, SetEnvironmentVariableW: 32,767 with the NUL.
+  // CreateProcessW, SetEnvironmentVariableW: 32,767 including the NUL.
   strings: {
     longest: 32_766,
     together: Number.POSITIVE_INFINITY,
@@ -28,7 +28,7 @@ export const windows: Platform = {
     sizeOf: ({ length }) => length,
   },
   createStarter: () => new ChildProcessStarter(),
-  // Priorities are the whole process's there, and what it starts inherits them.
+  // Windows has only process priorities, which functions would inherit.
   renice: () => {},
   killGroup,
   processStartTime,

@@ -5,14 +5,14 @@ import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, Supervi
 import { commandOf } from './command.js'
 import { killTree } from './process-tree.js'
 
-/** A descendant may hold the pipes open: after the leader's end they are read until they have been silent for so long. */
+/** A descendant may hold the pipes open: after the leader's end they are read until silent for this long. */
 const SILENCE_MS = 100
-/** And at most for so long, whatever it writes. */
+/** The limit for that, however much is written. */
 const READ_ON_MS = 1_000
 
 type Child = ChildProcessByStdio<null, Readable, Readable>
 
-/** Starts processes by child_process; a process and its descendants are ended by taskkill. */
+/** Starts processes by child_process; taskkill ends them with their descendants. */
 export class ChildProcessStarter implements ProcessStarter {
   private readonly running = new Set<Supervised>()
 
@@ -34,7 +34,7 @@ export class ChildProcessStarter implements ProcessStarter {
 class Supervised implements SupervisedProcess {
   private child: Child | undefined
   private streams: readonly Readable[] = []
-  /** Set once it is being ended. */
+  /** Set once a kill has begun. */
   private killing: Promise<void> | undefined
 
   constructor(private readonly listener: ProcessListener) {}
@@ -52,14 +52,14 @@ class Supervised implements SupervisedProcess {
     for (const stream of this.streams) stream.resume()
   }
 
-  /** Resolves when it has ended and what it has written is read. */
+  /** Resolves when the process has ended and its output is read. */
   async run(request: StartRequest): Promise<ProcessEnd> {
-    // Its listener may only hear of it once `start` has returned.
+    // The listener must not be called before `start` has returned.
     await Promise.resolve()
     if (this.killing) return { kind: 'never started' }
     const command = commandOf(request.file, request.args)
     if (command.kind === 'impossible') return notStarted(command.code, command.problem)
-    // What is started for a script is there even where the script is not.
+    // A script's interpreter exists even where the script does not.
     if (!existsSync(request.file)) return notStarted('ENOENT', `${request.file} does not exist`)
     try {
       const child: Child = spawn(command.file, command.args, {
@@ -118,7 +118,7 @@ class Supervised implements SupervisedProcess {
   }
 }
 
-/** Ends a process and its descendants. From any thread. */
+/** Kills a process and its descendants. Any thread. */
 export function killGroup(pid: number): void {
   void killTree(pid)
 }
@@ -138,7 +138,7 @@ function notStarted(code: string, problem: string): ProcessEnd {
   return { kind: 'not started', code, error: `${problem} (${code})` }
 }
 
-/** Windows takes `Path` and `PATH` for one variable: the one named last counts. */
+/** Windows ignores case in names of variables: the last one wins. */
 function withoutDoubles(env: StartRequest['env']): Record<string, string> {
   const last = new Map(Object.entries(env).map(([name, value]) => [name.toUpperCase(), [name, value] as const]))
   return Object.fromEntries(last.values())

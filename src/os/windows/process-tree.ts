@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process'
 import { systemProgram } from './system.js'
 
-/** Longer than Windows takes to end the largest tree. */
+/** Longer than Windows takes to kill the largest tree. */
 const LIMIT_MS = 10_000
-/** What taskkill exits with where there is no such process. */
+/** taskkill's exit code for a process that does not exist. */
 const NOT_FOUND = 128
 
 /**
- * Ends a process and what descends from it by a chain of processes that live. Resolves when that is done, with what
- * taskkill says where it could not end all of them. From any thread.
+ * Kills a process and its descendants, as far as a chain of live processes leads to them. Resolves when that is done,
+ * with taskkill's message where some could not be killed. Any thread.
  */
 export function killTree(pid: number): Promise<string | undefined> {
   return new Promise((resolve) => {

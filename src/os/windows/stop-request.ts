@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 
-/** Others than the agent's user and administrators may open the pipe, but only to read: what counts is the word. */
+/** Users other than the agent's and administrators can open the pipe only for reading, so a word must be written. */
 const STOP = 'stop\n'
 
-/** Windows has no signal from one process to another, so the agent listens on a named pipe, and to its console. */
+/** Windows has no signals between processes, so the agent listens on a named pipe and on its console. */
 export function onStopRequest(stop: (reason: string) => void): void {
-  // Ctrl-Break, and the closing of the console, after which Windows gives the process some seconds.
+  // Ctrl-Break, and the closing of the console, after which Windows grants some seconds.
   process.on('SIGBREAK', (signal) => stop(signal))
   process.on('SIGHUP', (signal) => stop(signal))
   const server = createServer((connection) => {
@@ -18,12 +18,12 @@ export function onStopRequest(stop: (reason: string) => void): void {
     connection.on('error', () => connection.destroy())
     connection.unref()
   })
-  // Without it the agent still serves, and can be stopped from its console.
+  // Without the pipe the agent still serves, and its console can stop it.
   server.on('error', () => server.close())
   server.listen(pipeOf(process.pid)).unref()
 }
 
-/** Says the word to the agent with this pid. Rejects where none listens. */
+/** Writes the word to the agent with this pid. Rejects where none listens. */
 export async function requestStop(pid: number): Promise<void> {
   const connection = connect(pipeOf(pid))
   await once(connection, 'connect')

@@ -55,8 +55,10 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
       recorded.add(task.id)
       await writeDown(task)
       channel.send({ kind: 'accepted' })
+      logPhase(task, 'accepted', { async: true })
       await gate.opened
     } else {
+      logPhase(task, 'accepted', { async: false })
       if (task.hold) await gate.opened
       await writeDown(task)
     }
@@ -66,6 +68,7 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
     const { cause } = context.ending
     const reason = cause ? undefined : await crashReason(result, spec)
     const record = endedRecord(begun, result, cause, spec, output.length, reason)
+    logPhase(task, 'ended', { status: record.status, duration_ms: record.duration_ms ?? 0 })
     logSurvivors(task, result)
     const end = task.async ? endRecord(queue, record) : undefined
     shown = async () => (end && !(await soon(end.durable)) ? begun : record)
@@ -142,6 +145,7 @@ async function runProcess({ task, spec, channel, output, ending }: Context): Pro
     const process = starter.start(startRequest(task, spec), {
       started: (pid) => {
         channel.send({ kind: 'started', pid })
+        logPhase(task, 'started', { pid })
         const { timeoutSeconds } = spec
         if (timeoutSeconds > 0) timer = new LongTimer(timeoutSeconds * 1000, () => ending.end('timeout'))
       },
@@ -176,6 +180,10 @@ function startRequest({ id, args }: ExecuteTask, { versionDir, handler, env, lim
 async function crashReason(result: ProcessResult, { versionDir, handler }: LaunchSpec): Promise<string | undefined> {
   const crashed = result.kind === 'killed' && CRASHES.includes(result.signal)
   return crashed ? platform.programProblem(join(versionDir, handler)) : undefined
+}
+
+function logPhase({ functionName, id }: ExecuteTask, phase: 'accepted' | 'started' | 'ended', more: object): void {
+  if (log.isLevelEnabled('debug')) log.debug({ function: functionName, execution: id, ...more }, `execution ${phase}`)
 }
 
 function logSurvivors({ functionName, id }: ExecuteTask, result: ProcessResult): void {

@@ -110,7 +110,7 @@ test('who holds the name of the agent is told, and it is not taken', { skip: noR
   await redis.with((client) => client.set(key, held ?? '', 'PX', 9_000))
   const silent = await name()
   assert.equal(silent.level, 'warn')
-  assert.match(silent.message ?? '', /, which no longer says that it lives$/)
+  assert.match(silent.message ?? '', /, which no longer renews its lease$/)
   assert.match(silent.fix ?? '', /^a start waits until its lease ends, in [1-9] s$/)
 })
 

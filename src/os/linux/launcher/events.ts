@@ -3,7 +3,7 @@ import * as protocol from '../../../generated/native/launcher-protocol.js'
 import type { OutOfMemory, ProcessEnd } from '../../platform.js'
 import { getUint64 } from './uint64.js'
 
-/** Parses the events that a launcher sends to its worker thread: see protocol.h. */
+/** Parses the launcher's events: see protocol.h. */
 
 const NOTHING = Buffer.alloc(0)
 const { FRAME_AT, STARTED_EVENT_AT, ENDED_EVENT_AT, FAILED_EVENT_AT } = protocol
@@ -25,13 +25,13 @@ const STEPS = {
   [protocol.STEP_EXEC]: 'exec',
 } as const satisfies Record<protocol.Step, string>
 
-/** Where a start failed. */
+/** The step at which a start failed. */
 export type StartStep = (typeof STEPS)[protocol.Step] | 'unknown'
 
-/** Called in the order of the frames. */
+/** Receives events, in order. */
 export interface LauncherEvents {
   started(id: number, pid: number): void
-  /** A part of the chunk that was read, which is the reader's again after the call; one frame may come in several. */
+  /** A view of the chunk, valid during the call; one frame may come in several. */
   output(id: number, bytes: Buffer): void
   ended(id: number, end: ProcessEnd): void
   failed(id: number, failure: LauncherFailure): void
@@ -44,7 +44,7 @@ export interface LauncherFailure {
   readonly survivors: readonly number[]
 }
 
-/** What is to be read next. */
+/** What the parser expects next. */
 type Next =
   | { readonly kind: 'header' }
   | {
@@ -54,16 +54,13 @@ type Next =
       readonly left: number
     }
 
-/**
- * Parses events in the pieces they arrive in, which may be overwritten after each push; copies only what a piece cuts in
- * two.
- */
+/** Parses events from chunks, which may be overwritten after each push. Copies only what a chunk boundary cuts. */
 export class EventParser {
   private chunk: Buffer = NOTHING
-  /** How far the chunk has been read. */
+  /** Read position in the chunk. */
   private at = 0
   private next: Next = { kind: 'header' }
-  /** The beginning of what the last chunk has cut in two. */
+  /** The start of what the last chunk cut off. */
   private cut: Buffer = NOTHING
 
   constructor(private readonly events: LauncherEvents) {}
@@ -87,7 +84,7 @@ export class EventParser {
       const kind = type === protocol.FRAME_OUTPUT ? 'offset' : 'payload'
       this.next = { kind, type, id: getUint64(bytes, FRAME_AT.id), left }
     } else if (next.kind === 'offset') {
-      // The offset is for readers that join in the middle.
+      // The offset serves readers that join later.
       this.next = { ...next, kind: 'output', left: next.left - protocol.OUTPUT_EVENT_BYTES }
     } else {
       this.next = { kind: 'header' }
@@ -121,7 +118,7 @@ export class EventParser {
     }
   }
 
-  /** The next bytes, so many; undefined where they have not all come yet. */
+  /** The next `length` bytes; undefined until all have come. */
   private take(length: number): Buffer | undefined {
     const part = this.chunk.subarray(this.at, this.at + length - this.cut.length)
     this.at += part.length
@@ -132,7 +129,7 @@ export class EventParser {
   }
 }
 
-/** How many bytes have to be there before the next step. */
+/** Bytes that the next step needs. */
 function sizeOf(next: Next): number {
   if (next.kind === 'header') return protocol.FRAME_BYTES
   return next.kind === 'offset' ? protocol.OUTPUT_EVENT_BYTES : next.left
@@ -155,7 +152,7 @@ function readEnd(payload: Buffer): ProcessEnd {
   const survivors = payload.readUInt32LE(ENDED_EVENT_AT.survivors)
   const oomKills = payload.readUInt32LE(ENDED_EVENT_AT.oom_kills)
   return {
-    // A cgroup knows of all processes; without one it is the leader and those it has waited for.
+    // With a cgroup, the values cover all processes; without, the leader and those it waited for.
     use: {
       cpuMs: Math.round(Math.max(ownCpuUs, cgroupCpuUs) / 1000),
       maxRssKb: cgroupPeak > 0 ? Math.ceil(cgroupPeak / 1024) : ownRssKb,
@@ -169,12 +166,12 @@ function readEnd(payload: Buffer): ProcessEnd {
   }
 }
 
-/** Those behind the fixed part of a payload. */
+/** The pids after the fixed part of a payload. */
 function readPids(payload: Buffer, at: number): number[] {
   return Array.from({ length: (payload.length - at) / 4 }, (_, i) => payload.readUInt32LE(at + 4 * i))
 }
 
-/** Realtime signals have no names in Node; two of them are the C library's own. */
+/** Node has no names for realtime signals; the C library reserves the first two. */
 const SIGRTMIN = 34
 
 function signalName(number: number): string {

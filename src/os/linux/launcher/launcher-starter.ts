@@ -11,23 +11,23 @@ import type { LauncherEvents, LauncherFailure } from './events.js'
 import { LauncherProcess } from './process.js'
 import { type Confinement, creditFrame, killFrame, startFrame } from './requests.js'
 
-/** Output of one execution that may be under way at once, bytes; half of it is given back together. */
+/** Output of one execution that may be under way, bytes; half of it is granted again at a time. */
 const CREDIT_BYTES = 262_144
 
-/** An execution between its request and its end. */
+/** An execution from its request to its end. */
 interface Tracked {
   readonly request: StartRequest
   readonly listener: ProcessListener
-  /** The leader's, once it runs. */
+  /** The leader's pid, once it runs. */
   pid: number | undefined
-  /** Output taken in since the launcher was last told, bytes. */
+  /** Output received since credit was last granted, bytes. */
   taken: number
   paused: boolean
 }
 
 /**
- * Starts processes through a launcher of its own, a new one should it die. Nothing here is kept per execution but an
- * entry of a map: no descriptor, no handle of Node.
+ * Starts processes through a launcher, and a new launcher if it dies. An execution costs one map entry here: no
+ * descriptor and no handle of Node.
  */
 export class LauncherStarter implements ProcessStarter {
   private readonly tracked = new Map<number, Tracked>()
@@ -70,7 +70,7 @@ export class LauncherStarter implements ProcessStarter {
     await this.launcher?.close()
   }
 
-  /** The launcher, a new one where it has died; without one the execution ends. */
+  /** The launcher, or a new one where it has died; ends the execution where none can be started. */
   private living(id: number): LauncherProcess | undefined {
     try {
       this.launcher ??= this.launch()
@@ -142,7 +142,7 @@ export class LauncherStarter implements ProcessStarter {
     )
   }
 
-  /** The launcher has died, which nobody asked for. What it ran ends once it is gone. */
+  /** The launcher died. Its executions end once their processes are dead. */
   private lost(how: string, launcher: LauncherProcess): void {
     const error = `the launcher has died (${how}), and everything it ran was killed`
     const lost = [...this.tracked.values()]

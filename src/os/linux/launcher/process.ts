@@ -15,7 +15,7 @@ const MKFIFO_LIMIT_MS = 40_000
 
 let made = 0
 
-/** One launcher: the process, its two streams, and the folder that its cgroups are in. */
+/** One launcher: its process, two streams and cgroup folder. */
 export class LauncherProcess {
   private readonly child: ChildProcess
   private readonly requests: Socket
@@ -27,7 +27,7 @@ export class LauncherProcess {
   constructor(
     { program, cgroups, scratchDir, tmpdirs }: StarterSetup & { readonly kind: 'launcher' },
     events: LauncherEvents,
-    /** It has died unasked; all that it told before has been heard. */
+    /** Called when it died without being closed, after all its events. */
     died: (how: string) => void,
   ) {
     this.cgroup = cgroups && makeCgroup(cgroups)
@@ -40,7 +40,7 @@ export class LauncherProcess {
     })
     closeSync(pipe.writeFd)
     this.requests = this.child.stdin as Socket
-    // It is told of by the process's end.
+    // The close event reports it.
     this.requests.on('error', () => {})
     const parser = new EventParser(events)
     const reader = readInto(Buffer.allocUnsafeSlow(READ_BYTES), pipe.readFd, (chunk) => parser.push(chunk))
@@ -56,13 +56,13 @@ export class LauncherProcess {
     })
   }
 
-  /** All that is sent in one turn of the event loop goes out in one write. */
+  /** Sends a frame; all frames of one turn of the event loop take one write. */
   send(frame: Buffer): void {
     this.waiting.push(frame)
     if (this.waiting.length === 1) process.nextTick(() => this.flush())
   }
 
-  /** Has it kill everything, which is told as usual, and leave. */
+  /** Makes it kill everything, which is reported as usual, and exit. */
   async close(): Promise<void> {
     this.closing = true
     this.flush()
@@ -70,7 +70,7 @@ export class LauncherProcess {
     await this.left
   }
 
-  /** Once it has died: kills what it ran and resolves when that is gone. `pids` are the leaders. */
+  /** After its death: kills what it ran, and resolves when that is dead. `pids`: the leaders. */
   async killRemains(pids: readonly number[]): Promise<void> {
     if (this.cgroup) {
       killCgroup(this.cgroup)
@@ -95,7 +95,7 @@ export class LauncherProcess {
 function makePipe(dir: string): Pipe {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const path = join(dir, `events-${process.pid}-${threadId}-${made++}`)
-  // This thread waits for it, and the end of this process waits for this thread.
+  // Limited: this thread blocks on it, and the end of this process waits for the thread.
   execFileSync('mkfifo', ['-m', '0600', path], { timeout: MKFIFO_LIMIT_MS, killSignal: 'SIGKILL' })
   return openNamedPipe(path)
 }

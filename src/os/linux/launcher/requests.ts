@@ -3,33 +3,33 @@ import type { StartRequest } from '../../platform.js'
 import { FUNCTION_OOM_SCORE } from '../priority.js'
 import { putUint64 } from './uint64.js'
 
-/** Makes the requests that a worker thread sends to its launcher: see protocol.h. */
+/** Builds requests to the launcher: see protocol.h. */
 
 const { FRAME_AT, FRAME_BYTES, RLIMIT_REQUEST_BYTES, START_REQUEST_AT, START_REQUEST_BYTES } = protocol
 const CREDIT_BYTES = 8
 
-/** Other users of the node have no part in what functions write. */
+/** Other users cannot read what functions write. */
 const UMASK = 0o077
-/** Resource, soft and hard limit (getrlimit(2)). The launcher's own hard limits bound these. */
+/** Resource, soft and hard limit (getrlimit(2)), bounded by the launcher's own hard limits. */
 const RLIMITS = [
-  // A core dump is as large as the function's memory.
+  // No core dumps: they are as large as the function's memory.
   [4, 0, 0],
-  // As services of the system have it: select(2) breaks beyond 1024, and who knows better raises it.
+  // As for system services: select(2) fails beyond 1024, and programs that need more raise it.
   [7, 1024, 524_288],
 ] as const
 
-/** What is the same for all executions of a worker. */
+/** Settings shared by all executions of a worker. */
 export interface Confinement {
   readonly noNewPrivileges: boolean
   /** Processes and threads; 0: no limit. */
   readonly maxProcesses: number
   readonly keepsMemory: boolean
   readonly keepsCpu: boolean
-  /** Where memory runs out, one process is killed, not all of the execution. */
+  /** Whether the kernel kills one process when memory runs out, not the whole execution. */
   readonly oomKillsOne: boolean
 }
 
-/** Undefined where it is longer than the kernel takes (E2BIG of execve(2)). */
+/** A request to start a process; undefined where it exceeds the kernel's limit (E2BIG of execve(2)). */
 export function startFrame(
   id: number,
   request: StartRequest,
@@ -93,7 +93,7 @@ function startFlags({ runAs, ownTmpdir }: StartRequest, confinement: Confinement
   )
 }
 
-/** Answers where the payload begins. */
+/** Writes the header; answers where the payload begins. */
 function header(frame: Buffer, length: number, type: number, id: number): number {
   frame.writeUInt32LE(length, FRAME_AT.length)
   frame.writeUInt32LE(type, FRAME_AT.type)

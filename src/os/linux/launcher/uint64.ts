@@ -1,8 +1,8 @@
-/** The 64-bit numbers of the launcher's protocol. */
+/** 64-bit numbers of the launcher's protocol. */
 
 const LOW = 2 ** 32
 
-/** Whole numbers up to 2^53, which is enough for ids and bytes and saves the BigInts; answers where it ends. */
+/** Writes a whole number up to 2^53, enough for ids and sizes, without BigInt; answers the position after it. */
 export function putUint64(buffer: Buffer, value: number, at: number): number {
   buffer.writeUInt32LE(value % LOW, at)
   return buffer.writeUInt32LE(Math.floor(value / LOW), at + 4)

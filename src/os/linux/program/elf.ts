@@ -1,4 +1,4 @@
-/** elf(5): what is read of an ELF file's beginning. */
+/** The parts of an ELF file's start that are read (elf(5)). */
 const MAGIC = Buffer.from([0x7f, 0x45, 0x4c, 0x46])
 const CLASS_AT = 4
 const DATA_AT = 5
@@ -9,7 +9,7 @@ const HEADER_BYTES = { 1: 52, 2: 64 } as const
 const TYPES: Readonly<Record<number, string>> = { 1: 'is an object file that is not linked', 4: 'is a core dump' }
 const SHARED = 3
 const LIBRARY = /\.so(\.\d+)*$/
-/** A library that is a program as well. */
+/** Libraries that are programs as well. */
 const LOADER = /^(ld\b|libc\.)/
 const PT_LOAD = 1
 const PT_INTERP = 3
@@ -27,19 +27,19 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: 'LoongArch',
 }
 
-/** The program that the kernel loads to link a dynamic one. */
+/** The loader of a program: the kernel starts it to link a dynamic program. */
 export type Loader =
   | { readonly kind: 'loader'; readonly path: string }
-  /** A static program. */
+  /** A static program needs none. */
   | { readonly kind: 'none' }
-  /** Its headers lie beyond what was read, or make no sense. */
+  /** The headers are beyond what was read, or invalid. */
   | { readonly kind: 'unknown' }
-  /** `says` follows the file's name. */
+  /** `says`: continues a sentence after the file's name. */
   | { readonly kind: 'not a program'; readonly says: string }
 
 export const isElf = (head: Buffer) => head.subarray(0, 4).equals(MAGIC)
 
-/** The number of the machine it is for; undefined where it is no ELF file, or too short to say so. */
+/** The ELF number of the file's machine; undefined where it is no ELF file, or too short. */
 export function machineOf(head: Buffer): number | undefined {
   if (!isElf(head) || head.length < MACHINE_AT + 2) return undefined
   return isLittle(head) ? head.readUInt16LE(MACHINE_AT) : head.readUInt16BE(MACHINE_AT)
@@ -47,7 +47,9 @@ export function machineOf(head: Buffer): number | undefined {
 
 export const machineName = (machine: number) => MACHINES[machine] ?? `number ${machine}`
 
-/** For a file of this machine, which is little-endian wherever Node runs; `size`: of the whole file, bytes. */
+/**
+ * The loader of a file for this machine, which is little-endian wherever Node runs. `size`: of the whole file, bytes.
+ */
 export function loaderOf(head: Buffer, size: number): Loader {
   const needed = headerBytes(head)
   if (needed !== undefined && size < needed) return { kind: 'not a program', says: cutOff(needed, size) }
@@ -61,7 +63,7 @@ export function loaderOf(head: Buffer, size: number): Loader {
   return { kind: 'loader', path: head.toString('utf8', from, from + bytes - 1) }
 }
 
-/** What an ELF file of that name surely crashes for, although the kernel starts it, to follow it; undefined: nothing is seen. */
+/** Why an ELF file surely crashes although the kernel starts it, to follow its name; undefined where nothing shows. */
 export function crashReason(name: string, head: Buffer, size: number): string | undefined {
   if (head.length < (headerBytes(head) ?? Infinity)) return undefined
   const segments = segmentsOf(head)
@@ -69,7 +71,7 @@ export function crashReason(name: string, head: Buffer, size: number): string | 
   if (size < needed) return cutOff(needed, size)
   const isShared = head.readUInt16LE(TYPE_AT) === SHARED
   const entry = isWide(head) ? Number(head.readBigUInt64LE(ENTRY_AT)) : head.readUInt32LE(ENTRY_AT)
-  // Older linkers have a library begin at its first function.
+  // Older linkers set a library's entry to its first function.
   const isProgram = entry > 0 && (!LIBRARY.test(name) || LOADER.test(name))
   if (!isShared || isProgram || segments.some(({ type }) => type === PT_INTERP)) return undefined
   return 'is a shared library, which does not run by itself: build a program (without -shared), or load it from one'
@@ -77,7 +79,7 @@ export function crashReason(name: string, head: Buffer, size: number): string | 
 
 interface Segment {
   readonly type: number
-  /** Its place in the file, bytes. */
+  /** Position in the file, bytes. */
   readonly from: number
   readonly bytes: number
 }
@@ -101,7 +103,7 @@ function segmentTable(head: Buffer) {
     : { at: head.readUInt32LE(28), size: head.readUInt16LE(42), count: head.readUInt16LE(44) }
 }
 
-/** Up to the end of what describes its segments; undefined where it is big-endian. */
+/** Bytes up to the end of the segment headers; undefined for big-endian files. */
 function headerBytes(head: Buffer): number | undefined {
   const own = HEADER_BYTES[isWide(head) ? 2 : 1]
   if (head.length < own) return own

@@ -2,13 +2,13 @@ import { basename, dirname, resolve } from 'node:path'
 import { executable, kindOf, readHead } from './probe.js'
 
 const HEAD_BYTES = 4096
-/** What env(1) would split off, quote or expand in ways that are not followed here. */
+/** Characters that env(1) treats specially, in ways not modelled here. */
 const BEYOND = /["'\\$#]/
 
 /**
- * What a script's first line will surely run into, although the kernel starts it: its interpreter gets an end of line of
- * Windows, or is env(1), which does not find the program on that PATH. Undefined where nothing is seen to be wrong. It
- * may open the file, and wait for file systems of functions: call it through `within`.
+ * Why a script's first line will surely fail although the kernel starts it: its interpreter gets a carriage return, or
+ * is env(1) and does not find the program on PATH. Undefined where nothing shows. May block on functions' file systems:
+ * call it through `within`.
  */
 export async function firstLineProblem(file: string, path: string): Promise<string | undefined> {
   const head = await readHead(file, HEAD_BYTES)

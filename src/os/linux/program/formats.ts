@@ -1,4 +1,4 @@
-/** What somebody may take for a program that the kernel does not. */
+/** A format that is easily mistaken for a program. */
 export interface Format {
   readonly kind: 'text' | 'binary'
   readonly name: string
@@ -37,12 +37,12 @@ const MAGICS: readonly (readonly [magic: string, Format])[] = [
   ['\xfd7zXZ\0', binary('compressed by xz', UNPACK_FIX)],
   ['\x28\xb5\x2f\xfd', binary('compressed by Zstandard', UNPACK_FIX)],
 ]
-/** Version and line end: of Python 3, whose versions stand for 3000 and more, and of Python 2.7. */
+/** The magic of Python 3's bytecode (version 3000 and above, then a line end), and of Python 2.7's. */
 const PYTHON = /^(?:[\s\S][\x0b-\x0f]|\x03\xf3)\r\n/
-/** As the first bytes of text. */
+/** The first bytes of text. */
 const PRINTABLE = /^[\t\n\r\f\x1b\x20-\x7e\x80-\xff]*$/
 
-/** Undefined where it is nothing known. */
+/** The format of a file by its start; undefined where it is unknown. */
 export function foreignFormat(head: Buffer): Format | undefined {
   const start = head.toString('latin1', 0, 256)
   for (const [magic, format] of MAGICS) if (start.startsWith(magic)) return format

@@ -1,6 +1,6 @@
 import { readFile, realpath } from 'node:fs/promises'
 
-/** Where the file system is mounted that has this file and lets nothing on it be executed; undefined where it does. */
+/** The mount point of a file's file system, if mounted noexec; undefined otherwise. */
 export async function noexecMount(file: string): Promise<string | undefined> {
   try {
     const path = await realpath(file)
@@ -11,7 +11,7 @@ export async function noexecMount(file: string): Promise<string | undefined> {
       const [, , , , point, options] = line.split(' ')
       if (point === undefined || options === undefined) continue
       const at = unescaped(point)
-      // Of two on one point the later one counts.
+      // Later mounts hide earlier ones on the same point.
       if (isBelow(path, at) && at.length >= (found?.at.length ?? 0)) found = { at, options: options.split(',') }
     }
     return found?.options.includes('noexec') ? found.at : undefined

@@ -1,18 +1,18 @@
 import { constants } from 'node:fs'
 import { access, type FileHandle, open } from 'node:fs/promises'
 
-/** open(2): the file itself is not opened, so that neither a FIFO waits nor a device begins to do anything. */
+/** open(2): opens no FIFO and no device, so nothing waits or starts. */
 const O_PATH = 0o10000000
 const READ_NOW = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY
 const LIMIT_MS = 1_000
 
-/** What is looked at is the functions' own: a file system of theirs may let whoever looks at it wait for ever. */
+/** The files belong to functions, and their file systems may block a reader forever. */
 let turn: Promise<unknown> = Promise.resolve()
 let hanging = false
 
 /**
- * What `look` answers, one look after the other; undefined where that takes more than a second, and then for every
- * other look, too, until it is over. So no more than one thread of libuv's hangs for each thread that looks.
+ * Runs `look`, one call after the other. Undefined where it takes over a second; then also for all other calls until it
+ * has ended. So at most one thread of libuv's pool hangs for each calling thread.
  */
 export function within<T>(look: () => Promise<T>): Promise<T | undefined> {
   const looked = turn.then(() => (hanging ? undefined : limited(look())))
@@ -25,17 +25,17 @@ function limited<T>(found: Promise<T>): Promise<T | undefined> {
   const late = new Promise<undefined>((resolve) => {
     limit = setTimeout(() => {
       hanging = true
-      const over = () => {
+      const ended = () => {
         hanging = false
       }
-      found.then(over, over)
+      found.then(ended, ended)
       resolve(undefined)
     }, LIMIT_MS)
   })
   return Promise.race([found, late]).finally(() => clearTimeout(limit))
 }
 
-/** What a path leads to; undefined where that is nothing, or cannot be seen. */
+/** The kind of file at a path; undefined where there is none, or it cannot be seen. */
 export async function kindOf(path: string): Promise<'file' | 'folder' | 'FIFO' | 'socket' | 'device' | undefined> {
   return withPath(path, async (handle) => {
     const found = await handle.stat()
@@ -47,15 +47,15 @@ export async function kindOf(path: string): Promise<'file' | 'folder' | 'FIFO' |
 }
 
 /**
- * The first bytes of a regular file; undefined where it is none, or cannot be read at once. Those of /proc say that
- * they are empty, and are taken at their word: reading some of them waits, or takes what is there for somebody else.
+ * The first bytes of a regular file; undefined where it is none or cannot be read at once. Files that report size 0, as
+ * in /proc, count as empty: reading some of them blocks, or consumes what is meant for others.
  */
 export async function readHead(path: string, bytes: number): Promise<Buffer | undefined> {
   return withPath(path, async (handle) => {
     const found = await handle.stat()
     if (!found.isFile()) return undefined
     if (found.size === 0) return Buffer.alloc(0)
-    // The file that was looked at, whatever the path leads to by now.
+    // The file that was examined, even if the path has changed.
     const file = await open(`/proc/self/fd/${handle.fd}`, READ_NOW)
     try {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, 0)
@@ -66,7 +66,7 @@ export async function readHead(path: string, bytes: number): Promise<Buffer | un
   })
 }
 
-/** In bytes; 0 where that cannot be seen. */
+/** A file's size, bytes; 0 where it cannot be seen. */
 export async function sizeOf(path: string): Promise<number> {
   return (await withPath(path, async (handle) => (await handle.stat()).size)) ?? 0
 }

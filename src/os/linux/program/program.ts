@@ -5,31 +5,30 @@ import { foreignFormat } from './formats.js'
 import { noexecMount } from './mounts.js'
 import { executable, kindOf, readHead, sizeOf } from './probe.js'
 
-/** The kernel reads no more of a first line (BINPRM_BUF_SIZE, execve(2)). */
+/** The length of a first line that the kernel reads (BINPRM_BUF_SIZE, execve(2)). */
 const LINE_BYTES = 255
 const HEAD_BYTES = 4096
-/** How many scripts may interpret each other (execve(2)). */
+/** Levels of scripts as interpreters of scripts (execve(2)). */
 const DEEPEST_SCRIPT = 4
-/** Machines whose kernel may run the programs of another as well: x86-64 and i386, AArch64 and ARM. */
+/** Machines whose kernels also run programs of another: x86-64 those of i386, AArch64 those of ARM. */
 const ALSO_RUNS: Readonly<Record<number, number>> = { 62: 3, 183: 40 }
 const BINFMT = '/proc/sys/fs/binfmt_misc'
 
-/** Why a start of a program fails, with the errno that the kernel answers then. */
+/** Why a start fails, with the kernel's errno. */
 export interface ProgramProblem {
   readonly code: 'ENOENT' | 'EACCES' | 'ENOEXEC' | 'ELOOP'
   readonly text: string
 }
 
-/** What is wrong with a file, to follow its name. */
+/** What is wrong with a file; `says` follows its name. */
 interface Flaw {
   readonly code: ProgramProblem['code']
   readonly says: string
 }
 
 /**
- * Why the kernel does not start this file in that working directory, as far as the file, its interpreters and its loader
- * tell: undefined where nothing is seen to be wrong. It may open them, and wait for file systems of functions: call it
- * through `within`.
+ * Why the kernel does not start this file in that working directory, as far as the file, its interpreters and its
+ * loader show; undefined where nothing is wrong. May block on functions' file systems: call it through `within`.
  */
 export async function programProblem(file: string, cwd: string): Promise<ProgramProblem | undefined> {
   let subject = file
@@ -53,8 +52,8 @@ export async function programProblem(file: string, cwd: string): Promise<Program
 }
 
 /**
- * What a native program will surely crash for, although the kernel starts it: it is a part of one, or a library.
- * Undefined where nothing is seen to be wrong. It may open the file: call it through `within`.
+ * Why a native program will surely crash although the kernel starts it: it is incomplete, or a library. Undefined where
+ * nothing shows. Call it through `within`.
  */
 export async function nativeProblem(file: string): Promise<string | undefined> {
   const head = await readHead(file, HEAD_BYTES)
@@ -92,7 +91,7 @@ async function interpreterFlaw(
   return { name: interpreter, says: `does not exist: it is looked for in ${cwd}, not on PATH; ${by}` }
 }
 
-/** Why the kernel does not know what to do with such a file, or its loader is missing. */
+/** Why the kernel cannot run a file of this format, or its loader is missing. */
 async function formatFlaw(head: Buffer, path: string): Promise<Flaw | undefined> {
   const not = (says: string): Flaw => ({ code: 'ENOEXEC', says })
   if (head.length === 0) return not('is empty')
@@ -142,7 +141,7 @@ async function isForeign(machine: number): Promise<boolean> {
   return !(await isEmulating())
 }
 
-/** Whether programs may be registered that run what the kernel itself does not. */
+/** Whether emulators may be registered for foreign formats. */
 async function isEmulating(): Promise<boolean> {
   const handlers = await readdir(BINFMT).catch(() => [])
   return handlers.some((name) => name !== 'register' && name !== 'status')

@@ -5,13 +5,13 @@ import { kindOf, within } from './probe.js'
 import { programProblem } from './program.js'
 import { chargedBytes, strings } from './string-limits.js'
 
-/** Files whose head has been found right; deployed versions never change. */
+/** Files whose format was found valid; deployed versions never change. */
 const checked = new Set<string>()
 const CHECKED_MAX = 10_000
 
 /**
- * Finds what the kernel would refuse with ENOEXEC: libuv starts programs by execvp(3), which hands such a file to
- * /bin/sh instead. A file that cannot be read is left to the start itself to complain about.
+ * Detects files that the kernel refuses with ENOEXEC: libuv starts programs by execvp(3), which would pass them to
+ * /bin/sh. Unreadable files are left to the start itself.
  */
 export async function formatFailure(file: string): Promise<StartFailure | undefined> {
   if (checked.has(file)) return undefined
@@ -26,16 +26,16 @@ export function startFailure(code: string, error: string): StartFailure {
   return { kind: 'not started', code, error }
 }
 
-/** What the system has said to a start. */
+/** The system's error for a start. */
 export interface SystemFailure {
   /** The errno's name. */
   readonly code: string
-  /** What was being done, where that is known. */
+  /** The step that failed, if known. */
   readonly step?: StartStep
   readonly message: string
 }
 
-/** What a person needs to know of a failed start: which file, and what is wrong with it. */
+/** Explains a failed start: which file, and what is wrong with it. */
 export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
   const { code, message } = failure
   const text = (await within(() => reason(failure, request))) ?? `cannot start ${request.file}: ${message}`
@@ -65,7 +65,7 @@ async function reason({ code, step }: SystemFailure, request: StartRequest): Pro
   }
 }
 
-/** The first argument or variable that is too long by itself. */
+/** The first argument or variable that alone is too long. */
 function longString({ args, env }: StartRequest): string | undefined {
   const { longest, sizeOf } = strings
   const tooLong = (subject: string, size: number) =>

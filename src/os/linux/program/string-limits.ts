@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { StringLimits } from '../../platform.js'
 
-/** Of auxiliary vectors (getauxval(3)). */
+/** Type of the page size in the auxiliary vector (getauxval(3)). */
 const AT_PAGESZ = 6n
 const LEAST_PAGE = 4_096
 const PAGES = 32
@@ -9,8 +9,8 @@ const MiB = 1024 * 1024
 const POINTER_BYTES = 8
 
 /**
- * execve(2), "Limits on size of arguments and environment": a string has at most 32 pages with its NUL, and all together
- * a quarter of the stack's limit, at least 32 pages and at most 6 MiB.
+ * execve(2), "Limits on size of arguments and environment": one string has at most 32 pages including its NUL; all
+ * together a quarter of the stack limit, at least 32 pages and at most 6 MiB.
  */
 export const strings: StringLimits = {
   longest: PAGES * pageSize() - 1,
@@ -19,7 +19,7 @@ export const strings: StringLimits = {
   sizeOf: (text) => Buffer.byteLength(text),
 }
 
-/** What an execve(2) is charged for: its strings, a pointer to each, and the program's path (fs/exec.c). */
+/** The size that execve(2) counts: strings, a pointer to each, and the program's path (fs/exec.c). */
 export function chargedBytes(file: string, args: readonly string[], env: Readonly<Record<string, string>>): number {
   const texts = [file, ...args, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)]
   const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1 + POINTER_BYTES, 0)
@@ -34,7 +34,7 @@ function pageSize(): number {
   return LEAST_PAGE
 }
 
-/** What this process has and hands on, bytes. */
+/** This process's stack limit, which its children inherit, bytes. */
 function stackLimit(): number {
   const soft = /^Max stack size +(\S+)/m.exec(read('/proc/self/limits')?.toString('latin1') ?? '')?.[1]
   return soft === undefined ? 8 * MiB : soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft)
