@@ -3,11 +3,11 @@ import type { Bench, BenchOptions } from './bench.js'
 import { GivenTargets } from './targets/given-targets.js'
 import type { Target } from './targets/target.js'
 
-/** What `npm run bench -- …` is asked for. */
+/** Parsed arguments of `npm run bench -- …`. */
 export interface BenchArguments {
-  /** Of benches; all where none is named. */
+  /** Names of benches; empty: all. */
   readonly names: readonly string[]
-  /** Servers that run already; where there are none, each bench starts its own. */
+  /** Running servers to measure; empty: each bench starts its own. */
   readonly given: readonly Target[]
   readonly options: BenchOptions
 }
@@ -21,7 +21,7 @@ Examples:
   npm run bench -- throughput --address localhost:50052 --pid 4711 --redis 6379
   npm run bench -- throughput --address localhost:50052 --label old --address localhost:50053 --label new`
 
-/** Ends the process where it is asked for help, or for what there is not. */
+/** Parses the arguments. Ends the process for --help, or where they are wrong. */
 export function readArguments(benches: readonly Bench[]): BenchArguments {
   const servers = new GivenTargets()
   const program = new Command('npm run bench --')

@@ -1,20 +1,20 @@
 import type { Report } from './report/report.js'
 import type { Targets } from './targets/target.js'
 
-/** What may be asked of benches beside their targets. */
+/** Options for benches, besides their targets. */
 export interface BenchOptions {
-  /** How long the soak works; fractions count. */
+  /** Duration of the soak; fractions are allowed. */
   readonly soakMinutes: number
 }
 
-/** One figure, or several that are measured together. */
+/** A bench measures one figure, or several together. */
 export interface Bench {
-  /** What it is asked for by, and the name of its results. */
+  /** Its name on the command line and in results. */
   readonly name: string
-  /** What is measured, in a line. */
+  /** One line: what it measures. */
   readonly about: string
-  /** It measures this machine and what is built here, whatever servers are given. */
+  /** Whether it measures this machine and this build, and ignores given servers. */
   readonly ofMachine?: true
-  /** Throws where what it measures went wrong: a figure of that would be worth nothing. */
+  /** Throws where the measured work failed: its figures would be worthless. */
   run(report: Report, targets: Targets, options: BenchOptions): Promise<void>
 }

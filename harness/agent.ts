@@ -14,24 +14,24 @@ import { onExit } from './on-exit.js'
 /** The compiled `flux-agent` command. */
 export const CLI = fileURLToPath(new URL('../src/cli/index.js', import.meta.url))
 
-/** The guest kernel of the tests starts an agent in 3 s, and in ten times that where the machine is busy. */
+/** An agent starts in 3 s in the tests' guest kernel, and in ten times that on a busy machine. */
 const START_SECONDS = process.env['FLUX_KERNEL'] ? 120 : 30
 const STOP_SECONDS = 60
 
 export interface TestAgentOptions {
-  /** Keys of agent.yaml, over the ones every test agent has. */
+  /** Keys of agent.yaml, in addition to the default ones. */
   readonly config?: Readonly<Record<string, unknown>>
-  /** What the clients connect with; needed where `config` has tls. */
+  /** Credentials for the clients; required where `config` has tls. */
   readonly credentials?: ChannelCredentials
-  /** Variables of the agent, over this process's own. */
+  /** Environment of the agent, in addition to this process's. */
   readonly env?: NodeJS.ProcessEnv
-  /** The folder of an earlier agent, to start again on its state. */
+  /** The folder of an earlier agent, to start on its state. */
   readonly dir?: string
-  /** A command that becomes the agent: what it executes in its own place is given as arguments. */
+  /** A command that executes the agent in its own place; gets the agent's command line as arguments. */
   readonly through?: readonly [string, ...string[]]
 }
 
-/** A real agent in a process of its own. It and its folder are gone at the latest when the test process is. */
+/** A real agent in a process of its own. It ends, and its folder is removed, at the latest with the test process. */
 export interface TestAgent {
   readonly client: AgentServiceClient
   readonly operations: OperationsClient
@@ -41,9 +41,9 @@ export interface TestAgent {
   readonly dir: string
   /** Everything it has logged, as JSON lines. */
   logs(): string
-  /** Ends it by SIGTERM and answers its exit code. */
+  /** Stops it by SIGTERM; answers its exit code. */
   stop(): Promise<number | null>
-  /** Ends it by SIGKILL. */
+  /** Kills it by SIGKILL. */
   kill(): Promise<void>
 }
 
@@ -72,7 +72,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   onExit(() => agent.kill('SIGKILL'))
   const log = readLog(agent)
   const port = await servingPort(agent, log).catch((error: Error) => {
-    // This process would not end before it.
+    // It would keep this process alive.
     agent.kill('SIGKILL')
     throw error
   })
@@ -101,7 +101,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
 }
 
-/** A folder that is removed when this process ends. */
+/** A temporary folder, removed when this process ends. */
 export function makeTempDir(prefix: string): string {
   const dir = mkdtempSync(join(tmpdir(), prefix))
   onExit(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
@@ -132,7 +132,7 @@ function servingPort(agent: ChildProcess, log: Log): Promise<number> {
   return within(START_SECONDS, serving, () => `the agent does not serve:\n${log.text}`)
 }
 
-// A test that failed before it could stop its agent must not wait for it.
+// A failed test may not have stopped its agent, and must not wait for it.
 function letTestEnd(agent: ChildProcess): void {
   agent.unref()
   ;(agent.stderr as Socket).unref()

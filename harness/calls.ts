@@ -18,7 +18,7 @@ import { buildZip, PROGRAM } from './zip.js'
 /** The record as GetExecution answers it. */
 export type AnsweredRecord = ExecutionRecord & { readonly output?: string }
 
-/** The contract's calls as promises; each fails rather than hang. */
+/** The contract's calls as promises; each has a deadline. */
 export class Calls {
   private readonly clientNow: () => AgentServiceClient
 
@@ -36,7 +36,7 @@ export class Calls {
     return answer((options, done) => this.clientNow().deployFunction(request, options, done), 30)
   }
 
-  /** Deploys a shell script as `main.sh`, with whatever else the configuration says. */
+  /** Deploys a shell script as `main.sh`, with further keys of its configuration. */
   async script(name: string, lines: string, config: Omit<FunctionConfig, 'name' | 'handler'> = {}): Promise<void> {
     const archive = buildZip([{ name: 'main.sh', contents: `#!/bin/sh\n${lines}\n`, mode: PROGRAM }])
     const ack = await this.deploy(name, archive, { ...config, name, handler: 'main.sh' })
@@ -47,7 +47,7 @@ export class Calls {
     return answer((options, done) => this.clientNow().executeFunction(request, options, done), seconds)
   }
 
-  /** Starts an async execution and answers its id. */
+  /** Starts an async execution; answers its id. */
   async start(functionName: string, args: string[] = [], id: string = randomUUID()): Promise<string> {
     const response = await this.execute({ function_name: functionName, args, execution_id: id, async: true })
     assert.equal(response.error, '')
@@ -80,7 +80,7 @@ export class Calls {
     )
   }
 
-  /** The record once its output holds the text. */
+  /** The record once its output contains the text. */
   printed(id: string, text: string, withinSeconds = 10): Promise<AnsweredRecord> {
     return eventually(
       `${id} prints ${text}`,

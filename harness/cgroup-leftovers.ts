@@ -6,10 +6,10 @@ import { onExit } from './on-exit.js'
 const ATTEMPTS = 50
 const WAIT_MS = 10
 
-/** An agent that was killed leaves its cgroups to its next start, which in a test may never come. */
+/** Removes the cgroups of a killed agent: in a test its next start may never come. */
 export function removeCgroupsAtExit(stateDir: string): void {
   const place = process.platform === 'linux' ? findCgroupPlace() : { kind: 'none' as const }
-  // Its own cgroup is that of whoever runs the tests.
+  // The agent shares the cgroup of the test runner.
   if (place.kind !== 'shared') return
   const dir = cgroupFolder(place, stateDir)
   onExit(() => {

@@ -4,8 +4,8 @@ const LEAST_PAUSE_MS = 10
 const MOST_PAUSE_MS = 200
 
 /**
- * The first truthy answer of `probe`, asked again every few milliseconds, and less often where asking takes long. Throws
- * when there is none in time: an error that names `what` should have happened, caused by what `probe` threw last.
+ * Calls `probe` until its answer is truthy, and answers that: every few milliseconds, less often where a call takes
+ * long. Throws at the time limit: an error that names `what` should have happened, caused by what `probe` threw last.
  */
 export async function eventually<T>(
   what: string,

@@ -1,11 +1,11 @@
 import { platform } from '../src/os/index.js'
 import { childrenOf } from './proc.js'
 
-/** Why tests that need the launcher are skipped; undefined where agents use it. */
+/** Why tests of the launcher are skipped; undefined where agents use it. */
 export const noLauncher: string | undefined =
   process.platform === 'linux' ? platform.inspectIsolation().problem : 'only Linux has a launcher'
 
-/** Pids of an agent's launchers, one a worker thread. */
+/** Pids of an agent's launchers, one for each worker. */
 export function launchersOf(agentPid: number): number[] {
   return childrenOf(agentPid).flatMap(({ pid, command }) => (command === 'launcher' ? [pid] : []))
 }

@@ -4,7 +4,7 @@ process.once('exit', () => {
   for (const cleanup of cleanups) cleanup()
 })
 
-/** Runs a synchronous cleanup when this process ends, also where a test failed before it could. */
+/** Runs a synchronous cleanup when this process ends, however its tests end. */
 export function onExit(cleanup: () => void): void {
   cleanups.add(cleanup)
 }

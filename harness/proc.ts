@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** What a process holds and uses, read from /proc; Linux only. */
+/** Resources of processes, read from /proc; Linux only. */
 
 /** A process as `/proc` shows it, zombies included. */
 export interface ProcessEntry {
@@ -10,7 +10,7 @@ export interface ProcessEntry {
   readonly command: string
 }
 
-/** Every process of this machine, or container. */
+/** All processes of this machine, or container. */
 export function allProcesses(): ProcessEntry[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -24,18 +24,18 @@ export function allProcesses(): ProcessEntry[] {
     })
 }
 
-/** Processes started by this one that it has not reaped, alive or not. */
+/** Children of this process that it has not reaped, alive or not. */
 export function childrenOf(pid: number): ProcessEntry[] {
   return allProcesses().filter(({ parent }) => parent === pid)
 }
 
-/** Processes that carry a variable of this value in their environment. */
+/** Processes with this value of a variable in their environment. */
 export function processesWith(name: string, value: string): ProcessEntry[] {
   const entry = `${name}=${value}`
   return allProcesses().filter(({ pid }) => readOr(`/proc/${pid}/environ`, '').split('\0').includes(entry))
 }
 
-/** What each open descriptor of a process refers to, as in `socket:[4711]` or a path. */
+/** The targets of a process's descriptors, as in `socket:[4711]` or a path. */
 export function openDescriptors(pid: number): string[] {
   const dir = `/proc/${pid}/fd`
   return readdirSync(dir).flatMap((fd) => {
@@ -47,7 +47,7 @@ export function openDescriptors(pid: number): string[] {
   })
 }
 
-/** How many descriptors of each kind are open: sockets, pipes, epolls, and files by their path. */
+/** The number of open descriptors by kind: sockets, pipes, epolls, and files by path. */
 export function descriptorCounts(pid: number): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const target of openDescriptors(pid).sort()) {
@@ -57,7 +57,7 @@ export function descriptorCounts(pid: number): Record<string, number> {
   return counts
 }
 
-/** TCP ports that this very process listens on. */
+/** TCP ports that this process listens on. */
 export function listeningPorts(pid: number): number[] {
   const own = new Set(openDescriptors(pid).flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []))
   return ['tcp', 'tcp6'].flatMap((table) =>
@@ -70,13 +70,13 @@ export function listeningPorts(pid: number): number[] {
   )
 }
 
-/** Memory that is the process's own: without the pages of files it has mapped, as the embedded store's. */
+/** A process's private memory, without mapped files such as the embedded store's. */
 export function ownMemoryMiB(pid: number): number {
   const [, kibibytes] = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kibibytes) / 1024
 }
 
-/** Processor time a process has used, in hundredths of a second. */
+/** Processor time of a process, hundredths of a second. */
 export function cpuTicks(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -87,7 +87,7 @@ function readOr(file: string, otherwise: string): string {
   try {
     return readFileSync(file, 'latin1')
   } catch {
-    // It has ended, or is not ours to look into.
+    // It has ended, or belongs to another user.
     return otherwise
   }
 }

@@ -10,8 +10,8 @@ import { eventually } from './eventually.js'
 import { onExit } from './on-exit.js'
 
 /**
- * Why tests that need a real redis-server are skipped; undefined where there is one. In CI it never is: there they run,
- * and fail.
+ * Why tests of Redis are skipped; undefined where redis-server is installed. In CI they are never skipped: without it
+ * they fail.
  */
 export const noRedis: string | undefined =
   process.env['CI'] || spawnSync('redis-server', ['--version']).status === 0
@@ -47,7 +47,7 @@ export class RedisServer {
     return this.#process !== undefined
   }
 
-  /** Runs commands on a connection of its own. */
+  /** Runs commands on a separate connection. */
   async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = new Redis(this.port, { retryStrategy: () => 20 })
     redis.on('error', () => {})
@@ -58,7 +58,7 @@ export class RedisServer {
     }
   }
 
-  /** Ends it, with its data unless `save`. */
+  /** Ends it; its data is lost unless `save`. */
   async halt(save = false): Promise<void> {
     const child = this.#process
     if (child === undefined) return
@@ -72,7 +72,7 @@ export class RedisServer {
     await exit
   }
 
-  /** Begins, or begins again on the same port, with the data that was saved. */
+  /** Starts it, or starts it again on the same port with the saved data. */
   async restart(): Promise<void> {
     if (!this.#place) onExit(() => this.#process?.kill('SIGKILL'))
     this.#place ??= { port: await freePort(), dir: await mkdtemp(join(tmpdir(), 'flux-redis-')) }
@@ -86,7 +86,7 @@ export class RedisServer {
     await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
   }
 
-  /** Deletes what it has saved, while it does not run. */
+  /** Deletes the saved data. Call while it does not run. */
   forget(): void {
     rmSync(this.place.dir, { recursive: true })
     mkdirSync(this.place.dir)
@@ -112,7 +112,7 @@ export class RedisServer {
   }
 }
 
-/** Of the loopback; somebody else may take it before it is used. */
+/** A free port of the loopback; another program may still take it. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

@@ -1,23 +1,23 @@
 import { crc32, deflateRawSync } from 'node:zlib'
 
-/** One entry, right by default; every field of either header may be made to lie. */
+/** One entry, valid by default; any field of either header can be falsified. */
 export interface ZipEntry {
   readonly name: string | Buffer
   readonly contents?: string | Buffer
-  /** Unix mode with its type bits; a file 0644 where absent. */
+  /** Unix mode with type bits; default: a file with 0644. */
   readonly mode?: number
-  /** Who made it, as in the high byte of "version made by": 3 Unix, 0 Windows. */
+  /** The system in the high byte of "version made by": 3 Unix, 0 Windows. */
   readonly system?: number
   readonly stored?: boolean
-  /** The bytes in the archive, instead of the contents deflated. */
+  /** Bytes in the archive, instead of the deflated contents. */
   readonly packed?: Buffer
   readonly local?: HeaderFields
   readonly central?: HeaderFields & {
     readonly offset?: number
-    /** Instead of the mode: all 32 bits. */
+    /** All 32 bits, instead of the mode. */
     readonly attributes?: number
   }
-  /** Only in the directory: `central.offset` says whose bytes it takes. */
+  /** Only in the directory: `central.offset` refers to another entry's bytes. */
   readonly omitLocal?: boolean
 }
 
@@ -38,7 +38,7 @@ export interface ZipEnd {
   readonly count?: number
   readonly directorySize?: number
   readonly directoryStart?: number
-  /** Adds the zip64 records, with these lies. */
+  /** Adds zip64 records, with these false values. */
   readonly zip64?: {
     readonly count?: number
     readonly directorySize?: number
@@ -84,7 +84,7 @@ export function extraField(id: number, data: Buffer): Buffer {
   return Buffer.concat([head, data])
 }
 
-/** The same lie, or truth, in both headers. */
+/** The same value in both headers. */
 export function both(fields: HeaderFields): { readonly local: HeaderFields; readonly central: HeaderFields } {
   return { local: fields, central: fields }
 }
@@ -120,7 +120,7 @@ function soundHeader(entry: ZipEntry): SoundHeader {
   }
 }
 
-/** The fields both headers have in common, from the flags to the lengths. */
+/** The fields common to both headers, from the flags to the lengths. */
 function commonFields(fields: Required<HeaderFields>): Buffer {
   const common = Buffer.alloc(24)
   common.writeUInt16LE(fields.flags, 0)

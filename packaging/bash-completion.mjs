@@ -1,9 +1,9 @@
-// The completion for bash of what the command itself says of its commands and options.
+// Makes bash completion from the command's own options.
 
-/** What a value or an argument that is a file is called. */
+/** Names of values and arguments that are files. */
 const FILES = /^(FILE|CODE|ARGS)$/
 
-/** As a bash script. */
+/** Answers a bash script. */
 export function bashCompletion(program) {
   const help = program.createHelp()
   const commands = help.visibleCommands(program)

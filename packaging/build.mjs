@@ -20,7 +20,7 @@ const unknown = named.find((name) => !(name in PACKAGES))
 if (unknown) fail(`there is no package ${unknown}: give some of ${Object.keys(PACKAGES).join(', ')}`)
 const wanted = named.length === 0 ? Object.keys(PACKAGES) : named
 
-// What several need is there before each is built in a process of its own, as all that they do keeps one waiting.
+// Shared parts are made first; then each package is built in a process of its own, since the work is synchronous.
 fetchRuntimes()
 for (const name of wanted) PACKAGES[name].prepare()
 if (wanted.length === 1) await PACKAGES[wanted[0]].build()

@@ -1,4 +1,4 @@
-// A Debian package, the same bytes whenever it is built of the same commit with the same tools.
+// Builds a Debian package, reproducibly from a commit and tools.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -17,19 +17,19 @@ import { RELEASE_TIME, VERSION } from './release.mjs'
 const SOURCES = join(import.meta.dirname, 'debian')
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm']
 
-/** By Debian's names of the architectures: npm's, the tools that make programs for it, and the packages they are in. */
+/** Architectures by their Debian names: npm's names, the compilers and the packages that contain these. */
 const TARGETS = {
   amd64: { cpu: 'x64', tools: 'x86_64-linux-gnu', gcc: 'gcc', libc: 'libc6-dev' },
   arm64: { cpu: 'arm64', tools: 'aarch64-linux-gnu', gcc: 'gcc-aarch64-linux-gnu', libc: 'libc6-dev-arm64-cross' },
 }
 
-/** Ends this process where something is missing that `buildDeb` needs. */
+/** Ends this process where a prerequisite of `buildDeb` is missing. */
 export function prepareDeb(architecture) {
   const missing = missingTools(architecture)
   if (missing.length > 0) fail(`flux-agent_${architecture}.deb needs ${missing.join(', ')}: install them`)
 }
 
-/** The Debian packages that `buildDeb` needs and that are not there; what can be installed is. */
+/** The missing Debian packages that `buildDeb` needs; installs those it can. */
 export function missingTools(architecture) {
   const { tools, gcc, libc } = TARGETS[architecture]
   const isInCompiler = (library) => isAbsolute(libraryOf(tools, library))
@@ -42,7 +42,7 @@ export function missingTools(architecture) {
   return needed.filter(([, isThere]) => !isThere).map(([name]) => name)
 }
 
-/** Builds a package into a folder. `architecture` is amd64 or arm64. Needs a finished build, and what `prepareDeb` sees to. */
+/** Builds a package into a folder. `architecture` is amd64 or arm64. Needs a complete build, and `prepareDeb`. */
 export function buildDeb(architecture, folder) {
   const { cpu, tools } = TARGETS[architecture]
   const tree = join(folder, `deb-${architecture}`)
@@ -59,7 +59,7 @@ export function buildDeb(architecture, folder) {
   rmSync(tree, { recursive: true })
 }
 
-/** Node, and the one library it needs that a bare system does not have. */
+/** Node, and the one library that a bare system lacks. */
 function stageRuntime({ cpu, tools }, home) {
   const node = join(home, 'bin/node')
   const library = join(home, 'lib/libatomic.so.1')
@@ -67,7 +67,7 @@ function stageRuntime({ cpu, tools }, home) {
   install(libraryOf(tools, 'libatomic.so.1'), library)
   const natives = files(home, '').filter(isElf)
   run(`${tools}-strip`, ['--strip-unneeded', ...natives])
-  // In the file, because a variable would reach what Node starts; absolute, because $ORIGIN needs a mounted /proc.
+  // An RPATH, because a variable would reach functions; absolute, because $ORIGIN needs /proc.
   run('patchelf', ['--set-rpath', '/usr/lib/flux-agent/lib', node])
 }
 
@@ -96,14 +96,14 @@ function writeControl(tree, architecture) {
   const kilobytes = all.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0)
   const fields = { VERSION: debianVersion(), ARCHITECTURE: architecture, INSTALLED_SIZE: kilobytes }
   const control = readFileSync(join(SOURCES, 'control'), 'utf8').replace(/@(\w+)@/g, (_, field) => fields[field])
-  // The administrator may change what is in /etc.
+  // Files in /etc belong to the administrator.
   const sums = files(join(tree, 'usr'), '').map((file) => `${md5(file)}  ${relative(tree, file)}\n`)
   write(join(tree, 'DEBIAN/control'), control)
   write(join(tree, 'DEBIAN/md5sums'), sums.join(''))
   for (const name of ['conffiles', ...MAINTAINER_SCRIPTS]) install(join(SOURCES, name), join(tree, 'DEBIAN', name))
 }
 
-/** Modes by what a file is, not by the umask, and one time for all. */
+/** Sets modes by file type, independent of the umask, and one time for all. */
 function settle(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
@@ -126,12 +126,12 @@ function startsWith(file, bytes) {
   return readFileSync(file).subarray(0, bytes.length).equals(Buffer.from(bytes, 'latin1'))
 }
 
-/** Where the compiler has it; the bare name where it does not. */
+/** The compiler's path to it; only its name where there is none. */
 function libraryOf(tools, name) {
   return spawnSync(`${tools}-gcc`, [`-print-file-name=${name}`], { encoding: 'utf8' }).stdout?.trim() ?? name
 }
 
-/** Before a pre-release comes what Debian's versions mark by a tilde. */
+/** Debian marks pre-releases by a tilde. */
 function debianVersion() {
   return VERSION.replace('-', '~')
 }

@@ -1,8 +1,8 @@
-// The man page: what is written in flux-agent.1.in, and what the command itself says of its commands and options.
+// Makes the man page from flux-agent.1.in and the command's own options.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** As roff. Its date is given in seconds since the epoch. */
+/** Answers roff. The date is in seconds since the epoch. */
 export function manPage(program, version, seconds) {
   const help = program.createHelp()
   const commands = help.visibleCommands(program)
@@ -31,7 +31,7 @@ function section(help, command) {
   ].join('\n')
 }
 
-/** Options that several commands share under a heading of their own are described once. */
+/** Options shared by several commands are described once, under their own heading. */
 function groups(help, commands) {
   const byHeading = new Map()
   for (const option of commands.flatMap((command) => help.visibleOptions(command))) {
@@ -47,7 +47,7 @@ function title(heading) {
   return roff(heading.replace(/:$/, '').toUpperCase())
 }
 
-/** What a command prints after its help, such as examples: the help itself does not tell it apart. */
+/** What a command adds to its help, such as examples. */
 function textAfterHelp(command) {
   let printed = ''
   command.configureOutput({ writeOut: (chunk) => (printed += chunk) }).outputHelp()
@@ -59,14 +59,14 @@ function entry(term, description) {
   return `.TP\n${terms(term)}\n${roff(description)}`
 }
 
-/** Options in bold, and in italics what stands for a value. */
+/** Options in bold, placeholders in italics. */
 function terms(usage) {
   return roff(usage)
     .replace(/(^|[ [|])(\\-[\w\\-]+)/g, '$1\\fB$2\\fR')
     .replace(/<([^>]+)>/g, '\\fI$1\\fR')
 }
 
-/** Text as roff prints it: no character is a request, a hyphen is the one that is typed. */
+/** Escapes text for roff: no requests, and plain hyphens. */
 function roff(text) {
   return text
     .replaceAll('\\', '\\e')

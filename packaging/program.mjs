@@ -1,4 +1,4 @@
-// The program as a package holds it: what runs, and what it needs to run, for one system.
+// Collects the program's files for a package, for one system.
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { compileNative } from '../scripts/native.mjs'
@@ -7,7 +7,7 @@ import { files } from '../scripts/stamps.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 
-/** What of a dependency is for those who develop with it, compile it, or run it on another Node or C library. */
+/** Files of dependencies that only developers, compilers, or other versions of Node and C libraries need. */
 const NOT_NEEDED = [
   /\.[cm]?ts$/,
   /\.(map|tsbuildinfo|gypi?|c|cc|cpp|h|hpp|ya?ml|html)$/,
@@ -18,8 +18,8 @@ const NOT_NEEDED = [
 ]
 
 /**
- * Puts into a folder what `npm run build` has made, with the packages it needs there. `os` and `cpu` are npm's names; for
- * Linux `compiler` makes the native programs.
+ * Copies the build and its dependencies into a folder. `os` and `cpu` are npm's names; for Linux, `compiler` makes the
+ * native programs.
  */
 export function stageProgram({ os, cpu, compiler }, folder) {
   rmSync(folder, { recursive: true, force: true })
@@ -33,7 +33,7 @@ export function stageProgram({ os, cpu, compiler }, folder) {
 }
 
 function installPackages({ os, cpu }, folder) {
-  // Beside it, because only a part of what is installed is taken over.
+  // In a temporary folder, since only a part of the installation is copied.
   const all = `${folder}-packages`
   rmSync(all, { recursive: true, force: true })
   for (const name of ['package.json', 'package-lock.json']) copy(join(root, name), join(all, name))
@@ -56,7 +56,7 @@ function writeManifest(folder) {
 
 function isNeeded(file, name) {
   if (NOT_NEEDED.some((pattern) => pattern.test(name))) return false
-  // A command that the dependency brings along, with another Node's name in its first line.
+  // Commands of dependencies start with another Node's path.
   return !readFileSync(file).subarray(0, 2).equals(Buffer.from('#!'))
 }
 

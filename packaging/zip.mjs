@@ -1,4 +1,4 @@
-// The zip for Windows, the same bytes whenever it is built of the same commit.
+// Builds the zip for Windows, reproducibly from a commit.
 import { createWriteStream, readFileSync, rmSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -11,7 +11,7 @@ import { RELEASE_TIME, VERSION } from './release.mjs'
 const SOURCES = join(import.meta.dirname, 'windows')
 const TARGET = { os: 'win32', cpu: 'x64' }
 
-/** In it one folder: node.exe, the program below `app`, the command, and a configuration to begin with. Needs a finished build. */
+/** Contains one folder: node.exe, the program below `app`, the command, and a configuration. Needs a complete build. */
 export async function buildZip(folder) {
   const app = join(folder, 'zip-win-x64')
   const top = `flux-agent-${VERSION}`
@@ -25,7 +25,7 @@ export async function buildZip(folder) {
     ...files(SOURCES, '').map((file) => [relative(SOURCES, file), windowsText(file)]),
   ]
   const zip = new ZipFile()
-  // The dates of a zip have no zone: those of UTC are written.
+  // Zip dates have no zone; UTC is written.
   const mtime = new Date(RELEASE_TIME * 1000 + new Date(RELEASE_TIME * 1000).getTimezoneOffset() * 60_000)
   const options = { mtime, mode: 0o100644, forceDosTimestamp: true, compressionLevel: 9 }
   for (const [name, bytes] of entries.sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -35,7 +35,7 @@ export async function buildZip(folder) {
   rmSync(app, { recursive: true })
 }
 
-/** With the line ends that cmd.exe, and older editors, need. */
+/** With CRLF, for cmd.exe and older editors. */
 function windowsText(file) {
   return Buffer.from(readFileSync(file, 'utf8').replace(/\r?\n/g, '\r\n'))
 }

@@ -1,4 +1,4 @@
-// What the tests need and can be made once: kept outside the clone, for every run on this machine.
+// Files made once for tests and kept outside the clone, for all runs on this machine.
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,14 +9,14 @@ export function cachedPath(name) {
   return join(CACHE, name)
 }
 
-/** For the name of what a script makes: another when the script has changed, and the same in every clone. */
+/** A digest for names: changes with the script, and is the same in every clone. */
 export function recipeOf(script) {
   return createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 16)
 }
 
 /**
- * The path of a file or folder there. Where it is missing, `make(made, path)` makes it as `made`, for the `path` that it
- * has in the end, and may use the folder around `made`. Throws what `make` throws.
+ * The path of a cached file or folder. Where it is missing, `make(made, path)` makes it as `made`, which is then moved
+ * to `path`; it may use the folder around `made`. Throws what `make` throws.
  */
 export function cached(name, make) {
   const path = cachedPath(name)
@@ -37,12 +37,12 @@ export function cached(name, make) {
   return path
 }
 
-/** Two runs may make it at once: either is as good. */
+/** Two runs may make it at once; either result is fine. */
 function keep(made, path) {
   try {
     renameSync(made, path)
   } catch (error) {
-    // A folder does not take the place of another.
+    // A folder cannot replace another.
     if (!existsSync(path)) throw error
   }
 }

@@ -1,4 +1,4 @@
-// A bare Debian with systemd as a disk for guests, made once a recipe and kept outside the clone. Needs root.
+// Makes a bare Debian with systemd as a disk for guests, once, outside the clone. Needs root.
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cached, recipeOf } from './cache.mjs'
@@ -7,7 +7,7 @@ import { run } from './run.mjs'
 const SIZE = '2G'
 const QUIETLY = { stdio: ['ignore', 'ignore', 'inherit'] }
 
-/** Started by a boot that names its folder: the command of that folder, when everything else is up. */
+/** A unit that runs the command in a folder named at boot, when everything else is up. */
 const COMMAND_UNIT = `[Unit]
 Description=The command of this guest
 RequiresMountsFor=/mnt/host
@@ -20,7 +20,7 @@ StandardOutput=tty
 StandardError=inherit
 `
 
-/** Where systemd would wait for somebody to log in: says why, and ends the guest. */
+/** Ends the guest, with the reason, where systemd would wait for a login. */
 const EMERGENCY_UNIT = `[Unit]
 Description=The end of a guest that does not come up
 DefaultDependencies=no
@@ -33,7 +33,7 @@ StandardOutput=tty
 StandardError=inherit
 `
 
-/** What a guest has no use for: without them it boots in 8 s, with them in 20. */
+/** Units that a guest does not need: without them it boots in 8 s instead of 20. */
 const UNUSED_UNITS = [
   ...['getty.target', 'getty-static.service', 'systemd-logind.service', 'timers.target'],
   ...['dev-hugepages.mount', 'dev-mqueue.mount', 'proc-sys-fs-binfmt_misc.automount', 'sys-fs-fuse-connections.mount'],
@@ -44,7 +44,7 @@ const UNUSED_UNITS = [
   ...['systemd-sysusers.service', 'systemd-update-done.service', 'systemd-update-utmp.service'],
 ]
 
-/** The path of the ext4 image of a Debian release; the first call takes a minute. */
+/** The path of a Debian release's ext4 image; the first call takes a minute. */
 export function debianImage(release) {
   return cached(`debian-${release}-${recipeOf(import.meta.filename)}.ext4`, (image) => {
     const tree = join(dirname(image), 'tree')

@@ -1,5 +1,5 @@
-// Unpacks a bare Debian into a folder; what it is unpacked from is fetched once and kept outside the clone. As root.
-//   node scripts/debian-tree.mjs RELEASE FOLDER
+// Unpacks a bare Debian into a folder; its packages are fetched once and kept outside the clone. As root.
+// node scripts/debian-tree.mjs RELEASE FOLDER
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cached } from './cache.mjs'

@@ -1,4 +1,4 @@
-// Whether this machine can boot guests, that is kernels of their own.
+// Checks whether this machine can boot guests, with kernels of their own.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,10 +7,10 @@ import { provide } from './machine.mjs'
 import { installUmlKernel } from './uml-kernel.mjs'
 
 const BUSYBOX = '/usr/bin/busybox'
-/** The last line of a kernel that a process of its own has halted. */
+/** The last line of a kernel that a process has halted. */
 const HALTED = /^reboot: (Power down|System halted)$/m
 
-/** Why it cannot; undefined where it can. Installs what is missing, and tries. */
+/** Why it cannot; undefined where it can. Installs what is missing, and boots one. */
 export async function whyNoGuest() {
   try {
     installUmlKernel()
@@ -22,7 +22,7 @@ export async function whyNoGuest() {
   }
 }
 
-/** The least that a kernel can do: it starts a process, which halts it. Nothing of this project is asked. */
+/** A minimal boot: one process, which halts the kernel. Uses nothing of this project. */
 async function boot() {
   const dir = mkdtempSync(join(tmpdir(), 'flux-uml-'))
   const remove = () => rmSync(dir, { recursive: true, force: true })

@@ -1,12 +1,12 @@
-// A Linux kernel as a child of this process.
+// Runs a Linux kernel as a child process.
 import { spawn } from 'node:child_process'
 import { existsSync, statfsSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { umlKernel } from './uml-kernel.mjs'
 
 /**
- * Starts one that keeps its sockets in `dir`. `ended` rejects where it cannot be run, and where it takes longer than
- * `limitSeconds` and is killed for it. It is killed, too, when this process ends.
+ * Starts a kernel with its sockets in `dir`. `ended` rejects where it cannot run, or exceeds `limitSeconds` and is
+ * killed. Killed also when this process ends.
  */
 export function startKernel({ dir, memoryMb, args, limitSeconds = 600 }) {
   const { program, modules } = umlKernel()
@@ -15,7 +15,7 @@ export function startKernel({ dir, memoryMb, args, limitSeconds = 600 }) {
     // The console is a pipe, because it would leave a terminal in raw mode. It is not stdout, where the program itself
     // says what it has found out about the host.
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    // A dying kernel signals its whole process group, and a hanging one is killed by it.
+    // A dying kernel signals its process group, and a hanging one is killed by group.
     detached: true,
   })
   const hasEnded = () => kernel.exitCode !== null || kernel.signalCode !== null
@@ -41,16 +41,16 @@ export function startKernel({ dir, memoryMb, args, limitSeconds = 600 }) {
 function commonArguments(dir, memoryMb, modules) {
   return [
     ...[`mem=${memoryMb}M`, `uml_dir=${dir}/`, 'con=null', 'con0=null,fd:3', 'quiet', 'loglevel=1'],
-    // Traps system calls in a fraction of the time that ptrace takes, which is the fallback; 6.1 ignores the word.
+    // Much faster than ptrace, the fallback; 6.1 ignores the option.
     'seccomp=auto',
     // The rings of io_uring, which Node 24 uses, corrupt the guest's memory when their process ends.
     'sysctl.kernel.io_uring_disabled=2',
-    // What the kernel does not know itself becomes init's environment.
+    // Options unknown to the kernel become init's environment.
     `GUEST_MODULES=${modules}`,
   ]
 }
 
-/** Lets this process run its exit handlers, which kill its kernels, also where it is ended by a signal. */
+/** Makes this process run its exit handlers, which kill its kernels, also when a signal ends it. */
 export function exitBySignals() {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => process.exit(128 + constants.signals[signal]))
@@ -61,7 +61,7 @@ export function quote(word) {
   return `'${word.replaceAll("'", "'\\''")}'`
 }
 
-/** The guest's memory is a file: one on a disk would be written to it over and over. */
+/** The guest's memory is a file; on a disk it would be written repeatedly. */
 function memoryFolder(memoryMb) {
   const shared = '/dev/shm'
   if (!existsSync(shared)) return tmpdir()

@@ -1,24 +1,24 @@
-// What this machine has of what the tests need.
+// Checks this machine for what the tests need.
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { fail } from './run.mjs'
 
 export const inCi = process.env.CI === 'true'
-/** What the load client of the benches is compiled with. */
+/** What the benches' load client is compiled with. */
 export const LOAD_LIBRARIES = [
   { header: 'nghttp2/nghttp2.h', debianPackage: 'libnghttp2-dev' },
   { header: 'openssl/ssl.h', debianPackage: 'libssl-dev' },
 ]
 const isRoot = process.getuid?.() === 0
 
-/** Whether something is there; as root on Debian it is installed where it is not. In CI it has to be there. */
+/** Whether a tool is there; installs it as root on Debian. Fails in CI without it. */
 export function has(wanted, debianPackage, isThere) {
   if (provide(wanted, debianPackage, isThere)) return true
   if (inCi) fail(`${wanted} is missing and could not be installed`)
   return false
 }
 
-/** The same, where CI can do without it. */
+/** As above, for tools that CI can do without. */
 export function provide(wanted, debianPackage = wanted, isThere = isProgram) {
   return isThere(wanted) || (isRoot && isProgram('apt-get') && installByApt(debianPackage))
 }

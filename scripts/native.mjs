@@ -1,4 +1,4 @@
-// The programs in C that the agent brings.
+// Builds the agent's programs in C.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -12,10 +12,12 @@ const PROGRAMS = [
   { path: 'native/notifier', folder: 'native/notifier' },
 ].map(({ path, folder }) => ({ path, sources: filesIn(folder, '.c'), headers: filesIn(folder, '.h') }))
 
-/** What `compileNative('dist')` leaves there. */
+/** The results of `compileNative('dist')`. */
 export const NATIVE_OUTPUTS = PROGRAMS.flatMap(({ path }) => [path, stampOf(path)])
 
-/** Compiles them for Linux into a folder, by CC or `cc`. Without a compiler the agent starts functions by child_process. */
+/**
+ * Compiles them for Linux into a folder, by CC or `cc`. Without a compiler the agent starts functions by child_process.
+ */
 export function compileNative(folder, compiler = process.env.CC ?? 'cc') {
   const due = PROGRAMS.filter((program) => !isCurrent(folder, compiler, program))
   if (due.length === 0) return
@@ -33,7 +35,7 @@ function compileProgram(folder, compiler, program) {
   console.log(`compiling ${output}`)
   mkdirSync(dirname(output), { recursive: true })
   const flags = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', output, ...sources]
-  // Static, so that one binary serves every node; not every system has its C library that way.
+  // Static, so that one binary runs on every node; not every system has a static C library.
   if (spawnSync(compiler, ['-static', ...flags]).status !== 0) run(compiler, flags)
   writeFileSync(join(folder, stampOf(path)), stateOf(compiler, program))
 }

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 
-/** Ends this process with the command's exit code where that is not 0. */
+/** Runs a command; ends this process with its exit code where that is not 0. */
 export function run(command, args, options = {}) {
-  // npm is a batch file on Windows, which only a shell runs.
+  // On Windows npm is a batch file, which needs a shell.
   const { status, error } = spawnSync(command, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: process.platform === 'win32' && command === 'npm',

@@ -1,4 +1,4 @@
-// The Node that the packages bring: npm's packages of it for each system, locked by version and digest.
+// The Node in packages: npm's packages of it for each system, locked by version and digest.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from './run.mjs'
@@ -6,19 +6,19 @@ import { hashOf, readStamp } from './stamps.mjs'
 
 const FOLDER = join(import.meta.dirname, '..', 'packaging', 'runtime')
 
-/** Fetches what is not there yet. */
+/** Fetches missing packages. */
 export function fetchRuntimes() {
   const lock = hashOf([join(FOLDER, 'package-lock.json')])
   const stamp = join(FOLDER, 'node_modules', '.setup-stamp')
   if (readStamp(stamp) === lock) return
   console.log('fetching the Node of packaging/runtime/package-lock.json')
-  // By force, because npm would refuse what is for another system than this.
+  // With --force, since npm refuses packages for other systems.
   const flags = ['--force', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   run('npm', ['ci', ...flags], { cwd: FOLDER })
   writeFileSync(stamp, lock)
 }
 
-/** The folder of that Node's npm package, with its `bin` and its LICENSE, once fetched. `os` and `cpu` are npm's names. */
+/** The folder of that Node's npm package, with `bin` and LICENSE, once fetched. `os` and `cpu` are npm's names. */
 export function runtimeFolder({ os, cpu }) {
   return join(FOLDER, 'node_modules', `node-${os === 'win32' ? 'win' : os}-${cpu}`)
 }

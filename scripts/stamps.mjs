@@ -1,9 +1,9 @@
-// What was made of which files, so that nothing is made twice.
+// Remembers which files a result was made of, so that nothing is made twice.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** All below a folder, sorted. */
+/** All files below a folder, sorted. */
 export function files(folder, suffix) {
   if (!existsSync(folder)) return []
   return readdirSync(folder, { recursive: true, withFileTypes: true })

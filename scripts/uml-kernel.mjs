@@ -18,7 +18,7 @@ const MADE = `uml-${SUITE}-${recipeOf(import.meta.filename)}`
 /** This release's own, where testing's cannot be had. */
 const RELEASES_OWN = 'linux.uml'
 
-/** Installs it: the first time on a machine that takes some seconds, root and the network. Throws where it cannot. */
+/** Installs the kernel; the first time takes some seconds, root and the network. Throws where it cannot. */
 export function installUmlKernel() {
   try {
     cached(MADE, make)
@@ -46,7 +46,7 @@ function make(tree, path) {
   command('patchelf', '--set-interpreter', atLast, '--set-rpath', libraries, join(tree, PROGRAM))
 }
 
-/** The kernel and all that it depends on, as files in a folder. apt checks signatures and digests. */
+/** Fetches the kernel and its dependencies into a folder. apt verifies signatures and digests. */
 function download(folder) {
   const archives = join(folder, 'archives')
   mkdirSync(join(archives, 'partial'), { recursive: true })
@@ -59,7 +59,7 @@ function download(folder) {
   return files(archives, '.deb')
 }
 
-/** Nothing of it is the machine's own: it has no such source, nothing installed, and no choice of a release. */
+/** Independent of this machine's sources, packages and release. */
 function settings({ folder, archives, sources }) {
   const options = {
     'Dir::State::lists': join(folder, 'lists'),
@@ -87,12 +87,12 @@ Signed-By: ${KEYRING}
 `
 }
 
-/** The one that this machine takes its own packages from. */
+/** The mirror that this machine uses. */
 function mirror() {
   const ask = () => command('apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Label: Debian').split('\n')[0]
   const known = ask()
   if (known !== '') return known
-  // A fresh machine has its sources, but has not asked them yet.
+  // A fresh machine has not fetched its package lists.
   command('apt-get', '-qq', 'update')
   const uri = ask()
   if (uri === '') throw new Error('apt is configured with no mirror of Debian')

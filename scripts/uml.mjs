@@ -30,7 +30,7 @@ function kernelArguments() {
   ]
 }
 
-/** In a file, because the kernel's command line has room for a few names only. */
+/** In a file, since the kernel's command line has little room. */
 function command() {
   // The reporter would take the guest's console for a terminal.
   const colors = process.stdout.isTTY ? {} : { NO_COLOR: '1' }

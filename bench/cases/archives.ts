@@ -1,7 +1,7 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 
-/** Prints the hash of all files: one that is of another version, or damaged, makes it another. */
+/** Prints the hash of all files, which differs for other versions and damaged files. */
 const HANDLER = '#!/bin/sh\ncat data/* | sha256sum\n'
 
 export interface Archive {
@@ -10,15 +10,15 @@ export interface Archive {
   readonly output: string
 }
 
-/** Files as of source code, packed to about a half; other ones for each version. */
+/** Files like source code, which pack to about a half; different for each version. */
 export function archiveOfMany(files: number, bytesEach: number, version: number): Archive {
-  // A hexadecimal digit of noise is half a byte of it.
+  // A hexadecimal digit carries half a byte of noise.
   const text = noise((files * bytesEach) / 2, version).toString('hex')
   const contents = Array.from({ length: files }, (_, i) => Buffer.from(text.slice(i * bytesEach, (i + 1) * bytesEach)))
   return archive(contents, { stored: false })
 }
 
-/** One file that cannot be packed, another one for each version. */
+/** One incompressible file, different for each version. */
 export function archiveOfOne(bytes: number, version: number): Archive {
   return archive([noise(bytes, version)], { stored: true })
 }
@@ -34,7 +34,7 @@ function archive(files: readonly Buffer[], { stored }: { stored: boolean }): Arc
   }
 }
 
-/** The same for the same version. */
+/** Deterministic for each version. */
 function noise(bytes: number, version: number): Buffer {
   const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, version), Buffer.alloc(16))
   return cipher.update(Buffer.alloc(bytes))

@@ -7,7 +7,7 @@ import { type Records, recordsOf } from '../measure/records.js'
 import { numberedExecutions, numberedId } from '../measure/requests.js'
 import type { Throughput } from './in-flight-rounds.js'
 
-/** Fewer than an agent lets wait by default (`max_queued`), so that it is not kept busy with refusing. */
+/** Below the default of `max_queued`, so that nothing is refused. */
 const EXECUTIONS = 960
 const CALLS_IN_FLIGHT = 16
 const LOOKED_AT_ONCE = 128
@@ -15,8 +15,8 @@ const POLL_MS = 5
 const LIMIT_MS = 120_000
 
 /**
- * Calls a function async as fast as that is accepted, and waits until the records of all its executions say that they have
- * succeeded. The latencies are those of being accepted. To be exact to `POLL_MS` and what a look takes.
+ * Starts async executions as fast as they are accepted, and waits until the records of all say that they succeeded.
+ * Latencies are those of acceptance. Accurate to `POLL_MS` plus one look.
  */
 export async function measureAsync(server: Server, functionName: string): Promise<Throughput> {
   const idPrefix = `${randomUUID()}-`
@@ -37,12 +37,12 @@ export async function measureAsync(server: Server, functionName: string): Promis
   }
 }
 
-/** Milliseconds until the last one was seen to have ended; not those of reading the records of what has ended long before. */
+/** Milliseconds until the last one was seen to have ended, without the time to read records of earlier ones. */
 async function untilAllSucceeded(records: Records, ids: readonly string[]): Promise<number> {
   const begun = performance.now()
   let ended = begun
   const left = [...ids]
-  // The last one first, and alone: as long as it runs the server need not be kept busy with the others.
+  // The last one first, and alone, to keep the server idle while it runs.
   let count = 1
   while (left.length > 0) {
     const looked = left.splice(-count)
@@ -58,7 +58,7 @@ async function untilAllSucceeded(records: Records, ids: readonly string[]): Prom
   return ended - begun
 }
 
-/** False where it has not ended, or has no record yet. */
+/** False where it has not ended, or has no record. */
 function hasSucceeded(id: string, record: ExecutionRecord | undefined): boolean {
   if (record === undefined || record.status === 'running') return false
   if (record.status === 'success') return true

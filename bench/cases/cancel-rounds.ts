@@ -5,17 +5,17 @@ import { FLOOD, PLAIN, type Shape } from './shapes.js'
 
 const ROUNDS = 5
 
-/** What is cancelled, and beside what. */
+/** What is cancelled, and the load meanwhile. */
 export interface Scene {
   readonly name: string
   readonly shape: Shape
-  /** In each round. */
+  /** Cancels in each round. */
   readonly samples: number
-  /** Plain ones that run meanwhile, and ones that flood their output. */
+  /** Executions that run meanwhile: plain ones, and ones that flood their output. */
   readonly others: { readonly plain: number; readonly flooding: number }
 }
 
-/** Of one server in one round, or in all; microseconds. */
+/** Results of one server in one round, or in all; microseconds. */
 export interface Latencies {
   readonly dead: Histogram
   readonly answered: Histogram
@@ -23,11 +23,11 @@ export interface Latencies {
   readonly looks: Histogram
   readonly pings: Histogram
   survivors: number
-  /** Answers that came before the last death. */
+  /** Answers that came before the last process had died. */
   early: number
 }
 
-/** Cancels one after the other, all servers in turns. Answers the rounds of each. */
+/** Cancels one at a time, taking turns among the servers. Answers each server's rounds. */
 export async function measureScene(servers: readonly CancelServer[], scene: Scene): Promise<Latencies[][]> {
   const measured = servers.map((): Latencies[] => [])
   for (let round = 0; round < ROUNDS; round++) {

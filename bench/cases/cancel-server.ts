@@ -7,33 +7,33 @@ import { clockMs, type Deaths, type Watch } from '../measure/deaths.js'
 import { type Records, recordsOf } from '../measure/records.js'
 import { functionName, SHAPES, type Shape } from './shapes.js'
 
-/** How long whatever is still alive when the cancel has been answered may live before it counts as a survivor. */
+/** How long a process may live after the answer before it counts as a survivor. */
 const SURVIVAL_MS = 1000
 const READY_MS = 30_000
 const RECORD_MS = 10_000
 
-/** An execution whose processes are all there and watched. */
+/** An execution whose processes all run and are watched. */
 export interface Victim {
   readonly id: string
   readonly watch: Watch
 }
 
-/** Milliseconds from the call on. */
+/** Milliseconds from the call. */
 export interface Cancelled {
-  /** To the death of the last process; infinite where one survived. */
+  /** Until the last process died; infinite where one survived. */
   readonly dead: number
   readonly answered: number
   readonly survivors: number
 }
 
 export interface Recorded {
-  /** To when the record told it. It is looked for from the answer on: before that, looking would hold up the cancel. */
+  /** Until the record showed it. Looked for after the answer only, so as not to delay the cancel. */
   readonly recorded: number
-  /** What the last look took, and so how much later it may have been seen than it was. */
+  /** Duration of the last look, so the error of the value above. */
   readonly look: number
 }
 
-/** A server on this machine, and what is needed to cancel there and to see who dies when. */
+/** A server on this machine, with what a cancel there needs and what shows deaths. */
 export class CancelServer {
   readonly label: string
   private readonly records: Records
@@ -46,7 +46,7 @@ export class CancelServer {
   ) {
     this.label = server.target.label
     this.records = recordsOf(server)
-    // Functions may run as a user of their own.
+    // Functions may run as another user.
     chmodSync(this.dir, 0o777)
   }
 
@@ -80,7 +80,7 @@ export class CancelServer {
     return { ...cancelled, ...recorded }
   }
 
-  /** How long a call takes that has nothing to do, milliseconds. */
+  /** Latency of a call without work, milliseconds. */
   async ping(): Promise<number> {
     const begun = clockMs()
     await this.server.calls.health()
@@ -119,7 +119,7 @@ export class CancelServer {
   }
 }
 
-/** What a shape has written, once it is whole. */
+/** What a shape has written, once complete. */
 async function pidsIn(file: string): Promise<number[]> {
   for (const begun = performance.now(); performance.now() - begun < READY_MS; await sleep(1)) {
     const text = readOrNothing(file)

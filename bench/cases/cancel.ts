@@ -62,7 +62,7 @@ async function oneByOne(report: Report, servers: readonly CancelServer[]): Promi
       curves.push({ ...latencies, label: servers.length === 1 ? scene.name : `${label}, ${scene.name}` })
     }
     for (const which of ['dead', 'answered', 'recorded'] as const) {
-      // Where all survive there is no death to compare.
+      // Without deaths there is nothing to compare.
       if (measured.flat().some((round) => round[which].totalCount === 0)) continue
       const values = measured.map((rounds) => rounds.map((round) => round[which].getValueAtPercentile(50)))
       compared.push({ name: `${which} p50, ${scene.name}`, values })
@@ -101,7 +101,7 @@ async function atOnce(report: Report, servers: readonly CancelServer[]): Promise
   return survivors
 }
 
-/** Milliseconds to the last one of all, and how many survived. */
+/** Milliseconds to the last death of all, and the number of survivors. */
 async function cancelAtOnce(server: CancelServer): Promise<{ dead: number; answered: number; survivors: number }> {
   const victims: Victim[] = []
   for (let i = 0; i < AT_ONCE; i++) victims.push(await server.run(PLAIN))

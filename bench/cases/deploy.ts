@@ -18,12 +18,12 @@ const ARCHIVES = [
   { name: 'one of 40 MB', build: (version: number) => archiveOfOne(40 * MB, version) },
 ] as const
 /**
- * Another function in each round: the version before would be deleted, and ext4 makes new files ever more slowly while
- * inodes lie in its way that have been deleted within the last minute (`recently_deleted` in fs/ext4/ialloc.c).
+ * Uses another function in each round: the old version would be deleted, and ext4 slows down while recently deleted
+ * inodes are in its way (`recently_deleted` in fs/ext4/ialloc.c).
  */
 const nameOf = (round: number) => `bench-deployed-${round}`
 
-/** What is sent of each archive, in this order. */
+/** What is deployed of each archive, in order. */
 const STEPS = ['new', 'same again', 'refused'] as const
 type Step = (typeof STEPS)[number]
 
@@ -33,7 +33,7 @@ interface Deployed {
   readonly memory: MemoryPeak | undefined
 }
 
-/** Of one server, by round. */
+/** One server's values, by round. */
 type Series = Record<Step, Deployed[]>
 
 export const deploy: Bench = {
@@ -76,7 +76,7 @@ async function addRound(series: Series, server: Server, archive: Archive, functi
 }
 
 async function measure({ target }: Server, { zip }: Archive, step: Step, name: string): Promise<Deployed> {
-  // Without a config of its own, a name that nobody has registered is refused.
+  // Without a config, an unregistered name is refused.
   const deployed = { function_name: name, config: { name, handler: 'main.sh' } }
   const named = step === 'refused' ? { function_name: 'bench-nobody' } : deployed
   const call = deployment({ ...named, code_archive: zip })

@@ -9,10 +9,10 @@ import type { StoredExecutions } from '../measure/stored.js'
 const SAMPLES = 50
 const POLL_MS = 1
 const DEADLINE_MS = 10_000
-/** Longer than anybody looks for its output. */
+/** Longer than its output is looked for. */
 const SLEEP_MS = 60_000
 
-/** A way to look for the output of an execution that runs. */
+/** A way to see the output of a running execution. */
 export interface Sight {
   readonly name: string
   output(id: string): Promise<Buffer>
@@ -23,10 +23,7 @@ export function sightsOf(calls: Calls, stored: StoredExecutions | undefined): Si
   return stored === undefined ? [answered] : [answered, { name: 'the store', output: (id) => stored.output(id) }]
 }
 
-/**
- * From the call of an async execution of `sleeper`, which prints at once and runs on, until its line is seen;
- * microseconds.
- */
+/** Microseconds from the call of an async execution of `sleeper`, which prints at once, until its line is seen. */
 export async function firstOutput(calls: Calls, sight: Sight): Promise<Histogram> {
   const latencies = histogram()
   for (let sample = 0; sample < SAMPLES; sample++) {

@@ -10,12 +10,12 @@ import type { Report } from '../report/report.js'
 const ROUNDS = 7
 const ROUND_MS = 1000
 
-/** Starts per second that this machine can do at the most, measured for so long. */
+/** The most starts per second that this machine can do, measured for this long. */
 export async function measureFloor(ms: number): Promise<number> {
   return (await runFloor(availableParallelism(), ms)).perSecond
 }
 
-/** Milliseconds that a single start takes, from the call to the reaped process; the median of so long. */
+/** Median duration of a single start, from the call to the reaped process, milliseconds. */
 export async function measureStart(ms: number): Promise<number> {
   return (await runFloor(1, ms)).medianMs
 }
@@ -49,7 +49,7 @@ async function measureBoth(report: Report, nodes: readonly ChildProcess[]): Prom
     { title: 'ratio', digits: 3 },
   ])
   const [floors, others, ratios]: [number[], number[], number[]] = [[], [], []]
-  // The first one warms up.
+  // The first round warms up.
   for (let round = 0; round <= ROUNDS; round++) {
     report.progress(`round ${round} of ${ROUNDS}`)
     const rate = await measureFloor(ROUND_MS)

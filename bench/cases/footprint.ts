@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { openDescriptors } from '../../harness/proc.js'
 import { agentProcesses, type Memory, memoryOf } from '../measure/memory.js'
 
-/** What an agent with its launchers holds. */
+/** Memory of an agent with its launchers. */
 export interface Footprint extends Memory {
   readonly descriptors: number
   readonly threads: number

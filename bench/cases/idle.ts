@@ -72,7 +72,7 @@ async function measureStart(): Promise<number> {
   return answered - begun
 }
 
-/** When it came, as `performance.now` tells it. */
+/** The time of the answer, by `performance.now`. */
 async function firstAnswer(port: number): Promise<number> {
   const limit = performance.now() + START_LIMIT_MS
   while (!(await accepts(port))) {
@@ -84,7 +84,7 @@ async function firstAnswer(port: number): Promise<number> {
   return performance.now()
 }
 
-/** gRPC's own client would wait longer and longer between its attempts. */
+/** gRPC's client backs off between attempts. */
 async function accepts(port: number): Promise<boolean> {
   const socket = connect(port, HOST)
   try {

@@ -9,23 +9,23 @@ import { measureFloor } from './floor.js'
 export const IN_FLIGHT = [1, 16, 64, 256]
 const FLOOR_MS = 1000
 
-/** What so many executions in flight came to. */
+/** Results with a number of executions in flight. */
 export interface Throughput {
   readonly executions: number
   readonly seconds: number
-  /** Of calls, microseconds. */
+  /** Latencies, microseconds. */
   readonly latencies: Histogram
-  /** Milliseconds for each call. */
+  /** Processor time for each call, milliseconds. */
   readonly clientCpuMs: number
 }
 
 export interface Titles {
   readonly what: string
-  /** What the latencies are the time to. */
+  /** What the latencies end with. */
   readonly until: string
 }
 
-/** One server with one number in flight; a value for each round. */
+/** One server with one number in flight; one value for each round. */
 interface Series {
   readonly server: Server
   readonly inFlight: number
@@ -37,7 +37,7 @@ interface Series {
   readonly clientCpuMs: number[]
 }
 
-/** Measures all servers in turns with each number in flight, beside the floor of the same round. */
+/** Measures all servers in turns with each number in flight, against the floor of the same round. */
 export async function measureRounds(
   report: Report,
   { what, until }: Titles,

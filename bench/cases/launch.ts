@@ -14,18 +14,18 @@ const ROUND_MS = 1000
 const HEAPS_MB = [0, 100, 300]
 const KINDS = ['launcher', 'child_process'] as const
 
-/** One way of starting, at one size of the process that starts. */
+/** One way to start processes, at one size of the starting process. */
 interface Way {
   readonly kind: StarterSetup['kind']
   readonly heapMb: number
   readonly process: ChildProcess
   readonly rates: number[]
   readonly ratios: number[]
-  /** Of the processor time a start takes: the floor's divided by this one's. */
+  /** The floor's processor time for a start, divided by this one's. */
   readonly costRatios: number[]
 }
 
-/** Starts per second, and processor time of one start in milliseconds. */
+/** Starts per second, and processor time of one start, milliseconds. */
 interface Measured {
   readonly rate: number
   readonly cost: number
@@ -69,7 +69,7 @@ async function measureWays(report: Report, ways: readonly Way[]): Promise<number
   const columns = ways.map(({ kind, heapMb }) => ({ title: `${kind}, ${heapMb} MB` }))
   const rounds = report.table('starts per second', [{ title: 'round' }, { title: 'floor' }, ...columns])
   const floors: number[] = []
-  // The first one warms up: code is compiled, spare cgroups and named pipes are made.
+  // The first round warms up: code is compiled, spare cgroups and named pipes are made.
   for (let round = 0; round <= ROUNDS; round++) {
     report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
     const floor = await measureFloorCost()

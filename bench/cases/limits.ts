@@ -35,7 +35,7 @@ export const limits: Bench = {
         report.progress(round === 0 ? 'warming up' : `round ${round} of ${ROUNDS}`)
         const without = await measure(0)
         const limited = await measure(MEMORY_MB)
-        // The first one warms up.
+        // The first round warms up.
         if (round === 0) continue
         ratios.push(limited / without)
         rounds.row(round, without, limited, limited / without)

@@ -18,12 +18,12 @@ const ROUNDS = 3
 const CROWDS = [
   { sleepers: 500, sleepMs: 2_000 },
   { sleepers: 2_000, sleepMs: 4_000 },
-  // So long that on a slow machine, too, the first one still sleeps when the last one begins.
+  // So long that, on a slow machine too, the first still sleeps when the last starts.
   { sleepers: 5_000, sleepMs: 12_000 },
 ] as const
 /** What sleeper.c prints. */
 const OUTPUT_BYTES = 21
-/** Of an agent that has worked before: its code is compiled, and its heaps have the size that they keep. */
+/** For an agent that has worked before: code is compiled, and heaps have their final size. */
 const WARM_UP = { kind: 'closed', inFlight: 64, durationMs: 3_000 } as const
 
 type Crowd = Readonly<Record<keyof (typeof CROWDS)[number], number>>
@@ -31,16 +31,16 @@ type Crowd = Readonly<Record<keyof (typeof CROWDS)[number], number>>
 interface Measured {
   /** From the first call to the start of the last process. */
   readonly startedMs: number
-  /** How many slept at the same time at the most. */
+  /** The most that slept at the same time. */
   readonly atOnce: number
-  /** Of the whole calls. */
+  /** Latencies of whole calls. */
   readonly latencies: Histogram
   readonly health: Histogram
   readonly memory: MemoryPeak | undefined
 }
 
 interface Called {
-  /** `clockMs` of the first call, but for the client's start. */
+  /** `clockMs` of the first call, without the client's start. */
   readonly called: number
   readonly latencies: Histogram
 }
@@ -64,7 +64,7 @@ export const many: Bench = {
       const rounds = new Map<string, Measured[]>()
       for (let round = 1; round <= ROUNDS; round++) {
         report.progress(`${crowd.sleepers} sleepers, round ${round} of ${ROUNDS}`)
-        // Its own agent is a fresh one each time: one that has had a crowd before has the memory for the next.
+        // A fresh agent each time: one that had a crowd before keeps the memory for the next.
         await withServers(targets, { store: 'embedded' }, async (servers) => {
           for (const server of servers) {
             const { label } = server.target

@@ -13,14 +13,14 @@ const SCRIPT = `case $1 in
 esac`
 const PRINTED = printedBytes(1_000_000)
 const NOTHING = Buffer.alloc(0)
-/** Shares no factor with the number of cards: it meets each one once, neighbours far apart. */
+/** Coprime to the number of cards: visits each card once, neighbours far apart. */
 const STRIDE = 29
 
-/** An execution and what it comes to. */
+/** An execution and its expected end. */
 interface Task {
   readonly name: string
   readonly args: string[]
-  /** What its error ends in; empty where it succeeds. */
+  /** The end of its error; empty where it succeeds. */
   readonly error: string
   readonly output: Buffer
 }
@@ -31,16 +31,16 @@ const fails = (id: string): Task => ({ name: MIXED, args: ['code', id], error: '
 const PRINTS: Task = { name: PRINTER.name, args: [String(PRINTED.length)], error: '', output: PRINTED }
 const HANGS: Task = { name: BRIEF, args: [], error: 'timed out after 1s', output: NOTHING }
 
-/** One kind of work; throws where it does not come to what it should. */
+/** One kind of work; throws on an unexpected result. */
 interface Kind {
   readonly name: string
-  /** How often it is drawn, against the others. */
+  /** Its weight among the others. */
   readonly weight: number
   readonly run: (id: string) => Promise<void>
 }
 
 /**
- * Short executions of all kinds, by the contract's calls alone: they succeed, fail, print much, run out of time and are
+ * Short executions of all kinds, by the contract's calls only: they succeed, fail, print much, time out and are
  * cancelled, while new versions of their function are deployed.
  */
 export class MixedWork {
@@ -56,7 +56,7 @@ export class MixedWork {
     this.deck = cards.map((_, i) => cards[(i * STRIDE) % cards.length] as Kind)
   }
 
-  /** Deploys what is executed; `env` is in the environment of every process. */
+  /** Deploys the functions; `env` is in every process's environment. */
   static async deploy(calls: Calls, env: Record<string, string>): Promise<MixedWork> {
     const work = new MixedWork(calls, env)
     await work.deployNext()
@@ -65,12 +65,12 @@ export class MixedWork {
     return work
   }
 
-  /** How many pieces of work have been begun. */
+  /** Pieces of work begun. */
   get begun(): number {
     return this.drawn
   }
 
-  /** Rejects with the first piece that went wrong; else ends when the time is over and all that was begun has ended. */
+  /** Resolves when the time is up and everything begun has ended; rejects with the first failure. */
   async run(lanes: number, durationMs: number): Promise<void> {
     const end = performance.now() + durationMs
     const lane = async () => {
@@ -120,7 +120,7 @@ export class MixedWork {
     assert.equal((await this.calls.ended(id)).status, 'cancelled')
   }
 
-  /** Another version each time, for what runs of the last one to go on. */
+  /** A new version each time, while executions of the last one go on. */
   private async deployNext(): Promise<void> {
     await this.calls.script(MIXED, `${SCRIPT}\n# version ${this.versions++}`, { env: this.env })
   }

@@ -11,25 +11,25 @@ import type { Target } from '../targets/target.js'
 const POLL_MS = 1
 const DEADLINE_MS = 60_000
 
-/** What one call has cost. */
+/** The cost of one call. */
 export interface Measured {
   readonly ms: number
-  /** Where the target's Redis is known. */
+  /** Present where the target's Redis is known. */
   readonly redis: RedisTraffic | undefined
 }
 
-/** Executions of the function `printer` of a target, each of which prints so many bytes. */
+/** Executions of the function `printer` of a target, each printing a number of bytes. */
 export class OutputCalls {
   private constructor(
     readonly target: Target,
     private readonly calls: Calls,
     private readonly stored: StoredExecutions | undefined,
     readonly printed: Buffer,
-    /** Bytes that the target keeps of them. */
+    /** Bytes that the target retains of them. */
     readonly kept: number,
   ) {}
 
-  /** Compares one answer with what was printed: later ones of sync calls only need to be as long. */
+  /** Compares one answer in full; later sync answers are checked by length. */
   static async open(
     target: Target,
     calls: Calls,
@@ -61,8 +61,8 @@ export class OutputCalls {
   }
 
   /**
-   * From the call until the store has the record's end, and with it the output, which is compared. Undefined where the
-   * store cannot be looked into.
+   * Milliseconds until the store has the record's end and so all output, which is compared. Undefined where the store
+   * is not accessible.
    */
   async async(): Promise<Measured | undefined> {
     const { stored } = this

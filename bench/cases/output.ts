@@ -18,11 +18,11 @@ const SIZES = [
   { bytes: 1 * MB, callsEachRound: 10 },
   { bytes: 10 * MB, callsEachRound: 4 },
   { bytes: 40 * MB, callsEachRound: 1 },
-  // More than an answer may carry: all of it is read, and what the agent's cap allows is kept.
+  // More than an answer can carry: everything is read, and the agent's cap retained.
   { bytes: 100 * MB, callsEachRound: 1 },
 ] as const
 const MODES = ['sync', 'async'] as const
-/** The most that agent.yaml may say. */
+/** The largest value allowed in agent.yaml. */
 const MAX_OUTPUT = '40MiB'
 
 interface Subject extends Server {
@@ -31,7 +31,7 @@ interface Subject extends Server {
 
 /** Calls of one server, size and mode. */
 interface Series {
-  /** By round; none where its store is not known. */
+  /** By round; empty where the store is not known. */
   readonly rounds: Measured[][]
   readonly memory: MemoryPeak[]
 }
@@ -57,7 +57,7 @@ export const output: Bench = {
   },
 }
 
-/** An own agent is measured on both; servers at addresses have theirs, whatever they are. */
+/** An own agent is measured on both stores; given servers with theirs. */
 function storesOf({ given }: Targets): AgentNeeds['store'][] {
   if (given) return ['redis']
   return noRedis ? ['embedded'] : ['redis', 'embedded']

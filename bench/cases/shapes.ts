@@ -1,4 +1,7 @@
-/** Families of processes that a cancel has to end. Each writes the pids of all of them, and "ready", to its first argument. */
+/**
+ * Families of processes for a cancel to end. Each writes the pids of all its processes, then "ready", to its first
+ * argument.
+ */
 export interface Shape {
   readonly name: string
   readonly script: string
@@ -33,7 +36,7 @@ export const SHAPES: readonly Shape[] = [
   FLOOD,
 ]
 
-/** What an agent's function is called that runs one of them; a name has no spaces. */
+/** The name of the agent's function that runs one; names have no spaces. */
 export function functionName({ name }: Shape): string {
   return `bench-${name.toLowerCase().replaceAll(' ', '-')}`
 }

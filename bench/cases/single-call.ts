@@ -10,7 +10,7 @@ import { measureStart } from './floor.js'
 const ROUNDS = 7
 const ROUND_MS = 1000
 
-/** What a sync execution of `/bin/true` takes, beside what its start and its call must take in any case. */
+/** Latency of a sync execution of `/bin/true`, compared with its start and its call alone. */
 export async function measureSingleCalls(
   report: Report,
   servers: readonly Server[],

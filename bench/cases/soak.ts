@@ -11,12 +11,12 @@ import { MixedWork } from './mixed-work.js'
 
 const LANES = 16
 const WARM_UP_MS = 5_000
-/** How long a server that has worked is left alone before it is looked at. */
+/** How long a server rests after the work before it is measured. */
 const SETTLE_MS = 5_000
 const REST_MS = 5_000
 const LONGEST_ROW_MS = 60_000
 const FEWEST_ROWS = 3
-/** In the environment of all that is executed. */
+/** Set in the environment of everything executed. */
 const VARIABLE = 'BENCH_SOAK'
 
 export const soak: Bench = {
@@ -70,7 +70,7 @@ function timeTable(report: Report, label: string): Table {
   ])
 }
 
-/** Of the time from now on; the latencies of health checks in it are answered. */
+/** Runs for a time; answers the latencies of health checks in it. */
 async function addRow(table: Table, { target }: Server, work: MixedWork, when: string, ms: number): Promise<Histogram> {
   const { begun } = work
   const from = performance.now()

@@ -15,14 +15,14 @@ const SYNC_ROUNDS = 5
 const SYNC_MS = 2000
 const ASYNC_ROUNDS = 5
 
-/** What a function is, and how long its output must be. */
+/** A function, and the length of its output. */
 interface Called {
   readonly name: string
   readonly program: Buffer | string
   readonly outputBytes: number
 }
 
-// The floor's program itself: a script would start two.
+// The floor's own program: a script would start two processes.
 const TRUE: Called = { name: 'bench-true', program: readFileSync('/bin/true'), outputBytes: 0 }
 const KIB: Called = { name: 'bench-kib', program: `#!/bin/sh\necho ${'x'.repeat(1023)}\n`, outputBytes: 1024 }
 
@@ -57,7 +57,7 @@ async function measureSyncExecutions(report: Report, servers: readonly Server[])
 
 async function measureSync({ target }: Server, { name, outputBytes }: Called, inFlight: number): Promise<Throughput> {
   const pace = { kind: 'closed', inFlight, durationMs: SYNC_MS } as const
-  // With ids, as the control plane gives each execution one.
+  // With ids, as from the control plane.
   const call = numberedExecutions({ function_name: name }, `bench-${randomUUID()}-`)
   const result = await runLoad({ ...call, target, outputBytes, pace }).result
   return { ...result, executions: result.calls }

@@ -4,13 +4,13 @@ import { Calls } from '../../harness/calls.js'
 import { openConnection, tlsCredentials } from '../../src/cli/connect.js'
 import type { AgentNeeds, Target, Targets } from '../targets/target.js'
 
-/** The contract's calls beside those that are measured: they deploy, cancel and look. */
+/** Calls that are not measured: they deploy, cancel and read. */
 export interface ControlClient {
   readonly calls: Calls
   close(): void
 }
 
-/** A target under control. */
+/** A target, with a client. */
 export interface Server {
   readonly target: Target
   readonly calls: Calls
@@ -25,7 +25,7 @@ export function controlClient({ host, port, tls }: Target): ControlClient {
   return { calls: new Calls(agent), close }
 }
 
-/** Opens targets with clients to all of them, and closes both however `use` ends. */
+/** Opens targets and clients, and closes both after `use`. */
 export async function withServers(
   targets: Targets,
   needs: AgentNeeds,

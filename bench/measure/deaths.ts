@@ -5,20 +5,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { onExit } from '../../harness/on-exit.js'
 import { nativeProgram } from './native.js'
 
-/** Processes whose deaths are waited for. */
+/** Processes that are watched until they die. */
 export interface Watch {
-  /** The last death of them, by `clockMs`; undefined where one lives on after `limitMs`. */
+  /** The time of the last death, by `clockMs`; undefined where one still lives after `limitMs`. */
   last(limitMs: number): Promise<number | undefined>
-  /** Those that live. */
+  /** Pids that still live. */
   alive(): number[]
 }
 
-/** The kernel's monotonic clock, the same for all processes. */
+/** The kernel's monotonic clock, common to all processes. */
 export function clockMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
 
-/** When processes die, told by a program of its own: this one is busy with the call whose effect is measured. */
+/** Watches deaths in a program of its own: this process is busy with the measured call. */
 export class Deaths {
   private readonly watcher: ChildProcessWithoutNullStreams
   private readonly watching = new Map<number, () => void>()
@@ -30,7 +30,7 @@ export class Deaths {
     createInterface(this.watcher.stdout).on('line', (line) => this.hear(line))
   }
 
-  /** Resolves when the deaths of all of them will be seen. */
+  /** Resolves once all their deaths will be noticed. */
   async watch(pids: readonly number[]): Promise<Watch> {
     const ready = pids.map((pid) => new Promise<void>((resolve) => this.watching.set(pid, resolve)))
     const alive = new Set(pids)

@@ -5,10 +5,10 @@ import { runLoad } from './load.js'
 import { HEALTH_CHECK } from './requests.js'
 
 const INTERVAL_MS = 5
-/** For its connection: from then on the checks go on. */
+/** Resolves once connected; the checks run from then on. */
 const LEAD_MS = 50
 
-/** Checks a target's health every 5 ms while the work goes on; microseconds, each from the time it was due. */
+/** Checks a target's health every 5 ms during the work; latencies in microseconds, from the time each check was due. */
 export async function healthMeanwhile<T>(
   target: Target,
   work: () => Promise<T>,

@@ -1,8 +1,8 @@
 import { StartPool } from './start-pool.js'
 import type { StartTask } from './start-worker.js'
 
-// One pool in a process of its own: what a start costs depends on the memory of the whole process.
-//   launch-process HEAP_MB
+// One pool in a process of its own: the cost of a start depends on the memory of the process.
+// launch-process HEAP_MB
 
 const pool = await StartPool.open(Number(process.argv[2]))
 process.on('message', async (task: Omit<StartTask, 'inFlight'> | 'close') => {

@@ -12,22 +12,19 @@ const LIBRARIES: Libraries = {
   packages: ['libnghttp2-dev', 'libssl-dev'],
 }
 
-/** Calls of one method to one target, made by a process of its own over one connection. */
+/** Calls of one method to one target, by a process of its own over one connection. */
 export interface Load {
   readonly target: Target
   /** Full path, as in `/flux.AgentService/HealthCheck`. */
   readonly path: string
   /** The request, serialized. */
   readonly request: Buffer
-  /**
-   * Where in the request a number of 16 digits is, another one for each call, counted from `first`: a part of the
-   * execution id.
-   */
+  /** Offset in the request of a 16-digit number that counts calls from `first`: part of the execution id. */
   readonly number?: { readonly at: number; readonly first: number }
-  /** Of an ExecutionResponse that is right, bytes; where absent any answer with status 0 is. */
+  /** Expected length of a valid ExecutionResponse, bytes; absent: any answer with status 0 is valid. */
   readonly outputBytes?: number
   /**
-   * Calls an execution that is refused at capacity again, a millisecond later, until it is taken; its latency counts from
+   * Repeats an execution that is refused at capacity after a millisecond, until it is accepted; its latency counts from
    * the first call. Needs `outputBytes`.
    */
   readonly repeatRefused?: true
@@ -36,12 +33,12 @@ export interface Load {
 
 export type Pace =
   /**
-   * So many lanes, each of which calls again when it has been answered, until the time is over or each lane has made so
-   * many calls. Waiting shows in the rate, hardly in the percentiles.
+   * A number of lanes, each calling again when answered, until the time is up or each has made enough calls. Delays
+   * show in the rate, hardly in percentiles.
    */
   | { readonly kind: 'closed'; readonly inFlight: number; readonly durationMs: number }
   | { readonly kind: 'counted'; readonly inFlight: number; readonly callsEach: number }
-  /** At fixed times, answered or not; latencies count from these times, so that nothing is left out while it hangs. */
+  /** At fixed times, answered or not; latencies count from these times, so that a stall is not left out. */
   | { readonly kind: 'every'; readonly intervalMs: number }
 
 export interface LoadResult {
@@ -49,31 +46,31 @@ export interface LoadResult {
   readonly seconds: number
   /** Microseconds. */
   readonly latencies: Histogram
-  /** Of the process that calls, milliseconds for each call. */
+  /** Processor time of the calling process for each call, milliseconds. */
   readonly clientCpuMs: number
 }
 
 export interface RunningLoad {
-  /** Rejects where a call failed or was answered otherwise than it should. */
+  /** Rejects where a call failed or had an unexpected answer. */
   readonly result: Promise<LoadResult>
-  /** No further calls; those under way are waited for, 60 s at the most. */
+  /** Stops calling; waits up to 60 s for running calls. */
   stop(): Promise<LoadResult>
 }
 
-/** Connects, and begins when the server has answered that. */
+/** Connects, and begins once the server has answered. */
 export function runLoad(load: Load): RunningLoad {
   const client = spawn(loadProgram(), [
     ...targetArguments(load.target),
     ...callArguments(load),
     ...paceArguments(load.pace),
   ])
-  // Where it has ended early, its result says why.
+  // After an early end the result says why.
   client.stdin.on('error', () => {})
   const length = Buffer.alloc(4)
   length.writeUInt32BE(load.request.length)
   client.stdin.write(Buffer.concat([length, load.request]))
   const result = resultOf(client, load.target)
-  // Nobody may be waiting for it yet.
+  // It may not be awaited yet.
   result.catch(() => {})
   return {
     result,
@@ -84,7 +81,7 @@ export function runLoad(load: Load): RunningLoad {
   }
 }
 
-/** Path of the program that calls, compiled where it was not. */
+/** Path of the client program, compiled if needed. */
 export function loadProgram(): string {
   return nativeProgram('load', LIBRARIES)
 }

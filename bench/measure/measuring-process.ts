@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { onExit } from '../../harness/on-exit.js'
 
-/** Starts a program of this folder, which tells by a first message that it is ready to be asked. */
+/** Starts a program of this folder; resolves with its first message, which says that it is ready. */
 export async function openProcess(program: string, args: readonly string[] = []): Promise<ChildProcess> {
   const process = fork(fileURLToPath(new URL(`./${program}.js`, import.meta.url)), args)
   onExit(() => process.kill('SIGKILL'))

@@ -5,18 +5,18 @@ import type { Target } from '../targets/target.js'
 
 const SAMPLE_MS = 50
 
-/** Of an agent with its launchers, MiB. */
+/** Memory of an agent with its launchers, MiB. */
 export interface Memory {
-  /** What is in memory, shared pages counted in full. */
+  /** Resident, shared pages counted in full. */
   readonly resident: number
-  /** Without the pages of files, such as those of the embedded store. */
+  /** Without pages of files, such as the embedded store's. */
   readonly own: number
-  /** Each shared page counted as its share. */
+  /** Shared pages counted by share. */
   readonly proportional: number
 }
 
 export interface MemoryPeak {
-  /** Own memory before the work, and the most of it that was seen during it, MiB. */
+  /** Private memory before the work, and its peak during it, MiB. */
   readonly before: number
   readonly peak: number
 }
@@ -32,10 +32,10 @@ export function memoryOf(pid: number): Memory {
   return sums
 }
 
-/** Looks at the agent's own memory again and again until it is stopped; that answers nothing where the pid is unknown. */
+/** Samples the agent's private memory until stopped; answers nothing where the pid is unknown. */
 export function watchMemory({ pid }: Target): { stop(): MemoryPeak | undefined } {
   if (pid === undefined) return { stop: () => undefined }
-  // Found once: a search among thousands of processes would cost more than what it is to measure.
+  // Looked up once: among thousands of processes a search costs more than the measured work.
   const processes = agentProcesses(pid)
   const look = () => processes.reduce((sum, each) => sum + ownMemoryMiB(each), 0)
   const before = look()
@@ -53,7 +53,7 @@ export function watchMemory({ pid }: Target): { stop(): MemoryPeak | undefined }
   }
 }
 
-/** Of an agent: itself and its launchers. */
+/** An agent's processes: itself and its launchers. */
 export function agentProcesses(pid: number): number[] {
   return [pid, ...launchersOf(pid)]
 }

@@ -5,13 +5,13 @@ import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
 import { nativeProgram } from './native.js'
 
-/** Without the dynamic linker, which would take longer than the program. */
+/** Static: dynamic linking takes longer than the program. */
 const STATIC = { flags: ['-static'], packages: [] }
 
-/** A function that is a program of ours. */
+/** A function in C of this repository. */
 export interface NativeFunction {
   readonly name: string
-  /** NAME of its source NAME.c. */
+  /** The NAME of its source, NAME.c. */
   readonly program: string
 }
 
@@ -23,7 +23,7 @@ export function programOf({ program }: NativeFunction): string {
   return nativeProgram(program, STATIC)
 }
 
-/** Deploys it, with whatever else the configuration says. */
+/** Deploys it, with further keys of its configuration. */
 export async function deployNative(
   calls: Calls,
   native: NativeFunction,

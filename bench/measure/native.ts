@@ -7,15 +7,15 @@ const SOURCES = fileURLToPath(new URL('../../../bench/native/', import.meta.url)
 const PROGRAMS = fileURLToPath(new URL('../native/', import.meta.url))
 const FLAGS = ['-std=c11', '-O2', '-Wall', '-Wextra', '-Werror']
 
-/** What a program is linked with, and where Debian has it. */
+/** Libraries to link, and their Debian packages. */
 export interface Libraries {
   readonly flags: readonly string[]
   readonly packages: readonly string[]
 }
 
 /**
- * Compiles NAME.c, or all files of the folder NAME, unless that has been done, so that a machine without a compiler can
- * use what another one has built. Answers the program's path.
+ * Compiles NAME.c, or all files of the folder NAME, unless done before, so that a machine without a compiler can use
+ * another one's build. Answers the program's path.
  */
 export function nativeProgram(name: string, libraries: Libraries = { flags: [], packages: [] }): string {
   const program = join(PROGRAMS, name)
@@ -41,7 +41,7 @@ function sourcesOf(name: string): string[] {
   return files.filter((file) => file.endsWith('.c'))
 }
 
-/** Of all programs: they share a header. */
+/** Headers of all programs. */
 function newestSource(): number {
   const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter((file) => /\.[ch]$/.test(file))
   return Math.max(...files.map((file) => modified(join(SOURCES, file))))

@@ -1,12 +1,12 @@
-/** What printer.c prints, and whether an answer is that. */
+/** What printer.c prints, and checks of answers against it. */
 
 const LINE = 16
-/** What any agent of the contract keeps whole by default, bytes. */
+/** Bytes that every agent of the contract retains by default. */
 const KEPT_WHOLE = 32 * 2 ** 20
-/** The longest line that may stand for what was left out. */
+/** The longest mark for output that was left out. */
 const MARK_MAX = 200
 
-/** So many bytes of it. */
+/** The first bytes that it prints. */
 export function printedBytes(length: number): Buffer {
   const lines = Math.ceil(length / LINE)
   const bytes = Buffer.allocUnsafe(lines * LINE)
@@ -14,10 +14,7 @@ export function printedBytes(length: number): Buffer {
   return bytes.subarray(0, length)
 }
 
-/**
- * Throws unless the output is what was printed; of a longer one than agents keep, its beginning and its end with a line
- * between them.
- */
+/** Throws unless the output is what was printed; where an agent cuts it, its start and end with one line between. */
 export function checkPrinted(printed: Buffer, output: Buffer): void {
   if (output.equals(printed)) return
   const unlike = new Error(`an output of ${printed.length} bytes came back as ${output.length} others`)

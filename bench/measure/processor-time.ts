@@ -2,20 +2,20 @@ import { readFileSync } from 'node:fs'
 import { launchersOf } from '../../harness/launchers.js'
 import { childrenOf, cpuTicks } from '../../harness/proc.js'
 
-/** What the kernel counts processor time in, towards programs (times(2)). */
+/** The unit of processor times that the kernel shows to programs (times(2)). */
 const TICK_MS = 10
 
-/** Of a process, of its children, and of what each of them has waited for, milliseconds. */
+/** Processor time of a process, and of what it and its children waited for, milliseconds. */
 export function processorMs(pid: number): number {
   return [pid, ...childrenOf(pid).map((child) => child.pid)].reduce((sum, each) => sum + withReapedMs(each), 0)
 }
 
-/** Of an agent with all its threads and its launchers; not of the functions. */
+/** Processor time of an agent with its threads and launchers, without functions. */
 export function agentMs(pid: number): number {
   return [pid, ...launchersOf(pid)].reduce((sum, each) => sum + cpuTicks(each) * TICK_MS, 0)
 }
 
-/** Of a process and of the children it has waited for. */
+/** Processor time of a process and of the children it waited for. */
 export function withReapedMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

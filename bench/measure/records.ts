@@ -3,9 +3,9 @@ import type { ExecutionRecord } from '../../src/store/record.js'
 import type { Server } from './control.js'
 import { recordKey } from './stored.js'
 
-/** Looks at the records of executions: in the server's Redis where that is known, else by asking the server. */
+/** Reads records of executions: from the server's Redis if known, else by calls. */
 export interface Records {
-  /** In the order of the ids; undefined where there is none. */
+  /** In the order of the ids; undefined for each that has none. */
   read(ids: readonly string[]): Promise<(ExecutionRecord | undefined)[]>
   close(): void
 }
@@ -26,7 +26,7 @@ export function recordsOf({ target, calls }: Server): Records {
 
 function inRedis(port: number): Records {
   const redis = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: 0 })
-  // The command that fails says it.
+  // The failing command reports it.
   redis.on('error', () => {})
   return {
     read: async (ids) => {

@@ -3,13 +3,13 @@ import type { ExecutionRequest } from '../../src/generated/flux/ExecutionRequest
 import { AgentServiceDefinition } from '../../src/proto.js'
 import type { Load } from './load.js'
 
-/** A method and what it is called with, as they go over the wire. */
+/** A method and its serialized request. */
 export type LoadRequest = Pick<Load, 'path' | 'request' | 'number'>
 
 const { HealthCheck, ExecuteFunction, DeployFunction } = AgentServiceDefinition
 const DIGITS = 16
 
-/** The call that does nothing. */
+/** A call without work. */
 export const HEALTH_CHECK: LoadRequest = { path: HealthCheck.path, request: HealthCheck.requestSerialize({}) }
 
 export function deployment(request: DeploymentPackage): LoadRequest {
@@ -20,7 +20,7 @@ export function executions(request: ExecutionRequest): LoadRequest {
   return { path: ExecuteFunction.path, request: ExecuteFunction.requestSerialize(request) }
 }
 
-/** Executions whose ids begin all the same and end in a number, from 0 on: see `numberedId`. */
+/** Executions with a common prefix of ids and a number from 0 on: see `numberedId`. */
 export function numberedExecutions(request: ExecutionRequest, idPrefix: string): LoadRequest {
   const call = executions({ ...request, execution_id: numberedId(idPrefix, 0) })
   return { ...call, number: { at: call.request.indexOf(numberedId(idPrefix, 0)) + idPrefix.length, first: 0 } }

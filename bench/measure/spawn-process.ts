@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-// Starts /bin/true by child_process, one after the other, with its output captured, for as long as it is asked to.
+// Starts /bin/true by child_process, one at a time, with its output captured, until told to stop.
 
 process.on('message', async ({ durationMs }: { durationMs: number }) => {
   const begun = performance.now()

@@ -10,12 +10,12 @@ import { holdMemory } from './held-memory.js'
 import type { StartAnswer, StartRate, StartTask, StartWorkerSetup } from './start-worker.js'
 
 const WORKER = new URL('./start-worker.js', import.meta.url)
-/** In all threads together. */
+/** Of all threads together. */
 const IN_FLIGHT = 8
 /** As configured by default. */
 const MAX_PROCESSES = 4096
 
-/** Worker threads that start processes the way the agent's do, one a core. */
+/** Worker threads that start processes as the agent's do, one for each core. */
 export class StartPool {
   private constructor(
     readonly isolation: Isolation,
@@ -40,14 +40,14 @@ export class StartPool {
       starters: [isolation.starter, { kind: 'child_process', scratchDir }],
       heapMb,
     }
-    // As the agent's pool has it: a descriptor handed to a socket is closed by that.
+    // As in the agent's pool: sockets close the descriptors they were given.
     const options = { workerData, trackUnmanagedFds: false }
     const workers = Array.from({ length: availableParallelism() }, () => new Worker(WORKER, options))
     await Promise.all(workers.map(answerOf))
     return new StartPool(isolation, workers)
   }
 
-  /** Of all threads together. Rejects where one start did not end as it should. */
+  /** Starts per second of all threads together. Rejects where a start ended unexpectedly. */
   async measure(task: Omit<StartTask, 'inFlight'>): Promise<StartRate> {
     const inFlight = Math.max(1, Math.round(IN_FLIGHT / this.workers.length))
     const answers = await Promise.all(

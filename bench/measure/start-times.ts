@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeTempDir } from '../../harness/agent.js'
 
-/** When sleepers began, as they have written it to a file that any user may add to; `clockMs`. */
+/** Start times of sleepers, by `clockMs`, which they write to a file that any user may append to. */
 export class StartTimes {
   readonly file = join(makeTempDir('flux-bench-starts-'), 'starts')
 
@@ -12,7 +12,7 @@ export class StartTimes {
     chmodSync(this.file, 0o622)
   }
 
-  /** Those so far, the earliest first; forgets them. */
+  /** The times so far, in ascending order; forgets them. */
   take(): number[] {
     const lines = readFileSync(this.file, 'latin1').split('\n').filter(Boolean)
     truncateSync(this.file)

@@ -3,11 +3,11 @@ import { platform } from '../../src/os/index.js'
 import type { Limits, ProcessEnd, ProcessStarter, StarterSetup } from '../../src/os/platform.js'
 import { holdMemory } from './held-memory.js'
 
-// A worker thread as the agent has them, without gRPC, store and records: it starts /bin/true over and over.
+// A worker thread like the agent's, without gRPC, store and records: starts /bin/true repeatedly.
 
 export interface StartWorkerSetup {
   readonly starters: readonly StarterSetup[]
-  /** Memory that the thread holds and has touched. */
+  /** Memory that the thread holds, touched. */
   readonly heapMb: number
 }
 

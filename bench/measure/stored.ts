@@ -2,35 +2,35 @@ import { Redis } from 'ioredis'
 import { EmbeddedStore } from '../../src/store/embedded/embedded-store.js'
 import type { Target } from '../targets/target.js'
 
-/** Where a record's status stands, however long an output follows it. */
+/** Finds a record's status, however long the output after it. */
 const RECORD_HEAD_BYTES = 1024
 
-/** As the contract has it. */
+/** The contract's key. */
 export const recordKey = (id: string) => `flux:exec:${id}`
 const outputKey = (id: string) => `flux:exec-output:${id}`
 
-/** What a target has stored of an execution, looked up past the target. */
+/** Reads what a target stored of an execution, without asking the target. */
 export interface StoredExecutions {
-  /** As in the record; undefined where there is none. */
+  /** The record's status; undefined where there is no record. */
   status(id: string): Promise<string | undefined>
-  /** So far. */
+  /** Bytes stored so far. */
   output(id: string): Promise<Buffer>
   close(): Promise<void>
 }
 
-/** What Redis was sent by others than the bench, since it was started. */
+/** Bytes that others than the bench sent to Redis since its start. */
 export interface RedisTraffic {
   readonly bytes: number
   readonly commands: number
 }
 
-/** Undefined where it is not known what the target stores in. */
+/** Undefined where the target's store is not known. */
 export function storedExecutions({ redisPort, embeddedStore }: Target): StoredExecutions | undefined {
   if (redisPort !== undefined) return new RedisExecutions(redisPort)
   return embeddedStore === undefined ? undefined : new EmbeddedExecutions(embeddedStore)
 }
 
-/** In the folder of an embedded store. */
+/** Reads an embedded store's folder. */
 class EmbeddedExecutions implements StoredExecutions {
   private readonly store: EmbeddedStore
 
@@ -51,7 +51,7 @@ class EmbeddedExecutions implements StoredExecutions {
   }
 }
 
-/** In a Redis of the loopback. */
+/** Reads a Redis on the loopback. */
 export class RedisExecutions implements StoredExecutions {
   private readonly redis: Redis
   private sentBytes = 0
@@ -66,7 +66,7 @@ export class RedisExecutions implements StoredExecutions {
     return /"status":"(\w+)"/.exec(String(head))?.[1]
   }
 
-  /** From a key of its own, where this agent keeps it; else from the record, where the contract has it. */
+  /** From the output's own key, as this agent stores it; else from the record, as in the contract. */
   async output(id: string): Promise<Buffer> {
     const output = await this.ask('GET', outputKey(id))
     if (output !== null) return output
@@ -79,7 +79,7 @@ export class RedisExecutions implements StoredExecutions {
     const of = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(stats)?.[1])
     return {
       bytes: of('total_net_input_bytes') - this.sentBytes,
-      // This INFO is not among them yet.
+      // Not counting this INFO.
       commands: of('total_commands_processed') - (this.sentCommands - 1),
     }
   }
@@ -95,7 +95,7 @@ export class RedisExecutions implements StoredExecutions {
   }
 }
 
-/** Of a command as Redis counts it: an array of strings (RESP). */
+/** Bytes of a command as Redis counts it: an array of strings (RESP). */
 function requestBytes(words: readonly string[]): number {
   const strings = words.map((word) => Buffer.byteLength(word)).map((length) => `$${length}`.length + length + 4)
   return strings.reduce((sum, bytes) => sum + bytes, `*${words.length}`.length + 2)
