@@ -27,7 +27,7 @@ describe('example.agent.yaml', () => {
       const is = named ? 'names it, and a reload does not take it over' : 'does not name it, and a reload takes it over'
       assert.equal(named, reloads || isLeftOut, `${key}: the header of example.agent.yaml ${is}`)
     }
-    assert.match(header, /tls but for\s+#? ?enabled/)
+    assert.match(header, /tls except\s+#? ?enabled/)
   })
 })
 
