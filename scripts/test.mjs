@@ -64,7 +64,7 @@ function byLength(one, other) {
 }
 
 function rank(file) {
-  const first = ['chaos', 'e2e', 'cli', 'native']
+  const first = ['chaos', 'documents', 'e2e', 'scripts', 'cli', 'native']
   const found = first.findIndex((folder) => isIn(folder, file))
   return found < 0 ? first.length : found
 }
