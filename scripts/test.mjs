@@ -10,6 +10,8 @@ import { printSlowest } from './slowest.mjs'
 import { files } from './stamps.mjs'
 
 const TESTS = join('dist', 'test')
+/** Thousands of executions. */
+const SOAK = join(TESTS, 'e2e', 'soak.test.js')
 /** Most tests wait rather than compute, so that more of them run at once than there are processors. */
 const AT_ONCE = 4
 
@@ -27,35 +29,32 @@ const alone = ordinary.filter(measures)
 const results = []
 const guest = runInGuest(inGuest, { options, timed })
 results.push(await runTests(together, { concurrency: AT_ONCE, options, timed }))
-if (inCi) await testOnPackagedNode()
+if (inCi) results.push(await runOnPackagedNode(together, AT_ONCE))
 const inside = await guest
 process.stdout.write(inside.printed)
 results.push(inside, await runTests(alone, { concurrency: 1, options, timed }))
+if (inCi) results.push(await runOnPackagedNode(alone, 1))
 process.exitCode = results.find(({ code }) => code !== 0)?.code ?? 0
-if (timed)
-  printSlowest(
-    results.flatMap(({ took }) => took),
-    slowest,
-  )
+const took = results.flatMap((result) => result.took)
+if (timed) printSlowest(took, slowest)
 
-/** The end-to-end tests; thousands of executions once are enough. */
-async function testOnPackagedNode() {
-  const endToEnd = (testFiles) => testFiles.filter((file) => isIn('e2e', file) && !file.includes('soak'))
-  if (endToEnd(ordinary).length === 0) return
+/** Those of the files that are end-to-end tests; thousands of executions once are enough. */
+async function runOnPackagedNode(testFiles, concurrency) {
+  const endToEnd = testFiles.filter((file) => isIn('e2e', file) && file !== SOAK)
+  if (endToEnd.length === 0) return { code: 0, took: [] }
   console.log('end-to-end tests once more, on the Node that the packages bring')
   fetchRuntimes()
   const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
-  results.push(await runTests(endToEnd(together), { node, concurrency: AT_ONCE, options, timed }))
-  results.push(await runTests(endToEnd(alone), { node, concurrency: 1, options, timed }))
+  return runTests(endToEnd, { node, concurrency, options, timed })
 }
 
 function isIn(folder, file) {
   return file.startsWith(join(TESTS, folder) + sep)
 }
 
-/** Latencies under load, and thousands of executions: they want the machine for themselves. */
+/** Latencies under load want the machine for themselves. */
 function measures(file) {
-  return /e2e.(load|soak)\.test/.test(file)
+  return file === join(TESTS, 'e2e', 'load.test.js')
 }
 
 /** Files that take long begin first, so that short ones fill the end. */
@@ -64,6 +63,7 @@ function byLength(one, other) {
 }
 
 function rank(file) {
+  if (file === SOAK) return -1
   const first = ['chaos', 'documents', 'e2e', 'scripts', 'cli', 'native']
   const found = first.findIndex((folder) => isIn(folder, file))
   return found < 0 ? first.length : found
