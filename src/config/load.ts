@@ -150,7 +150,7 @@ function checkTlsFiles({ file, tls }: AgentConfig): void {
 function exposure({ file, tls, host, port }: AgentConfig): string[] {
   if (tls || isLoopback(host)) return []
   return [
-    `${file}: NO TLS: whoever reaches ${host} port ${port} can run programs on this node; ` +
+    `${file}: NO TLS: everybody who reaches ${host} port ${port} can run programs on this node; ` +
       `give the tls keys, or host: 127.0.0.1`,
   ]
 }

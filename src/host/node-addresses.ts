@@ -1,6 +1,6 @@
-import { isIP } from 'node:net'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import type { AgentConfig } from '../config/config.js'
+import { findPublicIp } from './public-ip.js'
 
 /** Answers each request with the caller's address, as plain text. */
 const PUBLIC_LOOKUP_URL = 'https://api.ipify.org'
@@ -13,8 +13,6 @@ export interface NodeAddresses {
   readonly publicIp: string | undefined
   /** The addresses as environment variables. A new object only when an address becomes known. */
   readonly variables: Readonly<Record<string, string>>
-  /** Resolves once `publicIp` is final. Never rejects. */
-  readonly settled: Promise<void>
   /** Ends the lookup of the public address. */
   close(): void
 }
@@ -35,9 +33,13 @@ export function nodeAddresses(
   let variables = variablesOf(privateIp, publicIp)
   const closing = new AbortController()
   const find = async () => {
-    publicIp ??= await askPublicIp(lookup.url, AbortSignal.any([closing.signal, AbortSignal.timeout(lookup.timeoutMs)]))
+    publicIp ??= await findPublicIp(
+      lookup.url,
+      AbortSignal.any([closing.signal, AbortSignal.timeout(lookup.timeoutMs)]),
+    )
     variables = variablesOf(privateIp, publicIp)
   }
+  void find()
   return {
     privateIp,
     get publicIp() {
@@ -46,7 +48,6 @@ export function nodeAddresses(
     get variables() {
       return variables
     },
-    settled: find(),
     close: () => closing.abort(),
   }
 }
@@ -62,15 +63,5 @@ function variablesOf(privateIp: string | undefined, publicIp: string | undefined
   return {
     ...(privateIp && { FLUX_NODE_PRIVATE_IP: privateIp }),
     ...(publicIp && { FLUX_NODE_PUBLIC_IP: publicIp }),
-  }
-}
-
-async function askPublicIp(url: string, signal: AbortSignal): Promise<string | undefined> {
-  try {
-    const response = await fetch(url, { signal })
-    const answer = (await response.text()).trim()
-    return response.ok && isIP(answer) > 0 ? answer : undefined
-  } catch {
-    return undefined
   }
 }

@@ -7,7 +7,7 @@ import { isJournal, journalEntries } from './journal.js'
 import { StandardError } from './standard-error.js'
 
 const STDERR = 2
-/** A library's line is repeated at most once in this time; so many different lines are remembered. */
+/** A library's line is repeated at most once in this time; this many different lines are remembered. */
 const REPEAT_MS = 60_000
 const REPEATS_MAX = 100
 /** The channel on which worker threads send their lines to the main thread. */

@@ -437,7 +437,10 @@ test('a key is only taken for another one where it is like it, and told beside w
 
 test('no TLS on more than loopback is a warning', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1']) {
-    assert.match(load(`agent_id: a\nhost: "${host}"`).warnings.join(), /NO TLS: whoever reaches .* can run programs/)
+    assert.match(
+      load(`agent_id: a\nhost: "${host}"`).warnings.join(),
+      /NO TLS: everybody who reaches .* can run programs/,
+    )
   }
   for (const host of ['127.0.0.1', '127.9.9.9', '::1']) {
     assert.deepEqual(load(`agent_id: a\nhost: "${host}"`).warnings, [])

@@ -90,7 +90,9 @@ describe('where limits cannot be kept', { skip }, () => {
     const strict = await startTestAgent({ dir, config: { isolation: 'required' } })
     const calls = new Calls(strict.client)
     assert.ok(
-      warnings(strict).some((line) => line.startsWith('function limited not registered: memory_mb 64 cannot be kept')),
+      warnings(strict).some((line) =>
+        line.startsWith('function limited not registered: memory_mb 64 cannot be enforced'),
+      ),
       strict.logs(),
     )
     assert.equal((await calls.execute({ function_name: 'limited' })).error, 'function not found')

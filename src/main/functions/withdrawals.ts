@@ -6,7 +6,7 @@ import type { FunctionSettings } from '../../store/function.js'
 import { type Store, StoreUnavailable } from '../../store/store.js'
 
 interface Pending {
-  readonly over: Promise<void>
+  readonly settled: Promise<void>
   /** Why the store has not taken it back yet. */
   cause: string
 }
@@ -33,17 +33,19 @@ export class Withdrawals {
   async add(settings: FunctionSettings, registration: string, cause: string): Promise<void> {
     const { name } = settings
     const file = join(this.dir, `${registration}${SUFFIX}`)
-    const kept = this.keep(settings, file)
-    const over = kept.then(() => this.withdraw(settings, registration, file)).finally(() => this.pending.delete(name))
-    this.pending.set(name, { over, cause })
-    await kept
+    const noted = this.note(settings, file)
+    const settled = noted
+      .then(() => this.withdraw(settings, registration, file))
+      .finally(() => this.pending.delete(name))
+    this.pending.set(name, { settled, cause })
+    await noted
   }
 
   /** Waits until no withdrawal of the function is pending; answers why one is, where that takes longer. */
   async settled(name: string, limitMs: number): Promise<string | undefined> {
     const pending = this.pending.get(name)
     if (!pending) return undefined
-    await Promise.race([pending.over, sleep(limitMs, undefined, { ref: false })])
+    await Promise.race([pending.settled, sleep(limitMs, undefined, { ref: false })])
     return this.pending.get(name)?.cause
   }
 
@@ -66,7 +68,7 @@ export class Withdrawals {
     this.closing.abort()
   }
 
-  private async keep(settings: FunctionSettings, file: string): Promise<void> {
+  private async note(settings: FunctionSettings, file: string): Promise<void> {
     try {
       await mkdir(this.dir, { recursive: true, mode: 0o700 })
       await writeFile(file, JSON.stringify(settings), { mode: 0o600 })

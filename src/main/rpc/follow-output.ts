@@ -18,10 +18,10 @@ export async function followOutput(
 ): Promise<void> {
   const { execution_id: id, offset: from } = call.request
   const follower = executions.find(id)?.follow()
-  const gone = new AbortController()
+  const hungUp = new AbortController()
   call.on('cancelled', () => {
     follower?.leave()
-    gone.abort()
+    hungUp.abort()
   })
   try {
     for (let offset = from; !call.cancelled; ) {
@@ -36,7 +36,7 @@ export async function followOutput(
       }
       const data = Buffer.from(part.data.buffer, part.data.byteOffset, part.data.byteLength)
       offset = part.offset + data.length
-      if (!call.write({ chunk: { offset: part.offset, data } })) await once(call, 'drain', gone).catch(() => {})
+      if (!call.write({ chunk: { offset: part.offset, data } })) await once(call, 'drain', hungUp).catch(() => {})
     }
   } finally {
     follower?.leave()

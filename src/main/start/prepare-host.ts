@@ -50,7 +50,7 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   closers.add(() => platform.release(isolation))
   if (isolation.problem) {
     log.warn(
-      'functions are started by child_process, so that no_new_privileges is not kept, and a process that leaves its ' +
+      'functions are started by child_process, so that no_new_privileges is not enforced, and a process that leaves its ' +
         `group outlives its execution: ${isolation.problem}`,
     )
   }

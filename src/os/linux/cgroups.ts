@@ -59,13 +59,12 @@ export async function openCgroups(
   stateDir: string,
 ): Promise<CgroupParent> {
   if (place.kind === 'own') moveIntoLeaf(place.dir)
-  let { dir } = place
-  let controllers = enableControllers(dir, availableControllers(place))
-  if (place.kind === 'own') favourCgroup(join(dir, LEAF))
-  for (const name of folderNames(place, stateDir)) {
-    dir = join(dir, name)
-    mkdirSync(dir, { recursive: true })
-    controllers = enableControllers(dir, controllers)
+  let controllers = enableControllers(place.dir, availableControllers(place))
+  if (place.kind === 'own') favourCgroup(join(place.dir, LEAF))
+  const dir = cgroupFolder(place, stateDir)
+  for (const folder of [dirname(dir), dir]) {
+    mkdirSync(folder, { recursive: true })
+    controllers = enableControllers(folder, controllers)
   }
   await removeLeftovers(dir)
   return { dir, controllers }
@@ -73,7 +72,8 @@ export async function openCgroups(
 
 /** The folder that `openCgroups` makes for the agent with this state folder, which must exist. */
 export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stateDir: string): string {
-  return join(place.dir, ...folderNames(place, stateDir))
+  // Another agent may have been started in the same leaf, so the name is needed in both places.
+  return join(place.dir, place.kind === 'own' ? EXECUTIONS : SHARED, nameOf(stateDir))
 }
 
 /** Removes the folder, which must not contain processes. */
@@ -123,11 +123,6 @@ function ownCgroup({ dir, root }: Mount): string | undefined {
 function moveIntoLeaf(own: string): void {
   mkdirSync(join(own, LEAF), { recursive: true })
   writeFileSync(join(own, LEAF, 'cgroup.procs'), String(process.pid))
-}
-
-function folderNames({ kind }: CgroupPlace, stateDir: string): string[] {
-  // Another agent may have been started in the same leaf, so the name is needed in both places.
-  return [kind === 'own' ? EXECUTIONS : SHARED, nameOf(stateDir)]
 }
 
 /** The same at every start of one agent, and different for others. */

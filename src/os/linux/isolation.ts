@@ -79,15 +79,18 @@ function allUnenforced(reason: string): Isolation['unenforced'] {
   return { memory: reason, cpu: reason, processes: reason }
 }
 
-function unenforcedBelow(place: { readonly dir: string }, kept: readonly CgroupController[]): Isolation['unenforced'] {
+function unenforcedBelow(
+  place: { readonly dir: string },
+  enabled: readonly CgroupController[],
+): Isolation['unenforced'] {
   const available = availableControllers(place)
   const missing = (controller: CgroupController) =>
     available.includes(controller)
       ? `the ${controller} controller of cgroup v2 cannot be enabled below ${place.dir}`
       : `no ${controller} controller of cgroup v2 in ${place.dir}`
   return {
-    ...(!kept.includes('memory') && { memory: missing('memory') }),
-    ...(!kept.includes('cpu') && { cpu: missing('cpu') }),
-    ...(!kept.includes('pids') && { processes: missing('pids') }),
+    ...(!enabled.includes('memory') && { memory: missing('memory') }),
+    ...(!enabled.includes('cpu') && { cpu: missing('cpu') }),
+    ...(!enabled.includes('pids') && { processes: missing('pids') }),
   }
 }

@@ -67,12 +67,12 @@ class Notifier implements ServiceNotifier {
       detached: true,
       stdio: ['pipe', 'ignore', 'inherit'],
     })
-    const gone = () => {
+    const forget = () => {
       if (this.child === child) this.child = undefined
     }
-    child.once('close', gone)
+    child.once('close', forget)
     child.once('error', ({ message }) => {
-      gone()
+      forget()
       if (!this.reported) this.report(`the service manager is not notified: ${message}`)
       this.reported = true
     })

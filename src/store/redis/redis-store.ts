@@ -156,8 +156,8 @@ export class RedisStore implements Store {
   }
 
   async gaps(id: string): Promise<Gap[]> {
-    const kept = await this.#answer((redis) => ofType(redis.hgetall(gapsKey(id)), {}))
-    return joinedGaps(Object.entries(kept).map(([from, to]) => ({ from: Number(from), to: Number(to) })))
+    const found = await this.#answer((redis) => ofType(redis.hgetall(gapsKey(id)), {}))
+    return joinedGaps(Object.entries(found).map(([from, to]) => ({ from: Number(from), to: Number(to) })))
   }
 
   outputLength(id: string): Promise<number> {

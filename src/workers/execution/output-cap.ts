@@ -19,10 +19,10 @@ export class OutputCap {
 
   /** Adds bytes; answers those of them that are retained as they are, possibly none. */
   push(chunk: Buffer): Buffer {
-    const kept = chunk.subarray(0, this.max - this.head)
-    this.head += kept.length
-    if (kept.length < chunk.length) this.remember(chunk.subarray(kept.length))
-    return kept
+    const retained = chunk.subarray(0, this.max - this.head)
+    this.head += retained.length
+    if (retained.length < chunk.length) this.remember(chunk.subarray(retained.length))
+    return retained
   }
 
   /**
