@@ -1,4 +1,4 @@
-// Builds what the benches need, and says what they will go without.
+// Builds what the benches need, and reports what is missing.
 import { build } from './build.mjs'
 import { hasLoadLibraries } from './machine.mjs'
 

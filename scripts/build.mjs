@@ -10,7 +10,7 @@ const SOURCES = ['src', 'harness', 'test', 'bench', 'examples']
 
 if (process.argv[1] === import.meta.filename) build()
 
-/** In the folder of the repository, which it makes the current one. */
+/** Runs in the repository's folder, which becomes the current one. */
 export function build() {
   process.chdir(resolve(import.meta.dirname, '..'))
   install()
@@ -24,7 +24,7 @@ function install() {
   const lock = hashOf(['package-lock.json'])
   if (readStamp(stamp) === lock) return
   console.log('installing the packages of package-lock.json')
-  // Everything native among them ships prebuilt: no package needs to run a script.
+  // Native dependencies ship prebuilt: no package needs to run a script.
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
   writeFileSync(stamp, lock)
 }
@@ -50,7 +50,7 @@ function compile() {
   for (const kept of NATIVE_OUTPUTS) outputs.add(kept)
   const found = SOURCES.flatMap((folder) => files(join('dist', folder), ''))
   for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
-  // The compiler also writes what is wrong: should it fail, what is there is of no state that was built.
+  // The compiler also writes output with errors: after a failure, what is there matches no state that was built.
   rmSync(stamp, { force: true })
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   writeFileSync(stamp, state)

@@ -11,7 +11,7 @@ import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
 const FOLDERS = ['native', 'bench', 'harness', 'test']
-/** The state of each file in which clang-tidy found nothing: it takes a second for a file. */
+/** Remembers the files that passed clang-tidy, which takes a second for each. */
 const STAMPS = 'dist/.c-style-stamps.json'
 const FLAGS = ['-std=gnu11', '-pthread', '-Wall', '-Wextra']
 process.chdir(resolve(import.meta.dirname, '..'))
@@ -53,7 +53,7 @@ function dueFiles() {
   return due.filter((file) => !needLibraries.includes(file))
 }
 
-/** Those that it may include: no file includes one of another folder of FOLDERS. */
+/** The files that it may include: none includes files of another folder of FOLDERS. */
 function headersFor(file) {
   const [folder] = file.split(sep)
   return headers.filter((header) => header.startsWith(`${folder}${sep}`))
@@ -76,7 +76,7 @@ async function tidyAll(due) {
   if (failed) process.exit(1)
 }
 
-/** Whether clang-tidy finds nothing in a file; prints what it finds. */
+/** Runs clang-tidy on a file and prints its findings; answers whether there are none. */
 async function tidy(file) {
   const child = spawn('clang-tidy', ['--quiet', file, '--', ...FLAGS], { stdio: ['ignore', 'pipe', 'pipe'] })
   const text = async (stream) => (await stream.setEncoding('utf8').toArray()).join('')
@@ -89,7 +89,7 @@ function readStamps() {
   return JSON.parse(readStamp(STAMPS) ?? '{}')
 }
 
-/** In CI it has to be, and is installed; elsewhere the check goes without. */
+/** In CI the tool is required and installed; elsewhere the check is skipped without it. */
 function isThere(wanted, debianPackage = wanted, test = isProgram) {
   return inCi ? has(wanted, debianPackage, test) : test(wanted)
 }

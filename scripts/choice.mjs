@@ -1,12 +1,12 @@
-// Which tests of those that there are a command line chooses, and what it has for node.
+// Chooses tests by the command line, and node's options.
 import { whyNoGuest } from './guests.mjs'
 import { fail } from './run.mjs'
 
 const SLOWEST = /^--slowest(?:=(\d+))?$/
 
 /**
- * `chosen`: the files whose paths have one of the given parts. `slowest`: how many of the slowest are asked for, where
- * they are. `options`: what is for node.
+ * `chosen`: files whose paths contain one of the given parts. `slowest`: how many of the slowest to print, if asked.
+ * `options`: options for node.
  */
 export function choose(all, args) {
   const asked = args.findIndex((arg) => SLOWEST.test(arg))
@@ -25,13 +25,13 @@ export function choose(all, args) {
   return { chosen, options, slowest }
 }
 
-/** The files that need a guest, and the others. Where no guest boots the former are skipped. */
+/** The files that need a guest, and the others. The former are skipped where no guest boots. */
 export async function splitByGuest(testFiles, needsGuest) {
   const inGuest = testFiles.filter(needsGuest)
   const others = testFiles.filter((file) => !inGuest.includes(file))
   const reason = inGuest.length > 0 ? await whyNoGuest() : undefined
   if (reason === undefined) return [inGuest, others]
-  // In CI, too: it is the machine that cannot, and the other tests still decide.
+  // In CI, too: the machine is unable, and the other tests still count.
   console.log(`skipped, because ${reason}: ${inGuest.join(' ')}`)
   return [[], others]
 }

@@ -49,7 +49,7 @@ function isFolder(path) {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
 
-/** One at a time; what changes meanwhile is built afterwards. */
+/** One build at a time; changes during it are built afterwards. */
 async function renew() {
   changedMeanwhile = working
   if (working) return
@@ -80,7 +80,7 @@ function start() {
   })
 }
 
-/** The second signal ends what still runs; sent at once, it would be one with the first. */
+/** The second signal ends what still runs; sent at once, both would merge into one. */
 async function stop() {
   const stopped = agent
   agent = undefined

@@ -12,8 +12,8 @@ export function startKernel({ dir, memoryMb, args, limitSeconds = 600 }) {
   const { program, modules } = umlKernel()
   const kernel = spawn(program, [...commonArguments(dir, memoryMb, modules), ...args], {
     env: { ...process.env, TMPDIR: memoryFolder(memoryMb) },
-    // The console is a pipe, because it would leave a terminal in raw mode. It is not stdout, where the program itself
-    // says what it has found out about the host.
+    // The console is a pipe, because it would leave a terminal in raw mode. It is not stdout, to which the program
+    // itself reports about the host.
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
     // A dying kernel signals its process group, and a hanging one is killed by group.
     detached: true,

@@ -30,7 +30,7 @@ function enumeration(name, body) {
   return `${constants.join('')}export type ${pascal(name)} = ${values.join(' | ')}\n`
 }
 
-/** The header asserts its size, and so that there are no gaps between its fields. */
+/** The header asserts the size, and so that there are no gaps between the fields. */
 function layout(name, body, code) {
   let size = 0
   const offsets = []
@@ -44,7 +44,7 @@ function layout(name, body, code) {
   return `${constant(`${prefix}_BYTES`, size)}export const ${prefix}_AT = {\n${offsets.join('')}} as const\n`
 }
 
-/** What stands between separators, taken apart by a pattern that all of it has to match. */
+/** Splits a text at separators, and parses each part by a pattern that must match all of it. */
 function parts(body, separator, pattern) {
   const texts = body.split(separator).map((text) => text.trim())
   return texts

@@ -6,7 +6,7 @@ import { inCi } from './machine.mjs'
 import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
-/** Each of what is right in one folder; the paths are below the folder that it is built into. */
+/** The C programs by folder; paths are relative to the folder they are built into. */
 const PROGRAMS = [
   { path: 'native/launcher', folder: 'native/launcher' },
   { path: 'native/notifier', folder: 'native/notifier' },

@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { splitReport } from './slowest.mjs'
 
-/** An answer that never comes is a failure, too. A campaign of faults lasts as long as it is told, on each store. */
+/** A test without an end fails, too. A chaos campaign takes as long as it is configured to, on each store. */
 const FILE_LIMIT_MS = 900_000 + 2_000 * Number(process.env.CHAOS_SECONDS ?? 0)
-/** In a guest, which has a limit of its own that names no test. */
+/** In a guest, whose own limit names no test. */
 const GUEST_FILE_LIMIT_MS = 300_000
 const REPORTER = join(import.meta.dirname, 'slowest.mjs')
 
-/** Answers the exit code, and how long each test took where `timed`. */
+/** Runs tests; answers the exit code, and with `timed` how long each test took. */
 export async function runTests(testFiles, { node = process.execPath, concurrency, options, timed }) {
   if (testFiles.length === 0) return { code: 0, took: [] }
   const dir = mkdtempSync(join(tmpdir(), 'flux-tests-'))
@@ -26,7 +26,7 @@ export async function runTests(testFiles, { node = process.execPath, concurrency
   }
 }
 
-/** The same in a guest, which has one processor and can write nothing here. `printed` is what it has printed. */
+/** Runs tests in a guest, which has one processor and cannot write here. `printed`: its output. */
 export async function runInGuest(testFiles, { options, timed }) {
   if (testFiles.length === 0) return { code: 0, took: [], printed: '' }
   const flags = [...flagsOf(1, GUEST_FILE_LIMIT_MS), ...reporters(timed && 'stdout'), ...options]

@@ -3,7 +3,7 @@ import { relative } from 'node:path'
 
 const MARK = '\u0001took '
 
-/** One line a test: where it is, its name with those of what it is in, and its milliseconds. */
+/** One line for each test: file, name with those of its suites, and milliseconds. */
 export default async function* report(events) {
   const names = []
   let fileInside
@@ -21,7 +21,7 @@ export default async function* report(events) {
   }
 }
 
-/** What a printed text holds of the reporter's lines, and the text without them. */
+/** Separates the reporter's lines from other output. */
 export function splitReport(printed) {
   const lines = printed.split('\n')
   return {
@@ -30,7 +30,7 @@ export function splitReport(printed) {
   }
 }
 
-/** A file takes as long as what is in it does, one after the other. */
+/** A file's time is the sum of its tests', which run one after the other. */
 export function printSlowest(took, count) {
   const files = new Map()
   const tests = new Map()

@@ -26,7 +26,7 @@ try {
 if (process.getuid() !== 0) cannot('only root can make the disk of the guest')
 exitBySignals()
 const dir = resolve(folder)
-// The test that has started this is gone, and cannot remove its folder any more.
+// The test that started this has ended, and cannot remove its folder.
 process.on('disconnect', () => {
   process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
   process.exit(1)
@@ -40,7 +40,7 @@ for (const script of scripts) {
 }
 process.exit(0)
 
-/** From the start of the kernel to its end; answers what the script has exited with. */
+/** Boots, runs and halts the kernel; answers the script's exit code. */
 async function boot(script) {
   const result = join(dir, 'result')
   rmSync(result, { force: true })
@@ -61,7 +61,7 @@ function kernelArguments() {
 }
 
 function command(script) {
-  // The path is all that mount(2) passes on, which newer mounts no longer use where they can choose.
+  // mount(2) passes only the path; newer mount programs would use another call where they can.
   return `stty -onlcr </dev/console
 LIBMOUNT_FORCE_MOUNT2=always mount -t hostfs -o ${quote(dir)} none /mnt/guest
 cd / && NO_COLOR=1 /mnt/host${quote(process.execPath)} --enable-source-maps --test-reporter=spec /mnt/host${quote(script)}

@@ -12,7 +12,7 @@ import { files } from './stamps.mjs'
 const TESTS = join('dist', 'test')
 /** Thousands of executions. */
 const SOAK = join(TESTS, 'e2e', 'soak.test.js')
-/** Most tests wait rather than compute, so that more of them run at once than there are processors. */
+/** Most tests wait rather than compute, so more run at once than there are processors. */
 const AT_ONCE = 4
 
 build()
@@ -38,7 +38,7 @@ process.exitCode = results.find(({ code }) => code !== 0)?.code ?? 0
 const took = results.flatMap((result) => result.took)
 if (timed) printSlowest(took, slowest)
 
-/** Those of the files that are end-to-end tests; thousands of executions once are enough. */
+/** The end-to-end tests; running thousands of executions once is enough. */
 async function runOnPackagedNode(testFiles, concurrency) {
   const endToEnd = testFiles.filter((file) => isIn('e2e', file) && file !== SOAK)
   if (endToEnd.length === 0) return { code: 0, took: [] }
@@ -57,7 +57,7 @@ function measures(file) {
   return file === join(TESTS, 'e2e', 'load.test.js')
 }
 
-/** Files that take long begin first, so that short ones fill the end. */
+/** Long files begin first, so that short ones fill the end. */
 function byLength(one, other) {
   return rank(one) - rank(other)
 }

@@ -28,7 +28,7 @@ export function installUmlKernel() {
   }
 }
 
-/** The `program` that is installed, and the folder of its `modules`. */
+/** The installed `program`, and the folder of its `modules`. */
 export function umlKernel() {
   const tree = cachedPath(MADE)
   if (existsSync(tree)) return { program: join(tree, PROGRAM), modules: onlyFolderOf(join(tree, MODULES)) }
@@ -99,7 +99,7 @@ function mirror() {
   return uri
 }
 
-/** There is one a kernel version, and one kernel a package. */
+/** One for each kernel version, and one kernel in each package. */
 function onlyFolderOf(folder) {
   const [name] = readdirSync(folder)
   return join(folder, name ?? '')

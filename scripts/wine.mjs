@@ -6,9 +6,12 @@ import { cached } from './cache.mjs'
 import { has } from './machine.mjs'
 import { fail } from './run.mjs'
 
-/** Its Wine is the oldest that runs this Node; the number goes up with what is done to the tree here. */
+/** The release's Wine is the oldest that runs this Node. Raise the number when the tree made here changes. */
 const TREE = 'wine-trixie-1'
-/** Run in a mount namespace of its own. $1: the tree. Without a display, Mono and Gecko no window and no download comes. */
+/**
+ * Runs in a mount namespace. $1: the tree. Without a display, Mono and Gecko, Wine opens no window and downloads
+ * nothing.
+ */
 const INSTALL = `set -e
 mount --bind /proc "$1/proc"
 mount --bind /dev "$1/dev"

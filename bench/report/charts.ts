@@ -7,7 +7,7 @@ import type { Distribution, Ratio } from './results.js'
 
 use([BarChart, CustomChart, LineChart, GridComponent, MarkLineComponent, SVGRenderer])
 
-/** Narrow, so that its texts can still be read when a phone scales it down. */
+/** Narrow, so that texts stay readable when a phone scales it down. */
 const WIDTH = 420
 const CURVE_HEIGHT = 300
 const ROW_HEIGHT = 52
@@ -17,7 +17,7 @@ const TEXT = { color: 'var(--muted)', fontSize: 13 }
 const GRID_LINE = { show: true, lineStyle: { color: 'var(--grid)' } }
 const AXIS_LINE = { show: true, lineStyle: { color: 'var(--axis)' } }
 
-/** The page's style sheet has so many `--series-N`, from 1, for light and for dark. */
+/** The style sheet has this many `--series-N`, from 1, for light and dark. */
 const COLOURS = 8
 
 /** In CSS, of a chart's nth series, from 0. */
@@ -25,7 +25,7 @@ export function seriesLine(index: number): { color: string; type: 'solid' | 'das
   return { color: `var(--series-${(index % COLOURS) + 1})`, type: index < COLOURS ? 'solid' : 'dashed' }
 }
 
-/** A distribution each as a line: percentiles to the right, the tail as wide as the middle; both axes logarithmic. */
+/** One line for each distribution: percentiles to the right, the tail as wide as the middle; both axes logarithmic. */
 export function curveChart(series: readonly Distribution[]): string {
   const most = Math.max(100, ...series.map(({ samples }) => samples))
   const nines = powersOfTen(1, most).filter((oneOf) => oneOf <= most)
@@ -56,16 +56,16 @@ export function curveChart(series: readonly Distribution[]): string {
       silent: true,
       symbol: 'none',
       lineStyle: seriesLine(i),
-      // Nothing is above the slowest sample: it stands where the share above it would be one sample.
+      // Nothing is above the slowest sample: it is drawn where the share above it would be one sample.
       data: points.map(({ percentile, ms }) => [Math.min(samples, 100 / (100 - percentile)), ms]),
     })),
   })
 }
 
-/** Medians as bars from 0, with whiskers from the lowest to the highest, and a line at 1. */
+/** Medians as bars from 0, with whiskers from lowest to highest, and a line at 1. */
 export function ratioChart(rows: readonly Ratio[], against: string): string {
   return render(rows.length * ROW_HEIGHT + 66, {
-    // The browser's font may be wider than what the text was measured by.
+    // The browser's font may be wider than the measured one.
     grid: { left: 1.2 * LABEL_WIDTH + 8, right: 26, top: 22, bottom: 44 },
     xAxis: {
       type: 'value',
@@ -149,14 +149,14 @@ function showRatio(ratio: number): string {
   return ratio.toFixed(ratio < 10 ? 3 : 1)
 }
 
-/** From the one at or below the lowest to the one at or above the highest. */
+/** Ticks from at or below the lowest value to at or above the highest. */
 function powersOfTen(lowest: number, highest: number): number[] {
   const first = Math.floor(Math.log10(lowest))
   const last = Math.ceil(Math.log10(highest))
   return Array.from({ length: last - first + 1 }, (_, i) => Number(`1e${first + i}`))
 }
 
-/** 1, 2, 5, 10, 20 …, or closer where these would be too few; no more of them than hold the lowest and the highest. */
+/** Ticks 1, 2, 5, 10, 20 …, or closer where these are too few; only as many as the range needs. */
 function steps(lowest: number, highest: number): number[] {
   const digits = highest / lowest < 5 ? [1, 2, 3, 4, 5, 7] : [1, 2, 5]
   const all = powersOfTen(lowest, highest).flatMap((power) => digits.map((n) => Number((n * power).toPrecision(1))))

@@ -4,8 +4,8 @@ import type { Distribution } from './results.js'
 const POINTS_PER_HALVING = 5
 
 /**
- * Of a histogram in microseconds. The share above each point is the same part of the one before, so that the tail has as
- * many points as the middle; the last but one leaves at least one sample above it.
+ * The distribution of a histogram in microseconds. Shares above successive points form a geometric series, so that the
+ * tail has as many points as the middle; the last but one leaves at least one sample above it.
  */
 export function distribution(label: string, histogram: Histogram): Distribution {
   const samples = histogram.totalCount

@@ -4,7 +4,7 @@ import { curveChart, ratioChart, seriesLine } from './charts.js'
 import { type Column, type Distribution, type Results, readResults, showCell } from './results.js'
 import { STYLE } from './style.js'
 
-/** Writes one page of all results in a folder, whenever they were measured; answers its path. */
+/** Writes one page with all results in a folder; answers its path. */
 export function writePage(folder: string): string {
   const file = join(folder, 'report.html')
   writeFileSync(file, page(readResults(folder)))

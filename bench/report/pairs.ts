@@ -8,7 +8,7 @@ export interface Compared {
   readonly values: readonly (readonly number[])[]
 }
 
-/** How much of the first server's figure each of the others has in the same round; nothing where there is one server. */
+/** Each other server's figure divided by the first server's, in the same round; nothing for one server. */
 export function reportPairs(report: Report, what: string, labels: readonly string[], all: readonly Compared[]): void {
   const [first, ...others] = labels
   if (others.length === 0) return

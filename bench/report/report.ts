@@ -11,7 +11,7 @@ export interface Table {
   row(...cells: readonly Cell[]): void
 }
 
-/** What a bench tells: at once on the terminal, at the end with all digits as JSON. */
+/** A bench's results: printed at once, and written as JSON with all digits at the end. */
 export class Report {
   private readonly tables: Results['tables'] = []
   private readonly curves: Results['curves'] = []
@@ -28,7 +28,7 @@ export class Report {
   ) {
     mkdirSync(folder, { recursive: true })
     this.file = join(folder, `${bench}.json`)
-    // Of a bench that fails nothing is left that looks like its results.
+    // A failed bench leaves nothing that looks like results.
     rmSync(this.file, { force: true })
   }
 
@@ -64,7 +64,7 @@ export class Report {
     this.ratioCharts.push({ title, against, rows: [...rows] })
   }
 
-  /** What is being done and how far; on a terminal it stands until something else is told, elsewhere it is not told. */
+  /** Shows progress on a terminal, until the next output; nothing elsewhere. */
   progress(doing: string): void {
     if (!process.stdout.isTTY) return
     clearProgress()

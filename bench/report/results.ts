@@ -3,14 +3,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 
-/** Where benches leave what they have measured: one JSON file each, and the page of them all. */
+/** The folder of results: a JSON file for each bench, and the page of all. */
 export const RESULTS = fileURLToPath(new URL('../../../bench/results/', import.meta.url))
 
 const column = z.object({
   title: z.string(),
   /** Of a number, after the point; 0 where absent. */
   digits: z.number().optional(),
-  /** Of texts: they stand to the left, in so many characters. */
+  /** For texts: left-aligned, with this width. */
   width: z.number().optional(),
 })
 
@@ -61,7 +61,7 @@ export type Distribution = Readonly<z.infer<typeof distribution>>
 export type Ratio = Readonly<z.infer<typeof ratio>>
 export type Results = z.infer<typeof results>
 
-/** As the column wants it, on the terminal and on the page. */
+/** Formats a value for its column, for the terminal and the page. */
 export function showCell(cell: Cell, { digits = 0 }: Column): string {
   if (cell === undefined) return '-'
   return typeof cell === 'string' ? cell : cell.toFixed(digits)

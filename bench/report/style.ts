@@ -1,4 +1,4 @@
-/** Of the page, light and dark. The colours of series can be told apart by those who see red and green alike. */
+/** The page's style sheet, light and dark. The series' colours are distinct with red-green blindness, too. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

@@ -13,7 +13,7 @@ interface Said {
 
 type Given = Partial<Said> & Pick<Target, 'host' | 'port'>
 
-/** Servers as the command line gives them: an option belongs to the address before it. */
+/** Servers from the command line: an option belongs to the address before it. */
 export class GivenTargets {
   private readonly given: Given[] = []
 
@@ -39,7 +39,7 @@ export class GivenTargets {
     }
   }
 
-  /** Throws where what is said of one is not enough, or two could not be told apart. */
+  /** Throws where an address lacks an option, or two servers could not be told apart. */
   all(): Target[] {
     const targets = this.given.map(toTarget)
     const twice = targets.find(({ label }, i) => targets.findIndex((other) => other.label === label) !== i)

@@ -3,7 +3,7 @@ import { startTestAgent } from '../../harness/agent.js'
 import { RedisServer } from '../../harness/redis.js'
 import type { AgentNeeds, OpenTargets, Target, Targets } from './target.js'
 
-/** Those that were given, as they are; where there are none, a fresh agent for each that asks. */
+/** The given targets; without any, a fresh agent for each bench. */
 export function targetsOf([first, ...others]: readonly Target[]): Targets {
   if (first === undefined) return { given: false, open: startOwn }
   return { given: true, open: async () => ({ all: [first, ...others], close: async () => {} }) }

@@ -1,4 +1,4 @@
-/** An agent that is measured: one that a bench has started, or any server of the contract at an address. */
+/** A measured agent: started by a bench, or any server of the contract at an address. */
 export interface Target {
   /** What its rows and results are called by. */
   readonly label: string
@@ -6,9 +6,9 @@ export interface Target {
   readonly port: number
   /** Paths of PEM files; plain where absent. */
   readonly tls?: TargetTls
-  /** For its memory and processor time, which are not told where it is unknown. */
+  /** Needed for its memory and processor time, which are left out otherwise. */
   readonly pid?: number
-  /** Of the Redis that it keeps its records in, on the loopback. */
+  /** Port of the Redis on the loopback that stores its records. */
   readonly redisPort?: number
   /** Folder of its embedded store. */
   readonly embeddedStore?: string
@@ -20,7 +20,7 @@ export interface TargetTls {
   readonly key: string
 }
 
-/** What a bench needs its own agent to be; an agent at an address is what it is. */
+/** Requirements of a bench for its own agent; given agents stay as they are. */
 export interface AgentNeeds {
   readonly store: 'embedded' | 'redis'
   /** Keys of agent.yaml. */
@@ -31,7 +31,7 @@ export interface AgentNeeds {
 export interface Targets {
   /** Whether they were given by their address. */
   readonly given: boolean
-  /** One agent of its own, fresh, or all that were given by their address. */
+  /** A fresh agent, or all given ones. */
   open(needs: AgentNeeds): Promise<OpenTargets>
 }
 

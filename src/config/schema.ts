@@ -15,10 +15,10 @@ const MiB = 2 ** 20
 const GiB = 2 ** 30
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB, GiB, TiB: 2 ** 40 }
 
-/** By the schema of a value: what is allowed. docs/configuration.md has it. */
+/** What each value's schema allows; shown in docs/configuration.md. */
 export const allowedValues = z.registry<{ readonly allowed: string }>()
 
-/** A key read from text; `read` answers undefined for what is not allowed. */
+/** A key parsed from text; `read` answers undefined for invalid text. */
 function key<T>(allowed: string, read: (text: string) => T | undefined) {
   const schema = z.string(allowed).transform((text, context): T => {
     const value = read(text)

@@ -18,7 +18,7 @@ export type StoreWrite =
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
 /** The id of the execution that a write belongs to. */
-/** How long a new execution waits for the store before it takes it for away. */
+/** How long a new execution waits for the store before it treats it as unavailable. */
 export const BEGIN_LIMIT_MS = 500
 
 export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)

@@ -22,7 +22,7 @@ type Phase =
   | { readonly kind: 'running'; readonly pid?: number }
   | FinalPhase
 
-/** Reads the output of a running execution, one range after the other. */
+/** Reads the output of an unsettled execution, range by range. */
 export interface Follower {
   /** Output from the offset on, once there is any; undefined where only the store has it. */
   read(offset: number): Promise<OutputPart | undefined>
