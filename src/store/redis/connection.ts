@@ -39,6 +39,8 @@ export class RedisConnection {
   readonly #path: string | undefined
   /** Whether the server has answered on this connection: a stopped one accepts connections, too. */
   #answers = false
+  /** What went wrong on this connection, and was not followed by an accepted write. */
+  #failure: unknown
   #lastError: unknown
   /** The path is no socket: connecting to a regular file fails like one without a listener (connect(2)). */
   #noSocket: NoSocket | undefined
@@ -99,6 +101,7 @@ export class RedisConnection {
   /** Call when the server has accepted a write. */
   wrote(): void {
     this.#readOnly = undefined
+    this.#failure = undefined
   }
 
   /**
@@ -121,9 +124,8 @@ export class RedisConnection {
 
   #watch(): void {
     const { redis } = this
-    // State of this connection: made, without any answer yet; and what went wrong on it.
+    // This connection is made, without any answer yet.
     let isSilent = false
-    let failure: unknown
     redis.on('connect', () => {
       isSilent = true
       redis.stream.once('data', () => {
@@ -133,7 +135,7 @@ export class RedisConnection {
     redis.on('ready', () => {
       // The cheapest command that the agent needs. A refusal is an answer, too, and may be the last one.
       const refused = (error: Error) => {
-        if (error.name === 'ReplyError') failure = error
+        if (error.name === 'ReplyError') this.#failure = error
       }
       void redis
         .exists('flux:exec:')
@@ -141,17 +143,18 @@ export class RedisConnection {
         .then(() => this.#answered())
     })
     redis.on('error', (error: Error & { command?: { name: string } }) => {
-      failure = error
+      this.#failure = error
       this.#lastError = error
       // After a failed SELECT ioredis would go on in the wrong database.
       if (error.command?.name === 'select') redis.disconnect(true)
     })
     redis.on('close', () => {
       this.#answers = false
-      if (isSilent && (failure === undefined || isReset(failure))) failure = new HungUp('hung up')
+      const failure =
+        isSilent && (this.#failure === undefined || isReset(this.#failure)) ? new HungUp('hung up') : this.#failure
       this.#lastError = failure ?? this.#lastError
       isSilent = false
-      failure = undefined
+      this.#failure = undefined
       if (this.#path === undefined || !isRefused(this.#lastError)) return this.#announce()
       void noSocketAt(this.#path).then((problem) => {
         this.#noSocket = problem

@@ -104,11 +104,17 @@ export class RedisStore implements Store {
     const command = putCommand(settings.name, functionToJson(settings), registration)
     await this.#connection.firstContact
     const sent = this.#connection.isReady
+    // By the command's own answer: a StoreUnavailable may tell of what its connection met before.
+    let refused = false
+    const put = (redis: Redis) =>
+      runPipeline(redis, [command]).catch((error: Error) => {
+        refused = error.name === 'ReplyError'
+        throw error
+      })
     try {
-      await this.#answer((redis) => runPipeline(redis, [command]))
+      await this.#answer(put)
     } catch (error) {
       const { message, cause } = error as StoreUnavailable
-      const refused = cause instanceof Error && cause.name === 'ReplyError'
       throw sent && !refused ? new OutcomeUnknown(message, { cause }) : error
     }
   }

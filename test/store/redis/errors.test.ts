@@ -9,7 +9,8 @@ import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
-import { StoreUnavailable } from '../../../src/store/store.js'
+import { OutcomeUnknown, StoreUnavailable } from '../../../src/store/store.js'
+import { settingsOf } from '../../support/settings.js'
 import { ended, output, running } from '../records.js'
 
 /** What a store at that address meets with its first writes, once that is one of these. */
@@ -236,6 +237,24 @@ describe('what passes', { skip: noRedis ?? false }, () => {
       await once(endless, 'exit')
     } finally {
       await server.stop()
+    }
+  })
+
+  it('a server that breaks off before it answers, of which nobody knows what it has stored', async () => {
+    // Redis that is loading answers so, and takes commands a moment later.
+    let asked = 0
+    const { port, server } = await listener((socket) =>
+      socket.on('data', () => {
+        if (asked++ === 0) socket.write('-LOADING Redis is loading the dataset in memory\r\n')
+        else socket.destroy()
+      }),
+    )
+    const store = new RedisStore(`redis://127.0.0.1:${port}`)
+    try {
+      await assert.rejects(store.putFunction(settingsOf('f')), (error) => error instanceof OutcomeUnknown)
+    } finally {
+      await store.close()
+      server.close()
     }
   })
 
