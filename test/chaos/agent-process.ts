@@ -33,6 +33,8 @@ export class AgentProcess {
   #keep = true
   #downMs = RESTART_MS
   #partialLine = ''
+  /** Whether the running process has logged anything. */
+  #hasLog = false
   readonly #configFile: string
 
   constructor(
@@ -72,6 +74,7 @@ export class AgentProcess {
     const args = ['--enable-source-maps', CLI, 'start', '--config', this.#configFile]
     const agent = spawn(process.execPath, args, { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = agent
+    this.#hasLog = false
     this.#told = false
     this.#downMs = RESTART_MS
     agent.stderr.setEncoding('utf8').on('data', (text: string) => this.#read(text))
@@ -132,11 +135,11 @@ export class AgentProcess {
     for (const said of lines) {
       const line = said.replace(FROM_LMDB, '')
       if (!line.startsWith('{')) {
-        // What keeps the command itself from being loaded comes before there is a log.
-        if (line !== '' && !/^flux-agent: .*\bEMFILE\b/.test(line))
-          this.history.violate('a line of the log that is no JSON', line)
+        // What keeps Node from loading the command, as a lack of descriptors, is said before there is a log.
+        if (line !== '' && this.#hasLog) this.history.violate('a line of the log that is no JSON', line)
         continue
       }
+      this.#hasLog = true
       const { level, msg, cause } = JSON.parse(line) as { level: number; msg: string; cause?: string }
       if (msg === 'serving') this.serving = true
       if (level >= 40 || msg === 'serving') this.history.note(`  log ${level}: ${msg}${cause ? ` (${cause})` : ''}`)
