@@ -52,9 +52,9 @@ function isIn(folder, file) {
   return file.startsWith(join(TESTS, folder) + sep)
 }
 
-/** Latencies under load want the machine for themselves. */
+/** Latencies under load, thousands of executions and random faults want the machine for themselves. */
 function measures(file) {
-  return file === join(TESTS, 'e2e', 'load.test.js')
+  return file === join(TESTS, 'e2e', 'load.test.js') || file === SOAK || isIn('chaos', file)
 }
 
 /** Long files begin first, so that short ones fill the end. */
@@ -63,8 +63,7 @@ function byLength(one, other) {
 }
 
 function rank(file) {
-  if (file === SOAK) return -1
-  const first = ['chaos', 'documents', 'e2e', 'scripts', 'cli', 'native']
+  const first = ['documents', 'e2e', 'scripts', 'cli', 'native']
   const found = first.findIndex((folder) => isIn(folder, file))
   return found < 0 ? first.length : found
 }
