@@ -14,16 +14,11 @@ export interface KeyRule {
 
 type Read = (config: AgentConfig) => unknown
 
-const restart = (property: keyof AgentConfig, read: Read = (config) => config[property]): KeyRule => ({
-  property,
-  reloads: false,
-  read,
-})
-const reload = (property: keyof AgentConfig, read: Read = (config) => config[property]): KeyRule => ({
-  property,
-  reloads: true,
-  read,
-})
+const rule =
+  (reloads: boolean) =>
+  (property: keyof AgentConfig, read: Read = (config) => config[property]): KeyRule => ({ property, reloads, read })
+const restart = rule(false)
+const reload = rule(true)
 
 const redisTls = (store: StoreLocation): RedisTls => (store.kind === 'redis' && store.tls) || {}
 
