@@ -167,10 +167,7 @@ bool starting_next(void)
 	/* Before the start, since another thread may serve meanwhile, and has to look after it. */
 	next_check_ms = now_ms();
 	switch (starts_begin(execution->child)) {
-	case START_DONE:
-		next_check_ms = NEVER_MS;
-		finish_start(execution);
-		return true;
+	case START_DONE: finish_start(execution); return true;
 	case START_HANDED_OVER: return true;
 	case START_SERVER_REPLACED: return false;
 	case START_POSTPONED:
