@@ -11,8 +11,8 @@ import type { AgentServiceClient, OperationsClient } from '../src/proto.js'
 import { removeCgroupsAtExit } from './cgroup-leftovers.js'
 import { onExit } from './on-exit.js'
 
-/** The compiled `flux-agent` command. */
-export const CLI = fileURLToPath(new URL('../src/cli/index.js', import.meta.url))
+/** The `flux-agent` command, as users run it. */
+export const CLI = fileURLToPath(new URL('../agent/cli/index.js', import.meta.url))
 
 /** An agent starts in 3 s in the tests' guest kernel, and in ten times that on a busy machine. */
 const START_SECONDS = process.env['FLUX_KERNEL'] ? 120 : 30
@@ -62,7 +62,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(config, null, 2))
-  const start = [process.execPath, '--enable-source-maps', CLI, 'start', '--config', configFile] as const
+  const start = [process.execPath, CLI, 'start', '--config', configFile] as const
   const [program, ...args] = [...(options.through ?? []), ...start] as [string, ...string[]]
   const agent = spawn(program, args, {
     cwd: dir,

@@ -27,7 +27,7 @@ export function stageProgram({ os, cpu, compiler }, folder) {
   writeManifest(folder)
   installPackages({ os, cpu }, folder)
   cpSync(join(root, 'proto'), join(folder, 'proto'), { recursive: true })
-  const program = files(join(root, 'dist', 'src'), '.js')
+  const program = files(join(root, 'dist', 'agent'), '.js')
   for (const file of program) copy(file, join(folder, relative(root, file)))
   if (os === 'linux') compileInto(join(folder, 'dist'), compiler)
 }

@@ -2,6 +2,7 @@
 //   node scripts/build.mjs
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
+import { bundle } from './bundle.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
@@ -16,6 +17,7 @@ export function build() {
   install()
   generate()
   compile()
+  bundle()
   if (process.platform === 'linux') compileNative('dist')
 }
 

@@ -1,15 +1,15 @@
-import { fileURLToPath } from 'node:url'
 import { type ChannelOptions, loadPackageDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import type { ProtoGrpcType as FluxProto } from './generated/flux.js'
 import type { ProtoGrpcType as OperationsProto } from './generated/operations.js'
+import { installation } from './installation.js'
 
 export type { AgentServiceClient, AgentServiceHandlers } from './generated/flux/AgentService.js'
 export type { OperationsClient, OperationsHandlers } from './generated/flux/operations/Operations.js'
 
 // The same options as `npm run generate`, so that messages have the shape of the generated types.
 const definition = loadSync(['flux.proto', 'operations.proto'], {
-  includeDirs: [fileURLToPath(new URL('../../proto/', import.meta.url))],
+  includeDirs: [installation.protoFolder],
   keepCase: true,
   longs: Number,
   enums: String,

@@ -21,7 +21,7 @@ $ErrorActionPreference = 'Stop'
 $file = (Resolve-Path -LiteralPath $Config).Path
 $folder = Split-Path -Parent $file
 $node = Join-Path $PSScriptRoot 'node.exe'
-$program = Join-Path $PSScriptRoot 'app\dist\src\cli\index.js'
+$program = Join-Path $PSScriptRoot 'app\dist\agent\cli\index.js'
 
 icacls $folder /grant "${User}:(OI)(CI)M" | Out-Null
 if ($LASTEXITCODE -ne 0) { throw "$folder cannot be opened to ${User}: run this as an administrator" }

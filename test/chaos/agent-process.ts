@@ -71,7 +71,7 @@ export class AgentProcess {
 
   start(): void {
     if (this.#process || !this.#keep) return
-    const args = ['--enable-source-maps', CLI, 'start', '--config', this.#configFile]
+    const args = [CLI, 'start', '--config', this.#configFile]
     const agent = spawn(process.execPath, args, { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = agent
     this.#hasLog = false

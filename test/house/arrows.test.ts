@@ -8,11 +8,12 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** The rooms of src, and which others the files of each may import. A room's own files are always among them. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  installation: [],
   time: [],
   log: [],
   ids: [],
   /** The launcher's protocol. */
-  os: ['generated/native'],
+  os: ['generated/native', 'installation'],
   archive: ['os'],
   store: ['os', 'time'],
   config: ['archive', 'os', 'store'],
@@ -23,8 +24,11 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'workers/execution': ['os', 'store', 'threads', 'time', 'workers'],
   'workers/deploy': ['archive', 'os', 'threads'],
   'main/store': ['config', 'host', 'log', 'store'],
-  'main/functions': ['archive', 'generated', 'host', 'log', 'os', 'store', 'threads'],
-  'main/executions': ['config', 'host', 'ids', 'log', 'main/functions', 'os', 'store', 'threads', 'time'],
+  'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],
+  'main/executions': [
+    ...['config', 'host', 'ids', 'installation', 'log', 'os', 'store', 'threads', 'time'],
+    'main/functions',
+  ],
   'main/rpc': [
     ...['', 'generated', 'host', 'log', 'os', 'threads', 'time', 'tls'],
     ...['main/executions', 'main/functions', 'main/store'],
@@ -48,7 +52,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'tls',
   ],
   /** proto.ts and version.ts. */
-  '': ['generated'],
+  '': ['generated', 'installation'],
 }
 
 /** Folders beside src, and which others the files of each may import. */
@@ -81,6 +85,7 @@ function importsOf(file: string): string[] {
 }
 
 function roomOf(file: string): string {
+  if (file === 'src/installation.ts') return 'installation'
   const parts = dirname(file).split('/').slice(1)
   if (parts[0] === 'generated') return parts[1] === 'native' ? 'generated/native' : 'generated'
   for (let depth = parts.length; depth > 0; depth--) {

@@ -18,15 +18,26 @@ for (const name of readdirSync('.', { recursive: true })) {
 }
 `
 
+/** Stands in for the bundler: tells which entries it was given. */
+const BUNDLER = `
+const { mkdirSync, writeFileSync } = require('node:fs')
+exports.buildSync = ({ entryPoints, outdir }) => {
+  mkdirSync(outdir, { recursive: true })
+  writeFileSync(outdir + '/entries', entryPoints.join('\\n'))
+}
+`
+
 const FILES = {
   'package.json': JSON.stringify({
     name: 'project',
     type: 'module',
     scripts: { generate: 'node -e "fs.mkdirSync(\'src/generated\')"' },
-    dependencies: { typescript: 'file:compiler' },
+    dependencies: { typescript: 'file:compiler', esbuild: 'file:bundler' },
   }),
   'compiler/package.json': JSON.stringify({ name: 'typescript', version: '1.0.0', type: 'commonjs' }),
   'compiler/bin/tsc': TSC,
+  'bundler/package.json': JSON.stringify({ name: 'esbuild', version: '1.0.0', type: 'commonjs', main: 'main.js' }),
+  'bundler/main.js': BUNDLER,
   'tsconfig.json': '{}',
   'proto/a.proto': '',
   'src/a.ts': 'export const a = 1\n',

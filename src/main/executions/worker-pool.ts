@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Piscina } from 'piscina'
 import { StartRefused } from '../../host/start-refused.js'
+import { installation } from '../../installation.js'
 import type {
   ExecuteTask,
   FromStore,
@@ -15,7 +16,6 @@ import type {
 import { Patience } from '../../time/patience.js'
 import { type TaskListener, Worker, type WorkerTask } from './worker.js'
 
-const WORKER = new URL('../../workers/index.js', import.meta.url).href
 /** More tasks than will ever be pending. */
 const UNLIMITED = 1_000_000
 /** A start is given up after STILL_LIMIT_MS without progress, and after START_LIMIT_MS in any case. */
@@ -45,7 +45,7 @@ export class WorkerPool {
   ) {
     this.settings = setup.settings
     this.pool = new Piscina({
-      filename: WORKER,
+      filename: installation.worker,
       minThreads: size,
       maxThreads: size,
       concurrentTasksPerWorker: UNLIMITED,

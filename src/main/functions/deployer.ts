@@ -1,5 +1,6 @@
 import { Piscina } from 'piscina'
 import type { ArchiveLimits } from '../../archive/limits.js'
+import { installation } from '../../installation.js'
 import type { RunAs } from '../../os/platform.js'
 import type {
   AppsCheck,
@@ -13,7 +14,6 @@ import type {
 } from '../../threads/messages.js'
 import { Places } from './places.js'
 
-const DEPLOY = new URL('../../workers/deploy/deploy.js', import.meta.url).href
 /** Archives unpacked at a time. Calls that need no unpacking do not wait for them. */
 const UNPACKED_AT_ONCE = 4
 const UNLIMITED = 1_000_000
@@ -24,7 +24,7 @@ const REMOVAL_RETRY_MS = 5_000
  */
 export class Deployer {
   private readonly pool = new Piscina({
-    filename: DEPLOY,
+    filename: installation.deployThread,
     minThreads: 1,
     maxThreads: 1,
     concurrentTasksPerWorker: UNLIMITED,

@@ -1,18 +1,17 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import {
   FRAME_BYTES,
   PROTOCOL_VERSION,
   READY_EVENT_AT,
   READY_EVENT_BYTES,
 } from '../../generated/native/launcher-protocol.js'
+import { installation } from '../../installation.js'
 import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 import { favourOwnSession } from './priority.js'
 
-/** The program, as built. */
-const LAUNCHER = fileURLToPath(new URL('../../../native/launcher', import.meta.url))
+const { launcher: LAUNCHER } = installation
 const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */

@@ -1,11 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { installation } from '../../installation.js'
 import type { ServiceNotifier } from '../platform.js'
 
-/** The program, as built. */
-const NOTIFIER = fileURLToPath(new URL('../../../native/notifier', import.meta.url))
+const { notifier: NOTIFIER } = installation
 /** Variables that a service manager sets for the process it starts (sd_notify(3), sd_listen_fds(3)). */
 const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID', 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']
 /** With more bytes waiting, the notifier or its manager hangs. */

@@ -64,9 +64,9 @@ describe('doctor tells of isolation', { skip: process.platform === 'win32' }, ()
   it('that the launcher is not built', { skip: process.platform !== 'linux' }, () => {
     const copy = makeTempDir('flux-agent-copy-')
     mkdirSync(join(copy, 'dist'))
-    cpSync(join(ROOT, 'dist', 'src'), join(copy, 'dist', 'src'), { recursive: true })
+    cpSync(join(ROOT, 'dist', 'agent'), join(copy, 'dist', 'agent'), { recursive: true })
     for (const name of ['node_modules', 'proto', 'package.json']) symlinkSync(join(ROOT, name), join(copy, name))
-    const cli = join(copy, 'dist', 'src', 'cli', 'index.js')
+    const cli = join(copy, 'dist', 'agent', 'cli', 'index.js')
     for (const [isolation, level] of Object.entries({ best_effort: 'warn', required: 'fail' })) {
       const config = { agent_id: 'a', host: '127.0.0.1', redis_addr: 'embedded', run_as: 'self', port: 0 }
       const file = join(copy, 'agent.yaml')

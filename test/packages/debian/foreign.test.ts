@@ -20,7 +20,7 @@ describe('the package for arm64, on an emulated processor', {
   })
 
   it('runs the command', () => {
-    assert.equal(emulated('bin/node', join(home, 'dist/src/cli/index.js'), '--version'), `${VERSION}\n`)
+    assert.equal(emulated('bin/node', join(home, 'dist/agent/cli/index.js'), '--version'), `${VERSION}\n`)
   })
 
   it('loads the embedded store', () => {
