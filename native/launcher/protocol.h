@@ -30,7 +30,8 @@
  *     OUTPUT     u64 offset, then bytes of stdout and stderr in the order written.
  *     ENDED      struct ended_event, then u32 [pids] of survivors. The leader is dead, and so is everything else but the
  *                survivors. No OUTPUT follows.
- *     FAILED     struct failed_event, then u32 [pids] of survivors. The program was not started.
+ *     FAILED     struct failed_event, then u32 [pids] of survivors. The program was not started, or was killed because
+ *                its start was cancelled. No OUTPUT has been sent.
  *     LISTED     struct listed_event [executions that run]
  *
  * While an execution runs, no more output is read from it than its credit allows. Once it has ended, what is left in its

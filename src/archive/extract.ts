@@ -26,7 +26,7 @@ const BUSY_MS = 5
 /**
  * Unpacks into an existing, empty folder that nobody else can write to. Rejects with ArchiveRefused where an entry is
  * not as declared or the system refuses; files written by then stay, and nothing is written after. Symbolic links are
- * made last, so that no file is written through one. Worker threads only.
+ * made last, so that no file is written through one. Deploy thread only.
  */
 export async function extract(tree: Tree, links: Links, handler: FileNode, dir: string, access: Access): Promise<void> {
   const breathe = pacer()

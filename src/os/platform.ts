@@ -89,7 +89,7 @@ export interface ProcessListener {
   started(pid: number): void
   /** stdout and stderr, in the order written. The buffer is reused after the call. */
   output(chunk: Buffer): void
-  /** Called once, last: the leader has ended, its group is dead, and all output was delivered. */
+  /** Called once, last: the leader has ended, its group is dead but for `survivors`, and all output was delivered. */
   ended(end: ProcessEnd): void
 }
 

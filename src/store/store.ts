@@ -17,10 +17,10 @@ export type StoreWrite =
    */
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
-/** The id of the execution that a write belongs to. */
 /** How long a new execution waits for the store before it treats it as unavailable. */
 export const BEGIN_LIMIT_MS = 500
 
+/** The id of the execution that a write belongs to. */
 export const idOf = (write: StoreWrite) => (write.kind === 'output' ? write.id : write.record.execution_id)
 
 /** Who holds an agent's name. */

@@ -165,7 +165,7 @@ export type FromStore<T> =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unavailable'; readonly message: string }
 
-/** One archive to deploy, in the deploy pool's worker. */
+/** One archive to deploy, on the deploy thread. */
 export interface DeployTask {
   readonly functionName: string
   readonly handler: string

@@ -9,7 +9,7 @@ const SETTLE_LIMIT_MS = 3_000
  * `hurried` resolves. Resolves when all have ended, and are settled or have had SETTLE_LIMIT_MS for that.
  */
 export async function drain(executions: Executions, limitMs: number, hurried: Promise<void>): Promise<void> {
-  executions.close()
+  executions.refuseNew()
   const left = executions.list()
   for (const execution of left) if (execution.isQueued) void execution.kill('stopped')
   const ended = Promise.all(left.map((execution) => execution.ended))

@@ -11,7 +11,7 @@ import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
 
-/** The execution has ended: no process of it is left, nor will be. */
+/** The execution has ended: no process of it is left but those that no signal ends, and none will be started. */
 export type FinalPhase = { readonly kind: 'ended'; readonly outcome: Outcome } | Refusal
 
 /** An execution's phase, as far as the main thread knows it. */
@@ -33,7 +33,7 @@ export interface Follower {
 /** The main thread's end of an execution that a worker supervises. Main thread only. */
 export class Execution implements TaskListener {
   readonly startedAt = new Date()
-  /** Resolves once it is recorded or refused; for a sync execution at its end. */
+  /** Of an async execution: resolves once its begin is recorded, or it is refused. Of a sync one: with its end. */
   readonly accepted: Promise<Acceptance>
   readonly ended: Promise<FinalPhase>
 

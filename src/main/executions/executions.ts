@@ -28,7 +28,7 @@ export class Executions {
   private readonly live = new Map<string, Execution>()
   private readonly supervised = new Set<Promise<void>>()
   private readonly specs: LaunchSpecs
-  private closed = false
+  private refusesNew = false
 
   constructor(
     private readonly agentId: string,
@@ -84,12 +84,12 @@ export class Executions {
 
   /** Whether the agent is stopping and starts no new execution. */
   get draining(): boolean {
-    return this.closed
+    return this.refusesNew
   }
 
   /** Refuses new executions from now on. */
-  close(): void {
-    this.closed = true
+  refuseNew(): void {
+    this.refusesNew = true
   }
 
   /** Resolves when all executions are settled. */
@@ -141,7 +141,7 @@ export class Executions {
       await task.settled
     } catch (error) {
       // A worker that was closed has put its unstored writes on disk.
-      if (this.closed && execution.hasEnded) return
+      if (this.refusesNew && execution.hasEnded) return
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The end of the record may have been lost with the worker.

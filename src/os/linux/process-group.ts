@@ -8,7 +8,7 @@ export function killGroup(pid: number): boolean {
   return signalGroup(pid, 'SIGKILL')
 }
 
-/** Resolves once a killed group is dead, or after DEATH_LIMIT_MS with the pids of those that live. */
+/** Resolves once a killed group is dead, or after KILL_LIMIT_MS with the pids of those that live. */
 export async function groupDead(pid: number): Promise<number[]> {
   const deadline = performance.now() + KILL_LIMIT_MS
   for (let wait = 1; signalGroup(pid, 0) && performance.now() < deadline; wait = Math.min(wait * 2, 50)) {
@@ -22,7 +22,7 @@ export async function groupDead(pid: number): Promise<number[]> {
 
 /**
  * Kills all descendants of these leaders, in whatever group: the launcher marks each process with its leader's pid, as
- * a resource limit without effect (child.c), which descendants inherit unless they change it. Any thread.
+ * a resource limit without effect (tag.h), which descendants inherit unless they change it. Any thread.
  */
 export function killTagged(leaders: ReadonlySet<number>): void {
   for (const entry of readdirSync('/proc')) {

@@ -46,7 +46,7 @@ export type QueueEvent =
 
 /**
  * Writes on their way to the store, in order, one batch at a time. While the store is unavailable all of them go to
- * disk, the oldest first: whenever this process is killed, what is on disk continues what the store has, without a gap.
+ * disk, the oldest first. So a kill at any moment leaves no gap between what the store has and what the disk has.
  * No accepted write is dropped. Used on one thread only.
  * The list runs from the oldest write to the newest.
  */

@@ -37,7 +37,7 @@ export { removeVersion } from './versions.js'
  * Unpacks an archive into a new version, to be put to use by `activate` or removed by `discard`. Until then the old
  * version serves. It stays on disk for the executions that use it; once they have ended, the caller calls
  * `removeVersion`. A fault of the archive, the handler or the disk is answered as `refused` and leaves nothing behind;
- * a rejection is a defect of the agent. One call at a time for each function. Worker threads only.
+ * a rejection is a defect of the agent. One call at a time for each function. Deploy thread only.
  */
 export async function prepare(task: DeployTask): Promise<PrepareResult> {
   const { functionName, appsDir } = task

@@ -41,7 +41,7 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
     : new Output(settings.maxOutputBytes)
   const context: Context = { task, spec, channel, output, ending: new Ending() }
   const begun = begunRecord(context)
-  // The outcome is shown only once it would survive this process: what was reported is never taken back.
+  // Followers are told the outcome only once it would survive this process, so that it is never taken back.
   let shown: () => ExecutionRecord | Promise<ExecutionRecord> = () => begun
   const readers = new Readers(channel.send, output, () => shown())
   const gate = listen(context, readers)

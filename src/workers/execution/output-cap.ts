@@ -7,8 +7,9 @@ export function leftOutMark(bytes: number): Buffer {
 }
 
 /**
- * Decides which bytes of an output are retained: all up to `max`; beyond it the first `max`, a mark that counts what
- * was left out, and the last TAIL_BYTES. Constant cost for each byte; at most TAIL_BYTES of memory.
+ * Decides which bytes of an output are kept. Up to `max` + TAIL_BYTES it is kept whole. Of a longer one the first `max`
+ * bytes are kept, then a line that counts what was left out, then the last TAIL_BYTES. Constant cost for each byte; at
+ * most TAIL_BYTES of memory.
  */
 export class OutputCap {
   private head = 0
