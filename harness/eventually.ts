@@ -5,14 +5,15 @@ const MOST_PAUSE_MS = 200
 
 /**
  * Calls `probe` until its answer is truthy, and answers that: every few milliseconds, less often where a call takes
- * long. Throws at the time limit: an error that names `what` should have happened, caused by what `probe` threw last.
+ * long or the wait does. Throws at the time limit: an error that names `what` should have happened, caused by what `probe` threw last.
  */
 export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
   withinSeconds = 10,
 ): Promise<NonNullable<T>> {
-  const deadline = performance.now() + 1000 * withinSeconds
+  const start = performance.now()
+  const deadline = start + 1000 * withinSeconds
   for (;;) {
     let failure: unknown
     const begun = performance.now()
@@ -26,6 +27,7 @@ export async function eventually<T>(
       throw new Error(`not within ${withinSeconds} s: ${what}`, { cause: failure })
     }
     // Else what is waited for would have to share the processor with it.
-    await sleep(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, 3 * (performance.now() - begun))))
+    const now = performance.now()
+    await sleep(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, 3 * (now - begun), (now - start) / 10)))
   }
 }

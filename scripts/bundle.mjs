@@ -34,7 +34,6 @@ export function bundle() {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    keepNames: true,
     external: EXTERNAL,
     banner: { js: REQUIRE },
     legalComments: 'eof',

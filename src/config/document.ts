@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein'
 import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { KNOWN_KEYS, type Settings, settingsSchema } from './schema.js'
 
 /** The configuration is invalid: a line for each wrong value, with the file, the key and what is allowed. */

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { distance } from 'fastest-levenshtein'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import type { LogLevel } from './config.js'

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { AgentConfig } from '../config/config.js'
 import { atPath } from '../os/system-failure.js'
 import { VERSION } from '../version.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { FunctionSettings } from './function.js'
 
 /** A limit: missing and null mean 0, which means none. */

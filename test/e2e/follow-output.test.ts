@@ -86,13 +86,13 @@ describeAgent('FollowOutput', { store: 'both', config: { max_output_bytes: '40Mi
   })
 
   it('holds up neither the function nor other followers for some that do not read, in bounded memory', async () => {
-    for (let i = 0; i < 2; i++) await follow(agent.operations, await calls.start('flood', ['30'])).whole
+    for (let i = 0; i < 2; i++) await follow(agent.operations, await calls.start('flood', ['20'])).whole
     const before = ownMemoryMiB(agent.pid)
-    const id = await calls.start('flood', ['30'])
+    const id = await calls.start('flood', ['20'])
     const slow = Array.from({ length: 40 }, () => follow(agent.operations, id))
     for (const { stream } of slow) stream.pause()
     const quick = await follow(agent.operations, id).whole
-    assert.equal(quick.output.length, 30 * MiB)
+    assert.equal(quick.output.length, 20 * MiB)
     assert.equal((await calls.ended(id)).status, 'success')
     const grown = ownMemoryMiB(agent.pid) - before
     assert.ok(grown < 400, `the agent has grown by ${grown} MiB`)
