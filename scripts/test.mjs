@@ -10,7 +10,9 @@ import { printSlowest } from './slowest.mjs'
 import { files } from './stamps.mjs'
 
 const TESTS = join('dist', 'test')
-/** Thousands of executions. */
+/** Latencies under load. */
+const LOAD = join(TESTS, 'e2e', 'load.test.js')
+/** Thousands of executions; in CI tens of thousands. */
 const SOAK = join(TESTS, 'e2e', 'soak.test.js')
 /** Most tests wait rather than compute, so more run at once than there are processors. */
 const AT_ONCE = 6
@@ -52,9 +54,9 @@ function isIn(folder, file) {
   return file.startsWith(join(TESTS, folder) + sep)
 }
 
-/** Latencies under load and thousands of executions want the machine for themselves. */
+/** Whether it wants the machine for itself. */
 function measures(file) {
-  return file === join(TESTS, 'e2e', 'load.test.js') || file === SOAK
+  return file === LOAD || (file === SOAK && inCi)
 }
 
 /** Long files begin first, so that short ones fill the end. */
@@ -63,7 +65,7 @@ function byLength(one, other) {
 }
 
 function rank(file) {
-  const first = ['documents', 'chaos', 'e2e', 'scripts', 'cli', 'native']
-  const found = first.findIndex((folder) => isIn(folder, file))
+  const first = ['documents', join('native', 'launcher', 'slow-starts'), 'e2e', 'chaos', 'cli', 'store', 'native']
+  const found = first.findIndex((start) => file.startsWith(join(TESTS, start)))
   return found < 0 ? first.length : found
 }

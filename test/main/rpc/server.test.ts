@@ -22,7 +22,7 @@ async function slowServer(context: TestContext, answerAfterMs: number) {
   server.addService(AgentServiceDefinition, {
     HealthCheck: handlers.unary(async () => {
       call()
-      await sleep(answerAfterMs)
+      await sleep(answerAfterMs, undefined, { ref: false })
       return { healthy: true, version: 'slow' }
     }),
   })
