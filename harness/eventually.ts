@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const LEAST_PAUSE_MS = 10
-const MOST_PAUSE_MS = 200
+/** After a long wait. */
+const LONG_PAUSE_MS = 200
+/** After a long look. */
+const MOST_PAUSE_MS = 1_000
 
 /**
  * Calls `probe` until its answer is truthy, and answers that: every few milliseconds, less often where a call takes
@@ -26,8 +29,9 @@ export async function eventually<T>(
     if (performance.now() > deadline) {
       throw new Error(`not within ${withinSeconds} s: ${what}`, { cause: failure })
     }
-    // Else what is waited for would have to share the processor with it.
+    // Looks take at most a tenth of the processor, which what is waited for needs as well.
     const now = performance.now()
-    await sleep(Math.min(MOST_PAUSE_MS, Math.max(LEAST_PAUSE_MS, 3 * (now - begun), (now - start) / 10)))
+    const pause = Math.max(LEAST_PAUSE_MS, Math.min(LONG_PAUSE_MS, (now - start) / 10), 9 * (now - begun))
+    await sleep(Math.min(MOST_PAUSE_MS, pause))
   }
 }

@@ -5,7 +5,7 @@ import { startTestAgent } from '../../harness/agent.js'
 import { type AnsweredRecord, Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
-import { follow } from '../support/follow.js'
+import { follow, printedBytes } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 import { onEachStore } from '../support/stores.js'
 
@@ -22,13 +22,13 @@ describe('an agent that is killed while Redis is away', { skip: noRedis }, () =>
     await deployWithFiles(before, 'part', `cat part; ${awaitGate(1)}; cat part; ${awaitGate(2)}`, { part: PART })
     const [open, closed] = [new Gate(), new Gate()]
     const spanning = await Promise.all(Array.from({ length: 4 }, () => before.start('part', [open.path, closed.path])))
-    for (const id of spanning) await printedBytes(before, id, PART.length)
+    for (const id of spanning) await printedBytes(first.operations, id, PART.length)
     await redis.halt(true)
     open.open()
     const during = await Promise.all(Array.from({ length: 8 }, () => before.start('part', [open.path, open.path])))
     const running = await Promise.all(Array.from({ length: 4 }, () => before.start('part', [open.path, closed.path])))
     for (const id of during) assert.equal((await before.ended(id)).status, 'success')
-    for (const id of [...spanning, ...running]) await printedBytes(before, id, 2 * PART.length)
+    for (const id of [...spanning, ...running]) await printedBytes(first.operations, id, 2 * PART.length)
     await first.kill()
     await redis.restart()
 
@@ -112,7 +112,7 @@ describe('a Redis that forgets what it was given', { skip: noRedis }, () => {
       await eventually('its first part is stored', () =>
         redis.with((client) => client.strlen(`flux:exec-output:${id}`)),
       )
-      await printedBytes(calls, id, PART.length)
+      await printedBytes(agent.operations, id, PART.length)
     }
     await redis.halt()
     await redis.restart()
@@ -143,9 +143,6 @@ async function checkMarked(calls: Calls, ids: readonly string[]): Promise<void> 
     assert.equal(record.output, `\n[flux-agent: ${lost} bytes of output lost]\n${whole.slice(lost)}`)
   }
 }
-
-const printedBytes = (calls: Calls, id: string, bytes: number) =>
-  eventually(`${id} has printed ${bytes} bytes`, async () => (await calls.record(id)).output_bytes === bytes, 30)
 
 /** The record of the first answer that shows an end, asked for without a pause. */
 async function endedAtOnce(calls: Calls, id: string): Promise<AnsweredRecord> {

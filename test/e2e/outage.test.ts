@@ -8,7 +8,7 @@ import type { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import type { RedisServer } from '../../harness/redis.js'
 import { describeAgent } from '../support/describe-agent.js'
-import { follow } from '../support/follow.js'
+import { follow, printedBytes } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 
 /** Larger than what a worker keeps in memory, so that the writes of each part go to disk. */
@@ -41,8 +41,7 @@ for (const [name, outage] of Object.entries(OUTAGES)) {
 
     const begin = async (first: Gate, second: Gate, exit = '0') => calls.start('parts', [first.path, second.path, exit])
     const gates = () => [new Gate(), new Gate()] as const
-    const printed = (id: string, bytes: number) =>
-      eventually(`${id} has printed ${bytes} bytes`, async () => (await calls.record(id)).output_bytes === bytes, 30)
+    const printed = (id: string, bytes: number) => printedBytes(agent.operations, id, bytes)
 
     it('holds up no sync execution, and loses nothing of any async one', async () => {
       const opened = new Gate()

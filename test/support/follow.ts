@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict'
 import type { ClientReadableStream } from '@grpc/grpc-js'
+import { eventually } from '../../harness/eventually.js'
 import type { FollowOutputResponse__Output } from '../../src/generated/flux/operations/FollowOutputResponse.js'
 import type { OperationsClient } from '../../src/proto.js'
 import type { ExecutionRecord } from '../../src/store/record.js'
@@ -41,4 +43,12 @@ export function follow(operations: OperationsClient, id: string, offset = 0): Fo
   // Where a test cancels the stream, nobody waits for the whole.
   whole.catch(() => {})
   return { stream, received: () => length, whole }
+}
+
+/** Resolves once an execution has printed so many bytes, and no more. Each of them is read once, however long it takes. */
+export async function printedBytes(operations: OperationsClient, id: string, bytes: number): Promise<void> {
+  const { stream, received } = follow(operations, id)
+  await eventually(`${id} has printed ${bytes} bytes`, () => received() >= bytes, 30)
+  stream.cancel()
+  assert.equal(received(), bytes)
 }

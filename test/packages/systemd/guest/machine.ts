@@ -48,10 +48,11 @@ export function journal(...options: string[]): string[] {
   return run('journalctl', '--boot', '--no-pager', '--quiet', '--output=cat', `--unit=${UNIT}`, ...options).split('\n')
 }
 
-/** The pids of all that runs as the functions' user. */
+/** The pids of all that runs as the functions' user. What is dead and not reaped yet runs no more. */
 export function runnerProcesses(): number[] {
   const runner = Number(run('id', '--user', 'flux-runner'))
   return allProcesses()
+    .filter(({ state }) => state !== 'Z')
     .map(({ pid }) => pid)
     .filter((pid) => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === runner)
 }
