@@ -8,7 +8,8 @@ const MOST_PAUSE_MS = 1_000
 
 /**
  * Calls `probe` until its answer is truthy, and answers that: every few milliseconds, less often where a call takes
- * long or the wait does. Throws at the time limit: an error that names `what` should have happened, caused by what `probe` threw last.
+ * long or the wait does. Throws at the time limit: an error that names `what` should have happened, caused by what
+ * `probe` threw last.
  */
 export async function eventually<T>(
   what: string,

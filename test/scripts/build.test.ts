@@ -18,13 +18,13 @@ beforeEach(() => {
   project = built.copy()
 })
 
-test('the first build installs, generates and compiles; the second does nothing', () => {
+test('the first build installs, generates, compiles and bundles; the second does nothing', () => {
   const project = bare.copy()
   const first = project.run('build')
   assert.equal(first.status, 0, first.stderr)
   assert.deepEqual(
     first.lines.map((line) => line.split(' ')[0]),
-    ['installing', 'generating', 'compiling', ...(isLinux ? ['compiling', 'compiling'] : [])],
+    ['installing', 'generating', 'compiling', 'bundling', ...(isLinux ? ['compiling', 'compiling'] : [])],
   )
   assert.ok(existsSync(join(project.dir, 'dist/src/a.js')))
   const second = project.run('build')
@@ -34,7 +34,7 @@ test('the first build installs, generates and compiles; the second does nothing'
 test('a change does again only what depends on it', () => {
   project.run('build')
   writeFileSync(join(project.dir, 'src/a.ts'), 'export const a = 2\n')
-  assert.deepEqual(project.run('build').lines, ['compiling 4 files to dist/'])
+  assert.deepEqual(project.run('build').lines, ['compiling 4 files to dist/', 'bundling the agent to dist/agent/'])
   assert.match(readFileSync(join(project.dir, 'dist/src/a.js'), 'utf8'), /a = 2/)
   writeFileSync(join(project.dir, 'proto/a.proto'), '// changed\n')
   assert.deepEqual(project.run('build').lines, ['generating the types of proto/*.proto'])
@@ -50,7 +50,7 @@ test('the launcher is compiled when its sources change', { skip: !isLinux }, () 
   assert.deepEqual(project.run('build').lines, ['compiling dist/native/launcher'])
   assert.equal(spawnSync(launcher).status, 7)
   writeFileSync(join(project.dir, 'src/a.ts'), 'export const a = 2\n')
-  assert.deepEqual(project.run('build').lines, ['compiling 4 files to dist/'])
+  assert.deepEqual(project.run('build').lines, ['compiling 4 files to dist/', 'bundling the agent to dist/agent/'])
   assert.equal(spawnSync(launcher).status, 7)
 })
 

@@ -18,13 +18,10 @@ for (const name of readdirSync('.', { recursive: true })) {
 }
 `
 
-/** Stands in for the bundler: tells which entries it was given. */
+/** Stands in for the bundler: makes the folder, and nothing in it. */
 const BUNDLER = `
-const { mkdirSync, writeFileSync } = require('node:fs')
-exports.buildSync = ({ entryPoints, outdir }) => {
-  mkdirSync(outdir, { recursive: true })
-  writeFileSync(outdir + '/entries', entryPoints.join('\\n'))
-}
+const { mkdirSync } = require('node:fs')
+exports.buildSync = ({ outdir }) => mkdirSync(outdir, { recursive: true })
 `
 
 const FILES = {
@@ -88,7 +85,7 @@ export class Project {
     })
     return {
       status,
-      lines: stdout.split('\n').filter((line) => /^(installing|generating|compiling)/.test(line)),
+      lines: stdout.split('\n').filter((line) => /^(installing|generating|compiling|bundling)/.test(line)),
       stdout,
       stderr,
     }
