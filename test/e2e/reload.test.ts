@@ -165,7 +165,7 @@ describe('a reload', { skip: noReload }, () => {
     const keys = { port: 1, workers: 3, redis_addr: 'redis://:hunter2@127.0.0.1' }
     assert.deepEqual(await reload(agent, { ...keys, max_tasks: 7 }), { max_tasks: '0 → 7' })
     assert.deepEqual(said(agent, WARN, from), [takes('port'), takes('redis_addr'), takes('workers')])
-    assert.deepEqual(await reload(agent, { workers: undefined, redis_addr: 'embedded' }), {})
+    assert.deepEqual(await reload(agent, { workers: 1, redis_addr: 'embedded' }), {})
     assert.deepEqual(said(agent, WARN, from).slice(3), [takes('port')])
     await reload(agent, { port: 0 })
     assert.equal(said(agent, WARN, from).length, 4)

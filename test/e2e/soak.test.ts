@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { before, it } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
@@ -13,6 +12,7 @@ import { describeAgent } from '../support/describe-agent.js'
 import { heldMemoryMiB, probedEnvironment } from '../support/held-memory.js'
 import { Soak } from '../support/soak.js'
 
+const WORKERS = 2
 const IN_FLIGHT = 64
 const LONG = process.env['CI'] || process.env['SOAK']
 const WARM_UP = LONG ? 3_000 : 1_000
@@ -25,7 +25,7 @@ const SPARE_CGROUPS = 256
 const noCgroups = findCgroupPlace().kind !== 'shared' && 'cgroups cannot be made here'
 
 const memory = makeTempDir('flux-soak-memory-')
-const options = { skip: process.platform !== 'linux', env: probedEnvironment(memory) }
+const options = { skip: process.platform !== 'linux', env: probedEnvironment(memory), config: { workers: WORKERS } }
 
 describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options, ({ agent, calls }) => {
   const marker = randomUUID()
@@ -69,7 +69,7 @@ describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options,
     await eventually('no process of a function is left', () => processesWith('SOAK', marker).length === 0, 5)
     // The launchers stay, one a worker thread.
     const launchers = childrenOf(agent.pid).map(({ pid }) => pid)
-    assert.equal(launchers.length, availableParallelism())
+    assert.equal(launchers.length, WORKERS)
     await eventually('no child is left to reap', () => launchers.every((pid) => childrenOf(pid).length === 0), 5)
   })
 
@@ -84,7 +84,7 @@ describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options,
   it('leave no more cgroups than are kept to be reused', { skip: noCgroups }, () => {
     const dir = cgroups() as string
     const workers = childrenOfCgroup(dir)
-    assert.equal(workers.length, availableParallelism())
+    assert.equal(workers.length, WORKERS)
     for (const worker of workers) {
       const left = childrenOfCgroup(join(dir, worker))
       assert.ok(left.length <= SPARE_CGROUPS, `${left.length} cgroups are left`)
