@@ -14,6 +14,7 @@ import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
 import { appsOf, versionsOf } from '../support/apps.js'
 import { clientsTo } from '../support/flux-client.js'
 
+const KILLS = process.env['CI'] ? 8 : 4
 const skip = process.platform === 'win32' ? 'not on Windows' : (noRedis ?? false)
 
 describe('deploys and registrations, whatever comes in between', { skip }, () => {
@@ -215,13 +216,13 @@ describe('deploys and registrations, whatever comes in between', { skip }, () =>
     const client = new Redis(redis.port)
     t.after(() => client.disconnect())
     const seen: string[] = []
-    for (let n = 1; n <= 8; n++) {
+    for (let n = 1; n <= KILLS; n++) {
       const old = (await calls.execute({ function_name: 'f' })).output.toString()
       const handler = n % 2 === 0 ? 'main.sh' : 'other.sh'
       const interrupted = calls.deploy('f', code(n, handler), config(`${n}`, handler)).catch(() => undefined)
       // Every other time as soon as the settings are stored, else from before the first step to after the last.
       if (n % 2 === 0) while (!(await client.get('agent:function:f'))?.includes(`"${n}"`));
-      else await sleep((n / 8) * usualMs)
+      else await sleep((n / KILLS) * usualMs)
       await agent.kill()
       const answered = await interrupted
       await begin(agent.dir)

@@ -12,6 +12,7 @@ import { onEachStore } from '../support/stores.js'
 const MiB = 1024 * 1024
 /** Text, so that a record's output compares byte for byte. */
 const PART = Buffer.from(randomBytes(MiB / 2).toString('hex'))
+const ROUNDS = process.env['CI'] ? 6 : 4
 
 describe('an agent that is killed while Redis is away', { skip: noRedis }, () => {
   it('has a record of all that it accepted, and their output without a byte that is not theirs', async () => {
@@ -58,7 +59,7 @@ onEachStore('an outcome that was shown', (address) => {
     const config = { redis_addr: address() }
     let agent = await startTestAgent({ config })
     await new Calls(agent.client).script('quick', 'echo done')
-    for (let round = 0; round < 6; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const calls = new Calls(agent.client)
       const ids = await Promise.all(Array.from({ length: 20 }, () => calls.start('quick')))
       const shown = new Map<string, AnsweredRecord>()
