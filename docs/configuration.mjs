@@ -21,6 +21,9 @@ const SAID = {
   max_output_bytes: said('Output kept of one execution; a longer one is cut, and the process goes on.'),
   store_backlog_bytes: said('What may wait on disk for the store; beyond it new async executions are refused.'),
   drain_seconds: said('How long a stopping agent lets executions go on before it ends them.'),
+  survive_seconds: said(
+    'How long async executions run on without an agent, after a crash or a handover, for the next one to take them over. 0: not at all.',
+  ),
   run_as: said("The user functions run as; `self`: the agent's own.", '`flux-runner`; Windows: `self`'),
   allow_root: said('Whether that user may be root, under whatever name.'),
   apps_dir: said(

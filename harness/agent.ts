@@ -9,6 +9,7 @@ import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
 import { openConnection } from '../src/cli/connect.js'
 import type { AgentServiceClient, OperationsClient } from '../src/proto.js'
 import { removeCgroupsAtExit } from './cgroup-leftovers.js'
+import { killLaunchersAtExit } from './launchers.js'
 import { onExit } from './on-exit.js'
 
 /** The `flux-agent` command, as users run it. */
@@ -79,6 +80,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
     throw error
   })
   removeCgroupsAtExit(config.state_dir)
+  killLaunchersAtExit(config.state_dir)
   letTestEnd(agent)
   const connection = openConnection(`127.0.0.1:${port}`, options.credentials ?? credentials.createInsecure())
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {

@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { platform } from '../src/os/index.js'
+import { onExit } from './on-exit.js'
 import { childrenOf } from './proc.js'
 
 /** Why tests of the launcher are skipped; undefined where agents use it. */
@@ -8,4 +10,31 @@ export const noLauncher: string | undefined =
 /** Pids of an agent's launchers, one for each worker. */
 export function launchersOf(agentPid: number): number[] {
   return childrenOf(agentPid).flatMap(({ pid, command }) => (command === 'launcher' ? [pid] : []))
+}
+
+/** Pids of the launchers that an agent with this state folder has started, whether it lives or not: by its apps folder. */
+export function launchersBelow(stateDir: string): number[] {
+  const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))
+  return pids.filter((pid) => isLauncherBelow(stateDir, commandOf(pid))).map(Number)
+}
+
+function isLauncherBelow(stateDir: string, command: string): boolean {
+  const [program = '', ...args] = command.split('\0')
+  return program.endsWith('/launcher') && args.some((arg) => arg.startsWith(`${stateDir}/`))
+}
+
+/** Kills them when this process ends: in a test the next agent may never come. */
+export function killLaunchersAtExit(stateDir: string): void {
+  if (process.platform !== 'linux') return
+  onExit(() => {
+    for (const pid of launchersBelow(stateDir)) process.kill(pid, 'SIGKILL')
+  })
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
 }

@@ -34,6 +34,7 @@ export class StartPool {
       noNewPrivileges: true,
       maxProcesses: MAX_PROCESSES,
       oomKill: 'execution',
+      surviveMs: 0,
     })
     if (isolation.starter.kind !== 'launcher') throw new Error(isolation.problem ?? 'there is no launcher here')
     const workerData: StartWorkerSetup = {

@@ -47,6 +47,7 @@ struct cgroup {
 };
 
 static int base = -1;
+static const char *base_path;
 static uint32_t made;
 static struct cgroup *spare;
 static unsigned spares;
@@ -62,6 +63,7 @@ bool cgroups_open(const char *path)
 		errno = ENOTSUP;
 		return false;
 	}
+	base_path = path;
 	ooms_above_read(base);
 	return true;
 }
@@ -345,4 +347,16 @@ void cgroups_close(void)
 		destroy(group);
 	}
 	spares = 0;
+}
+
+void cgroups_remove(void)
+{
+	char *path = base < 0 ? NULL : strdup(base_path);
+	for (int level = 0; path != NULL && level < 3 && rmdir(path) == 0; level++) {
+		char *end = strrchr(path, '/');
+		if (end == NULL || end == path)
+			break;
+		*end = '\0';
+	}
+	free(path);
 }

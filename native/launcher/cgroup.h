@@ -51,4 +51,7 @@ void cgroups_kill_all(void);
 /* Removes all cgroups that are kept for reuse. */
 void cgroups_close(void);
 
+/* Removes the folder that they were in, and the two above it, as far as they are empty. */
+void cgroups_remove(void);
+
 #endif

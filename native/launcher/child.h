@@ -29,6 +29,7 @@ struct child {
 	const char *folder;
 	char **argv;
 	char **envp;
+	const unsigned char *note;
 	/* The end of a pipe that becomes stdout and stderr. */
 	int output;
 	/* The folder of the cgroup to be born in; -1: none. */

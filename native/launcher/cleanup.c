@@ -21,6 +21,7 @@
 /* A folder that is filled as fast as it is emptied is left to the next launcher after this time. */
 #define LIMIT_MS 600000
 #define TRIES_MAX 1000
+#define FINISH_LOOK_MS 10
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 /* See ioprio_set(2). */
 #define IOPRIO_WHO_PROCESS 1
@@ -42,6 +43,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t added = PTHREAD_COND_INITIALIZER;
 static struct due *first;
 static struct due **last = &first;
+/* Whether the thread waits for the next folder. */
+static bool is_idle;
 
 static bool is_self(const char *name)
 {
@@ -200,8 +203,10 @@ static void remove_all_left(void)
 static struct due *next_due(void)
 {
 	pthread_mutex_lock(&lock);
+	is_idle = true;
 	while (first == NULL)
 		pthread_cond_wait(&added, &lock);
+	is_idle = false;
 	struct due *due = first;
 	first = due->next;
 	if (first == NULL)
@@ -249,4 +254,20 @@ void cleanup_add(const char *name, uint32_t uid, uint32_t gid)
 	last = &due->next;
 	pthread_cond_signal(&added);
 	pthread_mutex_unlock(&lock);
+}
+
+static bool is_done(void)
+{
+	pthread_mutex_lock(&lock);
+	bool done = is_idle && first == NULL;
+	pthread_mutex_unlock(&lock);
+	return done;
+}
+
+void cleanup_finish(int64_t limit_ms)
+{
+	int64_t end_ms = now_ms() + limit_ms;
+	const struct timespec interval = { 0, (long)FINISH_LOOK_MS * 1000000 };
+	while (!is_done() && now_ms() < end_ms)
+		nanosleep(&interval, NULL);
 }

@@ -17,6 +17,9 @@ bool cleanup_open(int base, const char *own_name, int own);
 /* Has a folder in this launcher's folder removed, after those added before. */
 void cleanup_add(const char *name, uint32_t uid, uint32_t gid);
 
+/* Waits until all of them are removed, but no longer than so many milliseconds. */
+void cleanup_finish(int64_t limit_ms);
+
 /* Whether a folder in `parent` is empty; false also where that cannot be found out. */
 bool folder_is_empty(int parent, const char *name);
 

@@ -6,6 +6,7 @@
 #include "leader.h"
 #include "orphans.h"
 #include "output.h"
+#include "report.h"
 #include "starts.h"
 #include "survivors.h"
 
@@ -34,7 +35,7 @@ void execution_kill_processes(struct execution *execution)
 		cgroup_kill(execution->cgroup);
 }
 
-/* Reports its end, and frees it. `survives`: some of its processes are alive, and will not die. */
+/* Reports its end, and settles it. `survives`: some of its processes are alive, and will not die. */
 static void settle(struct execution *execution, bool survives)
 {
 	bool started = execution->failure.step == 0;
@@ -43,17 +44,14 @@ static void settle(struct execution *execution, bool survives)
 	output_end(execution);
 	if (execution->cgroup != NULL)
 		cgroup_measure(execution->cgroup, &execution->end);
-	struct survivors survivors = { 0 };
 	execution->survives = survives;
-	if (survives)
-		survivors = survivors_find(execution);
-	execution->end.survivors = survivors.count;
-	if (started)
-		execution_report_ended(execution, &survivors);
-	else if (!execution->reported)
-		execution_report_failed(execution, &survivors);
+	if (!execution->over) {
+		if (survives)
+			execution->survivors = survivors_find(execution);
+		report_over(execution);
+	}
 	execution_remove_leader(execution);
-	execution_free(execution);
+	execution_settle(execution);
 }
 
 void ending_leader_ended(struct execution *execution)
@@ -62,6 +60,7 @@ void ending_leader_ended(struct execution *execution)
 	if (!alone)
 		execution_kill_processes(execution);
 	leader_unwatch(execution);
+	deadline_drop(&execution->timeout);
 	/* Until it is reaped no more is known. */
 	execution->end = (struct ended_event){ .signal = SIGKILL };
 	leader_reap(execution);

@@ -1,6 +1,7 @@
 /*
  * The end of executions. An execution ends when its leader ends: everything else it has started is killed. It is settled
- * once all of that is dead, or KILL_LIMIT_MS later: then ENDED is sent, and nothing of the execution is left here.
+ * once all of that is dead, or KILL_LIMIT_MS later: then its end is reported, and nothing of the execution is left here but
+ * what is kept of it.
  */
 #ifndef ENDING_H
 #define ENDING_H

@@ -2,7 +2,7 @@
 
 #include "cgroup.h"
 #include "child.h"
-#include "stream.h"
+#include "clock.h"
 #include "tmpdir.h"
 
 #include <stdlib.h>
@@ -11,18 +11,27 @@
 
 static struct table ids;
 static struct table pids;
+static size_t not_over;
 
 struct execution *execution_new(uint64_t id, struct child *child)
 {
-	struct execution *execution = calloc(1, sizeof *execution);
+	const struct start_request *request = child->request;
+	struct execution *execution = calloc(1, sizeof *execution + request->note);
 	if (execution == NULL)
 		return NULL;
 	child->execution = execution;
 	execution->child = child;
 	execution->state = QUEUED;
-	execution->output_allowed = child->request->credit;
+	execution->known = execution->attached = true;
+	execution->flags = request->flags;
+	execution->requested_us = now_us();
+	execution->output_allowed = request->credit;
 	execution->pidfd = execution->output = -1;
+	execution->note_size = request->note;
+	if (request->note > 0)
+		memcpy(execution->note, child->note, request->note);
 	table_add(&ids, &execution->by_id, id);
+	not_over++;
 	return execution;
 }
 
@@ -40,7 +49,18 @@ struct execution *execution_of_leader(pid_t pid)
 
 size_t executions_count(void)
 {
-	return ids.count;
+	return not_over;
+}
+
+bool executions_any(void)
+{
+	return not_over > 0 || ids.count > 0;
+}
+
+void execution_note_over(struct execution *execution)
+{
+	execution->over = true;
+	not_over--;
 }
 
 void execution_add_leader(struct execution *execution)
@@ -55,15 +75,26 @@ void execution_remove_leader(struct execution *execution)
 
 static void (*each_visit)(struct execution *execution);
 
-static void visit_node(struct hash_node *node)
+static void visit_leader(struct hash_node *node)
 {
 	each_visit(container_of(node, struct execution, by_pid));
+}
+
+void executions_each_leader(void (*visit)(struct execution *execution))
+{
+	each_visit = visit;
+	table_each(&pids, visit_leader);
+}
+
+static void visit_known(struct hash_node *node)
+{
+	each_visit(container_of(node, struct execution, by_id));
 }
 
 void executions_each(void (*visit)(struct execution *execution))
 {
 	each_visit = visit;
-	table_each(&pids, visit_node);
+	table_each(&ids, visit_known);
 }
 
 void execution_close_child(struct execution *execution)
@@ -74,8 +105,15 @@ void execution_close_child(struct execution *execution)
 	execution->child = NULL;
 }
 
-void execution_free(struct execution *execution)
+static void free_if_done(struct execution *execution)
 {
+	if (!execution->known && execution->state == SETTLED)
+		free(execution);
+}
+
+void execution_settle(struct execution *execution)
+{
+	execution->state = SETTLED;
 	if (execution->output >= 0)
 		close(execution->output);
 	if (execution->cgroup != NULL)
@@ -84,50 +122,12 @@ void execution_free(struct execution *execution)
 		tmpdir_release(execution->tmpdir, execution->survives);
 	if (execution->child != NULL)
 		execution_close_child(execution);
-	free(execution);
+	free_if_done(execution);
 }
 
-/* Sends an event, with the pids of survivors behind it. */
-static void report(struct execution *execution, enum frame_type type, const void *event, size_t size,
-		   const struct survivors *survivors)
+void execution_forget(struct execution *execution)
 {
-	unsigned char payload[sizeof(struct ended_event) + sizeof survivors->pids];
-	memcpy(payload, event, size);
-	if (survivors != NULL) {
-		size_t count = survivors->count < SURVIVORS_TOLD_MAX ? survivors->count : SURVIVORS_TOLD_MAX;
-		memcpy(payload + size, survivors->pids, count * sizeof(uint32_t));
-		size += count * sizeof(uint32_t);
-	}
-	event_put(type, execution_id(execution), payload, size);
 	table_remove(&ids, &execution->by_id);
-	execution->reported = true;
-}
-
-void execution_report_failed(struct execution *execution, const struct survivors *survivors)
-{
-	report(execution, FRAME_FAILED, &execution->failure, sizeof execution->failure, survivors);
-}
-
-void execution_report_ended(struct execution *execution, const struct survivors *survivors)
-{
-	report(execution, FRAME_ENDED, &execution->end, sizeof execution->end, survivors);
-}
-
-static struct listed_event *next_listed;
-
-static void list(struct execution *execution)
-{
-	*next_listed++ =
-		(struct listed_event){ execution_id(execution), execution->output_sent, (uint32_t)execution->pid, 0 };
-}
-
-void executions_list(uint64_t id)
-{
-	struct listed_event *listed = calloc(pids.count + 1, sizeof *listed);
-	if (listed == NULL)
-		return;
-	next_listed = listed;
-	executions_each(list);
-	event_put(FRAME_LISTED, id, listed, pids.count * sizeof *listed);
-	free(listed);
+	execution->known = false;
+	free_if_done(execution);
 }

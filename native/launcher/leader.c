@@ -43,6 +43,12 @@ bool leaders_need_sigchld(void)
 	return without_pidfd > 0;
 }
 
+bool leader_has_ended(const struct execution *execution)
+{
+	siginfo_t ended = { .si_pid = 0 };
+	return waitid(P_PID, (id_t)execution->pid, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 || ended.si_pid != 0;
+}
+
 static uint64_t microseconds(struct timeval time)
 {
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;

@@ -19,6 +19,9 @@ void leader_unwatch(struct execution *execution);
 /* Whether there are leaders whose end only SIGCHLD reports. */
 bool leaders_need_sigchld(void);
 
+/* Whether it has ended, reaped or not. */
+bool leader_has_ended(const struct execution *execution);
+
 /*
  * Reaps it and notes how it ended, if that is possible yet: a traced process can be reaped only when its tracer lets it
  * go, which may be never (ptrace(2)).

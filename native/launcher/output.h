@@ -1,4 +1,4 @@
-/* What executions write, from their pipes to OUTPUT events. */
+/* What executions write, from their pipes to OUTPUT events, and to what is kept. */
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
@@ -7,7 +7,7 @@
 /* Before the first execution. False with errno. */
 bool outputs_open(void);
 
-/* A descriptor that is readable while a running execution has output that its credit allows. */
+/* A descriptor that is readable while a running execution has output that may be read. */
 int outputs_fd(void);
 
 /* Reads one piece of each output that has any. */
@@ -19,8 +19,14 @@ bool output_open(struct execution *execution);
 /* Has its output read as far as its credit goes, from when it runs. */
 void output_begin(struct execution *execution);
 
-/* A CREDIT. */
-void output_allow(struct execution *execution, uint64_t bytes);
+/* A CREDIT. False where it breaks the protocol. */
+bool output_credit(struct execution *execution, uint64_t bytes);
+
+/* With START_KEPT: the next so many bytes that are kept are safe. As many more may be read. */
+void output_release(struct execution *execution, uint64_t bytes);
+
+/* Has all that is kept freed, once it is over. */
+void output_forget(struct execution *execution);
 
 /* Reads what is left in the pipe, whatever the credit, once everything that could write to it is dead or given up. */
 void output_drain(struct execution *execution);

@@ -30,7 +30,7 @@ static bool read_layout(struct layout *layout, const unsigned char *payload, siz
 	uint64_t fixed = sizeof layout->request + rlimits + groups;
 	/* File, folder, argv, environment. */
 	uint64_t strings = 2 + (uint64_t)layout->request.argc + layout->request.envc;
-	if (fixed + strings > length || layout->request.argc < 1)
+	if (fixed + strings + layout->request.note > length || layout->request.argc < 1)
 		return false;
 	layout->fixed = (size_t)fixed;
 	layout->strings = (size_t)strings;
@@ -51,7 +51,8 @@ static bool find_strings(char *at, const char *end, char **strings, size_t count
 }
 
 /* Fills in the child from the copy of the payload behind it, and the addresses of its strings. */
-static void fill_in(struct child *child, const struct layout *layout, unsigned char *copy, char **strings)
+static void fill_in(struct child *child, const struct layout *layout, unsigned char *copy, char **strings,
+		    const unsigned char *note)
 {
 	const struct start_request *request = &layout->request;
 	/* The environment moves up by one, to make room for the NULL that ends argv. */
@@ -67,6 +68,7 @@ static void fill_in(struct child *child, const struct layout *layout, unsigned c
 		.folder = strings[1],
 		.argv = strings + 2,
 		.envp = environment,
+		.note = note,
 		.output = -1,
 		.cgroup = -1,
 		.process = -1,
@@ -90,11 +92,12 @@ struct child *request_parse(const unsigned char *payload, size_t length)
 	unsigned char *copy = (unsigned char *)(child + 1);
 	memcpy(copy, payload, length);
 	char **strings = (char **)(copy + padded);
-	if (!find_strings((char *)copy + layout.fixed, (char *)copy + length, strings, layout.strings)) {
+	const unsigned char *note = copy + length - layout.request.note;
+	if (!find_strings((char *)copy + layout.fixed, (const char *)note, strings, layout.strings)) {
 		free(child);
 		errno = EINVAL;
 		return NULL;
 	}
-	fill_in(child, &layout, copy, strings);
+	fill_in(child, &layout, copy, strings, note);
 	return child;
 }

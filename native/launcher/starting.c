@@ -6,6 +6,7 @@
 #include "ending.h"
 #include "leader.h"
 #include "output.h"
+#include "report.h"
 #include "request.h"
 #include "starts.h"
 #include "stream.h"
@@ -28,7 +29,7 @@ bool starting_request(uint64_t id, const unsigned char *payload, size_t length)
 {
 	struct child *child = request_parse(payload, length);
 	if (child == NULL) {
-		const struct failed_event failure = { STEP_REQUEST, (uint32_t)errno };
+		const struct failed_event failure = { STEP_REQUEST, (uint32_t)errno, CAUSE_NONE, 0 };
 		event_put(FRAME_FAILED, id, &failure, sizeof failure);
 		return true;
 	}
@@ -50,9 +51,9 @@ bool starting_is_due(void)
 static void fail_queued(struct execution *execution, enum step step, int error)
 {
 	list_remove(&queue, &execution->node);
-	execution->failure = (struct failed_event){ step, (uint32_t)error };
-	execution_report_failed(execution, NULL);
-	execution_free(execution);
+	execution->failure = (struct failed_event){ .step = step, .error = (uint32_t)error };
+	report_over(execution);
+	execution_settle(execution);
 }
 
 /* ---- pipe, folder, cgroup ---- */
@@ -109,15 +110,26 @@ static void settle_not_started(struct execution *execution)
 	if (child->pidfd >= 0)
 		close(child->pidfd);
 	if (execution->failure.step == 0)
-		execution->failure = (struct failed_event){ child->step, (uint32_t)child->error };
-	if (!execution->reported)
-		execution_report_failed(execution, NULL);
-	execution_free(execution);
+		execution->failure = (struct failed_event){ .step = child->step, .error = (uint32_t)child->error };
+	if (!execution->over)
+		report_over(execution);
+	execution_settle(execution);
+}
+
+/* Before the child is freed: the timeout is its START's. */
+static void set_timeout(struct execution *execution)
+{
+	uint64_t timeout_ms = execution->child->request->timeout_ms;
+	int64_t now = now_ms();
+	if (timeout_ms != 0 && timeout_ms <= (uint64_t)(INT64_MAX - now))
+		deadline_set(&execution->timeout, now + (int64_t)timeout_ms);
 }
 
 /* Its program runs: watches the leader and the output. */
 static void run(struct execution *execution)
 {
+	if (execution->failure.step == 0)
+		set_timeout(execution);
 	execution->state = RUNNING;
 	execution->pid = execution->child->process;
 	execution->pidfd = execution->child->pidfd;
@@ -131,14 +143,13 @@ static void run(struct execution *execution)
 		return;
 	}
 	output_begin(execution);
-	const struct started_event started = { (uint32_t)execution->pid, 0 };
-	event_put(FRAME_STARTED, execution_id(execution), &started, sizeof started);
+	report_started(execution);
 }
 
 static struct failed_event cancel_failure(const struct child *child)
 {
 	enum step step = child->cancelled == ECANCELED ? STEP_CANCELLED : STEP_EXEC;
-	return (struct failed_event){ step, (uint32_t)child->cancelled };
+	return (struct failed_event){ .step = step, .error = (uint32_t)child->cancelled };
 }
 
 /* Its start is done, and has succeeded or failed. */
@@ -211,9 +222,9 @@ void starting_cancel_all(void)
 static void abandon(struct child *child)
 {
 	struct execution *execution = child->execution;
-	const struct survivors self = { 1, { (uint32_t)atomic_load(&child->pid) } };
+	execution->survivors = (struct survivors){ 1, { (uint32_t)atomic_load(&child->pid) } };
 	execution->failure = cancel_failure(child);
-	execution_report_failed(execution, &self);
+	report_over(execution);
 }
 
 int64_t starting_run_timers(int64_t now)

@@ -1,9 +1,10 @@
 #define _GNU_SOURCE
 #include "stream.h"
 
+#include "memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ struct buffer {
 };
 
 static struct buffer requests;
+/* The size of the request that is being read, as far as it is known. */
+static size_t next_request = sizeof(struct frame);
 static struct buffer events;
 static bool urgent;
 
@@ -31,13 +34,19 @@ void streams_open(void)
 	fcntl(1, F_SETPIPE_SZ, USUAL_SIZE);
 }
 
+void streams_reset(void)
+{
+	requests.start = requests.end;
+	next_request = sizeof(struct frame);
+	events.start = events.end;
+	urgent = false;
+}
+
 static void resize(struct buffer *buffer, size_t size)
 {
 	unsigned char *bytes = realloc(buffer->bytes, size);
-	if (bytes == NULL) {
-		fputs("flux-agent launcher: out of memory\n", stderr);
-		abort();
-	}
+	if (bytes == NULL)
+		out_of_memory();
 	buffer->bytes = bytes;
 	buffer->size = size;
 }
@@ -65,68 +74,83 @@ static void reserve(struct buffer *buffer, size_t room)
 		resize(buffer, size);
 }
 
-/* Calls `handle` for each complete frame. `next`: the size of the frame that follows, as far as it is known. */
-static enum stream_state handle_frames(bool (*handle)(const struct frame *, const unsigned char *), size_t *next)
+/* Calls `handle` for each complete frame. */
+static enum stream_state handle_frames(bool (*handle)(const struct frame *, const unsigned char *))
 {
 	for (;;) {
 		size_t used = requests.end - requests.start;
 		struct frame frame;
-		*next = sizeof frame;
+		next_request = sizeof frame;
 		if (used < sizeof frame)
 			return STREAM_OPEN;
 		memcpy(&frame, requests.bytes + requests.start, sizeof frame);
 		if (frame.length > PAYLOAD_MAX)
 			return STREAM_BROKEN;
-		*next = sizeof frame + frame.length;
-		if (used < *next)
+		next_request = sizeof frame + frame.length;
+		if (used < next_request)
 			return STREAM_OPEN;
 		const unsigned char *payload = requests.bytes + requests.start + sizeof frame;
-		requests.start += *next;
+		requests.start += next_request;
 		if (!handle(&frame, payload))
 			return STREAM_BROKEN;
 	}
 }
 
+/* There must be room for them. */
+static void put_bytes(const void *bytes, size_t length)
+{
+	if (length > 0)
+		memcpy(events.bytes + events.end, bytes, length);
+	events.end += length;
+}
+
 enum stream_state requests_read(bool (*handle)(const struct frame *, const unsigned char *))
 {
-	static size_t next = sizeof(struct frame);
 	size_t used = requests.end - requests.start;
-	reserve(&requests, next - used > READ_MIN ? next - used : READ_MIN);
+	reserve(&requests, next_request - used > READ_MIN ? next_request - used : READ_MIN);
 	ssize_t length = read(0, requests.bytes + requests.end, requests.size - requests.end);
 	if (length == 0)
 		return STREAM_CLOSED;
 	if (length < 0)
-		return errno == EAGAIN || errno == EINTR ? STREAM_OPEN : STREAM_CLOSED;
+		return errno == EAGAIN || errno == EINTR ? STREAM_EMPTY : STREAM_CLOSED;
 	requests.end += (size_t)length;
-	return handle_frames(handle, &next);
+	return handle_frames(handle);
 }
 
 void event_put(enum frame_type type, uint64_t id, const void *payload, size_t length)
 {
-	struct frame frame = { (uint32_t)length, type, id };
-	urgent |= type != FRAME_STARTED;
-	reserve(&events, sizeof frame + length);
-	memcpy(events.bytes + events.end, &frame, sizeof frame);
-	if (length > 0)
-		memcpy(events.bytes + events.end + sizeof frame, payload, length);
-	events.end += sizeof frame + length;
+	event_put_parts(type, id, payload, length, NULL, 0);
 }
 
-ssize_t output_put(uint64_t id, int pipe, uint64_t offset, size_t max)
+void event_put_parts(enum frame_type type, uint64_t id, const void *head, size_t head_length, const void *rest,
+		     size_t length)
 {
-	struct output_event output = { offset };
-	size_t head = sizeof(struct frame) + sizeof output;
-	reserve(&events, head + max);
-	unsigned char *at = events.bytes + events.end;
-	ssize_t length = read(pipe, at + head, max);
-	if (length <= 0)
-		return length;
-	struct frame frame = { (uint32_t)(sizeof output + (size_t)length), FRAME_OUTPUT, id };
-	memcpy(at, &frame, sizeof frame);
-	memcpy(at + sizeof frame, &output, sizeof output);
-	events.end += head + (size_t)length;
+	struct frame frame = { (uint32_t)(head_length + length), type, id };
+	urgent |= type != FRAME_STARTED;
+	reserve(&events, sizeof frame + head_length + length);
+	put_bytes(&frame, sizeof frame);
+	put_bytes(head, head_length);
+	put_bytes(rest, length);
+}
+
+/* Of an OUTPUT event, before the bytes. */
+#define OUTPUT_HEAD (sizeof(struct frame) + sizeof(struct output_event))
+
+ssize_t output_read(int pipe, size_t max, unsigned char **bytes)
+{
+	reserve(&events, OUTPUT_HEAD + max);
+	*bytes = events.bytes + events.end + OUTPUT_HEAD;
+	return read(pipe, *bytes, max);
+}
+
+void output_put(uint64_t id, uint64_t offset, size_t length)
+{
+	const struct output_event output = { offset };
+	const struct frame frame = { (uint32_t)(sizeof output + length), FRAME_OUTPUT, id };
+	put_bytes(&frame, sizeof frame);
+	put_bytes(&output, sizeof output);
+	events.end += length;
 	urgent = true;
-	return length;
 }
 
 size_t events_waiting(void)
@@ -137,12 +161,6 @@ size_t events_waiting(void)
 bool events_urgent(void)
 {
 	return urgent;
-}
-
-void events_drop(void)
-{
-	events.start = events.end;
-	urgent = false;
 }
 
 enum stream_state events_flush(void)

@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "memory.h"
+
 #include <stdlib.h>
 
 #define FIRST_SIZE 256
@@ -15,7 +17,7 @@ static void grow(struct table *table)
 	struct table larger = { NULL, table->size == 0 ? FIRST_SIZE : 2 * table->size, table->count };
 	larger.buckets = calloc(larger.size, sizeof(struct hash_node *));
 	if (larger.buckets == NULL)
-		abort();
+		out_of_memory();
 	for (size_t i = 0; i < table->size; i++) {
 		for (struct hash_node *node = table->buckets[i], *next; node != NULL; node = next) {
 			next = node->next;
@@ -60,7 +62,10 @@ void table_remove(struct table *table, struct hash_node *node)
 
 void table_each(const struct table *table, void (*visit)(struct hash_node *node))
 {
-	for (size_t i = 0; i < table->size; i++)
-		for (struct hash_node *node = table->buckets[i]; node != NULL; node = node->next)
+	for (size_t i = 0; i < table->size; i++) {
+		for (struct hash_node *node = table->buckets[i], *next; node != NULL; node = next) {
+			next = node->next;
 			visit(node);
+		}
+	}
 }

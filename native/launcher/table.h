@@ -25,7 +25,7 @@ void table_add(struct table *table, struct hash_node *node, uint64_t key);
 /* The node must be in the table. */
 void table_remove(struct table *table, struct hash_node *node);
 
-/* Calls `visit` for each node; `visit` must not change the table. */
+/* Calls `visit` for each node; `visit` may remove that node, but must not change the table otherwise. */
 void table_each(const struct table *table, void (*visit)(struct hash_node *node));
 
 #endif

@@ -20,6 +20,7 @@
 /* File times advance in steps of at most this length: a change within a step of the last one may not show. */
 #define TIME_STEP_MS 20
 #define TRIES_MAX 10
+#define FINISH_LIMIT_MS 60000
 
 struct tmpdir {
 	struct tmpdir *next;
@@ -179,6 +180,12 @@ void tmpdir_release(struct tmpdir *tmpdir, bool survives)
 	}
 	cleanup_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
 	free(tmpdir);
+}
+
+void tmpdirs_finish(void)
+{
+	if (own >= 0)
+		cleanup_finish(FINISH_LIMIT_MS);
 }
 
 void tmpdirs_close(void)

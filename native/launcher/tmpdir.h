@@ -29,6 +29,9 @@ char *tmpdir_variable(struct tmpdir *tmpdir);
 /* Gives it back, to be reused or removed. `survives`: a process of its execution is alive, and may still write to it. */
 void tmpdir_release(struct tmpdir *tmpdir, bool survives);
 
+/* Waits until those that have been given back are removed, but no longer than a minute. */
+void tmpdirs_finish(void);
+
 /* Removes those that are kept for reuse. The next launcher removes what is left then. */
 void tmpdirs_close(void);
 

@@ -5,6 +5,7 @@ import { checkConfigCommand } from './check-config.js'
 import { deployCommand } from './deploy/deploy.js'
 import { doctorCommand } from './doctor/doctor.js'
 import { execCommand } from './exec.js'
+import { handoverCommand } from './handover.js'
 import { logsCommand } from './logs.js'
 import { psCommand } from './ps.js'
 import { statusCommand } from './status.js'
@@ -18,6 +19,7 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .addCommand(startCommand())
     .addCommand(stopCommand())
+    .addCommand(handoverCommand())
     .addCommand(deployCommand())
     .addCommand(execCommand())
     .addCommand(logsCommand())

@@ -34,6 +34,11 @@ export async function start(options: { config?: string }): Promise<void> {
   // Early: a signal must stop an agent that has just begun to serve properly, and one that waits for its store at once.
   platform.onStopRequest((reason) => void stop(reason))
   process.on('SIGINT', (signal) => void stop(signal))
+  platform.onHandoverRequest(async (reason) => {
+    await (agent ? agent.handOver(reason) : stop(reason))
+    await service.close()
+    process.exit(0)
+  })
   agent = await startAgent(config, log, service).catch(async (error: unknown) => {
     // Errors with a code are for the operator to fix; others are defects, logged with their stack.
     const known = error instanceof Error && 'code' in error

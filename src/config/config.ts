@@ -22,6 +22,8 @@ export interface AgentConfig {
   readonly maxOutputBytes: number
   readonly backlogBytes: number
   readonly drainSeconds: number
+  /** How long executions go on without their agent. */
+  readonly surviveSeconds: number
   /** The user that functions run as; `self`: the agent's own. */
   readonly runAs: { readonly kind: 'self' } | { readonly kind: 'user'; readonly name: string }
   /** Whether that user may be root, under any name. */

@@ -45,6 +45,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   max_output_bytes: reload('maxOutputBytes'),
   store_backlog_bytes: reload('backlogBytes'),
   drain_seconds: reload('drainSeconds'),
+  survive_seconds: restart('surviveSeconds'),
   run_as: restart('runAs'),
   allow_root: restart('allowRoot'),
   apps_dir: restart('appsDir'),

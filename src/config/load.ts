@@ -84,6 +84,7 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
     maxOutputBytes: settings.max_output_bytes,
     backlogBytes: settings.store_backlog_bytes,
     drainSeconds: settings.drain_seconds,
+    surviveSeconds: settings.survive_seconds,
     runAs: run_as === 'self' ? { kind: 'self' } : { kind: 'user', name: run_as },
     allowRoot: settings.allow_root,
     ...(settings.apps_dir && { appsDir: resolve(base, settings.apps_dir) }),

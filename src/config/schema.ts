@@ -179,6 +179,7 @@ export const settingsSchema = z.object(
     max_output_bytes: size('128KiB', '40MiB').default(32 * MiB),
     store_backlog_bytes: size('1MiB', '64GiB').default(256 * MiB),
     drain_seconds: whole(0, 3600).default(30),
+    survive_seconds: whole(0, 86_400).default(300),
     run_as: matching(/^[^\s:/\p{C}]{1,128}$/u, 'the name of a user, or self').default(
       process.platform === 'win32' ? 'self' : 'flux-runner',
     ),

@@ -4,7 +4,7 @@ import type { ServiceManager } from '../host/service-manager.js'
 import type { Log } from '../log/log.js'
 import type { Store } from '../store/store.js'
 import { VERSION } from '../version.js'
-import { drain } from './executions/drain.js'
+import { drain, handOver } from './executions/drain.js'
 import { LiveConfig, type Reload } from './reload.js'
 import { Closers } from './start/closers.js'
 import type { StartContext } from './start/context.js'
@@ -24,6 +24,11 @@ export interface RunningAgent {
    * Resolves when nothing is left. A second call ends the waiting. `reason` is for the log.
    */
   stop(reason: string): Promise<void>
+  /**
+   * Ends at once, and leaves async executions running for the next agent; where they cannot outlive this one, stops
+   * instead. Resolves when nothing is left to do. No effect once it stops.
+   */
+  handOver(reason: string): Promise<void>
   /** Reads the configuration again and applies what can change, at once. Blocks for some milliseconds. */
   reload(): Reload
 }
@@ -51,7 +56,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const { config, log, service, closers } = context
   const host = await prepareHost(context)
   service.starting()
-  const recovered = await recoverStore(context)
+  const recovered = await recoverStore(context, host)
   const { store, identity } = recovered
   const functions = await startFunctions(context, host, recovered)
   const { admission, registrations } = functions
@@ -80,11 +85,28 @@ async function start(context: StartContext): Promise<RunningAgent> {
     log.info('stopped')
   }
 
+  async function leaveRunning(reason: string): Promise<void> {
+    if (!host.survives) {
+      log.warn('executions cannot outlive this agent: it stops instead')
+      await stop(reason)
+      return
+    }
+    service.draining(new Date(), admission)
+    const running = await handOver(executions)
+    log.info({ reason, running }, 'handing over')
+    await closers.close()
+    log.info({ running }, 'handed over')
+  }
+
   return {
     port: boundTo(listener).port,
     stop(reason) {
       if (stopping) hurry()
       stopping ??= stop(reason)
+      return stopping
+    },
+    handOver(reason) {
+      stopping ??= leaveRunning(reason)
       return stopping
     },
     reload() {

@@ -30,7 +30,16 @@ export interface StartRequest {
   readonly runAs?: RunAs
   /** Limits that this machine cannot enforce are ignored. */
   readonly limits?: Limits
+  /** Killed after so many ms, for the cause `timeout`. 0: no timeout. */
+  readonly timeoutMs?: number
+  /**
+   * Present where the process may outlive this one, if the starter can do that: what the next agent has to know of it.
+   */
+  readonly note?: Uint8Array
 }
+
+/** Why an execution is ended other than by its own process. The first cause wins. */
+export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
 
 /** Which limit made the kernel kill: the execution's own, that of a cgroup above it, or the machine's memory. */
 export type OutOfMemory = 'own limit' | 'limit above' | 'node'
@@ -44,7 +53,14 @@ export interface ResourceUse {
 }
 
 /** How a process ended, or why it did not start. */
-export type ProcessEnd =
+export type ProcessEnd = ProcessOutcome & {
+  /** For which it was killed; absent where it ended by itself. */
+  readonly cause?: EndCause
+  /** From the request to start it until its end, ms; 0 where it did not run. */
+  readonly durationMs: number
+}
+
+export type ProcessOutcome =
   | (ProcessFacts & { readonly kind: 'exited'; readonly code: number })
   /** `signal`: its name, as in `SIGKILL`; realtime signals as `SIGRTMIN+3`. */
   | (ProcessFacts & { readonly kind: 'killed'; readonly signal: string })
@@ -96,18 +112,68 @@ export interface ProcessListener {
 /** A started process, with everything in its group. */
 export interface SupervisedProcess {
   /** Kills the whole group by SIGKILL; `ended` follows. No effect once it has ended. */
-  kill(): void
-  /** Pauses and resumes reading the output. Some may be under way; the process blocks once its pipe is full. */
-  pause(): void
-  resume(): void
+  kill(cause: EndCause): void
+  /**
+   * So many more bytes of its output are safe and need not be kept. While more than a window is not, no output is read,
+   * and the process waits once its pipe is full.
+   */
+  release(bytes: number): void
+  /** Its end is safe. No call may follow. */
+  forget(): void
+}
+
+/** A process that an earlier agent has started and a launcher has kept. */
+export interface KeptProcess {
+  /** Its number at that launcher. */
+  readonly number: number
+  /** The leader's pid; absent before its start, and where that has failed. */
+  readonly pid?: number
+  readonly note: Uint8Array
+  /** The output kept: from the first byte that was not safe to the end of it so far. */
+  readonly keptFrom: number
+  readonly outputLength: number
+}
+
+/** A launcher that has outlived its agent. No other agent can have it until `leave` or `end`. Main thread. */
+export interface KeptLauncher {
+  readonly name: string
+  readonly processes: readonly KeptProcess[]
+  /** Resolves once a worker's starter may connect to it. */
+  leave(): Promise<void>
+  /** Kills all that it runs. Resolves when that is dead and the launcher has gone, or after seconds. */
+  end(): Promise<void>
+}
+
+export interface KeptLaunchers {
+  readonly launchers: readonly KeptLauncher[]
+  /** Why others could not be taken over, and were ended; each a sentence without a full stop. */
+  readonly problems: readonly string[]
+}
+
+/** The processes of a launcher that this starter has taken over. */
+export interface AdoptedProcesses {
+  /**
+   * Receives the process's events from now on, with its output from an offset: not before `keptFrom`, nor after the
+   * output's end.
+   */
+  attach(number: number, outputOffset: number, listener: ProcessListener): SupervisedProcess
+  /** Kills one that may not be attached yet. */
+  kill(number: number, cause: EndCause): void
 }
 
 /** Starts processes in groups of their own. One for each worker thread. */
 export interface ProcessStarter {
   /** Never throws: a failed start is reported as the process's end. */
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess
+  /**
+   * Takes over a launcher that has outlived its agent, and so many processes, each of which is to be attached. Never
+   * throws: where it has died, that is each process's end.
+   */
+  adopt(launcher: string, processes: number): AdoptedProcesses
   /** Kills every process that still runs, which is reported as usual, and frees its files. */
   close(): Promise<void>
+  /** Leaves those that may outlive this process to the next agent. No event is reported any more. */
+  handOver(): Promise<void>
 }
 
 /** How to start processes: decided once by the main thread, and passed to every worker. */
@@ -130,6 +196,8 @@ export type StarterSetup =
       readonly oomKill: OomKill
       /** The parent of executions' temporary folders; absent: they get none. */
       readonly tmpdirs?: string
+      /** A launcher waits so long for the next agent, ms; 0: it ends with its agent. */
+      readonly surviveMs: number
     }
 
 /** What the kernel kills when memory runs out: the whole execution, or one process of its choice. */
@@ -141,6 +209,8 @@ export interface CgroupParent {
   readonly dir: string
   /** Controllers that can be used below it. */
   readonly controllers: readonly CgroupController[]
+  /** The cgroup of the launchers themselves; absent: that of the agent. */
+  readonly launchers?: string
 }
 
 export type CgroupController = 'memory' | 'cpu' | 'pids'
@@ -148,6 +218,8 @@ export type CgroupController = 'memory' | 'cpu' | 'pids'
 /** How executions are isolated and limited on this machine. */
 export interface Isolation {
   readonly starter: StarterSetup
+  /** What an earlier agent has left. */
+  readonly kept: KeptLaunchers
   /** Why the launcher is not used, where this system could have one. */
   readonly problem?: string
   /** Why executions have no TMPDIR of their own, where they could have one. */
@@ -167,6 +239,8 @@ export interface IsolationOptions {
   readonly oomKill: OomKill
   /** A folder that only the agent can change, for executions' temporary folders. */
   readonly tmpdirs?: string
+  /** See StarterSetup. */
+  readonly surviveMs: number
 }
 
 /** Resources that a process has used since its start. */
@@ -216,8 +290,10 @@ export interface Platform {
    */
   isolate(options: IsolationOptions): Promise<Isolation>
   /** What `isolate` would answer, without changing anything. `cgroups`: where they would be. */
-  inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string }
-  /** Removes what `isolate` made. Call once the workers have ended. */
+  inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string }
+  /** Finds the launchers that no agent has, in a folder for starters' files. */
+  keptLaunchers(scratchDir: string): Promise<KeptLaunchers>
+  /** Removes what `isolate` made, but for what kept processes need. Call once the workers have ended. */
   release(isolation: Isolation): void
   /**
    * Undefined where no service manager listens. Removes its variables from `process.env`, as processes started later
@@ -230,6 +306,10 @@ export interface Platform {
    * Calls `reload` when another process asks this one to reload its configuration, where the system can. Main thread.
    */
   onReloadRequest(reload: () => void): void
+  /** Calls `handOver` when another process asks this one to leave its executions to the next agent. Main thread. */
+  onHandoverRequest(handOver: (reason: string) => void): void
+  /** Asks the agent with this pid for that. Rejects with the system's error, or why it cannot. */
+  requestHandover(pid: number): Promise<void>
   /** Asks the agent with this pid to stop. Rejects with the system's error, also where there is no such agent. */
   requestStop(pid: number): Promise<void>
   /** Why a program of this name can never be started, to follow the name in a sentence; undefined where it may be. */

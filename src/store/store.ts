@@ -83,10 +83,10 @@ export interface Store {
   /** Extends the life of running executions' records and output to RECORD_TTL_MS from now. */
   renewLeases(ids: readonly string[]): Promise<void>
   /**
-   * Ends every record that this agent left `running`, as failed with `error`; answers how many. Call before the first
-   * `begin`: it cannot tell this run's executions from an earlier run's.
+   * Ends every record that this agent left `running`, as failed with `error`, but for these `alive` ones; answers how
+   * many. Call before the first `begin`: it cannot tell this run's executions from an earlier run's.
    */
-  endLeftovers(agentId: string, error: string): Promise<number>
+  endLeftovers(agentId: string, error: string, alive?: ReadonlySet<string>): Promise<number>
   /**
    * Gives `holder` the name of an agent for `ms`, unless it is held by somebody other than `holder` or `replaced`; then
    * answers who. A store that only one process can open for an agent always grants it.

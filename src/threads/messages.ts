@@ -1,8 +1,9 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ArchiveLimits } from '../archive/limits.js'
-import type { Limits, RunAs, StarterSetup } from '../os/platform.js'
+import type { EndCause, Limits, RunAs, StarterSetup } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { ExecutionRecord } from '../store/record.js'
+import type { KeptNote } from './kept-note.js'
 
 /** Everything that crosses between the main thread and the workers. All types here are structured-cloneable. */
 
@@ -49,9 +50,14 @@ export type ToThread =
   /** For the following executions of the function of this name. */
   | { readonly kind: 'launch spec'; readonly spec: LaunchSpec }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
+  /** Take over a launcher that has no agent, with everything that it runs. */
+  | { readonly kind: 'adopt'; readonly launcher: string; readonly executions: readonly NumberedAdoption[] }
   | { readonly kind: 'message'; readonly number: number; readonly message: ToExecution }
-  /** No execution is left: put unstored writes on disk for the next start; answered by `closed`. */
-  | { readonly kind: 'close' }
+  /**
+   * Put unstored writes on disk for the next start; answered by `closed`. No execution is left, or, with `handOver`,
+   * launchers keep those that are.
+   */
+  | { readonly kind: 'close'; readonly handOver: boolean }
 
 /** From a worker to the main thread. */
 export type FromThread =
@@ -92,8 +98,19 @@ export interface ExecuteTask {
   readonly hold: boolean
 }
 
-/** Why an execution is ended other than by its own process. The first cause wins. */
-export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
+/** An execution that an earlier agent, or a worker that has died, has begun. */
+export interface AdoptTask {
+  /** Its number at its launcher. */
+  readonly process: number
+  /** Offset of the first byte of its output that is not safe. */
+  readonly keptFrom: number
+  readonly note: KeptNote
+}
+
+export interface NumberedAdoption {
+  readonly number: number
+  readonly task: AdoptTask
+}
 
 /** From the main thread to a running execution. */
 export type ToExecution =
@@ -218,6 +235,8 @@ export interface AppsCheck {
   readonly appsDir: string
   /** The stored functions, by name. */
   readonly stored: ReadonlyMap<string, StoredFunction>
+  /** Folders of the versions that executions of an earlier agent still run. */
+  readonly inUse: ReadonlySet<string>
   readonly runAs?: RunAs
 }
 

@@ -1,9 +1,10 @@
 import { MessageChannel, parentPort } from 'node:worker_threads'
 import type { FromThread, LaunchSpec, ThreadHello, ToThread } from '../threads/messages.js'
 import { Outbox } from '../threads/outbox.js'
+import { adopt } from './execution/adopt.js'
 import { execute } from './execution/execute.js'
 import { TaskChannel } from './execution/task-channel.js'
-import { closeThread, configure, queue, storeRefusal } from './thread.js'
+import { closeThread, configure, queue, starter, storeRefusal } from './thread.js'
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
@@ -28,13 +29,23 @@ function receive(message: ToThread): void {
       specs.set(message.spec.functionName, message.spec)
       break
     case 'execute':
-      void run(message)
+      // The main thread sends the spec first.
+      void run(message.number, (channel) =>
+        execute(message.task, specs.get(message.task.functionName) as LaunchSpec, channel),
+      )
       break
+    case 'adopt': {
+      const processes = starter.adopt(message.launcher, message.executions.length)
+      for (const { number, task } of message.executions) {
+        void run(number, (channel) => adopt(task, processes, channel))
+      }
+      break
+    }
     case 'message':
       tasks.get(message.number)?.receive(message.message)
       break
     case 'close':
-      void closeThread().then(() => {
+      void closeThread(message.handOver).then(() => {
         outbox.send({ kind: 'closed' })
         outbox.flush()
       })
@@ -42,12 +53,11 @@ function receive(message: ToThread): void {
   }
 }
 
-async function run({ number, task }: ToThread & { readonly kind: 'execute' }): Promise<void> {
+async function run(number: number, settled: (channel: TaskChannel) => Promise<void>): Promise<void> {
   const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'message', number, message }, transfer))
   tasks.set(number, channel)
   try {
-    // The main thread sends the spec first.
-    await execute(task, specs.get(task.functionName) as LaunchSpec, channel)
+    await settled(channel)
     outbox.send({ kind: 'settled', number })
   } catch (error) {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })

@@ -54,9 +54,9 @@ export function configure(changed: WorkerSettings): void {
   queue.boundBytes = changed.backlogBytes
 }
 
-/** Call when no execution is left. Puts unstored writes on disk for the next start. */
-export async function closeThread(): Promise<void> {
-  await starter.close()
+/** Puts unstored writes on disk for the next start. Call when no execution is left, or to hand over those that are. */
+export async function closeThread(handOver: boolean): Promise<void> {
+  await (handOver ? starter.handOver() : starter.close())
   void idLog.close()
   await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()

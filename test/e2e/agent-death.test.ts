@@ -35,8 +35,8 @@ async function runEscapees(agent: TestAgent): Promise<number[]> {
 }
 
 describe('an agent that is killed', { skip: noLauncher }, () => {
-  it('takes everything with it within a second, wherever it has gone', async () => {
-    const agent = await startTestAgent()
+  it('takes everything with it within a second, wherever it has gone, where nothing is to survive', async () => {
+    const agent = await startTestAgent({ config: { survive_seconds: 0 } })
     const pids = await runEscapees(agent)
     const launchers = launchersOf(agent.pid)
     assert.ok(launchers.length > 0)
@@ -77,14 +77,14 @@ describe("an agent's cgroups", { skip: noCgroups }, () => {
     }
     const path = await where()
     // NUMBER of the execution, folder of the launcher, folder of the agent.
-    assert.match(basename(dirname(path)), /^worker-/)
+    assert.match(basename(dirname(path)), /^launcher-/)
     const folder = join(cgroups as string, dirname(dirname(path)))
     if (!existsSync(folder)) {
       await Promise.all([one.stop(), other.stop()])
       return t.skip(`a container or a service: ${path} is not below ${cgroups}`)
     }
     await one.stop()
-    assert.ok(readdirSync(folder).some((name) => name.startsWith('worker-')))
+    assert.ok(readdirSync(folder).some((name) => name.startsWith('launcher-')))
     assert.match(await where(), new RegExp(`^${dirname(path)}/\\d+$`))
     await other.stop()
     assert.equal(existsSync(folder), false)

@@ -17,7 +17,7 @@ const ROUNDS = process.env['CI'] ? 6 : 4
 describe('an agent that is killed while Redis is away', { skip: noRedis }, () => {
   it('has a record of all that it accepted, and their output without a byte that is not theirs', async () => {
     const redis = await RedisServer.start()
-    const config = { redis_addr: redis.address, workers: 2 }
+    const config = { redis_addr: redis.address, workers: 2, survive_seconds: 0 }
     const first = await startTestAgent({ config })
     const before = new Calls(first.client)
     await deployWithFiles(before, 'part', `cat part; ${awaitGate(1)}; cat part; ${awaitGate(2)}`, { part: PART })

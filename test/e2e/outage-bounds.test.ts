@@ -78,10 +78,14 @@ describe('Redis away for long', { skip: noRedis }, () => {
     redis.resume()
     for (const id of ids) {
       await eventually(`${id} is stored`, () => redis.with((client) => client.get(`flux:exec:${id}`)), 60)
-      await eventually(`all of ${id} is stored`, async () => {
-        const { output_bytes } = JSON.parse((await redis.with((client) => client.get(`flux:exec:${id}`))) ?? '{}')
-        return output_bytes > 32 * MiB && output_bytes === (await redis.with((client) => client.strlen(outputOf(id))))
-      })
+      await eventually(
+        `all of ${id} is stored`,
+        async () => {
+          const { output_bytes } = JSON.parse((await redis.with((client) => client.get(`flux:exec:${id}`))) ?? '{}')
+          return output_bytes > 32 * MiB && output_bytes === (await redis.with((client) => client.strlen(outputOf(id))))
+        },
+        30,
+      )
     }
   })
 })

@@ -16,7 +16,7 @@ const LINES = process.env['CI'] ? 1_000_000 : 300_000
 
 onEachStore('an agent that was killed', (address) => {
   it('ends the records it left, and serves what was deployed', async () => {
-    const config = { redis_addr: address() }
+    const config = { redis_addr: address(), survive_seconds: 0 }
     const killed = await startTestAgent({ config })
     const before = new Calls(killed.client)
     await before.script('wait', 'echo $$; echo ready; sleep 1; echo later; sleep 600')

@@ -55,7 +55,7 @@ describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
     await redis.stop()
   })
 
-  it('takes its executions with it, but no slot, and is replaced', async () => {
+  it('takes its sync executions with it, but no slot, and is replaced; async ones go on', async () => {
     const sync = Array.from({ length: 4 }, () => callSync(connection.agent, { function_name: 'wait' }))
     const async = await Promise.all([1, 2, 3, 4].map(() => calls.start('wait')))
     const pids: number[] = []
@@ -74,12 +74,19 @@ describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
       assert.ok('output' in response, 'answered by a status')
       assert.match(response.error, /^worker thread failed/)
     }
+    await eventually('the processes of sync ones are dead', () => !pids.slice(8).some(isRunning))
+    await eventually('their slots are free', async () => (await calls.status()).active_tasks === 4)
+    assert.equal(pids.slice(0, 8).every(isRunning), true)
+    for (const id of async) {
+      assert.equal((await calls.record(id)).status, 'running')
+      const cancel = await calls.cancel(id)
+      assert.equal(cancel.success, true, cancel.message)
+      const { status, error, output } = await calls.ended(id)
+      assert.deepEqual([status, error], ['cancelled', 'execution cancelled'])
+      assert.match(output ?? '', /^\d+\n\d+\nready\n$/)
+    }
     await eventually('every process is dead', () => !pids.some(isRunning))
     await eventually('every slot is free', async () => (await calls.status()).active_tasks === 0)
-    for (const id of async) {
-      const record = await calls.ended(id)
-      assert.deepEqual([record.status, record.error?.startsWith('worker thread failed')], ['failed', true])
-    }
     await eventually('new threads have come', () => threads.length > before)
     for (let i = 0; i < 10; i++) {
       const response = await calls.execute({ function_name: 'hi' })

@@ -13,7 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   log: [],
   ids: [],
   /** The launcher's protocol. */
-  os: ['generated/native', 'installation'],
+  os: ['generated/native', 'installation', 'time'],
   archive: ['os'],
   store: ['os', 'time'],
   config: ['archive', 'os', 'store'],
@@ -21,7 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   host: ['', 'archive', 'config', 'log', 'os', 'store'],
   threads: ['archive', 'ids', 'log', 'os', 'store'],
   workers: ['ids', 'log', 'os', 'store', 'threads', 'workers/execution'],
-  'workers/execution': ['os', 'store', 'threads', 'time', 'workers'],
+  'workers/execution': ['os', 'store', 'threads', 'workers'],
   'workers/deploy': ['archive', 'os', 'threads'],
   'main/store': ['config', 'host', 'log', 'store'],
   'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],

@@ -23,6 +23,7 @@ it('a limit does not cost executions half of their rate', { skip: notInGuest }, 
     noNewPrivileges: true,
     maxProcesses: 0,
     oomKill: 'execution',
+    surviveMs: 0,
   })
   assert.deepEqual(isolation.unenforced, {})
   t.after(() => platform.release(isolation))

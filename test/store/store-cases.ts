@@ -331,5 +331,37 @@ export function storeCases(first: () => Store, second: () => Store): void {
       assert.equal((await first().record('left-other'))?.status, 'running')
       assert.equal(String(await first().output('left-1', 0, 100)), 'said this')
     })
+
+    it('spares those that are alive, which end later', async () => {
+      for (const id of ['alive-1', 'alive-2', 'dead-1', 'dead-2']) await first().begin(running(id, 'outlived'))
+      const alive = new Set(['alive-1', 'alive-2', 'never-heard-of'])
+      assert.equal(await second().endLeftovers('outlived', 'agent restarted', alive), 2)
+      for (const id of ['alive-1', 'alive-2']) assert.deepEqual(await first().record(id), running(id, 'outlived'))
+      for (const id of ['dead-1', 'dead-2']) assert.equal((await first().record(id))?.error, 'agent restarted')
+      await first().write([
+        { kind: 'begin', record: running('alive-1', 'outlived') },
+        output('alive-1', 0, 'goes on'),
+        { kind: 'end', record: ended('alive-1', 'outlived') },
+      ])
+      assert.deepEqual(await second().record('alive-1'), ended('alive-1', 'outlived'))
+      assert.equal(String(await second().output('alive-1', 0, 100)), 'goes on')
+      assert.equal(await second().endLeftovers('outlived', 'agent restarted', new Set()), 1)
+      assert.equal((await first().record('alive-2'))?.error, 'agent restarted')
+    })
+
+    it('takes again what an agent that died had stored already: the begin, output, and the end', async () => {
+      const writes = [
+        { kind: 'begin', record: running('again', 'outlived') } as const,
+        output('again', 0, 'all of it'),
+        { kind: 'end', record: ended('again', 'outlived') } as const,
+      ]
+      await first().write(writes)
+      for (const batch of [writes, [writes[0]], writes.slice(1)] as (typeof writes)[]) {
+        assert.deepEqual([...(await second().write(batch))], [])
+        assert.deepEqual(await first().record('again'), ended('again', 'outlived'))
+        assert.equal(String(await first().output('again', 0, 100)), 'all of it')
+        assert.deepEqual(await first().gaps('again'), [])
+      }
+    })
   })
 }

@@ -3,6 +3,9 @@ import type { Executions } from './executions.js'
 
 /** How long a stop waits for the store to take the last records; after that they stay on disk for the next start. */
 const SETTLE_LIMIT_MS = 3_000
+/** How long a handover waits for executions that have been accepted to start. */
+const START_LIMIT_MS = 3_000
+const LOOK_MS = 5
 
 /**
  * Stops all executions: admits no new ones, kills queued ones at once, and running ones after `limitMs` or once
@@ -16,4 +19,19 @@ export async function drain(executions: Executions, limitMs: number, hurried: Pr
   await Promise.race([ended, hurried, sleep(limitMs, undefined, { ref: false })])
   await Promise.all(executions.list().map((execution) => execution.kill('stopped')))
   await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
+}
+
+/**
+ * Leaves async executions to the launchers. Admits no new ones, and kills those that cannot outlive the agent: sync ones,
+ * and those that wait for a slot. Answers how many are left.
+ */
+export async function handOver(executions: Executions): Promise<number> {
+  executions.refuseNew()
+  for (const execution of executions.list()) {
+    if (execution.isQueued || !execution.async) void execution.kill('stopped')
+  }
+  const deadline = performance.now() + START_LIMIT_MS
+  while (executions.list().some(({ pid }) => pid === undefined) && performance.now() < deadline) await sleep(LOOK_MS)
+  executions.handOver()
+  return executions.list().length
 }

@@ -1,12 +1,5 @@
-import type {
-  EndCause,
-  FromExecution,
-  FromStore,
-  Outcome,
-  OutputPart,
-  Refusal,
-  ToExecution,
-} from '../../threads/messages.js'
+import type { EndCause } from '../../os/platform.js'
+import type { FromExecution, FromStore, Outcome, OutputPart, Refusal, ToExecution } from '../../threads/messages.js'
 import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
@@ -32,7 +25,6 @@ export interface Follower {
 
 /** The main thread's end of an execution that a worker supervises. Main thread only. */
 export class Execution implements TaskListener {
-  readonly startedAt = new Date()
   /** Of an async execution: resolves once its begin is recorded, or it is refused. Of a sync one: with its end. */
   readonly accepted: Promise<Acceptance>
   readonly ended: Promise<FinalPhase>
@@ -44,6 +36,8 @@ export class Execution implements TaskListener {
   private requests = 0
   /** Until the worker settles the execution. */
   private task: WorkerTask | undefined
+  /** A kill while no worker supervises it. */
+  private unsent: ToExecution | undefined
   private accept: (acceptance: Acceptance) => void = () => {}
   private end: (phase: FinalPhase) => void = () => {}
 
@@ -51,6 +45,7 @@ export class Execution implements TaskListener {
     readonly id: string,
     readonly functionName: string,
     readonly async: boolean,
+    readonly startedAt = new Date(),
   ) {
     this.accepted = new Promise((resolve) => {
       this.accept = resolve
@@ -81,6 +76,15 @@ export class Execution implements TaskListener {
   /** Sets the worker's task that supervises it. */
   supervisedBy(task: WorkerTask): void {
     this.task = task
+    const { unsent } = this
+    this.unsent = undefined
+    if (unsent) task.send(unsent)
+  }
+
+  /** It has a slot, is recorded, and runs already. `pid`: the leader's, as far as known. */
+  takenOver(pid: number | undefined): void {
+    this.phase = pid === undefined ? { kind: 'running' } : { kind: 'running', pid }
+    this.accept({ kind: 'accepted' })
   }
 
   /** Starts it: it has a slot. */
@@ -186,6 +190,7 @@ export class Execution implements TaskListener {
   }
 
   private send(message: ToExecution): void {
-    this.task?.send(message)
+    if (this.task) this.task.send(message)
+    else if (message.kind === 'kill') this.unsent ??= message
   }
 }

@@ -5,10 +5,12 @@ import { platform } from '../../os/index.js'
 import { endRecord } from '../../store/queue/end-record.js'
 import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
+import type { KeptNote } from '../../threads/kept-note.js'
 import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal } from '../../threads/messages.js'
 import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
+import type { KeptExecutions } from './kept-executions.js'
 import { LaunchSpecs } from './launch-specs.js'
 import type { WorkerTask } from './worker.js'
 import type { WorkerPool } from './worker-pool.js'
@@ -29,6 +31,9 @@ export class Executions {
   private readonly supervised = new Set<Promise<void>>()
   private readonly specs: LaunchSpecs
   private refusesNew = false
+  private leavesRunning = false
+  /** Executions whose worker has died: they wait for another to take them over; undefined: none can. */
+  private readonly orphaned = new Map<string, (task: WorkerTask | undefined) => void>()
 
   constructor(
     private readonly agentId: string,
@@ -40,6 +45,8 @@ export class Executions {
     node: Pick<NodeAddresses, 'variables'>,
     /** The ids of executions that have ended. */
     private readonly recent: RecentIds,
+    /** Whether async executions outlive their worker. */
+    private readonly survive: boolean,
   ) {
     this.specs = new LaunchSpecs(node)
   }
@@ -92,6 +99,57 @@ export class Executions {
     this.refusesNew = true
   }
 
+  /** Whether those that run are left to launchers, for the next agent. */
+  get handedOver(): boolean {
+    return this.leavesRunning
+  }
+
+  /** Leaves those that run to the launchers from now on. */
+  handOver(): void {
+    this.leavesRunning = true
+  }
+
+  /** Has workers supervise executions that launchers keep: an earlier agent's, or those of a worker that has died. */
+  async takeOver(kept: readonly KeptExecutions[]): Promise<void> {
+    const done = kept.map(({ launcher, executions }) => (executions.length > 0 ? launcher.leave() : launcher.end()))
+    await Promise.all(done)
+    for (const { launcher, executions } of kept) {
+      if (executions.length === 0) continue
+      const adoptions = executions.map(({ process, note }) => {
+        const task = { process: process.number, keptFrom: process.keptFrom, note }
+        return { task, listener: this.live.get(note.record.execution_id) ?? this.resume(note, process.pid) }
+      })
+      const tasks = this.pool.adopt(launcher.name, adoptions) ?? []
+      for (const [index, task] of tasks.entries()) {
+        const {
+          listener: execution,
+          task: { note },
+        } = adoptions[index] as (typeof adoptions)[number]
+        execution.supervisedBy(task)
+        const adopted = this.orphaned.get(execution.id)
+        this.orphaned.delete(execution.id)
+        if (adopted) adopted(task)
+        else this.track(execution, task, note.idNumber, this.occupy(note))
+      }
+    }
+  }
+
+  /** Whether a worker has it that lives, as far as known. */
+  isSupervised(id: string): boolean {
+    return this.live.has(id) && !this.orphaned.has(id)
+  }
+
+  /** How many executions have a worker that has died. */
+  get orphans(): number {
+    return this.orphaned.size
+  }
+
+  /** Ends those of them that nobody could take over. */
+  giveUpOrphans(): void {
+    for (const end of this.orphaned.values()) end(undefined)
+    this.orphaned.clear()
+  }
+
   /** Resolves when all executions are settled. */
   async settled(): Promise<void> {
     await Promise.all(this.supervised)
@@ -138,10 +196,10 @@ export class Executions {
 
   private async supervise(execution: Execution, task: WorkerTask): Promise<void> {
     try {
-      await task.settled
+      await this.settledBy(execution, task)
     } catch (error) {
       // A worker that was closed has put its unstored writes on disk.
-      if (this.refusesNew && execution.hasEnded) return
+      if (this.leavesRunning || (this.refusesNew && execution.hasEnded)) return
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The end of the record may have been lost with the worker.
@@ -149,6 +207,40 @@ export class Executions {
       if (execution.async && record) await endRecord(this.writes, record).stored
     } finally {
       if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
+    }
+  }
+
+  /** Resolves once it is settled, by whatever worker; rejects when none can be found that goes on with it. */
+  private async settledBy(execution: Execution, task: WorkerTask): Promise<void> {
+    for (let worker: WorkerTask | undefined = task; worker; ) {
+      try {
+        await worker.settled
+        return
+      } catch (error) {
+        worker = await this.nextWorker(execution)
+        if (!worker) throw error
+      }
+    }
+  }
+
+  private nextWorker({ id, async }: Execution): Promise<WorkerTask | undefined> {
+    if (!async || !this.survive || this.refusesNew) return Promise.resolve(undefined)
+    return new Promise((resolve) => this.orphaned.set(id, resolve))
+  }
+
+  private resume({ record }: KeptNote, pid: number | undefined): Execution {
+    const execution = new Execution(record.execution_id, record.function_name, true, new Date(record.started_at))
+    execution.takenOver(pid)
+    return execution
+  }
+
+  /** Takes a slot and the code of an execution that runs already; answers a function that gives them back. */
+  private occupy({ record: { function_name: name }, versionDir }: KeptNote): () => void {
+    const slot = this.admission.occupy(name)
+    const release = this.functions.holdOf(name, versionDir)
+    return () => {
+      slot.release()
+      release()
     }
   }
 

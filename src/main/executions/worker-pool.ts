@@ -14,7 +14,7 @@ import type {
   WorkerSetup,
 } from '../../threads/messages.js'
 import { Patience } from '../../time/patience.js'
-import { type TaskListener, Worker, type WorkerTask } from './worker.js'
+import { type Adoption, type TaskListener, Worker, type WorkerTask } from './worker.js'
 
 /** More tasks than will ever be pending. */
 const UNLIMITED = 1_000_000
@@ -97,11 +97,19 @@ export class WorkerPool {
     for (const thread of this.threads) thread.configure(settings)
   }
 
+  /** Whether a worker is ready. */
+  get isReady(): boolean {
+    return this.threads.size > 0
+  }
+
   /** Runs an execution on the worker with the fewest; undefined while all have died and none is ready. */
   execute(spec: LaunchSpec, task: ExecuteTask, listener: TaskListener): WorkerTask | undefined {
-    let idlest: Worker | undefined
-    for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
-    return idlest?.execute(spec, task, listener)
+    return this.idlest()?.execute(spec, task, listener)
+  }
+
+  /** Has the worker with the fewest executions take over a launcher with its own; undefined as for `execute`. */
+  adopt(launcher: string, executions: readonly Adoption[]): WorkerTask[] | undefined {
+    return this.idlest()?.adopt(launcher, executions)
   }
 
   readRecord(task: ReadRecordTask): Promise<FromStore<Uint8Array>> {
@@ -112,11 +120,11 @@ export class WorkerPool {
     return this.pool.run(task, { name: 'readOutput' })
   }
 
-  /** Has every worker put its unstored writes on disk, then ends them. Call when no execution is left. */
-  async close(): Promise<void> {
+  /** Has every worker put its unstored writes on disk, then ends them. `handOver`: see ToThread. */
+  async close(handOver: boolean): Promise<void> {
     this.closing = true
     const threads = [...this.threads]
-    for (const thread of threads) thread.close()
+    for (const thread of threads) thread.close(handOver)
     const closed = Promise.all(threads.map((thread) => thread.closed))
     await new Promise<void>((resolve) => {
       // After a pause (SIGSTOP) the workers still get their time for the last writes.
@@ -127,6 +135,12 @@ export class WorkerPool {
       })
     })
     await this.pool.destroy()
+  }
+
+  private idlest(): Worker | undefined {
+    let idlest: Worker | undefined
+    for (const thread of this.threads) if (!idlest || thread.load < idlest.load) idlest = thread
+    return idlest
   }
 
   /**

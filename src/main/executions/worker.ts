@@ -1,4 +1,5 @@
 import type {
+  AdoptTask,
   ExecuteTask,
   FromExecution,
   FromThread,
@@ -22,6 +23,12 @@ export interface WorkerTask {
   send(message: ToExecution): void
   /** Resolves when the task is settled; rejects when its worker dies. */
   readonly settled: Promise<void>
+}
+
+/** An execution to take over. */
+export interface Adoption {
+  readonly task: AdoptTask
+  readonly listener: TaskListener
 }
 
 interface Supervision {
@@ -79,25 +86,41 @@ export class Worker {
       this.specs.set(task.functionName, spec)
       this.outbox.send({ kind: 'launch spec', spec })
     }
+    const { number, ...supervised } = this.task(listener)
+    this.outbox.send({ kind: 'execute', number, task })
+    return supervised
+  }
+
+  /** Has the worker take over a launcher with its executions; answers their tasks, in that order. */
+  adopt(launcher: string, executions: readonly Adoption[]): WorkerTask[] {
+    const tasks = executions.map(({ task, listener }) => ({ task, ...this.task(listener) }))
+    this.outbox.send({
+      kind: 'adopt',
+      launcher,
+      executions: tasks.map(({ number, task }) => ({ number, task })),
+    })
+    return tasks
+  }
+
+  /** Has the worker put its unstored writes on disk; `closed` resolves when that is done. `handOver`: see ToThread. */
+  close(handOver: boolean): void {
+    // Keeps this process alive until then.
+    this.hello.port.ref()
+    this.outbox.send({ kind: 'close', handOver })
+    this.outbox.flush()
+  }
+
+  private task(listener: TaskListener): WorkerTask & { readonly number: number } {
     const number = ++this.lastNumber
     const settled = new Promise<void>((resolve, reject) => {
       this.tasks.set(number, { listener, resolve, reject })
     })
-    this.outbox.send({ kind: 'execute', number, task })
     const send = (message: ToExecution) => {
       this.outbox.send({ kind: 'message', number, message })
       // A kill does not wait for the rest of this turn.
       if (message.kind === 'kill') this.outbox.flush()
     }
-    return { send, settled }
-  }
-
-  /** Has the worker put its unstored writes on disk; `closed` resolves when that is done. */
-  close(): void {
-    // Keeps this process alive until then.
-    this.hello.port.ref()
-    this.outbox.send({ kind: 'close' })
-    this.outbox.flush()
+    return { number, send, settled }
   }
 
   private receive(message: Exclude<FromThread, { readonly kind: 'closed' }>): void {

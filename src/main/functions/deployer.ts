@@ -104,8 +104,8 @@ export class Deployer {
   }
 
   /** Completes or removes what earlier runs left; answers what can serve. */
-  clean(stored: AppsCheck['stored']): Promise<AppsFound> {
-    const check: AppsCheck = { appsDir: this.appsDir, stored, ...(this.runAs && { runAs: this.runAs }) }
+  clean(stored: AppsCheck['stored'], inUse: AppsCheck['inUse']): Promise<AppsFound> {
+    const check: AppsCheck = { appsDir: this.appsDir, stored, inUse, ...(this.runAs && { runAs: this.runAs }) }
     return this.pool.run(check, { name: 'cleanApps' })
   }
 

@@ -73,21 +73,28 @@ export class Functions {
   lease(name: string): FunctionLease | undefined {
     const { settings, version, warnings = [] } = this.byName.get(name) ?? {}
     if (!settings || !version) return undefined
-    const { dir } = version
+    return { settings, version, warnings, release: this.hold(version.dir) }
+  }
+
+  /**
+   * Keeps the code of an execution that an earlier agent has begun, until the answer is called. Call once the current
+   * versions are known.
+   */
+  holdOf(name: string, versionDir: string): () => void {
+    if (this.version(name)?.dir !== versionDir) this.retired.add(versionDir)
+    return this.hold(versionDir)
+  }
+
+  private hold(dir: string): () => void {
     this.users.set(dir, (this.users.get(dir) ?? 0) + 1)
     let held = true
-    return {
-      settings,
-      version,
-      warnings,
-      release: () => {
-        if (!held) return
-        held = false
-        const left = (this.users.get(dir) ?? 0) - 1
-        if (left > 0) this.users.set(dir, left)
-        else this.users.delete(dir)
-        this.removeUnused(dir)
-      },
+    return () => {
+      if (!held) return
+      held = false
+      const left = (this.users.get(dir) ?? 0) - 1
+      if (left > 0) this.users.set(dir, left)
+      else this.users.delete(dir)
+      this.removeUnused(dir)
     }
   }
 

@@ -14,9 +14,13 @@ interface Parts {
   readonly log: Log
 }
 
-/** At the start: loads stored functions, unless they would be refused today, with the code on this machine. */
+/**
+ * At the start: loads stored functions, unless they would be refused today, with the code on this machine. `inUse`:
+ * folders of code that is still run.
+ */
 export async function loadFunctions(
   recovered: readonly FunctionSettings[],
+  inUse: ReadonlySet<string>,
   { functions, limits, deployer, log }: Parts,
 ): Promise<void> {
   const stored = new Map<string, StoredFunction>()
@@ -30,7 +34,7 @@ export async function loadFunctions(
     }
     functions.register(settings)
   }
-  const { serving, damaged } = await deployer.clean(stored)
+  const { serving, damaged } = await deployer.clean(stored, inUse)
   for (const name of damaged) {
     log.warn(`function ${name}: its code had empty files, as after a power cut, and is removed; deploy it again`)
   }

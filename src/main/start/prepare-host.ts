@@ -1,18 +1,15 @@
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { openAppsFolder, tmpFolder } from '../../host/apps-folder.js'
 import { type LimitPolicy, unenforcedLimits } from '../../host/limits.js'
 import { lockStateDir } from '../../host/lock.js'
 import { commandedByFunctions, resolveRunAs } from '../../host/run-as.js'
+import { runFolder } from '../../host/run-folder.js'
 import { exposureWarnings } from '../../host/secrets.js'
 import { claimStateFormat, tryStateDir } from '../../host/state-format.js'
 import { platform } from '../../os/index.js'
 import type { RunAs, StarterSetup } from '../../os/platform.js'
 import { type ReloadingCredentials, serverCredentials } from '../../tls/credentials.js'
+import { type KeptExecutions, keptExecutions } from '../executions/kept-executions.js'
 import type { StartContext } from './context.js'
-
-/** In the state folder: files of the process starters, which only the running agent needs. */
-const RUN_DIR = 'run'
 
 /** This machine, prepared for the agent. */
 export interface Host {
@@ -23,6 +20,10 @@ export interface Host {
   readonly tls: ReloadingCredentials
   readonly starter: StarterSetup
   readonly limits: LimitPolicy
+  /** Whether async executions outlive the agent. */
+  readonly survives: boolean
+  /** Executions that an earlier agent has left running. */
+  readonly kept: readonly KeptExecutions[]
 }
 
 /**
@@ -37,8 +38,7 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   closers.add(lockStateDir(stateDir))
   tryStateDir(stateDir)
   claimStateFormat(config)
-  const scratchDir = join(stateDir, RUN_DIR)
-  rmSync(scratchDir, { recursive: true, force: true })
+  const scratchDir = runFolder(stateDir)
   // Before anything is started: invalid files refuse the start.
   const appsDir = openAppsFolder(config, runAs, log)
   for (const warning of exposureWarnings(config, runAs)) log.warn(warning)
@@ -46,8 +46,16 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   closers.add(() => tls.close())
 
   const { required, ...confinement } = config.isolation
-  const isolation = await platform.isolate({ stateDir, scratchDir, tmpdirs: tmpFolder(appsDir), ...confinement })
+  const isolation = await platform.isolate({
+    stateDir,
+    scratchDir,
+    tmpdirs: tmpFolder(appsDir),
+    surviveMs: config.surviveSeconds * 1000,
+    ...confinement,
+  })
   closers.add(() => platform.release(isolation))
+  const kept = await keptExecutions(isolation.kept, log)
+  closers.add(() => Promise.all(kept.map(({ launcher }) => launcher.leave())))
   if (isolation.problem) {
     log.warn(
       'functions are started by child_process, so that no_new_privileges is not enforced, and a process that leaves its ' +
@@ -57,7 +65,8 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   if (isolation.noTmpdirs) log.warn(`functions have no TMPDIR of their own, and share /tmp: ${isolation.noTmpdirs}`)
   for (const line of unenforcedLimits(isolation.unenforced, confinement.maxProcesses)) log.warn(line)
   const { starter } = isolation
+  const survives = starter.kind === 'launcher' && starter.surviveMs > 0
   const cgroups = starter.kind === 'launcher' ? starter.cgroups : undefined
   if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
-  return { runAs, appsDir, tls, starter, limits: { required, unenforced: isolation.unenforced } }
+  return { runAs, appsDir, tls, starter, limits: { required, unenforced: isolation.unenforced }, survives, kept }
 }

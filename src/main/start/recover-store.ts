@@ -4,10 +4,12 @@ import { openStore } from '../../store/open.js'
 import { leftoverQueues, replayLeftovers } from '../../store/queue/leftovers.js'
 import type { Store, StoreUnavailable } from '../../store/store.js'
 import { WRITES_DIR } from '../../threads/messages.js'
+import { idsOf } from '../executions/kept-executions.js'
 import { Withdrawals } from '../functions/withdrawals.js'
 import { whenStored, withStore } from '../store/await-store.js'
 import { Identity } from '../store/identity.js'
 import type { StartContext } from './context.js'
+import type { Host } from './prepare-host.js'
 
 /** In the state folder: failed registrations that have to be withdrawn. */
 const WITHDRAWALS_DIR = 'withdrawals'
@@ -26,7 +28,10 @@ export interface RecoveredStore {
  * Takes the agent's name, and completes in the store what an earlier run began. Waits for the store without a limit.
  * Rejects with StartRefused where waiting would not help.
  */
-export async function recoverStore({ config, log, service, closers }: StartContext): Promise<RecoveredStore> {
+export async function recoverStore(
+  { config, log, service, closers }: StartContext,
+  { kept }: Host,
+): Promise<RecoveredStore> {
   const { agentId, stateDir, file } = config
   const store = await openStore(config.store)
   closers.add(() => store.close())
@@ -58,7 +63,7 @@ export async function recoverStore({ config, log, service, closers }: StartConte
     identity.keep()
     await replay(await leftoverQueues(writesDir))
     await withdrawals.replay()
-    const ended = await store.endLeftovers(agentId, 'agent restarted')
+    const ended = await store.endLeftovers(agentId, 'agent restarted', idsOf(kept))
     if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
     return store.functions((name, why) =>
       log.warn({ function: name, why }, 'stored function is not readable, and not loaded: register it again'),

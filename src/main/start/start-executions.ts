@@ -9,6 +9,7 @@ import { logIdLogEvent, logQueueEvent } from '../../threads/log-events.js'
 import { IDS_DIR, WRITES_DIR } from '../../threads/messages.js'
 import { Executions } from '../executions/executions.js'
 import { Refusals } from '../executions/refusals.js'
+import { Rescue } from '../executions/rescue.js'
 import { WorkerPool } from '../executions/worker-pool.js'
 import { workerSettings } from '../executions/worker-settings.js'
 import type { StartContext } from './context.js'
@@ -30,7 +31,7 @@ export interface ExecutionServices {
 /** Starts the workers, and reads which ids are taken. */
 export async function startExecutions(
   { config, log, closers }: StartContext,
-  { runAs, starter }: Host,
+  { runAs, starter, survives, kept }: Host,
   { store, replayQueue }: RecoveredStore,
   { admission, functions }: FunctionServices,
 ): Promise<ExecutionServices> {
@@ -45,6 +46,7 @@ export async function startExecutions(
     writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost')),
   )
   const nice = getPriority()
+  let rescue: Rescue | undefined
   const pool = new WorkerPool(
     config.workers,
     {
@@ -57,11 +59,12 @@ export async function startExecutions(
       nice,
     },
     (queueId) => {
-      log.error('a worker thread has died; its executions are ended and it is replaced')
-      void replayQueue(queueId)
+      log.error('a worker thread has died; it is replaced')
+      if (rescue) rescue.workerDied(queueId)
+      else void replayQueue(queueId)
     },
   )
-  closers.add(() => pool.close())
+  closers.add(() => pool.close(executions.handedOver))
   await pool.started()
   platform.renice(nice - MAIN_THREAD_PRIORITY)
 
@@ -75,6 +78,9 @@ export async function startExecutions(
   closers.add(() => addresses.close())
   const refusals = new Refusals(agentId, store, log)
   closers.add(() => refusals.close())
-  const executions = new Executions(agentId, functions, admission, pool, writes, addresses, recent)
+  const executions = new Executions(agentId, functions, admission, pool, writes, addresses, recent, survives)
+  rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueue, log })
+  await executions.takeOver(kept)
+  if (executions.list().length > 0) log.info({ executions: executions.list().length }, 'took running executions over')
   return { executions, refusals, pool, writes }
 }

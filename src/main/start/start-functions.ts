@@ -17,7 +17,7 @@ export interface FunctionServices {
 /** Loads the stored functions, with the code that is on this machine. */
 export async function startFunctions(
   { config, log, closers }: StartContext,
-  { runAs, appsDir, limits }: Host,
+  { runAs, appsDir, limits, kept }: Host,
   { store, withdrawals, functions: stored }: RecoveredStore,
 ): Promise<FunctionServices> {
   const deployer = new Deployer(appsDir, runAs, config.archive)
@@ -29,7 +29,8 @@ export async function startFunctions(
       deployer.removeVersion(dir, ({ message }) => log.warn({ dir, cause: message }, 'old version not deleted yet'))
     },
   )
-  await loadFunctions(stored, { functions, limits, deployer, log })
+  const inUse = new Set(kept.flatMap(({ executions }) => executions.map(({ note }) => note.versionDir)))
+  await loadFunctions(stored, inUse, { functions, limits, deployer, log })
   const registrations = new Registrations({ store, functions, limits, deployer, withdrawals, log })
   return { admission, functions, deployer, registrations }
 }

@@ -19,11 +19,15 @@ const USUAL_MOUNT = '/sys/fs/cgroup'
 /** The agent's own leaf: a cgroup with controllers enabled for its children may not contain processes (cgroups(7)). */
 const LEAF = 'agent'
 const EXECUTIONS = 'executions'
+/** That of the launchers, which outlive the agent. */
+const LAUNCHERS = 'launchers'
 /** Used where the agent cannot use its own cgroup; the control plane knows this name. */
 const SHARED = 'flux'
 
 /** Where executions' cgroups can be made. */
 export type CgroupPlace =
+  /** Below the cgroup of the unit for executions, which outlives the agent's own. */
+  | { readonly kind: 'unit'; readonly dir: string }
   /** Below the agent's own cgroup, which contains no other process. */
   | { readonly kind: 'own'; readonly dir: string }
   /** Below the root of the hierarchy, next to other agents'. */
@@ -36,6 +40,8 @@ export function findCgroupPlace(): CgroupPlace {
   if (mounts.length === 0) return { kind: 'none', reason: 'no cgroup2 file system is mounted' }
   for (const mount of mounts) {
     const own = ownCgroup(mount)
+    const unit = own && unitOfExecutions(own)
+    if (unit && isWritable(unit)) return { kind: 'unit', dir: unit }
     if (own && isWritable(own)) return { kind: 'own', dir: own }
     if (isWritable(mount.dir)) return { kind: 'shared', dir: mount.dir }
   }
@@ -51,14 +57,18 @@ export function availableControllers({ dir }: { readonly dir: string }): CgroupC
 
 /**
  * Makes the folder for this agent's executions' cgroups, named after `stateDir`, and kills and removes what a crash
- * left in it. Moves the agent into a leaf where needed. Main thread, before the first launcher. Throws the system's
- * error.
+ * left in it, but for the cgroups of these launchers. Moves the agent into a leaf where needed. Main thread, before the
+ * first launcher. Throws the system's error.
  */
 export async function openCgroups(
   place: CgroupPlace & { readonly dir: string },
   stateDir: string,
+  launchers: readonly string[],
 ): Promise<CgroupParent> {
   if (place.kind === 'own') moveIntoLeaf(place.dir)
+  const launchersDir = join(place.dir, LAUNCHERS)
+  const own = place.kind === 'shared' ? {} : { launchers: launchersDir }
+  if (own.launchers) mkdirSync(launchersDir, { recursive: true })
   let controllers = enableControllers(place.dir, availableControllers(place))
   if (place.kind === 'own') favourCgroup(join(place.dir, LEAF))
   const dir = cgroupFolder(place, stateDir)
@@ -66,19 +76,23 @@ export async function openCgroups(
     mkdirSync(folder, { recursive: true })
     controllers = enableControllers(folder, controllers)
   }
-  await removeLeftovers(dir)
-  return { dir, controllers }
+  await removeLeftovers(dir, launchers)
+  return { dir, controllers, ...own }
 }
 
 /** The folder that `openCgroups` makes for the agent with this state folder, which must exist. */
 export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stateDir: string): string {
   // Another agent may have been started in the same leaf, so the name is needed in both places.
-  return join(place.dir, place.kind === 'own' ? EXECUTIONS : SHARED, nameOf(stateDir))
+  return join(place.dir, place.kind === 'shared' ? SHARED : EXECUTIONS, nameOf(stateDir))
 }
 
-/** Removes the folder, which must not contain processes. */
-export function closeCgroups({ dir }: CgroupParent): void {
+/** Removes the folder, unless these launchers still have cgroups in it. It must not contain other processes. */
+export function closeCgroups(parent: CgroupParent, launchers: readonly string[]): void {
+  const { dir } = parent
+  for (const name of childrenOf(dir)) if (!launchers.includes(name)) removeTree(join(dir, name))
+  if (launchers.length > 0) return
   removeTree(dir)
+  if (parent.launchers) removeTree(parent.launchers)
   try {
     rmdirSync(dirname(dir))
   } catch {
@@ -87,8 +101,9 @@ export function closeCgroups({ dir }: CgroupParent): void {
 }
 
 /** All at once, so that several stuck ones delay the start no longer than one. */
-async function removeLeftovers(dir: string): Promise<void> {
-  const left = childrenOf(dir).map((name) => join(dir, name))
+async function removeLeftovers(dir: string, launchers: readonly string[]): Promise<void> {
+  const names = childrenOf(dir).filter((name) => !launchers.includes(name))
+  const left = names.map((name) => join(dir, name))
   for (const cgroup of left) killCgroup(cgroup)
   await Promise.all(left.map(emptied))
   for (const cgroup of left) removeTree(cgroup)
@@ -118,6 +133,12 @@ function ownCgroup({ dir, root }: Mount): string | undefined {
   if (basename(current) === LEAF && existsSync(join(dirname(current), EXECUTIONS))) return dirname(current)
   if (!existsSync(join(current, 'cgroup.type'))) return undefined
   return readOr(join(current, 'cgroup.procs'), '').trim() === String(process.pid) ? current : undefined
+}
+
+/** The cgroup beside that of the agent's unit, where there is one. */
+function unitOfExecutions(own: string): string | undefined {
+  const unit = own.replace(/\.service$/, '-executions.service')
+  return unit !== own && existsSync(unit) ? unit : undefined
 }
 
 function moveIntoLeaf(own: string): void {

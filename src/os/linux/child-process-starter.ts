@@ -5,7 +5,15 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
-import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
+import type {
+  EndCause,
+  ProcessListener,
+  ProcessOutcome,
+  ProcessStarter,
+  StartRequest,
+  SupervisedProcess,
+} from '../platform.js'
+import { Supervision } from '../supervision.js'
 import { Fifos } from './fifos.js'
 import { type Pipe, readInto } from './pipe.js'
 import { exposeToOom } from './priority.js'
@@ -28,7 +36,7 @@ export class ChildProcessStarter implements ProcessStarter {
   }
 
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
-    const supervised = new Supervised(listener)
+    const supervised = new Supervised(listener, request.timeoutMs ?? 0)
     this.supervised.add(supervised)
     void this.launch(request, supervised)
       .catch((error: NodeJS.ErrnoException) =>
@@ -36,18 +44,27 @@ export class ChildProcessStarter implements ProcessStarter {
       )
       .then((end) => {
         this.supervised.delete(supervised)
-        listener.ended(end)
+        listener.ended(supervised.supervision.ended(end))
       })
     return supervised
   }
 
+  adopt(): never {
+    throw new Error('only launchers outlive their agent')
+  }
+
   async close(): Promise<void> {
-    for (const supervised of this.supervised) supervised.kill()
+    for (const supervised of this.supervised) supervised.kill('stopped')
     this.fifos.close()
   }
 
+  /** Nothing that it starts may outlive this process. */
+  handOver(): Promise<void> {
+    return this.close()
+  }
+
   /** Resolves with the process's end; rejects with the system's error where the start fails. */
-  private async launch(request: StartRequest, supervised: Supervised): Promise<ProcessEnd> {
+  private async launch(request: StartRequest, supervised: Supervised): Promise<ProcessOutcome> {
     const failure = await formatFailure(request.file)
     if (failure) return failure
     const pipe = await this.fifos.take()
@@ -76,44 +93,54 @@ export class ChildProcessStarter implements ProcessStarter {
 }
 
 class Supervised implements SupervisedProcess {
+  readonly supervision: Supervision
   /** Killed before it was started. */
   unwanted = false
   private pid: number | undefined
   private reader: Socket | undefined
-  private paused = false
 
-  constructor(private readonly listener: ProcessListener) {}
-
-  kill(): void {
-    if (this.pid === undefined) this.unwanted = true
-    else killGroup(this.pid)
+  constructor(
+    private readonly listener: ProcessListener,
+    timeoutMs: number,
+  ) {
+    this.supervision = new Supervision(timeoutMs, {
+      kill: () => {
+        if (this.pid === undefined) this.unwanted = true
+        else killGroup(this.pid)
+      },
+      pauseOutput: () => this.reader?.pause(),
+      resumeOutput: () => this.reader?.resume(),
+    })
   }
 
-  pause(): void {
-    this.paused = true
-    this.reader?.pause()
+  kill(cause: EndCause): void {
+    this.supervision.kill(cause)
   }
 
-  resume(): void {
-    this.paused = false
-    this.reader?.resume()
+  release(bytes: number): void {
+    this.supervision.release(bytes)
   }
+
+  forget(): void {}
 
   /** Resolves when the process's group is dead. */
-  run(child: ChildProcess, pipe: Pipe, readBuffer: Buffer): Promise<ProcessEnd> {
-    const { listener } = this
+  run(child: ChildProcess, pipe: Pipe, readBuffer: Buffer): Promise<ProcessOutcome> {
+    const { listener, supervision } = this
     const pid = child.pid as number
     this.pid = pid
-    const reader = readInto(readBuffer, pipe.readFd, (chunk) => listener.output(chunk))
+    const take = (chunk: Buffer) => {
+      supervision.received(chunk.length)
+      listener.output(chunk)
+    }
+    const reader = readInto(readBuffer, pipe.readFd, take)
     this.reader = reader
-    if (this.paused) reader.pause()
-    const end = new Promise<ProcessEnd>((resolve) => {
+    const end = new Promise<ProcessOutcome>((resolve) => {
       child.once('exit', (code, signal) => {
         this.pid = undefined
         // First, while the group's number cannot belong to another group yet.
         const leftover = killGroup(pid)
         // A reader at the end of its pipe has closed the descriptor, whose number may be in use again.
-        if (!reader.destroyed) drain(pipe, readBuffer, listener)
+        if (!reader.destroyed) drain(pipe, readBuffer, take)
         reader.destroy()
         void (leftover ? groupDead(pid) : Promise.resolve([])).then((pids) => {
           const left = pids.length > 0 && { survivors: { count: pids.length, pids } }
@@ -121,18 +148,19 @@ class Supervised implements SupervisedProcess {
         })
       })
     })
+    supervision.started()
     listener.started(pid)
     return end
   }
 }
 
 /** Reads what is in the pipe now. Does not wait for an escaped process that holds the pipe open. */
-function drain(pipe: Pipe, readBuffer: Buffer, listener: ProcessListener): void {
+function drain(pipe: Pipe, readBuffer: Buffer, take: (chunk: Buffer) => void): void {
   try {
     for (let left = PIPE_MAX; left > 0; ) {
       const bytes = readSync(pipe.readFd, readBuffer)
       if (bytes === 0) return
-      listener.output(readBuffer.subarray(0, bytes))
+      take(readBuffer.subarray(0, bytes))
       left -= bytes
     }
   } catch {
@@ -156,6 +184,6 @@ async function spawnLeader(request: StartRequest, outputFd: number): Promise<Chi
   throw error
 }
 
-function endOf(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
+function endOf(code: number | null, signal: NodeJS.Signals | null): ProcessOutcome {
   return signal === null ? { kind: 'exited', code: code ?? 0 } : { kind: 'killed', signal }
 }

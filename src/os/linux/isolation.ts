@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import {
   FRAME_BYTES,
   PROTOCOL_VERSION,
@@ -7,8 +8,10 @@ import {
   READY_EVENT_BYTES,
 } from '../../generated/native/launcher-protocol.js'
 import { installation } from '../../installation.js'
-import type { CgroupController, Isolation, IsolationOptions } from '../platform.js'
+import type { CgroupController, Isolation, IsolationOptions, KeptLauncher } from '../platform.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
+import { socketName } from './launcher/connection.js'
+import { launchersIn, leftLaunchers } from './launcher/kept-launchers.js'
 import { favourOwnSession } from './priority.js'
 
 const { launcher: LAUNCHER } = installation
@@ -18,21 +21,43 @@ const LIMIT_MS = 10_000
 export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: IsolationOptions): Promise<Isolation> {
   favourOwnSession()
   const problem = launcherProblem()
+  const kept = await leftLaunchers(scratchDir)
+  const found = kept.launchers
+  clean(scratchDir, found)
   if (problem) {
-    return { starter: { kind: 'child_process', scratchDir }, problem, unenforced: allUnenforced(problem) }
+    await Promise.all(found.map((launcher) => launcher.end()))
+    return {
+      starter: { kind: 'child_process', scratchDir },
+      kept: { ...kept, launchers: [] },
+      problem,
+      unenforced: allUnenforced(problem),
+    }
   }
   const noTmpdirs = tmpdirs && passageProblem(tmpdirs)
   const own = tmpdirs && !noTmpdirs ? { tmpdirs } : {}
   const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...options } as const
-  const common = { starter: launcher, ...(noTmpdirs && { noTmpdirs }) }
+  const common = { starter: launcher, kept, ...(noTmpdirs && { noTmpdirs }) }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   try {
-    const cgroups = await openCgroups(place, stateDir)
+    const cgroups = await openCgroups(
+      place,
+      stateDir,
+      found.map(({ name }) => name),
+    )
     return { ...common, starter: { ...launcher, cgroups }, unenforced: unenforcedBelow(place, cgroups.controllers) }
   } catch (error) {
     const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
     return { ...common, unenforced: allUnenforced(reason) }
+  }
+}
+
+/** Removes what an earlier agent's starters have left, but for the sockets of launchers. */
+function clean(scratchDir: string, kept: readonly KeptLauncher[]): void {
+  const sockets = kept.map(({ name }) => socketName(name))
+  if (!existsSync(scratchDir)) return
+  for (const file of readdirSync(scratchDir)) {
+    if (!sockets.includes(file)) rmSync(join(scratchDir, file), { recursive: true, force: true })
   }
 }
 
@@ -49,7 +74,7 @@ function passageProblem(dir: string): string | undefined {
 }
 
 /** See Platform.inspectIsolation. */
-export function inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgroups?: string } {
+export function inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string } {
   const problem = launcherProblem()
   if (problem) return { problem, unenforced: allUnenforced(problem) }
   const place = findCgroupPlace()
@@ -59,7 +84,7 @@ export function inspectIsolation(): Omit<Isolation, 'starter'> & { readonly cgro
 
 /** See Platform.release. */
 export function release({ starter }: Isolation): void {
-  if (starter.kind === 'launcher' && starter.cgroups) closeCgroups(starter.cgroups)
+  if (starter.kind === 'launcher' && starter.cgroups) closeCgroups(starter.cgroups, launchersIn(starter.scratchDir))
 }
 
 /** Why the launcher cannot be used here. */

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { userInfo } from 'node:os'
+import { readFileSync } from 'node:fs'
+import { constants, userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { isatty } from 'node:tty'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { ChildProcessStarter } from './child-process-starter.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
+import { keptLaunchers } from './launcher/kept-launchers.js'
 import { LauncherStarter } from './launcher/launcher-starter.js'
 import { takeServiceNotifier } from './notifier.js'
 import { portHolder } from './port-holder.js'
@@ -23,6 +25,7 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export const linux: Platform = {
   isolate,
   inspectIsolation,
+  keptLaunchers,
   release,
   takeServiceNotifier,
   onStopRequest(stop) {
@@ -31,6 +34,8 @@ export const linux: Platform = {
   },
   onReloadRequest: (reload) => void process.on('SIGHUP', () => terminalHasGone() || reload()),
   requestStop: async (pid) => void process.kill(pid, 'SIGTERM'),
+  onHandoverRequest: (handOver) => void process.on('SIGUSR2', handOver),
+  requestHandover,
   handlerProblem: () => undefined,
   programProblem: (file) =>
     within(
@@ -92,6 +97,14 @@ function ask(command: string, ...args: string[]): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Without a handler, as in earlier versions of the agent, the signal would kill it (signal(7)). */
+async function requestHandover(pid: number): Promise<void> {
+  const [, caught = '0'] = /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? []
+  const bit = 1n << BigInt(constants.signals.SIGUSR2 - 1)
+  if ((BigInt(`0x${caught}`) & bit) === 0n) throw new Error('it is of a version that cannot; use stop')
+  process.kill(pid, 'SIGUSR2')
 }
 
 function processStartTime(pid: number): string | undefined {

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { pidUsage } from '../pidusage.js'
 import type { Platform } from '../platform.js'
 import { handlerProblem } from './command.js'
@@ -8,16 +9,23 @@ import { onStopRequest, requestStop } from './stop-request.js'
 
 const NO_LIMITS = 'Windows has no limits that the agent could set'
 const UNENFORCED = { memory: NO_LIMITS, cpu: NO_LIMITS, processes: NO_LIMITS }
+const NOTHING_KEPT = { launchers: [], problems: [] }
 
 export const windows: Platform = {
-  isolate: async ({ scratchDir }) => ({ starter: { kind: 'child_process', scratchDir }, unenforced: UNENFORCED }),
+  isolate: async ({ scratchDir }) => {
+    rmSync(scratchDir, { recursive: true, force: true })
+    return { starter: { kind: 'child_process', scratchDir }, kept: NOTHING_KEPT, unenforced: UNENFORCED }
+  },
   inspectIsolation: () => ({ unenforced: UNENFORCED }),
+  keptLaunchers: async () => NOTHING_KEPT,
   release: () => {},
   takeServiceNotifier: () => undefined,
   onStopRequest,
   // SIGHUP on Windows means that the console is closing.
   onReloadRequest: () => {},
   requestStop,
+  onHandoverRequest: () => {},
+  requestHandover: () => Promise.reject(new Error('on Windows executions end with their agent; use stop')),
   handlerProblem,
   programProblem: async () => undefined,
   // CreateProcessW, SetEnvironmentVariableW: 32,767 including the NUL.

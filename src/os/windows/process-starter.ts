@@ -1,7 +1,15 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
-import type { ProcessEnd, ProcessListener, ProcessStarter, StartRequest, SupervisedProcess } from '../platform.js'
+import type {
+  EndCause,
+  ProcessListener,
+  ProcessOutcome,
+  ProcessStarter,
+  StartRequest,
+  SupervisedProcess,
+} from '../platform.js'
+import { Supervision } from '../supervision.js'
 import { commandOf } from './command.js'
 import { killTree } from './process-tree.js'
 
@@ -17,43 +25,69 @@ export class ChildProcessStarter implements ProcessStarter {
   private readonly running = new Set<Supervised>()
 
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
-    const supervised = new Supervised(listener)
+    const supervised = new Supervised(listener, request.timeoutMs ?? 0)
     this.running.add(supervised)
     void supervised.run(request).then((end) => {
       this.running.delete(supervised)
-      listener.ended(end)
+      listener.ended(supervised.supervision.ended(end))
     })
     return supervised
   }
 
+  adopt(): never {
+    throw new Error('only launchers outlive their agent')
+  }
+
   async close(): Promise<void> {
-    await Promise.all([...this.running].map((supervised) => supervised.kill()))
+    await Promise.all([...this.running].map((supervised) => supervised.killed('stopped')))
+  }
+
+  /** Nothing that it starts may outlive this process. */
+  handOver(): Promise<void> {
+    return this.close()
   }
 }
 
 class Supervised implements SupervisedProcess {
+  readonly supervision: Supervision
   private child: Child | undefined
   private streams: readonly Readable[] = []
   /** Set once a kill has begun. */
   private killing: Promise<void> | undefined
 
-  constructor(private readonly listener: ProcessListener) {}
-
-  kill(): Promise<void> {
-    this.killing ??= this.end()
-    return this.killing
+  constructor(
+    private readonly listener: ProcessListener,
+    timeoutMs: number,
+  ) {
+    this.supervision = new Supervision(timeoutMs, {
+      kill: () => {
+        this.killing ??= this.end()
+      },
+      pauseOutput: () => {
+        for (const stream of this.streams) stream.pause()
+      },
+      resumeOutput: () => this.resume(),
+    })
   }
 
-  pause(): void {
-    for (const stream of this.streams) stream.pause()
+  kill(cause: EndCause): void {
+    this.supervision.kill(cause)
   }
 
-  resume(): void {
-    for (const stream of this.streams) stream.resume()
+  /** Kills it, and resolves once that is done. */
+  async killed(cause: EndCause): Promise<void> {
+    this.kill(cause)
+    await this.killing
   }
+
+  release(bytes: number): void {
+    this.supervision.release(bytes)
+  }
+
+  forget(): void {}
 
   /** Resolves when the process has ended and its output is read. */
-  async run(request: StartRequest): Promise<ProcessEnd> {
+  async run(request: StartRequest): Promise<ProcessOutcome> {
     // The listener must not be called before `start` has returned.
     await Promise.resolve()
     if (this.killing) return { kind: 'never started' }
@@ -75,22 +109,33 @@ class Supervised implements SupervisedProcess {
     }
   }
 
-  private async supervise(child: Child): Promise<ProcessEnd> {
+  private async supervise(child: Child): Promise<ProcessOutcome> {
     const { pid } = child
     this.child = child
     this.streams = [child.stdout, child.stderr]
-    for (const stream of this.streams) stream.on('data', (chunk: Buffer) => this.listener.output(chunk))
+    const take = (chunk: Buffer) => {
+      this.supervision.received(chunk.length)
+      this.listener.output(chunk)
+    }
+    for (const stream of this.streams) stream.on('data', take)
     const exit = new Promise<number>((resolve, reject) => {
       child.once('exit', (code) => resolve(code ?? 1))
       child.on('error', reject)
     })
-    if (pid !== undefined) this.listener.started(pid)
+    if (pid !== undefined) {
+      this.supervision.started()
+      this.listener.started(pid)
+    }
     const code = await exit
     this.child = undefined
     await this.readOn(child)
     if (!this.killing) return { kind: 'exited', code }
     await this.killing
     return { kind: 'killed', signal: 'SIGKILL' }
+  }
+
+  private resume(): void {
+    for (const stream of this.streams) stream.resume()
   }
 
   private async readOn(child: Child): Promise<void> {
@@ -134,7 +179,7 @@ function startFailure({ file, cwd, args, env }: StartRequest, { code = 'UNKNOWN'
   return notStarted(code, `cannot start ${file}: ${message}`)
 }
 
-function notStarted(code: string, problem: string): ProcessEnd {
+function notStarted(code: string, problem: string): ProcessOutcome {
   return { kind: 'not started', code, error: `${problem} (${code})` }
 }
 

@@ -162,10 +162,11 @@ export class EmbeddedStore implements Store {
     })
   }
 
-  endLeftovers(agentId: string, error: string): Promise<number> {
+  endLeftovers(agentId: string, error: string, alive: ReadonlySet<string> = new Set()): Promise<number> {
     return this.#transaction(() => {
       let ended = 0
       for (const [, id] of [...this.#running.getKeys({ start: [agentId, ''], end: [agentId, '\u{10ffff}'] })]) {
+        if (alive.has(id)) continue
         const record = this.#isAlive(id) ? this.#storedRecord(id) : undefined
         if (record?.status !== 'running' || record.agent_id !== agentId) {
           this.#running.removeSync([agentId, id])

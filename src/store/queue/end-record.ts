@@ -1,5 +1,5 @@
 import type { ExecutionRecord } from '../record.js'
-import type { PendingWrite } from './pending.js'
+import { untilDurable } from './pending.js'
 import type { WriteQueue } from './write-queue.js'
 
 export interface RecordEnd {
@@ -24,8 +24,4 @@ export function endRecord(queue: WriteQueue, record: ExecutionRecord): RecordEnd
     push()
   })
   return { durable, stored }
-}
-
-async function untilDurable(write: PendingWrite): Promise<void> {
-  while (!(await write.durable()));
 }

@@ -23,12 +23,15 @@ export interface PendingWrite {
   durable(): Promise<boolean>
 }
 
+/** Resolves once the store or the disk has the write. */
+export async function untilDurable(write: PendingWrite): Promise<void> {
+  while (!(await write.durable()));
+}
+
 /** In memory while `write` is set, on disk while `spilled` is set, else stored. Entries form a list by `next`. */
 export class QueuedWrite implements PendingWrite {
   next: QueuedWrite | undefined
   spilled: Spilled | undefined
-  /** In memory, waiting for the disk. */
-  leaving = false
   #watchers: ((durable: boolean) => void)[] | undefined
 
   constructor(

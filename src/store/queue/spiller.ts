@@ -3,8 +3,6 @@ import type { StoreWrite } from '../store.js'
 import { batchFrom, costOf, entriesFrom, type QueuedWrite, writesOf } from './pending.js'
 import type { Spilled, SpillFile } from './spill-file.js'
 
-/** Bytes on their way to the disk from which on functions wait. */
-const BEHIND_BYTES = 8 * 1024 * 1024
 const RETRY_MS = 1_000
 
 export type SpillEvent =
@@ -16,20 +14,17 @@ export type SpillEvent =
 export interface SpillerOptions {
   readonly file: SpillFile
   readonly report: (event: SpillEvent) => void
-  /** Called when something has reached the disk or was refused by it. */
-  readonly changed: () => void
   /** Aborted when the queue closes. */
   readonly closing: AbortSignal
 }
 
 /**
  * Takes a queue's writes to the disk, the oldest first, and reads them back. In the queue's list, the writes on disk come
- * first, then those `leaving` for it; where there are neither, all are in memory. Used on the queue's thread only.
+ * first, then those that wait for it; where there are neither, all are in memory. Used on the queue's thread only.
  */
 export class Spiller {
   readonly #options: SpillerOptions
   #firstLeaving: QueuedWrite | undefined
-  #leavingBytes = 0
   #diskBytes = 0
   #diskFailed = false
   #running: Promise<void> | undefined
@@ -43,25 +38,8 @@ export class Spiller {
     return this.#diskBytes > 0 || this.#firstLeaving !== undefined
   }
 
-  /** What the writes on disk would take in memory, bytes. */
-  get diskBytes(): number {
-    return this.#diskBytes
-  }
-
-  /** Whether the disk refuses writes that wait for it. */
-  get isStuck(): boolean {
-    return this.#diskFailed && this.#leavingBytes > 0
-  }
-
-  /** Whether so much waits for the disk that functions should wait, too. */
-  get isBehind(): boolean {
-    return this.#leavingBytes > BEHIND_BYTES
-  }
-
   /** Sends a write to the disk. Call in the order of the list. */
   spill(entry: QueuedWrite): void {
-    entry.leaving = true
-    this.#leavingBytes += costOf(entry)
     this.#firstLeaving ??= entry
     this.#running ??= this.#run()
   }
@@ -79,7 +57,6 @@ export class Spiller {
 
   /** The store has this write: frees its place. Call before the write is taken out of the list. */
   release(entry: QueuedWrite): void {
-    if (entry.leaving) this.#leavingBytes -= costOf(entry)
     if (entry === this.#firstLeaving) this.#firstLeaving = entry.next
     if (entry.spilled) {
       this.#diskBytes -= costOf(entry)
@@ -101,7 +78,7 @@ export class Spiller {
   }
 
   async #run(): Promise<void> {
-    const { file, report, changed, closing } = this.#options
+    const { file, report, closing } = this.#options
     // A turn later, so that one append takes everything that this turn pushes.
     await sleep(0)
     while (this.#firstLeaving && !closing.aborted) {
@@ -112,7 +89,6 @@ export class Spiller {
         if (!this.#diskFailed) report({ kind: 'disk-failed', cause: error as Error })
         this.#diskFailed = true
         for (const entry of entriesFrom(this.#firstLeaving)) entry.announceDurable(false)
-        changed()
         await sleep(RETRY_MS, undefined, { signal: closing }).catch(() => undefined)
       }
     }
@@ -130,12 +106,9 @@ export class Spiller {
       }
       entry.write = undefined
       entry.spilled = place
-      entry.leaving = false
       this.#diskBytes += costOf(entry)
-      this.#leavingBytes -= costOf(entry)
       this.#firstLeaving = entry.next
       entry.announceDurable(true)
     }
-    this.#options.changed()
   }
 }

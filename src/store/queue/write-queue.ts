@@ -8,20 +8,12 @@ import { batchFrom, costOf, entriesFrom, outputOf, type PendingWrite, QueuedWrit
 import { SpillFile } from './spill-file.js'
 import { type SpillEvent, Spiller } from './spiller.js'
 
-const KiB = 1024
-const MiB = 1024 * KiB
+const MiB = 1024 * 1024
 
 /** The store counts as unavailable when a batch has had no answer for this long. */
 const SLOW_ANSWER_MS = 1_000
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 1_000
-/**
- * While the store keeps up: pending bytes of one execution beyond which it waits; less once the total exceeds
- * CROWDED_BYTES.
- */
-const OWN_BYTES = 256 * KiB
-const CROWDED_BYTES = 16 * MiB
-const CROWDED_OWN_BYTES = 64 * KiB
 
 export interface WriteQueueOptions {
   readonly store: Pick<Store, 'write'>
@@ -69,7 +61,6 @@ export class WriteQueue {
   #refused = false
   #draining = false
   readonly #closing = new AbortController()
-  #change: { readonly happened: Promise<void>; readonly announce: () => void } | undefined
 
   constructor(options: WriteQueueOptions) {
     this.#store = options.store
@@ -79,7 +70,6 @@ export class WriteQueue {
     this.#spiller = new Spiller({
       file: this.#file,
       report: options.report,
-      changed: () => this.#changed(),
       closing: this.#closing.signal,
     })
   }
@@ -116,26 +106,6 @@ export class WriteQueue {
     return entry
   }
 
-  /** Whether an execution with so many bytes pending should not produce more until the next `relief`. */
-  mustWait(ownPending: number): boolean {
-    if (this.#spiller.isStuck) return true
-    if (this.#away) return this.#spiller.isBehind
-    const inMemory = this.#bytes - this.#spiller.diskBytes
-    return ownPending > OWN_BYTES || (inMemory > CROWDED_BYTES && ownPending > CROWDED_OWN_BYTES)
-  }
-
-  /** Resolves at the next change that may end a `mustWait`. */
-  relief(): Promise<void> {
-    if (this.#change === undefined) {
-      let announce = () => {}
-      const happened = new Promise<void>((resolve) => {
-        announce = resolve
-      })
-      this.#change = { happened, announce }
-    }
-    return this.#change.happened
-  }
-
   /**
    * Stops. Puts pending writes on disk for replayLeftovers, including a batch in flight; `stored` is not called any
    * more. Rejects with the disk's error.
@@ -143,7 +113,6 @@ export class WriteQueue {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closing.abort()
-    this.#changed()
     await this.#spiller.close(this.#head)
   }
 
@@ -196,7 +165,6 @@ export class WriteQueue {
       // So that a reference to the entry holds neither its bytes nor the entries after it.
       entry.write = undefined
       entry.spilled = undefined
-      entry.leaving = false
       entry.next = undefined
       entry.announceDurable(true)
     }
@@ -210,7 +178,6 @@ export class WriteQueue {
       const write = writes[index]
       entry.stored?.(write && outputOf(write))
     }
-    this.#changed()
   }
 
   #goAway(cause: Error): void {
@@ -223,12 +190,6 @@ export class WriteQueue {
     this.#away = true
     // While the disk is in use, all writes in memory are leaving for it already.
     if (!this.#spiller.inUse) for (const entry of entriesFrom(this.#head)) this.#spiller.spill(entry)
-    this.#changed()
-  }
-
-  #changed(): void {
-    this.#change?.announce()
-    this.#change = undefined
   }
 
   async #pause(ms: number): Promise<void> {

@@ -181,11 +181,12 @@ export class RedisStore implements Store {
     }
   }
 
-  async endLeftovers(agentId: string, error: string): Promise<number> {
+  async endLeftovers(agentId: string, error: string, alive: ReadonlySet<string> = new Set()): Promise<number> {
     let ended = 0
     const running = runningKey(agentId)
     const [ids] = await this.#answer((redis) => runPipeline(redis, [{ name: 'smembers', keys: [running], args: [] }]))
-    for (const chunk of chunks(ids as string[], CHUNK_IDS)) {
+    const left = (ids as string[]).filter((id) => !alive.has(id))
+    for (const chunk of chunks(left, CHUNK_IDS)) {
       const texts = await this.#answer((redis) => redis.mget(chunk.map(recordKey)))
       const commands: RedisCommand[] = []
       for (const [index, id] of chunk.entries()) {

@@ -79,8 +79,8 @@ export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Prom
 }
 
 /** At the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
-export async function cleanApps({ appsDir, stored, runAs }: AppsCheck): Promise<AppsFound> {
-  const found = await cleanVersions(appsDir, stored)
+export async function cleanApps({ appsDir, stored, inUse, runAs }: AppsCheck): Promise<AppsFound> {
+  const found = await cleanVersions(appsDir, stored, inUse)
   const serving: ServingVersion[] = []
   for (const { name, version } of found.serving) {
     const handler = stored.get(name)?.handler

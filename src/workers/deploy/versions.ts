@@ -135,9 +135,13 @@ export async function removeVersion(dir: string): Promise<void> {
 
 /**
  * Call at the start, before the first deploy. Completes or undoes the switch that a killed agent had begun, removes its
- * leftovers below `appsDir`, and answers what can serve. Other files stay. Rejects with the system's error.
+ * leftovers below `appsDir`, but for versions `inUse`, and answers what can serve. Other files stay. Rejects with the system's error.
  */
-export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']): Promise<AppsFound> {
+export async function cleanVersions(
+  appsDir: string,
+  stored: AppsCheck['stored'],
+  inUse: AppsCheck['inUse'],
+): Promise<AppsFound> {
   const serving: ServingVersion[] = []
   const damaged: string[] = []
   for (const functionName of await listFolders(appsDir)) {
@@ -154,7 +158,8 @@ export async function cleanVersions(appsDir: string, stored: AppsCheck['stored']
     for (const name of names) {
       const path = join(versions, name)
       if (NEXT.test(name) || EARLIER_NEXT.test(name)) await rm(path, { force: true })
-      else if (VERSION_NAME.test(name) && !(whole && path === current?.dir)) await removeFolder(path)
+      else if (VERSION_NAME.test(name) && !(whole && path === current?.dir) && !inUse.has(path))
+        await removeFolder(path)
     }
     if (current && whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
     else if (current) {

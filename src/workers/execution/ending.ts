@@ -1,10 +1,10 @@
-import type { EndCause } from '../../threads/messages.js'
+import type { EndCause } from '../../os/platform.js'
 
 /** Why an execution ends. The first cause wins, including the process's own end; later ones have no effect. */
 export class Ending {
   private decided = false
   private won: EndCause | undefined
-  private act: (() => void) | undefined
+  private act: ((cause: EndCause) => void) | undefined
 
   /** The cause that won; undefined while it runs, and where its process ended by itself. */
   get cause(): EndCause | undefined {
@@ -16,7 +16,7 @@ export class Ending {
     if (this.decided) return
     this.decided = true
     this.won = cause
-    this.act?.()
+    this.act?.(cause)
   }
 
   /** The process has ended by itself or will never begin: no cause can win any more. */
@@ -25,8 +25,8 @@ export class Ending {
   }
 
   /** Sets what ending does from now on; done at once where a cause has won already. */
-  whenCaused(act: () => void): void {
+  whenCaused(act: (cause: EndCause) => void): void {
     this.act = act
-    if (this.won) act()
+    if (this.won) act(this.won)
   }
 }

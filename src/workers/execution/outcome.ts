@@ -1,9 +1,5 @@
-import type { Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../../os/platform.js'
+import type { EndCause, Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../../store/record.js'
-import type { EndCause } from '../../threads/messages.js'
-
-/** How the process ended. `durationMs`: from the request to start it until its end; 0 where it did not run. */
-export type ProcessResult = ProcessEnd & { readonly durationMs: number }
 
 /** The limits that an execution ran under. */
 export interface Bounds {
@@ -17,7 +13,7 @@ export interface Bounds {
  */
 export function endedRecord(
   running: ExecutionRecord,
-  result: ProcessResult,
+  result: ProcessEnd,
   cause: EndCause | undefined,
   bounds: Bounds,
   outputBytes: number,
@@ -46,7 +42,7 @@ export function endedRecord(
 }
 
 /** Processes that SIGKILL did not end. */
-export function survivorsOf(result: ProcessResult): Survivors | undefined {
+export function survivorsOf(result: ProcessEnd): Survivors | undefined {
   return result.kind === 'lost' ? undefined : result.survivors
 }
 
@@ -62,7 +58,7 @@ function causeVerdict(cause: EndCause, timeoutSeconds: number): [ExecutionStatus
   }
 }
 
-function resultVerdict(result: ProcessResult, { memoryMb }: Limits): [ExecutionStatus, string] {
+function resultVerdict(result: ProcessEnd, { memoryMb }: Limits): [ExecutionStatus, string] {
   switch (result.kind) {
     case 'exited':
       return result.code === 0 ? ['success', ''] : ['failed', `exit code ${result.code}`]

@@ -12,11 +12,24 @@ export function leftOutMark(bytes: number): Buffer {
  * most TAIL_BYTES of memory.
  */
 export class OutputCap {
-  private head = 0
-  private beyond = 0
+  /** Bytes retained from the start of the output. */
+  head: number
+  private beyond: number
   private ring: Buffer | undefined
 
-  constructor(private readonly max: number) {}
+  /** `from`: what an earlier agent has seen of the output, of which the first `max` bytes are retained already. */
+  constructor(
+    private readonly max: number,
+    from = 0,
+  ) {
+    this.head = Math.min(from, max)
+    this.beyond = from - this.head
+  }
+
+  /** How many bytes from the start of the output need not be seen again once those retained are safe. */
+  get past(): number {
+    return this.head + Math.max(0, this.beyond - TAIL_BYTES)
+  }
 
   /** Adds bytes; answers those of them that are retained as they are, possibly none. */
   push(chunk: Buffer): Buffer {

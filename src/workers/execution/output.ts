@@ -29,14 +29,15 @@ interface OpenBlock {
  * LiveOutput also writes it to the store.
  */
 export class Output {
-  private readonly cap: OutputCap
-  private readonly blocks: Block[] = []
+  protected readonly cap: OutputCap
+  protected readonly blocks: Block[] = []
   private open: OpenBlock | undefined
   private ended = false
   private waiting: (() => void)[] = []
 
-  constructor(maxBytes: number) {
-    this.cap = new OutputCap(maxBytes)
+  /** `from`: see OutputCap. */
+  constructor(maxBytes: number, from = 0) {
+    this.cap = new OutputCap(maxBytes, from)
   }
 
   /** Bytes retained so far. */

@@ -44,6 +44,24 @@ describe('AdmissionControl', () => {
     assert.deepEqual(control.request('f', 'exit', nobody), { kind: 'full' })
   })
 
+  it('lets what runs already have a place beyond every limit, which counts', () => {
+    const control = new AdmissionControl(2, 10)
+    control.limit('f', 1)
+    const slots = [1, 2, 3].map(() => control.occupy('f'))
+    assert.equal(control.active, 3)
+    assert.deepEqual(control.request('f', 'exit', nobody), { kind: 'full' })
+    assert.deepEqual(control.request('g', 'exit', nobody), { kind: 'full' })
+    let granted = 0
+    control.request('f', 'wait', () => granted++)
+    for (const slot of slots.slice(0, 2)) slot.release()
+    admitted(control.request('g', 'exit', nobody)).release()
+    assert.equal(granted, 0)
+    slots[2]?.release()
+    slots[2]?.release()
+    assert.equal(granted, 1)
+    assert.equal(control.active, 1)
+  })
+
   it('serves a raised limit to those that wait', () => {
     const control = new AdmissionControl(0, 10)
     control.limit('f', 1)

@@ -91,4 +91,42 @@ describe('Functions', () => {
     lease().release()
     assert.deepEqual(removed, [])
   })
+
+  describe('code that an execution of an earlier agent runs', () => {
+    it('is kept while it is held, and deleted with the last of its executions', () => {
+      functions.register(SETTINGS)
+      functions.serve('hello', version('v2'))
+      const [first, second] = [functions.holdOf('hello', 'v1'), functions.holdOf('hello', 'v1')]
+      first()
+      first()
+      assert.deepEqual(removed, [])
+      second()
+      assert.deepEqual(removed, ['v1'])
+    })
+
+    it('stays where it is what serves', () => {
+      functions.register(SETTINGS)
+      functions.serve('hello', version('v1'))
+      functions.holdOf('hello', 'v1')()
+      assert.deepEqual(removed, [])
+      assert.equal(lease().version.dir, 'v1')
+    })
+
+    it('is deleted where another version has come to serve meanwhile', () => {
+      functions.register(SETTINGS)
+      functions.serve('hello', version('v1'))
+      const release = functions.holdOf('hello', 'v1')
+      const leased = lease()
+      functions.serve('hello', version('v2'))
+      release()
+      assert.deepEqual(removed, [])
+      leased.release()
+      assert.deepEqual(removed, ['v1'])
+    })
+
+    it('is deleted with its last execution where the function is not known any more', () => {
+      functions.holdOf('gone', 'v1')()
+      assert.deepEqual(removed, ['v1'])
+    })
+  })
 })

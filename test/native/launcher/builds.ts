@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -20,7 +20,10 @@ export const noCompiler =
 export const SANITIZER_STATUS = 99
 
 /** For the launcher that `sanitizedLauncher` builds: leaks are looked for as well. */
-export const SANITIZED_ENV = { ASAN_OPTIONS: `exitcode=${SANITIZER_STATUS}:detect_leaks=1` }
+export const SANITIZED_ENV = {
+  ASAN_OPTIONS: `exitcode=${SANITIZER_STATUS}:detect_leaks=1`,
+  UBSAN_OPTIONS: `exitcode=${SANITIZER_STATUS}`,
+}
 
 /** The launcher with the address and undefined behaviour sanitizers. */
 export function sanitizedLauncher(): string {
@@ -31,6 +34,20 @@ export function sanitizedLauncher(): string {
     compile([...SANITIZE, ...noPoisonedStack(), '-c', '-o', child, join(SOURCES, 'child.c')])
     compile([...SANITIZE, '-o', program, child, ...sources.filter((file) => basename(file) !== 'child.c')])
     rmSync(child)
+  })
+}
+
+/** A launcher that says it speaks another version of the protocol. */
+export function launcherOfVersion(version: number): string {
+  const sources = filesOf(SOURCES, '.c')
+  return built(`version-${version}/launcher`, [...sources, ...filesOf(SOURCES, '.h')], (program) => {
+    const dir = `${program}.sources`
+    cpSync(SOURCES, dir, { recursive: true })
+    const header = join(dir, 'protocol.h')
+    const defined = /^#define PROTOCOL_VERSION .*$/m
+    writeFileSync(header, readFileSync(header, 'utf8').replace(defined, `#define PROTOCOL_VERSION ${version}`))
+    compile(['-std=c11', '-pthread', '-o', program, ...filesOf(dir, '.c')])
+    rmSync(dir, { recursive: true })
   })
 }
 

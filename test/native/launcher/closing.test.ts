@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
 import { isRunning } from '../../../harness/processes.js'
+import { helper, noCompiler } from './builds.js'
 import { NO_LIMIT, startFrame } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
-import { left } from './marks.js'
+import { DEFAULT_ENV, left } from './marks.js'
 import { cgroupsOf, describeEach } from './variants.js'
 
 const ESCAPES = ['sleep 60 & ', '(setsid sleep 60 &)', '(setsid sh -c "sleep 60 & sleep 60" &)', 'trap "" TERM HUP;']
@@ -80,6 +81,15 @@ describeEach(
       const floods = Array.from({ length: 5 }, () => launcher.script('exec cat /dev/zero'))
       await eventually('all flood', () => floods.every(({ outputLength }) => outputLength > 100_000), 30)
       launcher.stdout.destroy()
+      assert.deepEqual(await launcher.exited, { code: 0, signal: null })
+      assert.deepEqual(left(), [])
+    })
+
+    it('that finds its reader gone between two starts leaves with 0', { skip: noCompiler }, async () => {
+      const launcher = launch({ unread: true }, [helper('deaf')])
+      const start = { file: '/bin/sleep', argv: ['sleep', '60'], env: DEFAULT_ENV }
+      launcher.send(...Array.from({ length: 400 }, (_, i) => startFrame(i, start)))
+      launcher.stdin.end()
       assert.deepEqual(await launcher.exited, { code: 0, signal: null })
       assert.deepEqual(left(), [])
     })

@@ -1,24 +1,34 @@
 import assert from 'node:assert/strict'
-import type { End, Event, Failure } from './frames.js'
+import type { End, ExecutionEvent, Failure } from './frames.js'
 import { withinSeconds } from './within.js'
 
 const LIMIT_SECONDS = 30
 
-/** One START and what has been told of it. */
+/** One START and what has been told of it, by one connection or several. */
 export class Execution {
-  private state: 'asked' | 'running' | 'ended' | 'failed' = 'asked'
+  private state: 'asked' | 'running' | 'ended' | 'failed' | 'detached' = 'asked'
   private readonly chunks: Buffer[] = []
   private length = 0
   private broken: Error | undefined
   private startedPid: number | undefined
   private end: End | undefined
   private failure: Failure | undefined
+  /** What was told before it was attached again, which has to be told again just so. */
+  private toldBefore: { readonly bytes: Buffer; readonly pid?: number; readonly done?: End | Failure } = {
+    bytes: Buffer.alloc(0),
+  }
+  /** Offset of the next output. */
+  private next = 0
+  /** Output that is known to be safe, bytes. */
+  private safe = 0
   private wake: (() => void)[] = []
 
   constructor(
     launcher: { readonly exited: Promise<unknown>; readonly stderr: string },
     readonly id: bigint,
     private allowed: bigint,
+    /** Whether it outlives its connection. */
+    readonly kept = false,
   ) {
     void launcher.exited.then(() => this.break(new Error(`the launcher is gone: ${launcher.stderr}`)))
   }
@@ -63,9 +73,38 @@ export class Execution {
     return this.length
   }
 
-  /** Bytes that CREDIT has allowed. */
+  /** Bytes that CREDIT has allowed; of one that is kept, bytes that are safe. */
   allow(bytes: bigint): void {
     this.allowed += bytes
+    this.safe += Number(bytes)
+  }
+
+  /** Its connection has ended. */
+  detach(): void {
+    if (this.kept) this.state = 'detached'
+    else if (!this.over) this.break(new Error('its connection has ended'))
+  }
+
+  /** Another connection tells of it, with its output from this offset. */
+  attach(offset: number): void {
+    assert.equal(this.state, 'detached')
+    const { startedPid: pid, end, failure } = this
+    const done = end ?? failure ?? this.toldBefore.done
+    this.toldBefore = { bytes: this.bytes(), ...(pid !== undefined && { pid }), ...(done && { done }) }
+    this.end = this.failure = undefined
+    this.state = 'asked'
+    this.next = offset
+    this.allow(BigInt(offset - this.safe))
+  }
+
+  /** Offset of what is not known to be safe. */
+  get safeLength(): number {
+    return this.safe
+  }
+
+  /** Bytes that the present connection has told, and that are not known to be safe. */
+  get unsafe(): number {
+    return this.next - this.safe
   }
 
   bytes(): Buffer {
@@ -105,30 +144,33 @@ export class Execution {
     this.wakeAll()
   }
 
-  hear(event: Exclude<Event, { type: 'ready' | 'listed' }>): void {
+  hear(event: ExecutionEvent): void {
     const { state } = this
     assert.equal(state, event.type === 'started' || event.type === 'failed' ? 'asked' : 'running', event.type)
     switch (event.type) {
       case 'started':
         this.state = 'running'
         this.startedPid = event.pid
+        assert.equal(event.pid, this.toldBefore.pid ?? event.pid)
         break
       case 'failed': {
         const { type: _, id: __, ...failure } = event
         this.state = 'failed'
         this.failure = failure
+        assert.deepEqual(failure, this.toldBefore.done ?? failure)
         break
       }
       case 'output':
-        assert.equal(event.offset, this.length, 'offsets are contiguous')
-        // Its own: one chunk of the stream is much larger.
-        this.chunks.push(Buffer.from(event.bytes))
-        this.length += event.bytes.length
+        assert.equal(event.offset, this.next, 'offsets are contiguous')
+        this.next += event.bytes.length
+        this.add(this.withoutTold(event.offset, event.bytes))
         break
       case 'ended': {
         const { type: _, id: __, ...end } = event
         this.state = 'ended'
         this.end = end
+        assert.deepEqual(end, this.toldBefore.done ?? end)
+        assert.equal(this.next, this.length, 'all of its output has been told again')
       }
     }
     this.wakeAll()
@@ -137,6 +179,19 @@ export class Execution {
   /** Whether more has come than has been allowed, which only the end may bring. */
   get overdrawn(): boolean {
     return BigInt(this.length) > this.allowed
+  }
+
+  /** What follows what was told by an earlier connection, which has to be the same bytes. */
+  private withoutTold(offset: number, bytes: Buffer): Buffer {
+    const told = this.toldBefore.bytes.subarray(offset, offset + bytes.length)
+    assert.ok(told.equals(bytes.subarray(0, told.length)), `the bytes at ${offset} are those told before`)
+    return bytes.subarray(told.length)
+  }
+
+  private add(bytes: Buffer): void {
+    // Its own: one chunk of the stream is much larger.
+    if (bytes.length > 0) this.chunks.push(Buffer.from(bytes))
+    this.length += bytes.length
   }
 
   private until<T>(what: string, probe: () => T | undefined): Promise<T> {

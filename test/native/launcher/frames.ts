@@ -3,7 +3,7 @@
  * that is made of that header: its numbers are written out again, so that a mistake on the other side shows.
  */
 
-export const Type = { start: 1, kill: 2, credit: 3, list: 4 } as const
+export const Type = { start: 1, kill: 2, credit: 3, list: 4, attach: 5, forget: 6, leave: 7 } as const
 
 export const STEPS = [
   '',
@@ -24,7 +24,9 @@ export const STEPS = [
 ] as const
 
 export const Feature = { clone3: 1, cgroup: 2 } as const
-export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16 } as const
+export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16, kept: 32 } as const
+export const Cause = { none: 0, timeout: 1, own: 2 } as const
+export const State = { starting: 1, running: 2, ended: 3 } as const
 export const NO_LIMIT = 2n ** 64n - 1n
 
 type Long = number | bigint
@@ -45,6 +47,11 @@ export interface Start {
   readonly user?: { readonly uid: number; readonly gid: number; readonly groups?: readonly number[] }
   readonly umask?: number
   readonly oomScore?: number
+  readonly timeoutMs?: Long
+  /** Whether it outlives its connection. */
+  readonly kept?: boolean
+  /** Characters below 256, each a byte. */
+  readonly note?: string
   /** Resource, soft and hard limit. */
   readonly rlimits?: readonly (readonly [Long, Long, Long])[]
 }
@@ -55,11 +62,17 @@ export type Event =
   | { readonly type: 'output'; readonly id: bigint; readonly offset: number; readonly bytes: Buffer }
   | ({ readonly type: 'ended'; readonly id: bigint } & End)
   | ({ readonly type: 'failed'; readonly id: bigint } & Failure)
-  | { readonly type: 'listed'; readonly id: bigint; readonly running: readonly Listed[] }
+  | ({ readonly type: 'listed' } & Listed)
+  | { readonly type: 'listEnd'; readonly id: bigint }
+
+/** What is told of an execution that is attached. */
+export type ExecutionEvent = Exclude<Event, { type: 'ready' | 'listed' | 'listEnd' }>
 
 export interface Failure {
   readonly step: string
   readonly errno: number
+  /** Where there is one. */
+  readonly cause?: number
   /** Pids of what does not die, where there is any. */
   readonly survivors?: readonly number[]
 }
@@ -72,42 +85,59 @@ export interface End {
   readonly maxRssKb: number
   readonly cgroupCpuUs: number
   readonly cgroupMemoryPeak: number
+  readonly durationUs: number
   readonly oom: number
   readonly oomKills: number
   readonly survivors: number
+  readonly cause: number
   /** Of these, the first few. */
   readonly pids: readonly number[]
 }
 
 export interface Listed {
   readonly id: bigint
+  readonly kept: number
   readonly offset: number
+  readonly ageMs: number
   readonly pid: number
+  readonly state: number
+  readonly cause: number
+  readonly flags: number
+  readonly note: string
 }
 
 export function frame(type: number, id: Long, payload: Buffer = Buffer.alloc(0)): Buffer {
   return Buffer.concat([words(payload.length, type), longs(id), payload])
 }
 
-/** The fixed part, the rlimits, the groups, the strings. */
+/** The fixed part, the rlimits, the groups, the strings, the note. */
 export function startPayload(start: Start): Buffer {
   const { file, argv = [file], env = [], user, rlimits = [] } = start
   const groups = user?.groups ?? []
-  const flags = (start.flags ?? 0) | (user ? Flag.asUser : 0) | (start.oomScore === undefined ? 0 : Flag.oomScore)
+  const note = Buffer.from(start.note ?? '', 'latin1')
   return Buffer.concat([
-    longs(start.credit ?? NO_LIMIT, start.memoryMax ?? 0),
-    words(start.cpuMillicores ?? 0, start.pidsMax ?? 0, flags, user?.uid ?? 0, user?.gid ?? 0),
-    words(start.umask ?? 0o022, start.oomScore ?? 0, rlimits.length, groups.length, argv.length, env.length, 0),
+    longs(start.credit ?? NO_LIMIT, start.memoryMax ?? 0, start.timeoutMs ?? 0),
+    words(start.cpuMillicores ?? 0, start.pidsMax ?? 0, flagsOf(start), user?.uid ?? 0, user?.gid ?? 0),
+    words(start.umask ?? 0o022, start.oomScore ?? 0, rlimits.length, groups.length, argv.length, env.length),
+    words(note.length),
     encodeLongs(rlimits.flat()),
     encodeWords(groups),
     Buffer.from([file, start.folder ?? '/', ...argv, ...env].map((string) => `${string}\0`).join('')),
+    note,
   ])
 }
 
+function flagsOf({ flags = 0, user, oomScore, kept }: Start): number {
+  return flags | (user ? Flag.asUser : 0) | (oomScore === undefined ? 0 : Flag.oomScore) | (kept ? Flag.kept : 0)
+}
+
 export const startFrame = (id: Long, start: Start) => frame(Type.start, id, startPayload(start))
-export const killFrame = (id: Long) => frame(Type.kill, id)
+export const killFrame = (id: Long, cause: number = Cause.none) => frame(Type.kill, id, words(cause))
 export const creditFrame = (id: Long, bytes: Long) => frame(Type.credit, id, longs(bytes))
 export const listFrame = (id: Long) => frame(Type.list, id)
+export const attachFrame = (id: Long, offset: Long) => frame(Type.attach, id, longs(offset))
+export const forgetFrame = (id: Long) => frame(Type.forget, id)
+export const leaveFrame = () => frame(Type.leave, 0)
 
 /** The whole frames at the beginning, and how many bytes they are. Throws where one breaks the protocol. */
 export function parseEvents(stream: Buffer): { readonly events: Event[]; readonly length: number } {
@@ -139,20 +169,24 @@ function parse(type: number, id: bigint, payload: Buffer): Event {
       expect(payload.length > 8)
       return { type: 'output', id, offset: long(0), bytes: payload.subarray(8) }
     case 19:
-      expect(payload.length >= 64 && payload.length === 64 + 4 * Math.min(word(52), 16), word(60))
-      return { type: 'ended', id, ...parseEnd(word, long), pids: parseWords(payload.subarray(64)) }
+      expect(payload.length >= 72 && payload.length === 72 + 4 * Math.min(word(60), 16))
+      return { type: 'ended', id, ...parseEnd(word, long), pids: parseWords(payload.subarray(72)) }
     case 20:
-      expect(payload.length >= 8 && payload.length % 4 === 0)
+      expect(payload.length >= 16 && payload.length % 4 === 0, word(12))
       return {
         type: 'failed',
         id,
         step: STEPS[word(0)] ?? `step ${word(0)}`,
         errno: word(4),
-        ...(payload.length > 8 && { survivors: parseWords(payload.subarray(8)) }),
+        ...(word(8) !== 0 && { cause: word(8) }),
+        ...(payload.length > 16 && { survivors: parseWords(payload.subarray(16)) }),
       }
     case 21:
-      expect(payload.length % 24 === 0)
-      return { type: 'listed', id, running: parseListed(payload) }
+      expect(payload.length >= 40)
+      return { type: 'listed', id, ...parseListed(word, long), note: payload.toString('latin1', 40) }
+    case 22:
+      expect(payload.length === 0)
+      return { type: 'listEnd', id }
     default:
       throw new Error(`an event of the unknown type ${type}`)
   }
@@ -167,9 +201,11 @@ function parseEnd(word: (at: number) => number, long: (at: number) => number): O
     maxRssKb: long(24),
     cgroupCpuUs: long(32),
     cgroupMemoryPeak: long(40),
-    oom: word(48),
-    survivors: word(52),
-    oomKills: word(56),
+    durationUs: long(48),
+    oom: word(56),
+    survivors: word(60),
+    oomKills: word(64),
+    cause: word(68),
   }
 }
 
@@ -177,12 +213,16 @@ function parseWords(words: Buffer): number[] {
   return Array.from({ length: words.length / 4 }, (_, i) => words.readUInt32LE(4 * i))
 }
 
-function parseListed(payload: Buffer): Listed[] {
-  return Array.from({ length: payload.length / 24 }, (_, i) => ({
-    id: payload.readBigUInt64LE(24 * i),
-    offset: Number(payload.readBigUInt64LE(24 * i + 8)),
-    pid: payload.readUInt32LE(24 * i + 16),
-  }))
+function parseListed(word: (at: number) => number, long: (at: number) => number): Omit<Listed, 'id' | 'note'> {
+  return {
+    kept: long(0),
+    offset: long(8),
+    ageMs: long(16),
+    pid: word(24),
+    state: word(28),
+    cause: word(32),
+    flags: word(36),
+  }
 }
 
 export const words = (...values: number[]) => encodeWords(values)

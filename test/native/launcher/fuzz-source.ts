@@ -1,4 +1,16 @@
-import { creditFrame, frame, killFrame, listFrame, type Start, startFrame, startPayload, Type } from './frames.js'
+import {
+  attachFrame,
+  creditFrame,
+  forgetFrame,
+  frame,
+  killFrame,
+  leaveFrame,
+  listFrame,
+  type Start,
+  startFrame,
+  startPayload,
+  Type,
+} from './frames.js'
 import { MARK_ENTRY } from './marks.js'
 import { isRoot, NOBODY } from './variants.js'
 
@@ -21,19 +33,28 @@ export class FuzzSource {
   frames = 0
   private state: number
   private readonly ids: bigint[] = []
+  private readonly kept = new Set<bigint>()
+  /** Whether frames are mutated; otherwise nearly all of them follow the protocol. */
+  private readonly mutates: boolean
 
   constructor(seed: number) {
     this.state = seed >>> 0
+    this.mutates = this.chance(0.5)
   }
 
   chance(probability: number): boolean {
     return this.random() < probability
   }
 
-  /** Frames cut and joined anywhere. */
+  /** What a connection begins with that is not the first: some of what is kept is attached. */
+  attaches(): Buffer {
+    const some = [...this.kept].filter(() => this.chance(0.5))
+    return Buffer.concat(some.map((id) => attachFrame(id, this.mutates ? this.below(3) : 0)))
+  }
+
+  /** Frames of one connection, cut and joined anywhere. */
   *pieces(): Generator<Buffer> {
-    const mutates = this.chance(0.5)
-    const frames = Array.from({ length: 1 + this.below(60) }, () => this.frame(mutates))
+    const frames = Array.from({ length: 1 + this.below(60) }, () => this.frame())
     this.frames += frames.length
     let rest = Buffer.concat(frames)
     if (this.chance(0.2)) rest = rest.subarray(0, this.below(rest.length + 1))
@@ -44,7 +65,8 @@ export class FuzzSource {
     }
   }
 
-  private frame(mutates: boolean): Buffer {
+  private frame(): Buffer {
+    const { mutates } = this
     const kind = this.random()
     const [id, known] = [BigInt(this.ids.length + 1), this.pick([...this.ids, 12_345n])]
     if (kind < 0.55) {
@@ -52,12 +74,23 @@ export class FuzzSource {
       const used = mutates && this.chance(0.02) ? known : id
       this.ids.push(used)
       if (mutates && this.chance(0.3)) return frame(Type.start, used, this.mutatedPayload())
-      return startFrame(used, this.start())
+      const start = this.start()
+      if (start.kept) this.kept.add(used)
+      return startFrame(used, start)
     }
     if (mutates && kind > 0.99) return this.garbage(known)
-    if (kind < 0.75) return killFrame(known)
-    if (kind < 0.9) return creditFrame(known, this.pick([...LONGS, BigInt(this.below(300_000))]))
+    if (kind < 0.72) return killFrame(known, this.pick(NUMBERS))
+    if (kind < 0.85) return creditFrame(known, this.credit(known))
+    if (kind < 0.87 && mutates) return attachFrame(known, this.below(3))
+    if (kind < 0.9 && mutates) return forgetFrame(known)
+    if (kind < 0.905) return leaveFrame()
     return listFrame(known)
+  }
+
+  /** Of one that is kept, more than was told breaks the protocol. */
+  private credit(id: bigint): bigint {
+    if (this.kept.has(id)) return this.mutates ? BigInt(this.below(2)) : 0n
+    return this.pick([...LONGS, BigInt(this.below(300_000))])
   }
 
   private start(): Start {
@@ -74,7 +107,10 @@ export class FuzzSource {
         ...Array(this.below(5)).fill(`X=${'x'.repeat(this.below(5_000))}`),
       ],
       credit: this.pick(LONGS),
-      flags: this.pick([0, 2, 2, 8, 16, 18, 32]),
+      flags: this.pick([0, 2, 2, 8, 16, 18, 64]),
+      kept: this.chance(0.4),
+      timeoutMs: this.pick([0, 0, 0, this.below(300), ...LONGS]),
+      note: 'n'.repeat(this.pick([0, 0, 5, this.below(10_000)])),
       umask: this.below(0o1000),
       ...(this.chance(0.2) && { oomScore: this.below(1_100) }),
       ...(this.chance(0.1) && { pidsMax: 1 + this.below(50), memoryMax: 2 ** 30 }),
@@ -93,7 +129,7 @@ export class FuzzSource {
         return Buffer.concat([payload, Buffer.alloc(this.below(1_000), this.below(256))])
       case 2:
         // One of the numbers of the fixed part, counts more often than others.
-        payload.writeUInt32LE(this.pick(NUMBERS) >>> 0, this.pick([44, 48, 52, 56, 4 * this.below(16)]))
+        payload.writeUInt32LE(this.pick(NUMBERS) >>> 0, this.pick([52, 56, 60, 64, 68, 4 * this.below(18)]))
         return payload
       case 3:
         return Buffer.from(payload.map((byte) => (byte === 0 && this.chance(0.3) ? 120 : byte)))
@@ -104,7 +140,8 @@ export class FuzzSource {
 
   /** What is no frame, or one that claims to be longer than it is and swallows the next ones. */
   private garbage(id: bigint): Buffer {
-    if (this.chance(0.5)) return frame(this.pick([...NUMBERS, Type.kill, Type.list]), id, Buffer.alloc(this.below(20)))
+    if (this.chance(0.5))
+      return frame(this.pick([...NUMBERS, ...Object.values(Type)]), id, Buffer.alloc(this.below(20)))
     const claimed = frame(Type.start, id)
     claimed.writeUInt32LE(this.pick(NUMBERS) >>> 0, 0)
     return claimed

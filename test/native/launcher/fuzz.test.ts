@@ -4,6 +4,7 @@ import { it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { SANITIZER_STATUS } from './builds.js'
 import { FuzzSource } from './fuzz-source.js'
+import type { Launcher } from './launcher-under-test.js'
 import { left } from './marks.js'
 import { describeEach, inCi, SANITIZED } from './variants.js'
 import { withinSeconds } from './within.js'
@@ -25,21 +26,30 @@ describeEach(
       for (; seed === firstSeed || performance.now() < end; seed++) {
         try {
           const source = new FuzzSource(seed)
+          const survives = source.chance(0.5)
           const launcher = launch({
             tmpdirs,
             says: /^(flux-agent launcher: what came on standard input is not a request; .*\n)?$/,
+            ...(survives && { survives: 50 }),
           })
           launcher.tolerate()
-          for (const bytes of source.pieces()) {
-            launcher.send(bytes)
-            if (source.chance(0.3)) await new Promise(setImmediate)
-          }
+          let connections = 0
+          do {
+            if (connections > 0) launcher.send(source.attaches())
+            for (const bytes of source.pieces()) {
+              launcher.send(bytes)
+              if (source.chance(0.3)) await new Promise(setImmediate)
+            }
+            connections++
+          } while (survives && source.chance(0.7) && (await reconnected(launcher)))
           frames += source.frames
-          launcher.stdin.end()
+          if (survives) launcher.disconnect()
+          else launcher.stdin.end()
           const { code, signal } = await withinSeconds('the launcher leaves', LIMIT_SECONDS, launcher.exited)
           assert.notEqual(code, SANITIZER_STATUS, launcher.stderr)
           assert.ok(signal === null && (code === 0 || code === 2), `${code} ${signal} ${launcher.stderr}`)
-          assert.equal(code === 2, launcher.stderr !== '')
+          // What it says later goes nowhere.
+          if (connections === 1) assert.equal(code === 2, launcher.stderr !== '')
           assert.deepEqual(left(), [])
           refused += code === 2 ? 1 : 0
           await launcher.close()
@@ -53,3 +63,15 @@ describeEach(
   },
   { variants: SANITIZED },
 )
+
+/** Ends the connection in the middle of whatever it is; false where the launcher has left, or does. */
+async function reconnected(launcher: Launcher): Promise<boolean> {
+  launcher.disconnect()
+  try {
+    await launcher.connect(false)
+    launcher.read()
+    return true
+  } catch {
+    return false
+  }
+}

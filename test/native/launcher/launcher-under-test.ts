@@ -1,20 +1,26 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { childrenOf, cpuTicks, openDescriptors } from '../../../harness/proc.js'
 import { SANITIZER_STATUS } from './builds.js'
+import { dial } from './dial.js'
 import { Execution } from './execution.js'
 import {
+  attachFrame,
+  Cause,
   creditFrame,
   type Event,
+  forgetFrame,
   frame,
   killFrame,
   type Listed,
+  leaveFrame,
   listFrame,
   NO_LIMIT,
   parseEvents,
@@ -42,7 +48,13 @@ export interface LaunchOptions {
   readonly leavesCgroups?: boolean
   /** What it has said on stderr may be this. */
   readonly says?: RegExp
+  /** It waits so long for another connection when one has ended, ms, by a socket. */
+  readonly survives?: number
+  /** The socket's path, by default one in a folder of its own. */
+  readonly socket?: string
 }
+
+type Ready = Event & { type: 'ready' }
 
 export interface Exit {
   readonly code: number | null
@@ -52,16 +64,23 @@ export interface Exit {
 /** A launcher and what it has told, each event held against the protocol as it comes. */
 export class Launcher {
   readonly exited: Promise<Exit>
+  /** Resolves once it has let go of its standard error. */
+  readonly silent: Promise<unknown>
   /** Every event, with the offset in place of the bytes of an OUTPUT. */
   readonly events: Event[] = []
-  readonly ready: Promise<Event & { type: 'ready' }>
+  /** Of the present connection. */
+  ready: Promise<Ready>
   private readonly child: ChildProcess
+  /** The present connection: both are the same socket, but for the first. */
+  private streams: { readonly requests: Socket; readonly events: Socket }
   private readonly executions = new Map<bigint, Execution>()
   private readonly lists = new Map<bigint, (running: readonly Listed[]) => void>()
-  private tellReady: (event: Event & { type: 'ready' }) => void = () => {}
+  private listing: Listed[] = []
+  private tellReady: (event: Ready) => void = () => {}
   private unparsed: Buffer = Buffer.alloc(0)
   private said = ''
   private left: Exit | undefined
+  private connected = true
   private isRead = false
   private heard = false
   private tolerates = false
@@ -83,14 +102,14 @@ export class Launcher {
       ...(uid !== undefined && { uid }),
       ...(gid !== undefined && { gid }),
     })
-    this.ready = new Promise((resolve) => {
-      this.tellReady = resolve
-    })
+    this.ready = this.expectReady()
+    this.streams = { requests: this.stdin, events: this.stdout }
     this.stdin.on('error', () => {})
     this.child.stderr?.on('data', (text) => {
       this.said += text
     })
     if (!options.unread) this.read()
+    this.silent = once(this.child.stderr as Readable, 'end')
     this.exited = once(this.child, 'close').then(([code, signal]) => {
       this.left = { code, signal }
       return this.left
@@ -103,6 +122,7 @@ export class Launcher {
     return this.child.pid
   }
 
+  /** Those of the first connection. */
   get stdin(): Socket {
     return this.child.stdin as Socket
   }
@@ -111,33 +131,74 @@ export class Launcher {
     return this.child.stdout as Socket
   }
 
+  /** Where the present connection's requests go. */
+  get requests(): Socket {
+    return this.streams.requests
+  }
+
   /** What it has said on stderr. */
   get stderr(): string {
     return this.said
   }
 
   read(): void {
-    if (this.isRead) this.stdout.resume()
-    else this.stdout.on('data', (chunk: Buffer) => this.take(chunk))
+    const { events } = this.streams
+    if (this.isRead) events.resume()
+    else events.on('data', (chunk: Buffer) => (events === this.streams.events ? this.take(chunk) : undefined))
     this.isRead = true
   }
 
+  /** Ends the connection, in the middle of a frame or not. */
+  disconnect(): void {
+    this.connected = false
+    this.streams.requests.destroy()
+    this.streams.events.destroy()
+    for (const execution of this.executions.values()) execution.detach()
+  }
+
+  /** Another connection. Resolves once READY has come. */
+  async connect(read = true): Promise<Ready | undefined> {
+    assert.equal(this.connected, false)
+    const socket = await dial(this.options.socket as string)
+    this.connected = true
+    this.streams = { requests: socket, events: socket }
+    this.ready = this.expectReady()
+    this.unparsed = Buffer.alloc(0)
+    this.listing = []
+    this.heard = this.isRead = false
+    if (!read) return undefined
+    this.read()
+    return withinSeconds('READY', 10, this.ready)
+  }
+
+  /** Has it told of again by the present connection, by default from where it has not been told of. */
+  attach(execution: Execution, offset = execution.outputLength): void {
+    execution.attach(offset)
+    this.send(attachFrame(execution.id, offset))
+  }
+
+  /** Says that its end is safe: nothing is known of it any more. */
+  forget(...executions: Execution[]): void {
+    this.send(...executions.map(({ id }) => forgetFrame(id)))
+    for (const { id } of executions) this.executions.delete(id)
+  }
+
   send(...frames: Buffer[]): void {
-    this.stdin.write(Buffer.concat(frames))
+    this.streams.requests.write(Buffer.concat(frames))
   }
 
   /** The frame is not sent: what it is about is expected all the same. */
-  expect(credit: bigint | number, id = ++this.lastId): Execution {
+  expect(credit: bigint | number, id = ++this.lastId, kept = false): Execution {
     const before = this.executions.get(id)
     assert.ok(!before || before.over, `the id ${id} is in use`)
-    const execution = new Execution(this, id, BigInt(credit))
+    const execution = new Execution(this, id, BigInt(credit), kept)
     if (this.broken) execution.break(this.broken)
     this.executions.set(id, execution)
     return execution
   }
 
   start(start: Start, id?: bigint): Execution {
-    const execution = this.expect(start.credit ?? NO_LIMIT, id)
+    const execution = this.expect(start.credit ?? NO_LIMIT, id, start.kept)
     this.send(startFrame(execution.id, { env: DEFAULT_ENV, ...start }))
     return execution
   }
@@ -154,8 +215,17 @@ export class Launcher {
     return this.start({ file: '/bin/sh', argv: ['sh', '-c', lines, 'sh', ...args], ...changes })
   }
 
+  /** One that outlives its connection. */
+  kept(lines: string, changes: Partial<Start> = {}): Execution {
+    return this.script(lines, { kept: true, ...changes })
+  }
+
   kill(...executions: Execution[]): void {
-    this.send(...executions.map(({ id }) => killFrame(id)))
+    this.killFor(Cause.none, ...executions)
+  }
+
+  killFor(cause: number, ...executions: Execution[]): void {
+    this.send(...executions.map(({ id }) => killFrame(id, cause)))
   }
 
   credit(execution: Execution, bytes: number | bigint): void {
@@ -229,20 +299,23 @@ export class Launcher {
   }
 
   /**
-   * Ends it as the protocol says, unless the test has seen to its end. Either way nothing may be left behind, and nothing
+   * Ends it as the protocol says, also where that needs another connection, unless the test has seen to its end. Either way nothing may be left behind, and nothing
    * said on stderr that is not expected, as a sanitizer's report.
    */
   async close(): Promise<void> {
     try {
       const endedBefore = this.left !== undefined
-      this.stdin.end()
+      if (this.options.survives === undefined) this.stdin.end()
+      else if (!endedBefore) await this.haveItLeave()
       this.read()
       const exit = await withinSeconds('the launcher leaves', 20, this.exited)
       assert.match(this.said, this.options.says ?? /^$/)
       if (!endedBefore) assert.deepEqual(exit, { code: 0, signal: null })
       assert.notEqual(exit.code, SANITIZER_STATUS)
       assert.equal(this.broken, undefined, this.broken?.message)
-      if (!this.stdout.destroyed || !endedBefore) assert.equal(this.unparsed.length, 0, 'the last event is whole')
+      const wholeTold = this.connected && (!this.streams.events.destroyed || !endedBefore)
+      if (wholeTold) assert.equal(this.unparsed.length, 0, 'the last event is whole')
+      if (this.options.socket) assert.equal(existsSync(this.options.socket), false, 'its socket is removed')
       await eventually('nothing of what it has started is left', () => left().length === 0)
     } finally {
       await this.destroy()
@@ -254,8 +327,20 @@ export class Launcher {
     this.child.kill('SIGKILL')
     this.stdin.destroy()
     this.stdout.destroy()
+    this.streams.requests.destroy()
     await this.exited
     for (const { pid } of left()) process.kill(pid, 'SIGKILL')
+  }
+
+  private async haveItLeave(): Promise<void> {
+    if (!this.connected) await this.connect()
+    this.send(leaveFrame())
+  }
+
+  private expectReady(): Promise<Ready> {
+    return new Promise((resolve) => {
+      this.tellReady = resolve
+    })
   }
 
   private take(chunk: Buffer): void {
@@ -279,10 +364,14 @@ export class Launcher {
     if (event.type === 'ready') {
       this.tellReady(event)
     } else if (event.type === 'listed') {
+      const { type: _, ...listed } = event
+      this.listing.push(listed)
+    } else if (event.type === 'listEnd') {
       const answer = this.lists.get(event.id)
       assert.ok(answer, `nobody has asked for list ${event.id}`)
       this.lists.delete(event.id)
-      answer(event.running)
+      answer(this.listing)
+      this.listing = []
     } else {
       const execution = this.executions.get(event.id)
       assert.ok(execution, `${event.type} of the unknown execution ${event.id}`)

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
 import { constants } from 'node:os'
 import { it } from 'node:test'
-import { frame, startPayload, Type } from './frames.js'
+import { frame, type Start, startPayload, Type } from './frames.js'
 import { describeEach } from './variants.js'
 
-const GOOD = startPayload({ file: '/bin/true', argv: ['true', 'x'], env: ['A=1', 'B=2'], rlimits: [[7, 64, 64]] })
+const START: Start = { file: '/bin/true', argv: ['true', 'x'], env: ['A=1', 'B=2'], rlimits: [[7, 64, 64]] }
+const GOOD = startPayload(START)
+const NOTED = startPayload({ ...START, note: 'note' })
 /** Where the counts stand in the fixed part, and how long that is. */
-const AT = { rlimits: 44, groups: 48, argc: 52, envc: 56 }
-const FIXED = 64
+const AT = { rlimits: 52, groups: 56, argc: 60, envc: 64, note: 68 }
+const FIXED = 72
 
-function withCount(at: number, count: number): Buffer {
-  const payload = Buffer.from(GOOD)
+function withCount(at: number, count: number, good = GOOD): Buffer {
+  const payload = Buffer.from(good)
   payload.writeUInt32LE(count, at)
   return payload
 }
@@ -21,6 +23,12 @@ const CASES: [string, Buffer][] = [
   ['the fixed part alone', GOOD.subarray(0, FIXED)],
   ['no last NUL', GOOD.subarray(0, -1)],
   ['one NUL too many', Buffer.concat([GOOD, Buffer.from([0])])],
+  ['a note that is cut off', NOTED.subarray(0, -1)],
+  ['a note longer than what it fills', withCount(AT.note, 5, NOTED)],
+  ['a note shorter than what it fills', withCount(AT.note, 3, NOTED)],
+  ['a note without the NUL before it', Buffer.concat([NOTED.subarray(0, -5), NOTED.subarray(-4)])],
+  ['a note that is all', withCount(AT.note, NOTED.length, NOTED)],
+  ['a note longer than the payload', withCount(AT.note, NOTED.length + 1, NOTED)],
   ['one string too many', Buffer.concat([GOOD, Buffer.from('more\0')])],
   ['something behind the last string', Buffer.concat([GOOD, Buffer.from('more')])],
   ['strings without any NUL', Buffer.concat([GOOD.subarray(0, FIXED + 24), Buffer.alloc(1_000, 'x')])],

@@ -69,7 +69,7 @@ describe('the protocol in TypeScript', () => {
     [
       'a struct whose size is not asserted',
       (text) => text.replace('uint32_t groups;', 'uint32_t groups;\n\tuint32_t more;'),
-      /protocol\.h does not assert that struct start_request has 68 bytes/,
+      /protocol\.h does not assert that struct start_request has 76 bytes/,
     ],
     [
       'a member of an enum without a number',

@@ -14,13 +14,13 @@ describeEach(
     it('comes first, once, with the version and what the kernel lets it do', async () => {
       const launcher = launch()
       const { id, version, features } = await launcher.ready
-      assert.deepEqual({ id, version }, { id: 0n, version: 2 })
+      assert.deepEqual({ id, version }, { id: 0n, version: 3 })
       assert.equal(Boolean(features & Feature.cgroup), cgroups)
       if (!hasClone3) assert.equal(features & Feature.clone3, 0)
       await launcher.list()
       assert.deepEqual(
         launcher.events.map(({ type }) => type),
-        ['ready', 'listed'],
+        ['ready', 'listEnd'],
       )
     })
   },
@@ -32,7 +32,13 @@ describe('a launcher that cannot serve', { skip: noLauncher }, () => {
   const cases = [
     ['a folder that is not there', ['/nonexistent'], 'pipe', 2, /CGROUP \/nonexistent: No such file or directory/],
     ['a folder that is not a cgroup', ['/usr'], 'pipe', 2, /CGROUP \/usr: /],
-    ['three arguments', ['-', '/usr', '/usr'], 'pipe', 2, /usage: launcher \[CGROUP \[FOLDER\]\]/],
+    [
+      'three arguments',
+      ['-', '/usr', '/usr'],
+      'pipe',
+      2,
+      /usage: launcher \[CGROUP \[FOLDER \[SOCKET SURVIVE_MS\]\]\]/,
+    ],
     ['files in place of pipes', [], file, 2, /standard input and output must be pipes or sockets/],
   ] as const
   for (const [what, args, stdio, status, message] of cases) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { afterEach, describe } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { killCgroup, removeTree } from '../../../src/os/linux/cgroup-files.js'
@@ -53,11 +54,15 @@ function variant(cgroups: boolean, sanitized: boolean, fallback: 'clone3' | 'pid
     launch: (options = {}, prefix = []) => {
       const program = sanitized ? sanitizedLauncher() : LAUNCHER
       const filter = fallback ? [helper('without-clone3'), ...(fallback === 'pidfd' ? ['--nor-pidfd'] : [])] : []
-      const dir = cgroups ? makeCgroup() : undefined
-      const folders = options.tmpdirs ? [dir ?? '-', options.tmpdirs] : dir ? [dir] : []
-      const command = [...prefix, ...filter, program, ...folders] as [string, ...string[]]
+      const dir = cgroups ? makeCgroup(options) : undefined
+      const { survives, socket = survives === undefined ? undefined : newSocket() } = options
+      const survival = socket === undefined ? [] : [socket, String(survives)]
+      const places = [dir ?? '-', options.tmpdirs ?? '-', ...survival]
+      // What is not given may be left out from the end.
+      while (places.at(-1) === '-') places.pop()
+      const command = [...prefix, ...filter, program, ...places] as [string, ...string[]]
       const env = { ...(sanitized && SANITIZED_ENV), ...options.env }
-      const launcher = new Launcher(command, { ...options, env })
+      const launcher = new Launcher(command, { ...options, ...(socket !== undefined && { socket }), env })
       open.set(launcher, dir)
       return launcher
     },
@@ -118,17 +123,25 @@ export function cgroupOf(launcher: Launcher): string {
   return open.get(launcher) as string
 }
 
-function makeCgroup(): string {
-  const dir = join(cgroupFolder(), `launcher-${made++}`)
-  mkdirSync(dir)
+function makeCgroup({ survives }: LaunchOptions): string {
+  // One that leaves by itself also removes the two folders above.
+  const above = survives === undefined ? [] : [`above-${made}`, 'executions']
+  const dir = join(cgroupFolder(), ...above, `launcher-${made++}`)
+  mkdirSync(dir, { recursive: true })
   return dir
 }
 
+function newSocket(): string {
+  return join(makeTempDir('flux-launcher-'), 'launcher.sock')
+}
+
 function cgroupsIn(dir: string): string[] {
+  if (!existsSync(dir)) return []
   return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
 }
 
 function removeCgroup(dir: string): boolean {
   if (existsSync(dir)) killCgroup(dir)
-  return removeTree(dir)
+  const [above] = relative(cgroupFolder(), dir).split(sep)
+  return removeTree(join(cgroupFolder(), above as string))
 }

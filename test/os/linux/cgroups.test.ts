@@ -34,20 +34,20 @@ describe("the folder of an agent's cgroups", { skip }, () => {
 
   it('is below the mount, always the same for one state folder, and gone after the stop', async () => {
     const state = makeTempDir('flux-cgroups-')
-    const first = await openCgroups(shared, state)
+    const first = await openCgroups(shared, state, [])
     assert.match(first.dir, new RegExp(`^${shared.dir}/flux/[0-9a-f]{12}$`))
     assert.equal(existsSync(join(first.dir, 'cgroup.procs')), true)
-    closeCgroups(first)
+    closeCgroups(first, [])
     assert.equal(existsSync(first.dir), false)
-    const second = await openCgroups(shared, join(state, '..', basename(state)))
+    const second = await openCgroups(shared, join(state, '..', basename(state)), [])
     assert.equal(second.dir, first.dir)
-    closeCgroups(second)
+    closeCgroups(second, [])
     assert.equal(existsSync(second.dir), false)
   })
 
   it('is taken over from one that was killed, whose processes are killed wherever below they are', async () => {
     const state = makeTempDir('flux-cgroups-')
-    const { dir } = await openCgroups(shared, state)
+    const { dir } = await openCgroups(shared, state, [])
     const pids = [
       processIn(join(dir, 'worker-1-1-0', '0')),
       processIn(join(dir, 'worker-1-1-0', '1', 'nested', 'deeper')),
@@ -55,32 +55,32 @@ describe("the folder of an agent's cgroups", { skip }, () => {
     ]
     mkdirSync(join(dir, 'worker-1-3-0', '5', 'empty'), { recursive: true })
     assert.equal(pids.every(isRunning), true)
-    const again = await openCgroups(shared, state)
+    const again = await openCgroups(shared, state, [])
     assert.equal(pids.some(isRunning), false)
     for (const name of ['worker-1-1-0', 'worker-1-2-0', 'worker-1-3-0'])
       assert.equal(existsSync(join(dir, name)), false)
     assert.equal(again.dir, dir)
-    closeCgroups(again)
+    closeCgroups(again, [])
     assert.equal(existsSync(dir), false)
   })
 
   it('does not disturb that of another agent, which keeps the folder of all', async () => {
-    const one = await openCgroups(shared, makeTempDir('flux-cgroups-'))
+    const one = await openCgroups(shared, makeTempDir('flux-cgroups-'), [])
     const pid = processIn(join(one.dir, 'worker-1-1-0', '0'))
     const state = makeTempDir('flux-cgroups-')
-    const other = await openCgroups(shared, state)
+    const other = await openCgroups(shared, state, [])
     assert.notEqual(other.dir, one.dir)
     assert.equal(dirname(other.dir), dirname(one.dir))
-    closeCgroups(await openCgroups(shared, state))
+    closeCgroups(await openCgroups(shared, state, []), [])
     assert.equal(isRunning(pid), true)
     assert.equal(existsSync(one.dir), true)
 
     // Closed while something still lives in it, it stays for the next start.
-    closeCgroups(one)
+    closeCgroups(one, [])
     assert.equal(isRunning(pid), true)
     killCgroup(one.dir)
     assert.equal(await emptied(one.dir), true)
-    closeCgroups(one)
+    closeCgroups(one, [])
     assert.equal(existsSync(one.dir), false)
   })
 

@@ -17,6 +17,7 @@ const isolation = await isolate({
   noNewPrivileges: true,
   maxProcesses: 0,
   oomKill: 'execution',
+  surviveMs: 0,
 })
 const [, at = ''] = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? []
 const dir = isolation.starter.kind === 'launcher' ? isolation.starter.cgroups?.dir : undefined

@@ -14,6 +14,7 @@ describe('isolation', () => {
       noNewPrivileges: true,
       maxProcesses: 7,
       oomKill: 'execution' as const,
+      surviveMs: 0,
     }
     const { problem, unenforced, cgroups } = platform.inspectIsolation()
     const isolation = await platform.isolate(options)
@@ -33,7 +34,7 @@ describe('isolation', () => {
   it('makes a folder for temporary files, and says why there can be none', async () => {
     const stateDir = makeTempDir('flux-isolation-')
     const isolated = async (tmpdirs: string) => {
-      const limits = { noNewPrivileges: true, maxProcesses: 0, oomKill: 'execution' } as const
+      const limits = { noNewPrivileges: true, maxProcesses: 0, oomKill: 'execution', surviveMs: 0 } as const
       const isolation = await platform.isolate({ stateDir, scratchDir: join(stateDir, 'run'), tmpdirs, ...limits })
       platform.release(isolation)
       return isolation

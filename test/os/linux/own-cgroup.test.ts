@@ -70,6 +70,21 @@ describe('cgroups below one in which the agent is alone', { skip: skip || notSha
     assert.equal(existsSync(join(unit, 'executions')), false)
   })
 
+  it('are made below the unit for executions beside it, where there is one, and the agent stays where it is', async () => {
+    const name = `${makeUnit()}.service`
+    const executions = name.replace('.service', '-executions.service')
+    for (const unit of [name, executions]) {
+      mkdirSync(unit)
+      onExit(() => removeTree(unit))
+    }
+    const agent = await startIn(name, makeTempDir('flux-cgroups-'))
+    assert.equal(agent.at, `/${basename(name)}`)
+    assert.equal(dirname(String(agent.dir)), join(executions, 'executions'))
+    await agent.stop()
+    assert.equal(existsSync(executions), true)
+    assert.equal(existsSync(join(executions, 'executions')), false)
+  })
+
   it('are cleaned by the next start', async () => {
     const unit = makeUnit()
     const stateDir = makeTempDir('flux-cgroups-')

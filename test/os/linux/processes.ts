@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import type { ProcessEnd, ProcessStarter, StartRequest, SupervisedProcess } from '../../../src/os/platform.js'
+import type {
+  ProcessEnd,
+  ProcessListener,
+  ProcessStarter,
+  StartRequest,
+  SupervisedProcess,
+} from '../../../src/os/platform.js'
 
 export interface Ended {
   /** 0 where it never ran. */
@@ -13,6 +19,8 @@ export interface Ended {
 export interface Watched {
   readonly process: SupervisedProcess
   output(): string
+  /** Releases all output, that which has come and that which will. */
+  release(): void
   /** Its pid once it runs; stays pending where it does not come to that. */
   readonly started: Promise<number>
   readonly ended: Promise<Ended>
@@ -23,9 +31,24 @@ export function script(lines: string, changes: Partial<StartRequest> = {}): Star
   return { file: '/bin/sh', args: ['-c', lines], cwd: '/', env: { PATH: '/usr/bin:/bin' }, ...changes }
 }
 
+/** Its output is released as it comes. */
 export function request(starter: ProcessStarter, request: StartRequest): Watched {
+  const watched = hold(starter, request)
+  watched.release()
+  return watched
+}
+
+/** Its output is not released before the call of `release`. */
+export function hold(starter: ProcessStarter, request: StartRequest): Watched {
+  return watch((listener) => starter.start(request, listener))
+}
+
+/** Watches a process from the call on that tells its listener. */
+export function watch(begin: (listener: ProcessListener) => SupervisedProcess): Watched {
   const chunks: Buffer[] = []
   const output = () => Buffer.concat(chunks)
+  let unreleased = 0
+  let releases = false
   let pid = 0
   let run: (pid: number) => void = () => {}
   let end: (ended: Ended) => void = () => {}
@@ -35,15 +58,24 @@ export function request(starter: ProcessStarter, request: StartRequest): Watched
   const ended = new Promise<Ended>((resolve) => {
     end = resolve
   })
-  const process = starter.start(request, {
+  const release = () => {
+    releases = true
+    if (unreleased > 0) process.release(unreleased)
+    unreleased = 0
+  }
+  const process = begin({
     started: (its) => {
       pid = its
       run(its)
     },
-    output: (chunk) => chunks.push(Buffer.from(chunk)),
+    output: (chunk) => {
+      chunks.push(Buffer.from(chunk))
+      unreleased += chunk.length
+      if (releases) release()
+    },
     ended: (how) => end({ pid, output: output(), end: how }),
   })
-  return { process, output: () => output().toString(), started, ended }
+  return { process, output: () => output().toString(), release, started, ended }
 }
 
 /** Resolves once it runs. */
@@ -63,4 +95,10 @@ export function run(starter: ProcessStarter, what: StartRequest): Promise<Ended>
 export function statOf(pid: number | string): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+/** A process's end without what differs from run to run. */
+export function how(end: ProcessEnd): object {
+  const { use: _use, durationMs: _durationMs, ...rest } = { use: undefined, ...end }
+  return rest
 }

@@ -39,7 +39,7 @@ describe('many starts at once', { skip: process.platform !== 'linux' }, () => {
     const before = open()
     const starts = Array.from({ length: AT_ONCE }, () => request(starter, script('sleep 60')))
     await starts[0]?.started
-    for (const { process } of starts) process.kill()
+    for (const { process } of starts) process.kill('cancelled')
     const ends = await Promise.all(starts.map(({ ended }) => ended))
     const unstarted = ends.filter(({ end }) => end.kind === 'never started')
     assert.ok(unstarted.length >= AT_ONCE - 2, `${unstarted.length} were not started`)

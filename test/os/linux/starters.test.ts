@@ -8,10 +8,13 @@ import { eventually } from '../../../harness/eventually.js'
 import { childrenOf } from '../../../harness/proc.js'
 import { isRunning } from '../../../harness/processes.js'
 import { platform } from '../../../src/os/index.js'
-import type { ProcessEnd, ProcessStarter } from '../../../src/os/platform.js'
-import { request, run, script, start } from './processes.js'
+import type { ProcessStarter } from '../../../src/os/platform.js'
+import { hold, how, request, run, script, start } from './processes.js'
 import { STARTERS } from './starters.js'
 
+/** The window of a process that is not kept, and the most that is read at once. */
+const WINDOW_BYTES = 262_144
+const READ_BYTES = 65_536
 const O_CLOEXEC = 0o2000000
 const isRoot = process.getuid?.() === 0
 
@@ -101,8 +104,8 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
         script('trap "" TERM HUP INT; sleep 60 & echo $!; sleep 60 & echo $!; wait; wait'),
       )
       const pids = await eventually('both children run', () => watched.output().match(/\d+\n\d+\n/)?.[0])
-      watched.process.kill()
-      assert.deepEqual(how((await watched.ended).end), { kind: 'killed', signal: 'SIGKILL' })
+      watched.process.kill('cancelled')
+      assert.deepEqual(how((await watched.ended).end), { kind: 'killed', signal: 'SIGKILL', cause: 'cancelled' })
       for (const pid of pids.trim().split('\n')) assert.equal(isRunning(Number(pid)), false)
     })
 
@@ -129,9 +132,9 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
     it('takes a kill after the end without harm', async () => {
       const watched = await start(starter, script('exit 3'))
       await watched.ended
-      watched.process.kill()
-      watched.process.pause()
-      watched.process.resume()
+      watched.process.kill('cancelled')
+      watched.process.release(1000)
+      watched.process.forget()
       assert.deepEqual(how((await watched.ended).end), { kind: 'exited', code: 3 })
     })
 
@@ -160,29 +163,82 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
       const watched = await start(starter, script('(head -c 250000000 /dev/zero; sleep 60) | tail & echo $!; wait'))
       const pid = Number(await eventually('the pid', () => watched.output()))
       await eventually('it holds the memory', () => residentBytes(pid) > 250_000_000)
-      watched.process.kill()
+      watched.process.kill('cancelled')
       await watched.ended
       assert.equal(isRunning(pid), false)
     })
 
-    it('reads nothing while paused, which makes the process wait, and everything afterwards', async () => {
-      const size = 1_000_000
-      const mark = join(dir, 'written')
-      const watched = await start(starter, script(`head -c ${size} /dev/zero; touch ${mark}`))
-      watched.process.pause()
-      const before = watched.output().length
-      await sleep(300)
-      const underWay = kind === 'launcher' ? 262_144 : 0
-      assert.ok(watched.output().length <= before + underWay, `${before} bytes grew to ${watched.output().length}`)
-      assert.equal(existsSync(mark), watched.output().length >= size - 65_536)
-      watched.process.resume()
-      assert.equal((await watched.ended).output.length, size)
+    for (const cause of ['cancelled', 'hangup', 'stopped'] as const) {
+      it(`tells for which cause it was killed first: ${cause}`, async () => {
+        const watched = await start(starter, script('sleep 60', { timeoutMs: 60_000 }))
+        watched.process.kill(cause)
+        watched.process.kill('timeout')
+        assert.deepEqual(how((await watched.ended).end), { kind: 'killed', signal: 'SIGKILL', cause })
+      })
+    }
+
+    it('kills at the timeout, with all that was started, and tells how long it took', async () => {
+      const begun = performance.now()
+      const watched = await start(starter, script('sleep 60 & echo $!; wait', { timeoutMs: 300 }))
+      const { end, output } = await watched.ended
+      const elapsed = performance.now() - begun
+      assert.deepEqual(how(end), { kind: 'killed', signal: 'SIGKILL', cause: 'timeout' })
+      assert.ok(end.durationMs >= 300 && end.durationMs <= elapsed, `${end.durationMs} of ${elapsed} ms`)
+      assert.equal(isRunning(Number(output)), false)
     })
 
-    it('reads what was written by the end of one that is paused', async () => {
-      const watched = await start(starter, script('sleep 0.2; echo all of it'))
-      watched.process.pause()
-      assert.equal((await watched.ended).output.toString(), 'all of it\n')
+    it('tells how long it took, and no cause, of one that ends before its timeout', async () => {
+      const begun = performance.now()
+      const { end } = await run(starter, script('sleep 0.2; exit 3', { timeoutMs: 60_000 }))
+      const elapsed = performance.now() - begun
+      assert.deepEqual(how(end), { kind: 'exited', code: 3 })
+      assert.ok(end.durationMs >= 200 && end.durationMs <= elapsed, `${end.durationMs} of ${elapsed} ms`)
+    })
+
+    it('tells no cause of one that has ended before it is killed, which nobody knows yet', {
+      skip: kind === 'child_process' && 'child_process cannot tell',
+    }, async () => {
+      const { pid, process, ended } = await start(starter, script('exit 3'))
+      // Without a turn of the event loop, which would tell the end.
+      while (isRunning(pid));
+      process.kill('cancelled')
+      assert.deepEqual(how((await ended).end), { kind: 'exited', code: 3 })
+    })
+
+    it('tells no duration of one that cannot be started', async () => {
+      const { end } = await run(starter, script('', { file: '/nowhere', timeoutMs: 1 }))
+      assert.deepEqual([end.kind, end.cause, end.durationMs], ['not started', undefined, 0])
+    })
+
+    it('reads no more than a window that nobody releases, which makes it wait, and all once that happens', async () => {
+      const size = 1_000_000
+      const mark = join(dir, 'written')
+      const watched = hold(starter, script(`head -c ${size} /dev/zero; touch ${mark}`))
+      await eventually('the window is full', () => watched.output().length >= WINDOW_BYTES)
+      const before = watched.output().length
+      assert.equal((await run(starter, script(`head -c ${size} /dev/zero`))).output.length, size)
+      assert.equal(watched.output().length, before)
+      assert.ok(before < WINDOW_BYTES + READ_BYTES, `${before} bytes`)
+      assert.equal(existsSync(mark), false)
+      watched.release()
+      assert.equal((await watched.ended).output.length, size)
+      assert.equal(existsSync(mark), true)
+    })
+
+    it('kills one whose output nobody releases', async () => {
+      const watched = hold(starter, script('exec cat /dev/zero'))
+      await eventually('the window is full', () => watched.output().length >= WINDOW_BYTES)
+      watched.process.kill('cancelled')
+      assert.deepEqual(how((await watched.ended).end), { kind: 'killed', signal: 'SIGKILL', cause: 'cancelled' })
+    })
+
+    it('reads all that was written by the end, though nobody releases it', async () => {
+      // The window takes one part, the pipe the other.
+      const size = WINDOW_BYTES + 60_000
+      const { output, end } = await hold(starter, script(`head -c ${size} /dev/zero; echo end`)).ended
+      assert.deepEqual(how(end), { kind: 'exited', code: 0 })
+      assert.equal(output.length, size + 4)
+      assert.equal(output.subarray(size).toString(), 'end\n')
     })
 
     it('keeps the outputs of many at once apart', async () => {
@@ -197,8 +253,10 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
     it('starts nothing that is not wanted any more', async () => {
       const mark = join(dir, 'started')
       const starting = Array.from({ length: 20 }, () => request(starter, script(`touch ${mark}; sleep 60`)))
-      for (const { process } of starting) process.kill()
-      for (const { ended } of starting) assert.deepEqual((await ended).end, { kind: 'never started' })
+      for (const { process } of starting) process.kill('cancelled')
+      for (const { ended } of starting) {
+        assert.deepEqual((await ended).end, { kind: 'never started', cause: 'cancelled', durationMs: 0 })
+      }
       await eventually('no child is left', () => functionsLeft() === 0)
       assert.equal(existsSync(mark), false)
     })
@@ -237,11 +295,6 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
       assert.equal(await outputOf(lines, { runAs }), '65534\n65534\n65534\nGroups:\t \nx\ny\n')
     })
   })
-}
-
-function how(end: ProcessEnd): object {
-  const { use, ...rest } = { use: undefined, ...end }
-  return rest
 }
 
 /** What the descriptors lead to that every child of this process gets, since its parent has left them open. */

@@ -48,7 +48,16 @@ export const STARTERS: readonly StarterCase[] = [
   },
 ]
 
-function launcherSetup(dir: string): StarterSetup & { readonly kind: 'launcher' } {
+/** The ways of starting processes that may outlive their agent. */
+export const SURVIVING: readonly (Omit<StarterCase, 'setup'> & { setup(dir: string): LauncherSetup })[] =
+  STARTERS.filter(({ kind }) => kind === 'launcher').map(({ setup, ...rest }) => ({
+    ...rest,
+    setup: (dir) => ({ ...(setup(dir) as LauncherSetup), surviveMs: 60_000 }),
+  }))
+
+export type LauncherSetup = StarterSetup & { readonly kind: 'launcher' }
+
+function launcherSetup(dir: string): LauncherSetup {
   return {
     kind: 'launcher',
     program: LAUNCHER,
@@ -56,6 +65,7 @@ function launcherSetup(dir: string): StarterSetup & { readonly kind: 'launcher' 
     noNewPrivileges: true,
     maxProcesses: 0,
     oomKill: 'execution',
+    surviveMs: 0,
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
 import { EmbeddedStore } from '../../../src/store/embedded/embedded-store.js'
+import { untilDurable } from '../../../src/store/queue/pending.js'
 import { SpillFile } from '../../../src/store/queue/spill-file.js'
 import { type QueueEvent, WriteQueue, type WriteQueueOptions } from '../../../src/store/queue/write-queue.js'
 import type { StoreWrite } from '../../../src/store/store.js'
@@ -88,7 +89,8 @@ describe('write queue', () => {
     const bytes = noise(10 * MiB)
     const pending = pushAll('back', bytes, 100_000)
     const record = queue.push({ kind: 'begin', record: running('back') })
-    await eventually('most is on disk', async () => (await segments()).length > 0 && !queue.mustWait(1e9))
+    await Promise.all(pending.map(untilDurable))
+    assert.equal((await segments()).length, 1)
     for (const [index, write] of pending.entries()) {
       const expected = bytes.subarray(index * 100_000, (index + 1) * 100_000)
       assert.equal(write.length, expected.length)
@@ -105,15 +107,14 @@ describe('write queue', () => {
     store.mode = 'down'
     const bytes = noise(50 * MiB)
     const stored: Buffer[] = []
-    pushAll('outage', bytes.subarray(0, 25 * MiB), 64 * 1024, stored)
+    const first = pushAll('outage', bytes.subarray(0, 25 * MiB), 64 * 1024, stored)
     await eventually('it is away', () => queue.away)
-    assert.equal(queue.mustWait(0), true)
-    await eventually('the disk has caught up', () => !queue.mustWait(1e9))
+    await Promise.all(first.map(untilDurable))
     for (let at = 25 * MiB; at < bytes.length; at += 64 * 1024) {
-      while (queue.mustWait(1e9)) await queue.relief()
-      queue.push(output('outage', at, bytes.subarray(at, at + 64 * 1024)), (part) =>
+      const write = queue.push(output('outage', at, bytes.subarray(at, at + 64 * 1024)), (part) =>
         stored.push(part ?? Buffer.from('damaged')),
       )
+      if (at % (5 * MiB) === 0) await untilDurable(write)
     }
     await eventually('there are three segments', async () => (await segments()).length >= 3)
     assert.equal(queue.full, false)
@@ -136,10 +137,8 @@ describe('write queue', () => {
     const stored: Buffer[] = []
     const pending = pushAll('small', bytes, 1, stored)
     await eventually('it is away', () => queue.away)
-    await eventually('all is on disk', async () => {
-      await queue.relief()
-      return (await segments()).length > 0 && (await pending.at(-1)?.bytes())
-    })
+    await Promise.all(pending.map(untilDurable))
+    assert.equal((await segments()).length, 1)
     store.mode = 'up'
     assert.equal(await allStored(queue, 10_000), true)
     assert.deepEqual(Buffer.concat(stored), bytes)
@@ -163,35 +162,22 @@ describe('write queue', () => {
     assert.equal(String(await embedded.output('late', 0, 20)), 'hello world')
   })
 
-  it('holds back who has much pending while the store keeps up, and all but the small where much is', async () => {
-    store.mode = 'slow'
-    assert.equal(queue.mustWait(256 * 1024), false)
-    assert.equal(queue.mustWait(256 * 1024 + 1), true)
-    pushAll('crowd', Buffer.alloc(17 * MiB), MiB / 4)
-    assert.equal(queue.away, false)
-    assert.equal(queue.mustWait(64 * 1024 + 1), true)
-    assert.equal(queue.mustWait(64 * 1024), false)
-    const relief = queue.relief()
-    store.answer()
-    await relief
-    assert.equal(await allStored(queue, 10_000), true)
-  })
-
-  it('keeps all in memory and holds everybody back where the disk does not take it', async () => {
+  it('keeps all in memory where the disk does not take it, and says that nothing is safe', async () => {
     await writeFile(join(dir, queue.id), 'in the way')
     store.mode = 'down'
     const bytes = noise(6 * MiB)
-    pushAll('no-disk', bytes, 64 * 1024)
-    await eventually('the disk has failed', () => kinds().includes('disk-failed'))
-    assert.equal(queue.mustWait(0), true)
+    const pending = pushAll('no-disk', bytes, 64 * 1024)
+    const safe = await Promise.all(pending.map((write) => write.durable()))
+    assert.equal(safe.includes(true), false)
+    assert.ok(kinds().includes('disk-failed'))
     store.mode = 'up'
     assert.equal(await allStored(queue, 10_000), true)
-    assert.equal(queue.mustWait(0), false)
+    assert.equal(await pending.at(-1)?.durable(), true)
     assert.equal(Buffer.compare(await embedded.output('no-disk', 0, 7 * MiB), bytes), 0)
     store.mode = 'slow'
-    queue.push(output('no-disk', 0, 'x'))
-    assert.equal(queue.mustWait(0), false)
+    const again = queue.push(output('no-disk', 0, 'x'))
     store.answer()
+    assert.equal(await again.durable(), true)
     assert.equal(await allStored(queue, 5_000), true)
     assert.deepEqual(kinds(), ['away', 'disk-failed', 'back'])
   })
@@ -201,10 +187,10 @@ describe('write queue', () => {
     await writeFile(inTheWay, '')
     store.mode = 'down'
     const bytes = noise(6 * MiB)
-    pushAll('disk-again', bytes, 64 * 1024)
+    const pending = pushAll('disk-again', bytes, 64 * 1024)
     await eventually('the disk has failed', () => kinds().includes('disk-failed'))
     await rm(inTheWay)
-    await eventually('nobody is held back', () => !queue.mustWait(1e9))
+    await Promise.all(pending.map(untilDurable))
     assert.equal((await segments()).length, 1)
     store.mode = 'up'
     assert.equal(await allStored(queue, 10_000), true)
@@ -230,7 +216,6 @@ describe('write queue', () => {
       after.push(queue.push(output('order', at, bytes.subarray(at, at + 64 * 1024))))
     }
     await Promise.all(after.map((write) => write.durable()))
-    assert.equal(queue.mustWait(0), false)
     store.answer()
     assert.equal(await allStored(queue, 5_000), true)
     assert.equal(Buffer.compare(await embedded.output('order', 0, 4 * MiB), bytes), 0)

@@ -39,7 +39,7 @@ export async function deploy(
 
 /** What a start finds where nothing is stored of any function. */
 export async function clean(appsDir: string): Promise<readonly ServingVersion[]> {
-  return (await cleanApps({ appsDir, stored: new Map() })).serving
+  return (await cleanApps({ appsDir, stored: new Map(), inUse: new Set() })).serving
 }
 
 /** A folder for apps in a folder of its own, gone after the test. */

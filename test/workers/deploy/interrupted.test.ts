@@ -72,7 +72,7 @@ test('an agent killed before the switch leaves code that serves if the settings 
   const versions = join(apps.appsDir, 'hello', 'versions')
   const stored = (fingerprint: string) => new Map([['hello', { handler: 'run.sh', fingerprint }]])
   await prepared(apps, 'lost', '0123456789abcdef')
-  const check = { appsDir: apps.appsDir, stored: stored('fedcba9876543210') }
+  const check = { appsDir: apps.appsDir, stored: stored('fedcba9876543210'), inUse: new Set<string>() }
   assert.deepEqual((await cleanApps(check)).serving, [{ name: 'hello', version: old }])
   assert.deepEqual((await readdir(versions)).sort(), [basename(old.dir), 'current'].sort())
 
@@ -97,7 +97,7 @@ test('the start tells of code that has not the handler that is stored', async (t
   const version = await apps.deployed(good)
   const problems = async (handler: string) => {
     const stored = new Map([['hello', { handler, fingerprint: '0123456789abcdef' }]])
-    const [serving] = (await cleanApps({ appsDir: apps.appsDir, stored })).serving
+    const [serving] = (await cleanApps({ appsDir: apps.appsDir, stored, inUse: new Set() })).serving
     assert.deepEqual(serving?.version, version)
     return serving?.handlerProblem
   }
@@ -140,12 +140,42 @@ test('the start removes what is ours and half done, and nothing else', async (t)
   assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'newer')
 })
 
+test('the start spares code that executions of an earlier agent run, though another version serves', async (t) => {
+  const apps = await makeApps(t)
+  const [run, left, serving] = [
+    await apps.deployed(good),
+    await apps.deployed(buildZip([{ name: 'run.sh', contents: 'newer' }])),
+    await apps.deployed(buildZip([{ name: 'run.sh', contents: 'newest' }])),
+  ]
+  const before = await snapshot(run.dir)
+  const found = await cleanApps({ appsDir: apps.appsDir, stored: new Map(), inUse: new Set([run.dir]) })
+  assert.deepEqual(found, { serving: [{ name: 'hello', version: serving }], damaged: [] })
+  assert.deepEqual(await snapshot(run.dir), before)
+  assert.equal(existsSync(left.dir), false)
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: serving }])
+  assert.equal(existsSync(run.dir), false)
+})
+
+test('the start spares code that is run of a function that none serves', async (t) => {
+  const apps = await makeApps(t)
+  const version = await apps.deployed(good)
+  await truncate(join(version.dir, 'lib', 'data'))
+  const found = await cleanApps({ appsDir: apps.appsDir, stored: new Map(), inUse: new Set([version.dir]) })
+  assert.deepEqual(found, { serving: [], damaged: ['hello'] })
+  assert.equal(existsSync(join(version.dir, 'run.sh')), true)
+  assert.deepEqual(await clean(apps.appsDir), [])
+  assert.equal(existsSync(version.dir), false)
+})
+
 test('a version whose files a power cut has emptied serves no more, and the same archive is unpacked again', async (t) => {
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await truncate(join(version.dir, 'lib', 'data'))
   const stored = new Map()
-  assert.deepEqual(await cleanApps({ appsDir: apps.appsDir, stored }), { serving: [], damaged: ['hello'] })
+  assert.deepEqual(await cleanApps({ appsDir: apps.appsDir, stored, inUse: new Set() }), {
+    serving: [],
+    damaged: ['hello'],
+  })
   assert.equal(existsSync(version.dir), false)
   const again = await apps.deployed(good)
   assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: again }])

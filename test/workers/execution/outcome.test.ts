@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { OutOfMemory } from '../../../src/os/platform.js'
-import type { EndCause } from '../../../src/threads/messages.js'
-import { endedRecord, type ProcessResult } from '../../../src/workers/execution/outcome.js'
+import type { EndCause, OutOfMemory, ProcessEnd } from '../../../src/os/platform.js'
+import { endedRecord } from '../../../src/workers/execution/outcome.js'
 import { running } from '../../store/records.js'
 
 const exited = (code: number) => ({ kind: 'exited', code, durationMs: 12.6 }) as const
-const killed: ProcessResult = { kind: 'killed', signal: 'SIGKILL', durationMs: 12.6 }
+const killed: ProcessEnd = { kind: 'killed', signal: 'SIGKILL', durationMs: 12.6 }
 
 const BOUNDS = { timeoutSeconds: 3, limits: { memoryMb: 64, cpuMillicores: 0 } }
 
-function verdict(result: ProcessResult, cause?: EndCause) {
+function verdict(result: ProcessEnd, cause?: EndCause) {
   const { status, error } = endedRecord(running('x'), result, cause, BOUNDS, 0)
   return [status, error]
 }
@@ -86,7 +85,7 @@ describe('endedRecord', () => {
 
   it('tells what survives, also of what was never started', () => {
     const survivors = { count: 17, pids: [31, 32] }
-    const results: ProcessResult[] = [
+    const results: ProcessEnd[] = [
       { ...killed, survivors },
       { kind: 'never started', durationMs: 0, survivors },
       { kind: 'not started', code: 'ETIMEDOUT', error: 'no', durationMs: 0, survivors },
@@ -106,7 +105,7 @@ describe('endedRecord', () => {
   })
 
   it('tells an execution that was lost with what supervised it', () => {
-    const lost: ProcessResult = { kind: 'lost', error: 'the launcher has died (SIGKILL)', durationMs: 1 }
+    const lost: ProcessEnd = { kind: 'lost', error: 'the launcher has died (SIGKILL)', durationMs: 1 }
     assert.deepEqual(verdict(lost), ['failed', 'the launcher has died (SIGKILL)'])
   })
 

@@ -1,12 +1,13 @@
 import { constants } from 'node:os'
 import * as protocol from '../../../generated/native/launcher-protocol.js'
-import type { OutOfMemory, ProcessEnd } from '../../platform.js'
+import type { EndCause, KeptProcess, OutOfMemory, ProcessEnd } from '../../platform.js'
+import { causeOf } from './causes.js'
 import { getUint64 } from './uint64.js'
 
 /** Parses the launcher's events: see protocol.h. */
 
 const NOTHING = Buffer.alloc(0)
-const { FRAME_AT, STARTED_EVENT_AT, ENDED_EVENT_AT, FAILED_EVENT_AT } = protocol
+const { FRAME_AT, READY_EVENT_AT, STARTED_EVENT_AT, ENDED_EVENT_AT, FAILED_EVENT_AT, LISTED_EVENT_AT } = protocol
 
 const STEPS = {
   [protocol.STEP_REQUEST]: 'request',
@@ -30,11 +31,16 @@ export type StartStep = (typeof STEPS)[protocol.Step] | 'unknown'
 
 /** Receives events, in order. */
 export interface LauncherEvents {
+  /** The protocol's version that the launcher speaks. Nothing that follows is understood where it is another. */
+  ready(version: number): void
   started(id: number, pid: number): void
   /** A view of the chunk, valid during the call; one frame may come in several. */
   output(id: number, bytes: Buffer): void
   ended(id: number, end: ProcessEnd): void
   failed(id: number, failure: LauncherFailure): void
+  /** A process that the launcher keeps. */
+  listed(process: KeptProcess): void
+  listEnd(): void
 }
 
 export interface LauncherFailure {
@@ -42,6 +48,7 @@ export interface LauncherFailure {
   /** The errno's name. */
   readonly code: string
   readonly survivors: readonly number[]
+  readonly cause?: EndCause
 }
 
 /** What the parser expects next. */
@@ -68,7 +75,7 @@ export class EventParser {
   push(chunk: Buffer): void {
     this.chunk = chunk
     this.at = 0
-    while (this.at < chunk.length) this.step(this.next)
+    while (this.at < chunk.length || sizeOf(this.next) === 0) this.step(this.next)
   }
 
   private step(next: Next): void {
@@ -84,7 +91,7 @@ export class EventParser {
       const kind = type === protocol.FRAME_OUTPUT ? 'offset' : 'payload'
       this.next = { kind, type, id: getUint64(bytes, FRAME_AT.id), left }
     } else if (next.kind === 'offset') {
-      // The offset serves readers that join later.
+      // Known already: output comes without gaps from the offset at which it was attached.
       this.next = { ...next, kind: 'output', left: next.left - protocol.OUTPUT_EVENT_BYTES }
     } else {
       this.next = { kind: 'header' }
@@ -102,6 +109,9 @@ export class EventParser {
 
   private dispatch(type: number, id: number, payload: Buffer): void {
     switch (type) {
+      case protocol.FRAME_READY:
+        this.events.ready(payload.readUInt32LE(READY_EVENT_AT.version))
+        break
       case protocol.FRAME_STARTED:
         this.events.started(id, payload.readUInt32LE(STARTED_EVENT_AT.pid))
         break
@@ -109,11 +119,14 @@ export class EventParser {
         this.events.ended(id, readEnd(payload))
         break
       case protocol.FRAME_FAILED:
-        this.events.failed(id, {
-          step: STEPS[payload.readUInt32LE(FAILED_EVENT_AT.step) as protocol.Step] ?? 'unknown',
-          code: errnoName(payload.readUInt32LE(FAILED_EVENT_AT.error)),
-          survivors: readPids(payload, protocol.FAILED_EVENT_BYTES),
-        })
+        this.events.failed(id, readFailure(payload))
+        break
+      case protocol.FRAME_LISTED:
+        if (payload.readUInt32LE(LISTED_EVENT_AT.flags) & protocol.START_KEPT)
+          this.events.listed(readListed(id, payload))
+        break
+      case protocol.FRAME_LIST_END:
+        this.events.listEnd()
         break
     }
   }
@@ -151,7 +164,10 @@ function readEnd(payload: Buffer): ProcessEnd {
   const outOfMemory = OUT_OF_MEMORY[payload.readUInt32LE(ENDED_EVENT_AT.oom) as protocol.Oom]
   const survivors = payload.readUInt32LE(ENDED_EVENT_AT.survivors)
   const oomKills = payload.readUInt32LE(ENDED_EVENT_AT.oom_kills)
+  const cause = causeOf(payload.readUInt32LE(ENDED_EVENT_AT.cause))
   return {
+    durationMs: getUint64(payload, ENDED_EVENT_AT.duration_us) / 1000,
+    ...(cause && { cause }),
     // With a cgroup, the values cover all processes; without, the leader and those it waited for.
     use: {
       cpuMs: Math.round(Math.max(ownCpuUs, cgroupCpuUs) / 1000),
@@ -163,6 +179,27 @@ function readEnd(payload: Buffer): ProcessEnd {
     ...(signal === 0
       ? { kind: 'exited', code: payload.readUInt32LE(ENDED_EVENT_AT.exit_code) }
       : { kind: 'killed', signal: signalName(signal) }),
+  }
+}
+
+function readFailure(payload: Buffer): LauncherFailure {
+  const cause = causeOf(payload.readUInt32LE(FAILED_EVENT_AT.cause))
+  return {
+    step: STEPS[payload.readUInt32LE(FAILED_EVENT_AT.step) as protocol.Step] ?? 'unknown',
+    code: errnoName(payload.readUInt32LE(FAILED_EVENT_AT.error)),
+    survivors: readPids(payload, protocol.FAILED_EVENT_BYTES),
+    ...(cause && { cause }),
+  }
+}
+
+function readListed(number: number, payload: Buffer): KeptProcess {
+  const pid = payload.readUInt32LE(LISTED_EVENT_AT.pid)
+  return {
+    number,
+    ...(pid !== 0 && { pid }),
+    note: new Uint8Array(payload.subarray(protocol.LISTED_EVENT_BYTES)),
+    keptFrom: getUint64(payload, LISTED_EVENT_AT.kept),
+    outputLength: getUint64(payload, LISTED_EVENT_AT.offset),
   }
 }
 

@@ -1,12 +1,14 @@
 import * as protocol from '../../../generated/native/launcher-protocol.js'
-import type { StartRequest } from '../../platform.js'
+import type { EndCause, StartRequest } from '../../platform.js'
 import { FUNCTION_OOM_SCORE } from '../priority.js'
+import { causeNumber } from './causes.js'
 import { putUint64 } from './uint64.js'
 
 /** Builds requests to the launcher: see protocol.h. */
 
 const { FRAME_AT, FRAME_BYTES, RLIMIT_REQUEST_BYTES, START_REQUEST_AT, START_REQUEST_BYTES } = protocol
-const CREDIT_BYTES = 8
+const OFFSET_BYTES = 8
+const CAUSE_BYTES = 4
 
 /** Other users cannot read what functions write. */
 const UMASK = 0o077
@@ -27,6 +29,8 @@ export interface Confinement {
   readonly keepsCpu: boolean
   /** Whether the kernel kills one process when memory runs out, not the whole execution. */
   readonly oomKillsOne: boolean
+  /** Whether processes with a note outlive the agent. */
+  readonly keeps: boolean
 }
 
 /** A request to start a process; undefined where it exceeds the kernel's limit (E2BIG of execve(2)). */
@@ -43,7 +47,9 @@ export function startFrame(
     .map((string) => `${string}\0`)
     .join('')
   const lists = RLIMITS.length * RLIMIT_REQUEST_BYTES + groups.length * 4
-  const payload = START_REQUEST_BYTES + lists + Buffer.byteLength(text)
+  const note = isKept(request, confinement) ? request.note : undefined
+  const textBytes = Buffer.byteLength(text)
+  const payload = START_REQUEST_BYTES + lists + textBytes + (note?.length ?? 0)
   if (payload > protocol.PAYLOAD_MAX) return undefined
 
   const frame = Buffer.allocUnsafe(FRAME_BYTES + payload)
@@ -52,6 +58,7 @@ export function startFrame(
   putUint64(frame, credit, start + START_REQUEST_AT.credit)
   const memoryMax = confinement.keepsMemory ? (limits?.memoryMb ?? 0) * 2 ** 20 : 0
   putUint64(frame, memoryMax, start + START_REQUEST_AT.memory_max)
+  putUint64(frame, Math.ceil(request.timeoutMs ?? 0), start + START_REQUEST_AT.timeout_ms)
   put(START_REQUEST_AT.cpu_millicores, confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0)
   put(START_REQUEST_AT.pids_max, confinement.maxProcesses)
   put(START_REQUEST_AT.flags, startFlags(request, confinement))
@@ -63,33 +70,67 @@ export function startFrame(
   put(START_REQUEST_AT.groups, groups.length)
   put(START_REQUEST_AT.argc, request.args.length + 1)
   put(START_REQUEST_AT.envc, environment.length)
-  put(START_REQUEST_AT.zero, 0)
+  put(START_REQUEST_AT.note, note?.length ?? 0)
   let at = start + START_REQUEST_BYTES
   for (const limit of RLIMITS) for (const value of limit) at = putUint64(frame, value, at)
   for (const group of groups) at = frame.writeUInt32LE(group, at)
   frame.write(text, at)
+  if (note) frame.set(note, at + textBytes)
   return frame
 }
 
-export function killFrame(id: number): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_BYTES)
-  header(frame, 0, protocol.FRAME_KILL, id)
+/** Whether a process outlives the agent. */
+export function isKept({ note }: StartRequest, { keeps }: Confinement): boolean {
+  return keeps && note !== undefined
+}
+
+export function killFrame(id: number, cause: EndCause): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_BYTES + CAUSE_BYTES)
+  frame.writeUInt32LE(causeNumber(cause), header(frame, CAUSE_BYTES, protocol.FRAME_KILL, id))
   return frame
 }
 
 export function creditFrame(id: number, bytes: number): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_BYTES + CREDIT_BYTES)
-  putUint64(frame, bytes, header(frame, CREDIT_BYTES, protocol.FRAME_CREDIT, id))
+  return offsetFrame(protocol.FRAME_CREDIT, id, bytes)
+}
+
+export function attachFrame(id: number, offset: number): Buffer {
+  return offsetFrame(protocol.FRAME_ATTACH, id, offset)
+}
+
+export function forgetFrame(id: number): Buffer {
+  return bareFrame(protocol.FRAME_FORGET, id)
+}
+
+export function listFrame(): Buffer {
+  return bareFrame(protocol.FRAME_LIST, 0)
+}
+
+export function leaveFrame(): Buffer {
+  return bareFrame(protocol.FRAME_LEAVE, 0)
+}
+
+function bareFrame(type: number, id: number): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_BYTES)
+  header(frame, 0, type, id)
   return frame
 }
 
-function startFlags({ runAs, ownTmpdir }: StartRequest, confinement: Confinement): number {
+function offsetFrame(type: number, id: number, offset: number): Buffer {
+  const frame = Buffer.allocUnsafe(FRAME_BYTES + OFFSET_BYTES)
+  putUint64(frame, offset, header(frame, OFFSET_BYTES, type, id))
+  return frame
+}
+
+function startFlags(request: StartRequest, confinement: Confinement): number {
+  const { runAs, ownTmpdir } = request
   return (
     protocol.START_OOM_SCORE |
     (runAs ? protocol.START_AS_USER : 0) |
     (confinement.noNewPrivileges ? protocol.START_NO_NEW_PRIVS : 0) |
     (confinement.oomKillsOne ? protocol.START_OOM_ONE : 0) |
-    (ownTmpdir ? protocol.START_TMPDIR : 0)
+    (ownTmpdir ? protocol.START_TMPDIR : 0) |
+    (isKept(request, confinement) ? protocol.START_KEPT : 0)
   )
 }
 

@@ -35,7 +35,7 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       it(`kills ${what} with its execution, before it tells the end`, async () => {
         const watched = await start(starter, script(lines))
         const pid = Number(await eventually('its pid', () => watched.output().trim()))
-        watched.process.kill()
+        watched.process.kill('cancelled')
         const { end } = await watched.ended
         assert.equal(end.kind === 'killed' && end.signal, 'SIGKILL')
         assert.equal(isRunning(pid), false)
@@ -70,7 +70,7 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
         Array.from({ length: 2_000 }, (_, i) => start(starter, script(`echo ${i}; exec sleep 60`))),
       )
       await eventually('all have told their number', () => all.every(({ output }) => output() !== ''), 30)
-      for (const { process } of all) process.kill()
+      for (const { process } of all) process.kill('cancelled')
       const ends = await Promise.all(all.map(({ ended }) => ended))
       ends.forEach(({ output, end }, i) => {
         assert.equal(output.toString(), `${i}\n`)
