@@ -16,6 +16,7 @@ import { RELEASE_TIME, VERSION } from './release.mjs'
 
 const SOURCES = join(import.meta.dirname, 'debian')
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm']
+const UNITS = ['flux-agent.service', 'flux-agent-executions.service']
 
 /** Architectures by their Debian names: npm's names, the compilers and the packages that contain these. */
 const TARGETS = {
@@ -74,7 +75,7 @@ function stageRuntime({ cpu, tools }, home) {
 function stageSystemFiles(tree) {
   const documents = join(tree, 'usr/share/doc/flux-agent')
   install(join(SOURCES, 'flux-agent'), join(tree, 'usr/bin/flux-agent'))
-  install(join(SOURCES, 'flux-agent.service'), join(tree, 'usr/lib/systemd/system/flux-agent.service'))
+  for (const unit of UNITS) install(join(SOURCES, unit), join(tree, 'usr/lib/systemd/system', unit))
   install('example.agent.yaml', join(tree, 'etc/flux-agent/agent.yaml.example'))
   install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))
   install(join(SOURCES, 'copyright'), join(documents, 'copyright'))

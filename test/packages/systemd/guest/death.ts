@@ -15,23 +15,6 @@ describe('an agent that is killed', () => {
     run('systemctl', 'daemon-reload')
   })
 
-  it('is started again, and leaves nothing running that it has started', async () => {
-    const { id, pids } = await calling(async (calls) => {
-      await calls.script('escape', 'setsid sleep 600 & echo $!; sleep 600 & echo $!; echo $$; echo ready; wait')
-      const started = await calls.start('escape')
-      const { output } = await calls.printed(started, 'ready')
-      return { id: started, pids: (output?.match(/\d+/g) ?? []).map(Number) }
-    })
-    assert.equal(pids.length, 3)
-    assert.equal(pids.every(isRunning), true)
-    process.kill(mainPid(), 'SIGKILL')
-    await serves()
-    assert.deepEqual(pids.filter(isRunning), [])
-    const record = await calling((calls) => calls.record(id))
-    assert.equal(record.status, 'failed')
-    assert.equal(record.error, 'agent restarted')
-  })
-
   it('comes back however often', async () => {
     writeDropIn('soon', '[Service]\nRestartSec=100ms\n')
     run('systemctl', 'daemon-reload')

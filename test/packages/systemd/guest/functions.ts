@@ -26,7 +26,8 @@ describe('functions in the unit', () => {
       const { error, output } = await calls.execute({ function_name: 'claim', args: CLAIMS })
       assert.equal(error, '', output.toString())
       await eventuallyInGuest('systemd has refused each', () => {
-        const refused = journal().filter((line) => line.includes('reception only permitted for main PID'))
+        const lines = journal('--unit=flux-agent-executions.service')
+        const refused = lines.filter((line) => line.includes('reception is disabled'))
         return refused.length === CLAIMS.length
       })
       assert.equal(mainPid(), before)

@@ -66,7 +66,7 @@ describe('an upgrade', () => {
     await calling(async (calls) => {
       assert.equal((await calls.health()).version, versions.newer)
       for (const id of ids) {
-        const { status, output } = await calls.record(id)
+        const { status, output } = await calls.ended(id)
         assert.deepEqual({ status, output }, { status: 'success', output: 'done\n' })
       }
       assert.equal((await calls.execute({ function_name: 'kept', args: ['0'] })).output.toString(), 'done\n')
