@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { makeTempDir } from '../../../../harness/agent.js'
 import { eventually } from '../../../../harness/eventually.js'
-import { onExit } from '../../../../harness/on-exit.js'
 import { killLaunchersAtExit, launchersBelow } from '../../../../harness/launchers.js'
 import { isRunning } from '../../../../harness/processes.js'
 import { platform } from '../../../../src/os/index.js'
+import { killCgroup, removeTree } from '../../../../src/os/linux/cgroup-files.js'
 import type { AdoptedProcesses, KeptLauncher, ProcessStarter } from '../../../../src/os/platform.js'
 import { hold, how, run, script, start, watch } from '../processes.js'
 import { type LauncherSetup, SURVIVING } from '../starters.js'
@@ -73,7 +73,9 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
       return eventually('the launcher is found', async () => {
         const { launchers, problems } = await platform.keptLaunchers(setup.scratchDir)
         assert.deepEqual(problems, [])
-        const [launcher] = launchers
+        const launcher = launchers.find(({ processes }) => processes.length > 0)
+        // That of an agent which had adopted another, and has started nothing itself.
+        await Promise.all(launchers.map((other) => other !== launcher && other.leave()))
         // They come in no order.
         return launcher && { ...launcher, processes: launcher.processes.toSorted((a, b) => a.number - b.number) }
       })
@@ -87,7 +89,10 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     async function assertGone(launcher: string): Promise<void> {
       await eventually('the launcher has left', () => !isRunning(launcherPid))
       const cgroup = cgroupOf(launcher)
-      await eventually('its files are removed', () => !existsSync(socketOf(launcher)) && !(cgroup && existsSync(cgroup)))
+      await eventually(
+        'its files are removed',
+        () => !existsSync(socketOf(launcher)) && !(cgroup && existsSync(cgroup)),
+      )
     }
 
     const only = ({ processes }: KeptLauncher) => {
@@ -147,15 +152,14 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
       go()
       await eventually('it has ended', () => !isRunning(launcher.processes[0]?.pid as number))
       const processes = agent().adopt(launcher.name, 2)
-      const [ended, failed] = launcher.processes.map(({ number, keptFrom }) =>
+      const attached = launcher.processes.map(({ number, keptFrom }) =>
         watch((listener) => processes.attach(number, keptFrom, listener)),
       )
-      assert.equal(await ended?.started, launcher.processes[0]?.pid)
-      const { output, end } = (await ended?.ended) as Awaited<typeof ending.ended>
-      assert.equal(output.toString(), 'one\ntwo\n')
-      assert.deepEqual(how(end), { kind: 'killed', signal: 'SIGKILL' })
-      const failure = (await failed?.ended)?.end
-      assert.ok(failure?.kind === 'not started' && failure.code === 'ENOENT' && failure.durationMs === 0)
+      assert.equal(await attached[0]?.started, launcher.processes[0]?.pid)
+      const [ended, failed] = await Promise.all(attached.map((watched) => watched.ended))
+      assert.equal(ended?.output.toString(), 'one\ntwo\n')
+      assert.deepEqual(ended && how(ended.end), { kind: 'killed', signal: 'SIGKILL' })
+      assert.ok(failed?.end.kind === 'not started' && failed.end.code === 'ENOENT' && failed.end.durationMs === 0)
     })
 
     it('passes output on byte for byte over any number of agents, whatever was safe and seen', async () => {
@@ -214,7 +218,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('ends at once what is not to be kept', async () => {
-      const [lost, left] = [await start(first, script('sleep 60')), await start(first, kept('sleep 60'))]
+      const [lost, left] = [await start(first, script('sleep 60')), await start(first, kept('exec sleep 60'))]
       const launcher = await handOver(first)
       await eventually('it is dead', () => !isRunning(lost.pid))
       assert.equal(only(launcher).pid, left.pid)
@@ -223,7 +227,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('keeps the timeout, with what is left of it', async () => {
-      const { pid } = await start(first, kept('sleep 60', { timeoutMs: 500 }))
+      const { pid } = await start(first, kept('exec sleep 60', { timeoutMs: 500 }))
       const launcher = await handOver(first)
       await eventually('it is dead', () => !isRunning(pid))
       const processes = await adopt(agent(), launcher)
@@ -233,7 +237,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('tells the cause for which the agent before, or this one, has killed it first', async () => {
-      const all = await Promise.all([1, 2, 3].map(() => start(first, kept('sleep 60'))))
+      const all = await Promise.all([1, 2, 3].map(() => start(first, kept('exec sleep 60'))))
       all[0]?.process.kill('cancelled')
       const launcher = await handOver(first)
       const processes = await adopt(agent(), launcher)
@@ -249,7 +253,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('stays while a process is not attached yet, though the others are forgotten', async () => {
-      const [, waiting] = [await start(first, kept('exit 1')), await start(first, kept('sleep 60'))]
+      const [, waiting] = [await start(first, kept('exit 1')), await start(first, kept('exec sleep 60'))]
       const launcher = await handOver(first)
       const [over, rest] = launcher.processes
       const processes = await adopt(agent(), launcher)
@@ -277,7 +281,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('is nobody else’s while the next agent looks at it', async () => {
-      const { pid } = await start(first, kept('sleep 60'))
+      const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       assert.deepEqual(await platform.keptLaunchers(setup.scratchDir), { launchers: [], problems: [] })
       assert.equal(isRunning(pid), true)
@@ -286,7 +290,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('can be ended, with what it runs', async () => {
-      const { pid } = await start(first, kept('sleep 60'))
+      const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       await launcher.end()
       assert.equal(isRunning(pid), false)
@@ -295,7 +299,7 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('is closed with the agent that has adopted it, which is told the ends', async () => {
-      await start(first, kept('sleep 60'))
+      await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       const second = agent()
       const processes = await adopt(second, launcher)
@@ -329,19 +333,25 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
     })
 
     it('that is killed while nobody is there is not found, and its socket is removed', async () => {
-      const { pid } = await start(first, kept('sleep 60'))
-      onExit(() => isRunning(pid) && process.kill(pid, 'SIGKILL'))
+      const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       await launcher.leave()
       process.kill(launcherPid, 'SIGKILL')
-      await eventually('it is dead', () => !isRunning(launcherPid))
-      assert.equal(existsSync(socketOf(launcher.name)), true)
-      assert.deepEqual(await platform.keptLaunchers(setup.scratchDir), { launchers: [], problems: [] })
-      assert.equal(existsSync(socketOf(launcher.name)), false)
+      await eventually('its socket is removed', async () => {
+        assert.deepEqual(await platform.keptLaunchers(setup.scratchDir), { launchers: [], problems: [] })
+        return !existsSync(socketOf(launcher.name))
+      })
+      if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+      await eventually('its process is dead', () => !isRunning(pid))
+      // As the next start does.
+      const cgroup = cgroupOf(launcher.name)
+      if (!cgroup) return
+      killCgroup(cgroup)
+      await eventually('its cgroup is removed', () => removeTree(cgroup))
     })
 
     it('that dies is the end of what was adopted, and of what is attached later', async () => {
-      const [one] = [await start(first, kept('sleep 60')), await start(first, kept('sleep 60'))]
+      const [one, two] = [await start(first, kept('exec sleep 60')), await start(first, kept('exec sleep 60'))]
       const launcher = await handOver(first)
       const second = agent()
       const processes = await adopt(second, launcher)
@@ -354,11 +364,12 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
       assert.equal(existsSync(socketOf(launcher.name)), false)
       const late = watch((listener) => processes.attach(after?.number as number, 0, listener))
       assert.equal((await late.ended).end.kind, 'lost')
+      await eventually('it is dead, too', () => !isRunning(two.pid))
       assert.equal((await run(second, script('echo next'))).output.toString(), 'next\n')
     })
 
     it('that died before it was adopted is the end of what is attached', async () => {
-      await start(first, kept('sleep 60'))
+      const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       await launcher.leave()
       process.kill(launcherPid, 'SIGKILL')
@@ -366,12 +377,13 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
       const processes = agent().adopt(launcher.name, 1)
       const { end } = await watch((listener) => processes.attach(only(launcher).number, 0, listener)).ended
       assert.ok(end.kind === 'lost' || end.kind === 'not started', JSON.stringify(end))
+      await eventually('it is dead, too', () => !isRunning(pid))
     })
 
     it('is found in a folder whose path is longer than an address may be', async () => {
       await first.close()
       begin({ ...setup, scratchDir: join(dir, 'x'.repeat(100), 'y'.repeat(100)) })
-      const { pid } = await start(first, kept('sleep 60'))
+      const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
       assert.equal(only(launcher).pid, pid)
       await launcher.end()
