@@ -8,8 +8,10 @@ import { credentials } from '@grpc/grpc-js'
 import { CLI, makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
+import { noLauncher } from '../../harness/launchers.js'
 import { onExit } from '../../harness/on-exit.js'
 import { buildZip, FILE, PROGRAM } from '../../harness/zip.js'
+import { runFolder } from '../../src/host/run-folder.js'
 import { runCli } from '../support/cli.js'
 import { clientsTo } from '../support/flux-client.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
@@ -69,6 +71,25 @@ describe('run_as', { skip: noUsers }, () => {
       assert.deepEqual([name, group, groups?.split(' ').length], [user.name, user.name, 1])
       assert.equal(variables, `${user.home} ${user.name} ${user.name}`)
       assert.match(cwd ?? '', new RegExp(`^${user.home}/apps/who/versions/`))
+    })
+
+    it('keeps functions from the sockets of launchers', { skip: noLauncher }, async () => {
+      const folder = runFolder(join(agent.dir, 'state'))
+      const [socket = ''] = readdirSync(folder)
+      assert.match(socket, /\.sock$/)
+      // Even where somebody has opened the folders above.
+      for (const open of [agent.dir, join(agent.dir, 'state')]) chmodSync(open, 0o711)
+      assert.match(await run(`ls ${folder}`), /Permission denied/)
+      const connect =
+        'socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0])) or die "$!\n"; print "connected"'
+      assert.match(await run(`perl -MSocket -e '${connect}' ${folder}/${socket} 2>&1`), /Permission denied/)
+      chmodSync(folder, 0o711)
+      chmodSync(join(folder, socket), 0o777)
+      const asked = 'sysread(S, $told, 1) or print "told nothing"'
+      assert.match(await run(`perl -MSocket -e '${connect}; ${asked}' ${folder}/${socket} 2>&1`), /told nothing$/)
+      const told = await run('cat /proc/net/unix /proc/[0-9]*/cmdline 2> /dev/null | tr "\\0" "\\n"')
+      assert.match(told, /^\/sys\/fs\/cgroup.*launcher-|launcher-.*\.sock/m)
+      assert.ok(!told.includes(folder))
     })
 
     it('keeps deployed code from everybody else, and from being changed by the functions', async () => {
