@@ -1,6 +1,9 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 
 /** Resources of processes, read from /proc; Linux only. */
+
+/** Room for an environment; nothing is put into the part of it that none needs. */
+const scratch = Buffer.allocUnsafeSlow(8 * 1024 * 1024)
 
 /** A process as `/proc` shows it, zombies included. */
 export interface ProcessEntry {
@@ -12,16 +15,21 @@ export interface ProcessEntry {
 
 /** All processes of this machine, or container. */
 export function allProcesses(): ProcessEntry[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      const stat = readOr(`/proc/${pid}/stat`, '')
-      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
-      return state === undefined || parent === undefined
-        ? []
-        : [{ pid: Number(pid), parent: Number(parent), state, command }]
-    })
+  return allPids().flatMap(processEntry)
+}
+
+function allPids(): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+}
+
+/** None of one that is gone. */
+function processEntry(pid: string): ProcessEntry[] {
+  const stat = readOr(`/proc/${pid}/stat`, '')
+  const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const command = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
+  return state === undefined || parent === undefined
+    ? []
+    : [{ pid: Number(pid), parent: Number(parent), state, command }]
 }
 
 /** Children of this process that it has not reaped, alive or not. */
@@ -32,7 +40,9 @@ export function childrenOf(pid: number): ProcessEntry[] {
 /** Processes with this value of a variable in their environment. */
 export function processesWith(name: string, value: string): ProcessEntry[] {
   const entry = `${name}=${value}`
-  return allProcesses().filter(({ pid }) => readOr(`/proc/${pid}/environ`, '').split('\0').includes(entry))
+  return allPids()
+    .filter((pid) => readOr(`/proc/${pid}/environ`, '').split('\0').includes(entry))
+    .flatMap(processEntry)
 }
 
 /** The targets of a process's descriptors, as in `socket:[4711]` or a path. */
@@ -83,11 +93,18 @@ export function cpuTicks(pid: number): number {
   return Number(fields[11]) + Number(fields[12])
 }
 
+// Hundreds of files in one look: readFileSync would make a buffer of 64 KiB for each.
 function readOr(file: string, otherwise: string): string {
+  let fd: number | undefined
   try {
-    return readFileSync(file, 'latin1')
+    fd = openSync(file, 'r')
+    let length = 0
+    for (let read = -1; read !== 0; length += read) read = readSync(fd, scratch, length, scratch.length - length, null)
+    return scratch.toString('latin1', 0, length)
   } catch {
     // It has ended, or belongs to another user.
     return otherwise
+  } finally {
+    if (fd !== undefined) closeSync(fd)
   }
 }
