@@ -79,6 +79,11 @@ export class WriteQueue {
     return this.#away
   }
 
+  /** Whether it takes no write any more. */
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   /** Whether so much is pending that no new work should be accepted. Writes still are. */
   get full(): boolean {
     return this.#bytes > this.boundBytes
@@ -90,7 +95,7 @@ export class WriteQueue {
    * once the queue is closed.
    */
   push(write: StoreWrite, stored?: (bytes: Buffer | undefined) => void): PendingWrite {
-    if (this.#closed) throw new Error('the write queue is closed')
+    if (this.closed) throw new Error('the write queue is closed')
     const length = write.kind === 'output' ? write.bytes.length : JSON.stringify(write.record).length
     const entry = new QueuedWrite(write, length, stored, this.#file)
     if (this.#tail) this.#tail.next = entry
@@ -111,22 +116,18 @@ export class WriteQueue {
    * more. Rejects with the disk's error.
    */
   async close(): Promise<void> {
-    if (this.#closed) return
+    if (this.closed) return
     this.#closing.abort()
     await this.#spiller.close(this.#head)
   }
 
-  get #closed(): boolean {
-    return this.#closing.signal.aborted
-  }
-
   async #drain(): Promise<void> {
     let retryMs = FIRST_RETRY_MS
-    while (this.#head && !this.#closed) {
+    while (this.#head && !this.closed) {
       const batch = batchFrom(this.#head)
       const writes = await this.#spiller.load(batch)
       const failure = await this.#send(writes.filter((write) => write !== undefined))
-      if (this.#closed) return
+      if (this.closed) return
       if (failure === undefined) {
         this.#landed(batch, writes)
         retryMs = FIRST_RETRY_MS
@@ -181,7 +182,7 @@ export class WriteQueue {
   }
 
   #goAway(cause: Error): void {
-    if (this.#closed) return
+    if (this.closed) return
     const refused = cause instanceof StoreUnavailable && cause.permanent
     if (refused ? this.#refused : this.#away) return
     this.#refused = refused

@@ -56,7 +56,10 @@ export class LiveOutput extends Output {
   }
 
   protected override opened(): void {
-    this.timer = setTimeout(() => this.seal(), BLOCK_AGE_MS)
+    this.timer = setTimeout(() => {
+      // A closed queue belongs to an agent that hands over: the launcher keeps what is not safe for the next one.
+      if (!this.options.queue.closed) this.seal()
+    }, BLOCK_AGE_MS)
   }
 
   protected override seal(): void {

@@ -5,6 +5,8 @@ import { leftOutMark, OutputCap, TAIL_BYTES } from '../../../src/workers/executi
 import { noise } from '../../store/records.js'
 import { split, splits } from './splits.js'
 
+const share = fc.double({ min: 0, max: 1, noNaN: true })
+
 /** What must be kept of an output: a model without state. */
 function kept(output: Buffer, max: number): Buffer {
   const leftOut = output.length - max - TAIL_BYTES
@@ -29,6 +31,39 @@ describe('OutputCap', () => {
       fc.property(max, lengths, splits, (max, beyond, cuts) => {
         const output = noise(max + beyond)
         assertSame(pushAll(new OutputCap(max), split(output, cuts)), kept(output, max), `max ${max}, ${beyond} beyond`)
+      }),
+      { numRuns: 150 },
+    )
+  })
+
+  it('keeps the same where others go on with it, each from anything before what need not be seen again', () => {
+    const beyond = fc.oneof(fc.nat(3 * TAIL_BYTES), fc.constantFrom(0, TAIL_BYTES, TAIL_BYTES + 1))
+    const max = fc.oneof(fc.nat(2 * TAIL_BYTES), fc.constantFrom(0, 1))
+    const agents = fc.array(fc.record({ seen: share, from: share }), { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(max, beyond, agents, splits, (max, beyond, agents, cuts) => {
+        const output = noise(max + beyond)
+        const written = Buffer.alloc(output.length + leftOutMark(output.length).length)
+        let from = 0
+        const push = (cap: OutputCap, bytes: Buffer) => {
+          for (const chunk of split(bytes, cuts)) {
+            const at = cap.head
+            cap.push(chunk).copy(written, at)
+          }
+        }
+        for (const agent of agents) {
+          const cap = new OutputCap(max, from)
+          const seen = from + Math.floor((output.length - from) * agent.seen)
+          push(cap, output.subarray(from, seen))
+          const { past } = cap
+          assert.equal(past, Math.max(Math.min(seen, max), seen - TAIL_BYTES))
+          from = Math.floor(past * agent.from)
+        }
+        const last = new OutputCap(max, from)
+        push(last, output.subarray(from))
+        const { head } = last
+        const end = head + last.finish().copy(written, head)
+        assertSame(written.subarray(0, end), kept(output, max), `max ${max}, ${beyond} beyond, from ${from}`)
       }),
       { numRuns: 150 },
     )
