@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
@@ -14,11 +16,17 @@ import { LiveOutput } from '../../../src/workers/execution/live-output.js'
 import { BLOCK_BYTES, wholeOutput } from '../../../src/workers/execution/output.js'
 import { OutputCap } from '../../../src/workers/execution/output-cap.js'
 import { bytesAt } from '../../archive/bytes-at.js'
+import { run, script } from '../../os/linux/processes.js'
+import { STARTERS, SURVIVING } from '../../os/linux/starters.js'
 import { allStored } from '../../store/queue/all-stored.js'
+import { SwitchedStore } from '../../store/queue/switched-store.js'
 import { noise } from '../../store/records.js'
 
 const MiB = 1024 * 1024
 const MAX = 150_000
+/** What a starter reads before anything is released: from a window to one and a last read, or a kept one. */
+const LEAST_WINDOW_BYTES = 262_144
+const MOST_WINDOW_BYTES = 524_288
 
 type OutputWrite = Extract<StoreWrite, { kind: 'output' }>
 
@@ -181,6 +189,68 @@ describe('LiveOutput', () => {
     assertSame(await stored(id), Buffer.alloc(8 * MiB))
     output.release()
   })
+
+  for (const { name, skip, setup } of [...STARTERS.filter(({ kind }) => kind === 'child_process'), ...SURVIVING]) {
+    it(`holds a process of ${name} up while neither store nor disk takes anything, and loses nothing`, {
+      skip,
+    }, async (t) => {
+      const size = 3 * MiB
+      const own = makeTempDir('flux-live-output-')
+      const starter = platform.createStarter(setup(own))
+      t.after(() => starter.close())
+      const away = new SwitchedStore(store)
+      const events: string[] = []
+      const stuck = new WriteQueue({
+        store: away,
+        dir: join(own, 'writes'),
+        boundBytes: 64 * MiB,
+        report: ({ kind }) => events.push(kind),
+      })
+      t.after(() => stuck.close())
+      await writeFile(join(own, 'writes'), 'in the way')
+      away.mode = 'down'
+      const id = `stuck-${ids++}`
+      let process: SupervisedProcess | undefined
+      let seen = 0
+      const output = new LiveOutput({
+        id,
+        maxBytes: 40 * MiB,
+        queue: stuck,
+        store,
+        safe: (bytes) => process?.release(bytes),
+      })
+      const end = new Promise<ProcessEnd>((resolve) => {
+        const request = script(`head -c ${size} /dev/zero; touch ${join(own, 'written')}`, {
+          note: Buffer.from('note'),
+        })
+        process = starter.start(request, {
+          started: () => {},
+          output: (chunk) => {
+            seen += chunk.length
+            output.push(chunk)
+          },
+          ended: resolve,
+        })
+      })
+      await eventually('a window is full', () => seen >= LEAST_WINDOW_BYTES)
+      await eventually('the disk has failed', () => events.includes('disk-failed'))
+      // What runs beside it would otherwise have been overtaken.
+      assert.equal((await run(starter, script(`head -c ${size} /dev/zero`))).output.length, size)
+      assert.ok(seen <= MOST_WINDOW_BYTES, `${seen} bytes`)
+      assert.equal(existsSync(join(own, 'written')), false)
+
+      await rm(join(own, 'writes'))
+      assert.equal((await end).kind, 'exited')
+      output.finish()
+      assert.equal(seen, size)
+      assert.equal(await store.outputLength(id), 0)
+      away.mode = 'up'
+      assert.equal(await allStored(stuck, 10_000), true)
+      assertSame(await stored(id), Buffer.alloc(size))
+      process?.forget()
+      output.release()
+    })
+  }
 })
 
 function isWindows(): boolean {
