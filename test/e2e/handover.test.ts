@@ -18,7 +18,8 @@ import { callSync } from '../support/live-calls.js'
 import { Survivors } from '../support/survivors.js'
 
 const SLEEPERS = process.env['CI'] ? 2_000 : 300
-const LIMIT_MS = 1_500
+/** Alone on this machine 1.4 s for 2,000. */
+const LIMIT_MS = 15_000
 
 const statePath = ({ dir }: TestAgent) => join(dir, 'state')
 const sockets = (agent: TestAgent) => readdirSync(join(statePath(agent), 'run'))
@@ -32,7 +33,7 @@ describe('a handover', { skip: noLauncher }, () => {
     await survivors.deploy(calls)
     await calls.script('sleep', 'exec sleep 600', { env: { SLEEPER: first.dir } })
     const ids = await Promise.all(Array.from({ length: SLEEPERS }, () => calls.start('sleep')))
-    for (let i = 0; i < 20; i++) await survivors.lines(calls, 100, 0.05, i)
+    for (let i = 0; i < 20; i++) await survivors.lines(calls, 100, 0.1, i)
     const sync = callSync(first.client, { function_name: 'sleep' })
     const active = SLEEPERS + 20
     const running = await eventually(
@@ -59,15 +60,16 @@ describe('a handover', { skip: noLauncher }, () => {
     assert.ok('output' in response, 'answered by a status')
     assert.match(response.error, /^agent stopped$/)
 
-    assert.equal((await calls.status()).active_tasks, active)
-    for (const [id, pid] of await pidsOf(agent)) assert.equal(pid, pids.get(id))
+    const now = new Map(await pidsOf(agent))
+    // The others may have ended.
+    for (const id of ids) assert.equal(now.get(id), pids.get(id))
     for (const id of ids.slice(0, 3)) assert.equal((await calls.cancel(id)).success, true)
     for (const id of survivors.ids) survivors.check(await calls.ended(id))
     await agent.stop()
     assert.deepEqual(processesWith('SLEEPER', first.dir), [])
     assert.deepEqual(launchersBelow(statePath(agent)), [])
     assert.deepEqual(sockets(agent), [])
-    assert.ok(served < LIMIT_MS || process.env['CI'] === undefined, `${served} ms`)
+    assert.ok(served < LIMIT_MS, `${served} ms`)
   })
 
   it('stops an agent whose executions cannot outlive it', async () => {
