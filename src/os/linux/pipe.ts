@@ -24,19 +24,24 @@ export function openNamedPipe(path: string): Pipe {
 }
 
 /**
- * Reads into one reused buffer. Streams allocate one for each read: with a function that floods its output, the garbage
- * collector would then stop this thread for milliseconds ten times a second, and delay every cancel.
+ * Has a socket read into one reused buffer. Streams allocate one for each read: with a function that floods its output,
+ * the garbage collector would then stop this thread for milliseconds ten times a second, and delay every cancel.
  */
-export function readInto(buffer: Buffer, fd: number, take: (chunk: Buffer) => void): Socket {
+export function reusing(buffer: Buffer, take: (chunk: Buffer) => void): OnReadOpts {
   const callback = (bytes: number): boolean => {
     take(buffer.subarray(0, bytes))
     return true
   }
+  return { buffer, callback }
+}
+
+/** Reads a pipe into one reused buffer. */
+export function readInto(buffer: Buffer, fd: number, take: (chunk: Buffer) => void): Socket {
   const options: SocketConstructorOpts & { onread: OnReadOpts } = {
     fd,
     readable: true,
     writable: false,
-    onread: { buffer, callback },
+    onread: reusing(buffer, take),
   }
   const socket = new Socket(options)
   socket.on('error', () => socket.destroy())

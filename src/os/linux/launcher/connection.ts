@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
-import { connect, type NetConnectOpts, type OnReadOpts, type Socket } from 'node:net'
+import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { reusing } from '../pipe.js'
 import { EventParser, type LauncherEvents } from './events.js'
 
 export const READ_BYTES = 65_536
@@ -28,14 +29,7 @@ export function launchersAmong(files: readonly string[]): string[] {
 /** Connects to a launcher that has outlived its agent. */
 export function connectTo(launcher: string, scratchDir: string, events: LauncherEvents): Connection {
   const parser = new EventParser(events)
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
-  const onread: OnReadOpts = {
-    buffer,
-    callback: (bytes) => {
-      parser.push(buffer.subarray(0, bytes))
-      return true
-    },
-  }
+  const onread = reusing(Buffer.allocUnsafeSlow(READ_BYTES), (chunk) => parser.push(chunk))
   // A socket's address has room for 107 bytes (unix(7)); the folder's path may have more.
   const folder = openSync(scratchDir, 'r')
   const options: NetConnectOpts = { path: join('/proc/self/fd', String(folder), socketName(launcher)), onread }
