@@ -157,7 +157,9 @@ describe('output that one agent after the other sees', () => {
             else if (step.kind === 'turn') await nextTurn()
             else if (step.kind === 'wait') await sleep(60)
             else agent.store.mode = step.mode
-            assert.ok(agent.safe <= safeOf(at, MAX), `${agent.safe} of ${at} bytes are told to be safe`)
+            // The agent before it may have seen more than it has so far.
+            const most = Math.max(from, safeOf(at, MAX))
+            assert.ok(agent.safe <= most, `${agent.safe} of ${at} bytes are told to be safe`)
           }
           if (finishes) {
             push(total)
