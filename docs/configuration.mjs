@@ -50,6 +50,16 @@ const SAID = {
     'what https://api.ipify.org answers within 5 s',
   ),
 
+  'network.functions': said("Whether functions have the node's network, or none but a loopback of their own."),
+
+  'functions.isolation': said(
+    'Whether each function runs as a user of its own, [shut off from the others](isolation.md), or all as `run_as`.',
+  ),
+  'functions.uids': said('The user and group ids that functions get, one each.', '`2100000000-2100065535`'),
+  'functions.tmp_bytes': said('What one function may keep in `/tmp`, `/var/tmp` and `/dev/shm` together, in memory.'),
+  'functions.disk_bytes': said('What one function may keep on disk: home, caches and temporary folders. 0: no limit.'),
+  'functions.code_cache': said('Whether interpreters keep compiled code from one execution to the next.'),
+
   'tls.enabled': said('Whether the port speaks TLS; `false` turns it off in spite of the files.'),
   'tls.ca_cert': said('The authority that signs agents and clients.', 'required with TLS'),
   'tls.cert_file': said("This agent's certificate, its issuers behind it.", 'required with TLS'),

@@ -1,5 +1,5 @@
 import type { ArchiveLimits } from '../archive/limits.js'
-import type { OomKill } from '../os/platform.js'
+import type { FunctionNetwork, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 
 /** The agent's configuration: validated, defaults filled in, all paths absolute. */
@@ -13,6 +13,7 @@ export interface AgentConfig {
   readonly port: number
   readonly store: StoreLocation
   readonly network: { readonly privateIp?: string; readonly publicIp?: string }
+  readonly functions: FunctionsConfig
   /** Absent: no TLS. */
   readonly tls?: TlsConfig
   /** Executions that run at once on this node; 0: no limit. */
@@ -46,6 +47,22 @@ export interface IsolationConfig {
   /** Processes and threads of one execution; 0: no limit. */
   readonly maxProcesses: number
   readonly oomKill: OomKill
+}
+
+/** How functions are kept apart. */
+export interface FunctionsConfig {
+  /** Whether each runs as a user of its own, in a sandbox, where this node can do that. */
+  readonly separate: boolean
+  /** Their user and group ids, both ends included. */
+  readonly uids: UidRange
+  /** What one may keep in /tmp, /var/tmp and /dev/shm together, bytes. */
+  readonly tmpBytes: number
+  /** What one may keep on disk: its home, caches and temporary folders, bytes; 0: no limit. */
+  readonly diskBytes: number
+  /** The node's, or none but a loopback of their own. */
+  readonly network: FunctionNetwork
+  /** Whether interpreters keep compiled code between executions. */
+  readonly codeCache: boolean
 }
 
 export interface TlsConfig {

@@ -34,6 +34,12 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'redis_tls.server_name': restart('store', ({ store }) => redisTls(store).serverName),
   'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
   'network.node_public_ip': restart('network', ({ network }) => network.publicIp),
+  'network.functions': restart('functions', ({ functions }) => functions.network),
+  'functions.isolation': restart('functions', ({ functions }) => functions.separate),
+  'functions.uids': restart('functions', ({ functions }) => functions.uids),
+  'functions.tmp_bytes': restart('functions', ({ functions }) => functions.tmpBytes),
+  'functions.disk_bytes': restart('functions', ({ functions }) => functions.diskBytes),
+  'functions.code_cache': restart('functions', ({ functions }) => functions.codeCache),
   // Connections with and without TLS need different servers.
   'tls.enabled': restart('tls', ({ tls }) => tls !== undefined),
   'tls.ca_cert': reload('tls', ({ tls }) => tls?.caCert),

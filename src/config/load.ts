@@ -60,7 +60,7 @@ function developmentDefaults(cwd: string): LoadedConfig {
 }
 
 function resolveSettings(settings: Settings, base: string): AgentConfig {
-  const { network, tls, archive, run_as } = settings
+  const { network, functions, tls, archive, run_as } = settings
   const stateDir = resolve(base, settings.state_dir)
   return {
     agentId: settings.agent_id,
@@ -70,6 +70,14 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
     network: {
       ...(network.node_private_ip && { privateIp: network.node_private_ip }),
       ...(network.node_public_ip && { publicIp: network.node_public_ip }),
+    },
+    functions: {
+      separate: functions.isolation === 'separate',
+      uids: functions.uids,
+      tmpBytes: functions.tmp_bytes,
+      diskBytes: functions.disk_bytes,
+      network: network.functions,
+      codeCache: functions.code_cache,
     },
     ...(tls && {
       tls: {

@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { distance } from 'fastest-levenshtein'
 import * as z from 'zod'
-import type { OomKill } from '../os/platform.js'
+import type { FunctionNetwork, OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import type { LogLevel } from './config.js'
 
@@ -13,6 +13,8 @@ import type { LogLevel } from './config.js'
 
 const MiB = 2 ** 20
 const GiB = 2 ** 30
+/** The next ones stand for "none" (chown(2)), and for ids that do not fit. */
+const LAST_UID = 4_294_967_293
 const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB, GiB, TiB: 2 ** 40 }
 
 /** What each value's schema allows; shown in docs/configuration.md. */
@@ -60,6 +62,15 @@ function parseSize(text: string): number | undefined {
   return digits === undefined || factor === undefined ? undefined : Number(digits) * factor
 }
 
+/** User ids, as in /etc/subuid written with both ends. */
+function idRange(allowed: string) {
+  return key(allowed, (text) => {
+    const [, first, last] = /^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []
+    const range = { first: Number(first), last: Number(last) }
+    return range.first > 0 && range.first <= range.last && range.last <= LAST_UID ? range : undefined
+  })
+}
+
 /** Where the store is, before paths are resolved; `path` absent: the default folder. */
 export type StoreSetting =
   | { readonly kind: 'redis'; readonly address: string }
@@ -104,10 +115,31 @@ const clientNames = z
   .min(1, 'a list of at least one name')
   .register(allowedValues, { allowed: 'a list of at least one name' })
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+const FUNCTION_NETWORKS: readonly FunctionNetwork[] = ['host', 'none']
 const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
 const SECTION = 'a section of keys'
 
-const network = z.object({ node_private_ip: ip.optional(), node_public_ip: ip.optional() }, SECTION)
+const network = z.object(
+  {
+    node_private_ip: ip.optional(),
+    node_public_ip: ip.optional(),
+    functions: oneOf(FUNCTION_NETWORKS).default('host'),
+  },
+  SECTION,
+)
+
+const functions = z.object(
+  {
+    isolation: oneOf(['separate', 'shared']).default('separate'),
+    // Clear of Debian's ids, of systemd's, of those in /etc/subuid and of the usual ones of directories (systemd's
+    // UIDS-GIDS.md, sssd-ldap(5)).
+    uids: idRange('a range of ids as in 2100000000-2100065535').default({ first: 2_100_000_000, last: 2_100_065_535 }),
+    tmp_bytes: size('1MiB', '1TiB').default(GiB),
+    disk_bytes: size('0', '16TiB').default(10 * GiB),
+    code_cache: flag.default(true),
+  },
+  SECTION,
+)
 
 const tls = z
   .object(
@@ -172,6 +204,7 @@ export const settingsSchema = z.object(
     redis_addr: redisAddr.default({ kind: 'redis', address: 'redis://localhost:6379' }),
     redis_tls: redisTls.optional(),
     network: network.prefault({}),
+    functions: functions.prefault({}),
     tls: tls.optional(),
     max_tasks: whole(0, 1_000_000).default(0),
     max_queued: whole(0, 1_000_000).default(1000),
@@ -200,13 +233,14 @@ export const settingsSchema = z.object(
 /** The file's contents, with paths as written. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Section = 'network' | 'tls' | 'redis_tls' | 'archive'
+type Section = 'network' | 'functions' | 'tls' | 'redis_tls' | 'archive'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
 /** A key with its section, as people write it. */
 export type ConfigKey =
   | Exclude<keyof Settings, Section>
   | KeyIn<'network'>
+  | KeyIn<'functions'>
   | KeyIn<'tls'>
   | KeyIn<'redis_tls'>
   | KeyIn<'archive'>
@@ -216,6 +250,7 @@ export type ConfigKey =
 export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   '': settingsSchema.shape,
   network: network.shape,
+  functions: functions.shape,
   tls: tls.in.shape,
   redis_tls: redisTls.shape,
   archive: archive.shape,

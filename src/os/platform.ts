@@ -8,6 +8,32 @@ export interface RunAs {
   readonly groups: readonly number[]
 }
 
+/** User ids, both ends included. */
+export interface UidRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** The network that functions have: the node's, or none but a loopback of their own. */
+export type FunctionNetwork = 'host' | 'none'
+
+/**
+ * How functions are kept apart: each is a user of its own, in a sandbox (a mount and an IPC namespace) that is made once
+ * and joined at each start. All paths are absolute.
+ */
+export interface Separation {
+  /** Whom each takes itself for: its name, home and groups. */
+  readonly runAs: RunAs
+  readonly appsDir: string
+  readonly stateDir: string
+  /** What one may keep in /tmp, /var/tmp and /dev/shm together, bytes. */
+  readonly tmpBytes: number
+  readonly network: FunctionNetwork
+}
+
+/** In the state folder, what separate functions keep: `homes/NAME`, `caches/NAME/VERSION`, and `tmp`. */
+export const FUNCTIONS_DIR = 'functions'
+
 /** Limits for all processes of an execution together. 0: no limit. */
 export interface Limits {
   readonly memoryMb: number
@@ -28,6 +54,8 @@ export interface StartRequest {
    */
   readonly ownTmpdir?: boolean
   readonly runAs?: RunAs
+  /** The function's name, where it has a sandbox. */
+  readonly sandbox?: string
   /** Limits that this machine cannot enforce are ignored. */
   readonly limits?: Limits
   /** Killed after so many ms, for the cause `timeout`. 0: no timeout. */
@@ -196,9 +224,19 @@ export type StarterSetup =
       readonly oomKill: OomKill
       /** The parent of executions' temporary folders; absent: they get none. */
       readonly tmpdirs?: string
+      /** Absent: functions have none. */
+      readonly sandboxes?: Sandboxes
       /** A launcher waits so long for the next agent, ms; 0: it ends with its agent. */
       readonly surviveMs: number
     }
+
+/** Where the launchers get sandboxes from. */
+export interface Sandboxes extends Separation {
+  /** Absolute path of the program that makes one. */
+  readonly program: string
+  /** Absolute path of the folder by which the launchers share them. */
+  readonly registry: string
+}
 
 /** What the kernel kills when memory runs out: the whole execution, or one process of its choice. */
 export type OomKill = 'execution' | 'process'
@@ -222,6 +260,8 @@ export interface Isolation {
   readonly kept: KeptLaunchers
   /** Why the launcher is not used, where this system could have one. */
   readonly problem?: string
+  /** Why functions are not kept apart, where that was asked for. */
+  readonly notSeparate?: string
   /** Why executions have no TMPDIR of their own, where they could have one. */
   readonly noTmpdirs?: string
   /** Why a limit is not enforced; absent where it is. */
@@ -237,6 +277,8 @@ export interface IsolationOptions {
   /** Processes and threads of one execution. 0: no limit. */
   readonly maxProcesses: number
   readonly oomKill: OomKill
+  /** Absent: functions are not to be kept apart. */
+  readonly separation?: Separation
   /** A folder that only the agent can change, for executions' temporary folders. */
   readonly tmpdirs?: string
   /** See StarterSetup. */

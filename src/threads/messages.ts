@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ArchiveLimits } from '../archive/limits.js'
-import type { EndCause, Limits, RunAs, StarterSetup } from '../os/platform.js'
+import type { EndCause, Limits, RunAs, StarterSetup, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { ExecutionRecord } from '../store/record.js'
 import type { KeptNote } from './kept-note.js'
@@ -182,6 +182,18 @@ export type FromStore<T> =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unavailable'; readonly message: string }
 
+/** Whom functions run as. */
+export type FunctionUsers =
+  /** The agent's own user. */
+  | { readonly kind: 'agent' }
+  /** All as one. */
+  | { readonly kind: 'shared'; readonly runAs: RunAs }
+  /**
+   * Each as one of its own, which takes itself for `runAs`. `folder`: absolute path of FUNCTIONS_DIR, where who is who
+   * is remembered.
+   */
+  | { readonly kind: 'separate'; readonly runAs: RunAs; readonly folder: string; readonly uids: UidRange }
+
 /** One archive to deploy, on the deploy thread. */
 export interface DeployTask {
   readonly functionName: string
@@ -200,6 +212,10 @@ export interface CodeVersion {
   readonly dir: string
   /** SHA-256 of the archive, hexadecimal. */
   readonly digest: string
+  /** The user and group id of the function, where functions are separate. */
+  readonly uid?: number
+  /** Absolute path of the folder for what interpreters keep of this version; absent: there is none. */
+  readonly cacheDir?: string
 }
 
 /** A version that is complete on disk and does not serve yet. */
