@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { answer } from '../src/cli/connect.js'
+import { answer } from '../src/cli/connection.js'
 import type { CancelExecutionResponse__Output } from '../src/generated/flux/CancelExecutionResponse.js'
 import type { DeploymentAck__Output } from '../src/generated/flux/DeploymentAck.js'
 import type { ExecutionRequest } from '../src/generated/flux/ExecutionRequest.js'

@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net'
 import { credentials } from '@grpc/grpc-js'
 import { Calls } from '../../harness/calls.js'
-import { openConnection, tlsCredentials } from '../../src/cli/connect.js'
+import { tlsCredentials } from '../../src/cli/connect.js'
+import { openConnection } from '../../src/cli/connection.js'
 import type { AgentNeeds, Target, Targets } from '../targets/target.js'
 
 /** Calls that are not measured: they deploy, cancel and read. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { CancelExecutionResponse__Output } from '../generated/flux/CancelExecutionResponse.js'
-import { answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { answer } from './connection.js'
 import { CommandFailure } from './failure.js'
 import { writeJson, writeOut } from './stdout.js'
 

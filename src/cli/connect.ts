@@ -1,24 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
-import {
-  type ChannelCredentials,
-  type ClientUnaryCall,
-  credentials,
-  logVerbosity,
-  type requestCallback,
-  setLogVerbosity,
-} from '@grpc/grpc-js'
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
 import type { Command } from 'commander'
 import type { AgentConfig, TlsConfig } from '../config/config.js'
-import {
-  AgentService,
-  type AgentServiceClient,
-  messageLimits,
-  Operations,
-  type OperationsClient,
-  TLS_SERVER_NAME,
-} from '../proto.js'
-import { isNear, parseAddress } from './address.js'
+import { parseAddress } from './address.js'
+import { type AgentConnection, openConnection } from './connection.js'
 import { CommandFailure, explain, isServiceError } from './failure.js'
 import { loadNamedConfig } from './named-config.js'
 
@@ -29,14 +15,6 @@ export interface ConnectionOptions {
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
-}
-
-/** Both services of one agent, over one channel. */
-export interface AgentConnection {
-  readonly address: string
-  readonly agent: AgentServiceClient
-  readonly operations: OperationsClient
-  close(): void
 }
 
 type TlsFiles = Pick<TlsConfig, 'caCert' | 'certFile' | 'keyFile'>
@@ -68,35 +46,6 @@ export async function withAgent<T>(
   } finally {
     connection.close()
   }
-}
-
-/** Makes a unary call; rejects with its ServiceError. */
-export function answer<Response>(
-  start: (options: { deadline: number }, done: requestCallback<Response>) => ClientUnaryCall,
-  seconds = 10,
-): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    start({ deadline: Date.now() + seconds * 1000 }, (error, response) => {
-      if (error !== null) reject(error)
-      else if (response !== undefined) resolve(response)
-    })
-  })
-}
-
-// grpc-js' own lines on stderr repeat the status of the call.
-if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE)
-
-/** Makes clients for an address; they connect with the first call. */
-export function openConnection(address: string, channelCredentials: ChannelCredentials): AgentConnection {
-  const options = {
-    ...messageLimits,
-    'grpc.ssl_target_name_override': TLS_SERVER_NAME,
-    // grpc-js would use http_proxy even for this machine.
-    ...(isNear(parseAddress(address).host) && { 'grpc.enable_http_proxy': 0 }),
-  }
-  const agent = new AgentService(address, channelCredentials, options)
-  const operations = new Operations(address, channelCredentials, { channelOverride: agent.getChannel() })
-  return { address, agent, operations, close: () => agent.close() }
 }
 
 /** The address of a local agent with this configuration. */

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import type { ListExecutionsResponse__Output } from '../generated/flux/operations/ListExecutionsResponse.js'
 import type { RunningExecution__Output } from '../generated/flux/operations/RunningExecution.js'
-import { answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { answer } from './connection.js'
 import { formatBytes, formatDuration } from './format.js'
 import { writeJson, writeOut } from './stdout.js'
 

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import type { HealthCheckResponse__Output } from '../generated/flux/HealthCheckResponse.js'
 import type { NodeStatusResponse__Output } from '../generated/flux/NodeStatusResponse.js'
-import { answer, type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { type ConnectionOptions, connectionOptions, withAgent } from './connect.js'
+import { answer } from './connection.js'
 import { formatDuration } from './format.js'
 import { writeJson, writeOut } from './stdout.js'
 

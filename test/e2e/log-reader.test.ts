@@ -10,7 +10,7 @@ import { CLI, makeTempDir } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { onExit } from '../../harness/on-exit.js'
-import { openConnection } from '../../src/cli/connect.js'
+import { openConnection } from '../../src/cli/connection.js'
 import { noReload } from '../support/reload.js'
 
 const isRoot = process.getuid?.() === 0

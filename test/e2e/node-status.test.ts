@@ -4,7 +4,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { cpuTicks, ownMemoryMiB } from '../../harness/proc.js'
-import { answer } from '../../src/cli/connect.js'
+import { answer } from '../../src/cli/connection.js'
 import type { ListExecutionsResponse__Output } from '../../src/generated/flux/operations/ListExecutionsResponse.js'
 import { type AgentSuiteOptions, describeAgent } from '../support/describe-agent.js'
 

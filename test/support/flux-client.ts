@@ -1,5 +1,5 @@
 import { type ChannelCredentials, credentials, type ServiceError, status } from '@grpc/grpc-js'
-import { answer, openConnection } from '../../src/cli/connect.js'
+import { answer, openConnection } from '../../src/cli/connection.js'
 import type { AgentServiceClient, OperationsClient } from '../../src/proto.js'
 import type { Identity } from './certificates.js'
 

@@ -1,5 +1,5 @@
 import { credentials } from '@grpc/grpc-js'
-import { openConnection } from '../../src/cli/connect.js'
+import { openConnection } from '../../src/cli/connection.js'
 
 // A process that waits for one sync execution: sync-caller PORT FUNCTION ID
 const [port, functionName = '', id = ''] = process.argv.slice(2)

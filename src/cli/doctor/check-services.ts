@@ -7,7 +7,8 @@ import type { NodeStatusResponse__Output } from '../../generated/flux/NodeStatus
 import { describeListener, listenProblem, openListener } from '../../host/listener.js'
 import { openStore } from '../../store/open.js'
 import { StoreUnavailable } from '../../store/store.js'
-import { answer, localAddress, openConnection, tlsCredentials } from '../connect.js'
+import { localAddress, tlsCredentials } from '../connect.js'
+import { answer, openConnection } from '../connection.js'
 import { isServiceError } from '../failure.js'
 import { type Finding, fail, ok } from './finding.js'
 
