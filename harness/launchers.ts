@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { platform } from '../src/os/index.js'
+import { inspectIsolation } from '../src/os/linux/isolation.js'
 import { onExit } from './on-exit.js'
 import { childrenOf } from './proc.js'
 
 /** Why tests of the launcher are skipped; undefined where agents use it. */
 export const noLauncher: string | undefined =
-  process.platform === 'linux' ? platform.inspectIsolation().problem : 'only Linux has a launcher'
+  process.platform === 'linux' ? inspectIsolation().problem : 'only Linux has a launcher'
 
 /** Pids of an agent's launchers, one for each worker. */
 export function launchersOf(agentPid: number): number[] {

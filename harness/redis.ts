@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { eventually } from './eventually.js'
 import { onExit } from './on-exit.js'
 
@@ -49,6 +49,8 @@ export class RedisServer {
 
   /** Runs commands on a separate connection. */
   async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
+    // Loaded here only, since most tests need no Redis.
+    const { Redis } = await import('ioredis')
     const redis = new Redis(this.port, { retryStrategy: () => 20 })
     redis.on('error', () => {})
     try {
