@@ -8,6 +8,8 @@ import { splitReport } from './slowest.mjs'
 
 /** A test without an end fails, too. A chaos campaign takes as long as it is configured to, on each store. */
 const FILE_LIMIT_MS = 900_000 + 2_000 * Number(process.env.CHAOS_SECONDS ?? 0)
+const SOURCE_MAPS = '--enable-source-maps'
+const RUN_FILES = join(import.meta.dirname, 'run-files.mjs')
 const REPORTER = join(import.meta.dirname, 'slowest.mjs')
 
 /** Runs tests; answers the exit code, and with `timed` how long each test took. */
@@ -15,10 +17,9 @@ export async function runTests(testFiles, { node = process.execPath, concurrency
   if (testFiles.length === 0) return { code: 0, took: [] }
   const dir = mkdtempSync(join(tmpdir(), 'flux-tests-'))
   try {
-    const report = join(dir, 'took')
-    const several = ['--test', `--test-concurrency=${concurrency}`, `--test-timeout=${FILE_LIMIT_MS}`]
-    const flags = [...flagsOf(timed && report, options), ...several]
-    const [code] = await once(spawn(node, [...flags, ...testFiles], { stdio: 'inherit' }), 'close')
+    const report = timed ? join(dir, 'took') : undefined
+    const config = { files: testFiles, concurrency, timeout: FILE_LIMIT_MS, options: [SOURCE_MAPS, ...options], report }
+    const [code] = await once(spawn(node, [RUN_FILES, JSON.stringify(config)], { stdio: 'inherit' }), 'close')
     return { code: code ?? 1, took: timed ? splitReport(readFileSync(report, 'utf8')).took : [] }
   } finally {
     rmSync(dir, { recursive: true, force: true })
@@ -38,5 +39,5 @@ export async function runInGuest(testFiles, { options, timed }) {
 function flagsOf(report, options) {
   const reporters = [['spec', 'stdout'], ...(report ? [[REPORTER, report]] : [])]
   const flags = reporters.flatMap(([name, to]) => [`--test-reporter=${name}`, `--test-reporter-destination=${to}`])
-  return ['--enable-source-maps', ...flags, ...options]
+  return [SOURCE_MAPS, ...flags, ...options]
 }
