@@ -10,6 +10,7 @@ import { files, hashOf, readStamp } from './stamps.mjs'
 const PROGRAMS = [
   { path: 'native/launcher', folder: 'native/launcher' },
   { path: 'native/notifier', folder: 'native/notifier' },
+  { path: 'native/sandbox', folder: 'native/sandbox' },
 ].map(({ path, folder }) => ({ path, sources: filesIn(folder, '.c'), headers: filesIn(folder, '.h') }))
 
 /** The results of `compileNative('dist')`. */

@@ -9,6 +9,7 @@ export const installation = {
   protoFolder: path('../../proto/'),
   launcher: path('../native/launcher'),
   notifier: path('../native/notifier'),
+  sandbox: path('../native/sandbox'),
   /** Entries of threads, as URLs. */
   worker: url('./workers/index.js').href,
   deployThread: url('./workers/deploy/deploy.js').href,

@@ -24,7 +24,7 @@ test('the first build installs, generates, compiles and bundles; the second does
   assert.equal(first.status, 0, first.stderr)
   assert.deepEqual(
     first.lines.map((line) => line.split(' ')[0]),
-    ['installing', 'generating', 'compiling', 'bundling', ...(isLinux ? ['compiling', 'compiling'] : [])],
+    ['installing', 'generating', 'compiling', 'bundling', ...(isLinux ? ['compiling', 'compiling', 'compiling'] : [])],
   )
   assert.ok(existsSync(join(project.dir, 'dist/src/a.js')))
   const second = project.run('build')

@@ -42,6 +42,7 @@ const FILES = {
   'native/launcher/launcher.h': '#define CODE 0\n',
   'native/launcher/launcher.c': '#include "launcher.h"\nint main(void) { return CODE; }\n',
   'native/notifier/notifier.c': 'int main(void) { return 0; }\n',
+  'native/sandbox/sandbox.c': 'int main(void) { return 0; }\n',
   'test/good.test.ts': "import { test } from 'node:test'\ntest('good', () => {})\n",
   'test/bad.test.ts': "import { test } from 'node:test'\ntest('bad', () => { throw new Error('as meant') })\n",
 }

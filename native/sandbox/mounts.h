@@ -1,0 +1,39 @@
+/*
+ * Mounts by descriptor (Linux 5.12): each is made outside all folders, and then moved to where it is wanted. So nobody can
+ * put another folder in the way between two steps. Everything here ends the program where it fails.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct mount_option {
+	const char *key;
+	const char *value;
+};
+
+/*
+ * A new file system that is mounted nowhere yet; `options` end with an empty one. -1 where the kernel does not know the
+ * type.
+ */
+int new_file_system(const char *type, const struct mount_option *options, uint64_t attributes);
+
+/*
+ * A folder (`type` is O_DIRECTORY) or file (0) of a mounted file system, as a mount of its own. -1 where it does not exist.
+ * A link in its place is refused.
+ */
+int clone_tree(int folder, const char *path, int type);
+
+/* Adds MOUNT_ATTR_ bits to a mount. */
+void restrict_mount(int mount, uint64_t attributes);
+
+/* Mounts it over what a descriptor refers to; `path` is for the sentence only. */
+void attach_mount(int mount, int over, const char *path);
+
+/* Mounts it over a path. */
+void attach_mount_at(int mount, const char *path);
+
+/* Unmounts what is mounted at a path, with all that is mounted in it. What was cloned from it stays. */
+void detach_mount_at(const char *path);
+
+/* What the host mounts and unmounts later shall reach this namespace, and nothing the other way. */
+void follow_host(void);

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { Folders, noSandbox, Sandbox, UID } from './sandbox-under-test.js'
+
+const NODE = `"${process.execPath}" -p 'JSON.stringify(os.userInfo())'`
+
+describe('users in a sandbox', { skip: noSandbox }, () => {
+  it("have the function's id under the runner's name, and its home", async () => {
+    const folders = new Folders()
+    const sandbox = await Sandbox.open(folders, { args: { user: 'runs-no-host' } })
+    const line = `runs-no-host:x:${UID}:${UID}::${folders.homeAt}:/usr/sbin/nologin\n`
+    assert.equal(sandbox.run('whoami; id -un; id -gn'), 'runs-no-host\nruns-no-host\nruns-no-host\n')
+    assert.equal(sandbox.run(`getent passwd ${UID} runs-no-host`), line.repeat(2))
+    assert.equal(sandbox.run(`getent group ${UID}`), `runs-no-host:x:${UID}:\n`)
+    const { username, uid, gid, homedir } = JSON.parse(sandbox.run(NODE))
+    assert.deepEqual(
+      { username, uid, gid, homedir },
+      { username: 'runs-no-host', uid: UID, gid: UID, homedir: folders.homeAt },
+    )
+    assert.equal(sandbox.run('echo ~runs-no-host'), `${folders.homeAt}\n`)
+    for (const file of ['passwd', 'group']) {
+      const own = readFileSync(`/proc/${sandbox.pid}/root/etc/${file}`, 'utf8')
+      assert.equal(own.replace(/^runs-no-host:.*\n/m, ''), readFileSync(`/etc/${file}`, 'utf8'))
+      assert.equal(sandbox.run(`stat -c '%a %u' /etc/${file}`), '644 0\n')
+      assert.match(sandbox.try(`echo x >>/etc/${file}`, 0).stderr, /Read-only file system/)
+    }
+    await sandbox.close()
+  })
+
+  it('keep the shell that the host has for the runner', async () => {
+    const sandbox = await Sandbox.open(new Folders(), { args: { user: 'root' } })
+    assert.match(sandbox.run(`getent passwd ${UID}`), /^root:x:\d+:\d+::.*:\/bin\/bash\n$/)
+    assert.equal(sandbox.run('grep -c ^root: /etc/passwd /etc/group'), '/etc/passwd:1\n/etc/group:1\n')
+    await sandbox.close()
+  })
+})
