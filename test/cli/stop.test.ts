@@ -5,13 +5,13 @@ import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { runCli, startCli } from '../support/cli.js'
-import { Gate } from '../support/scripts.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 
 test('flux-agent stop lets executions end, and is done when the agent is gone', async () => {
   const agent = await startTestAgent({ config: { drain_seconds: 60 } })
   const calls = new Calls(agent.client)
   const gate = new Gate()
-  await calls.script('gate', 'echo ready; until [ -e "$1" ]; do sleep 0.02; done; echo done')
+  await calls.script('gate', `echo ready; ${awaitGate(1)}; echo done`)
   const id = await calls.start('gate', [gate.path])
   await calls.printed(id, 'ready')
 

@@ -10,7 +10,7 @@ import { buildZip, link, PROGRAM } from '../../harness/zip.js'
 import { AgentService } from '../../src/proto.js'
 import { appsOf, scriptZip, versionsOf } from '../support/apps.js'
 import { describeAgent } from '../support/describe-agent.js'
-import { Gate } from '../support/scripts.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 
 const MiB = 2 ** 20
 
@@ -126,7 +126,7 @@ describeAgent('DeployFunction', { skip: process.platform === 'win32' }, ({ agent
 
   it('leaves running executions the version they began with, and deletes it after the last of them', async () => {
     const gates = [new Gate(), new Gate()]
-    const lines = 'echo begun; until [ -e "$1" ]; do sleep 0.02; done; cat data'
+    const lines = `echo begun; ${awaitGate(1)}; cat data`
     const version = (data: string) => scriptZip(lines, [{ name: 'data', contents: data }])
     await deploy('long', version('old'))
     const [old] = versionsOf(agent, 'long')

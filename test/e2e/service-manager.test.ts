@@ -9,7 +9,7 @@ import { childrenOf } from '../../harness/proc.js'
 import { isRunning } from '../../harness/processes.js'
 import { freePort } from '../../harness/redis.js'
 import { runCli } from '../support/cli.js'
-import { Gate } from '../support/scripts.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 import { noServiceManager, ServiceManagerSocket } from '../support/service-manager.js'
 
 const BEAT_MS = 100
@@ -75,7 +75,7 @@ describe('a service manager', { skip: noServiceManager }, () => {
   it('is told what runs and waits', async (t) => {
     const { calls, manager } = await startService(t)
     const gate = new Gate()
-    await calls.script('gate', 'until [ -e "$1" ]; do sleep 0.02; done', {
+    await calls.script('gate', awaitGate(1), {
       max_concurrency: 1,
       max_concurrency_behavior: 'wait',
     })
@@ -91,7 +91,7 @@ describe('a service manager', { skip: noServiceManager }, () => {
   it('lets a stop last for as long as the agent says', async (t) => {
     const { agent, calls, manager } = await startService(t, { config: { drain_seconds: 600 } })
     const gate = new Gate()
-    await calls.script('gate', 'echo ready; until [ -e "$1" ]; do sleep 0.02; done')
+    await calls.script('gate', `echo ready; ${awaitGate(1)}`)
     await calls.printed(await calls.start('gate', [gate.path]), 'ready')
     process.kill(agent.pid, 'SIGTERM')
     const stopping = await manager.told(/^STOPPING=1$/)

@@ -7,7 +7,7 @@ import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { follow } from '../support/follow.js'
 import { callSync } from '../support/live-calls.js'
-import { Gate } from '../support/scripts.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 
 /** Answers the record that the next agent in the same folder finds. */
 async function recordAfter(agent: TestAgent, id: string) {
@@ -23,7 +23,7 @@ async function startWith(drainSeconds: number): Promise<[TestAgent, Calls]> {
   const agent = await startTestAgent({ config: { drain_seconds: drainSeconds } })
   const calls = new Calls(agent.client)
   await calls.script('wait', 'echo $$; echo ready; sleep 600')
-  await calls.script('gate', 'echo ready; until [ -e "$1" ]; do sleep 0.02; done; echo done')
+  await calls.script('gate', `echo ready; ${awaitGate(1)}; echo done`)
   await calls.script('one', 'echo $$; echo ready; sleep 600', { max_concurrency: 1, max_concurrency_behavior: 'wait' })
   return [agent, calls]
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { constants, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeTempDir } from '../../harness/agent.js'
 import type { Calls } from '../../harness/calls.js'
@@ -20,16 +21,24 @@ export async function deployWithFiles(
   assert.equal(ack.success, true, ack.message)
 }
 
-/** Shell: waits until the gate that is argument `number` opens. */
+/** Shell: waits until the gate that is argument `number` opens, without a look at it again and again. */
 export function awaitGate(number: number): string {
-  return `until [ -e "$${number}" ]; do sleep 0.02; done`
+  return `read -r _ <"$${number}"`
 }
 
-/** What a function can be made to wait for: a file that the test makes. */
+/** More than ever wait at one gate; so little always fits into a pipe. */
+const MOST_WAITING = 4_000
+
+/** What functions can be made to wait for: a named pipe with a line for each of them, now and later. */
 export class Gate {
-  readonly path = join(makeTempDir('flux-gate-'), 'open')
+  readonly path = join(makeTempDir('flux-gate-'), 'gate')
+
+  constructor() {
+    execFileSync('mkfifo', [this.path])
+  }
 
   open(): void {
-    writeFileSync(this.path, '')
+    // Stays open as long as this process: else its lines would go.
+    writeSync(openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK), '\n'.repeat(MOST_WAITING))
   }
 }
