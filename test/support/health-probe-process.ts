@@ -6,7 +6,7 @@ import { ServerCredentials } from '@grpc/grpc-js'
 import type { Latencies } from './health-probe.js'
 import { checkHealth, plainClient, serveHealth } from './health-server.js'
 
-// The process of `measureHealth`, and with `serve` that of the idle server it compares with.
+// The process of a HealthProbe, and with `serve` that of the idle server it compares with.
 
 const PAUSE_MS = 4
 
@@ -18,29 +18,27 @@ async function serveIdle(): Promise<void> {
 async function probe(agentPort: number): Promise<void> {
   const idle = fork(fileURLToPath(import.meta.url), ['serve'])
   const [idlePort] = await once(idle, 'message')
-  let over = false
-  const lanes = [agentPort, Number(idlePort)].map(async (port) => {
-    const client = plainClient(port)
-    await checkHealth(client)
-    const samples: number[] = []
-    const measure = async () => {
+  const clients = [agentPort, Number(idlePort)].map(plainClient)
+  await Promise.all(clients.map(checkHealth))
+  process.send?.('ready')
+  for (;;) {
+    await once(process, 'message')
+    let over = false
+    const lanes = clients.map(async (client) => {
+      const samples: number[] = []
       while (!over) {
         const begun = performance.now()
         await checkHealth(client)
         samples.push(performance.now() - begun)
         await sleep(PAUSE_MS)
       }
-      client.close()
       return latencies(samples)
-    }
-    return { measure }
-  })
-  const running = (await Promise.all(lanes)).map(({ measure }) => measure())
-  process.send?.('ready')
-  await once(process, 'message')
-  over = true
-  const [agent, own] = await Promise.all(running)
-  process.send?.({ agent, idle: own })
+    })
+    await once(process, 'message')
+    over = true
+    const [agent, own] = await Promise.all(lanes)
+    process.send?.({ agent, idle: own })
+  }
 }
 
 function latencies(samples: number[]): Latencies {

@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onExit } from '../../harness/on-exit.js'
@@ -20,19 +20,31 @@ export interface Measured {
   readonly idle: Latencies
 }
 
-/** Checks an agent's health over and over from another process while `work` goes on. */
-export async function measureHealth(port: number, work: () => Promise<unknown>): Promise<Measured> {
-  const probe = fork(PROBE, [String(port)])
-  const kill = () => probe.kill('SIGKILL')
-  onExit(kill)
-  try {
+/** Checks an agent's health from another process, which ends at the latest with this one. */
+export class HealthProbe {
+  private constructor(private readonly probe: ChildProcess) {}
+
+  static async start(port: number): Promise<HealthProbe> {
+    const probe = fork(PROBE, [String(port)])
+    onExit(() => probe.kill('SIGKILL'))
     await once(probe, 'message')
-    await work()
-    probe.send('end')
-    const [measured] = await once(probe, 'message')
+    return new HealthProbe(probe)
+  }
+
+  /** Checks over and over while `work` goes on. */
+  async measure(work: () => Promise<unknown>): Promise<Measured> {
+    this.probe.send('begin')
+    try {
+      await work()
+    } finally {
+      this.probe.send('end')
+    }
+    const [measured] = await once(this.probe, 'message')
     return measured
-  } finally {
-    kill()
+  }
+
+  stop(): void {
+    this.probe.kill('SIGKILL')
   }
 }
 
