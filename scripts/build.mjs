@@ -1,12 +1,14 @@
 // Installs, generates and compiles, each only as far as something has changed. Runs before anything is installed.
 //   node scripts/build.mjs
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { bundle } from './bundle.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
 import { run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
+/** As tsconfig.json names it. */
+const COMPILED_BEFORE = 'dist/.tsbuildinfo'
 const SOURCES = ['src', 'harness', 'test', 'bench', 'examples']
 
 if (process.argv[1] === import.meta.filename) build()
@@ -48,12 +50,14 @@ function compile() {
   const state = hashOf([...sources, 'tsconfig.json', 'package-lock.json'])
   if (readStamp(stamp) === state) return
   console.log(`compiling ${sources.length} files to dist/`)
+  // The compiler knows what it has compiled, but not whether that is still there: after a failure, what is there matches
+  // no state that was built.
+  if (!existsSync(stamp)) rmSync(COMPILED_BEFORE, { force: true })
+  rmSync(stamp, { force: true })
   const outputs = new Set(sources.flatMap((source) => [`${source.slice(0, -3)}.js`, `${source.slice(0, -3)}.js.map`]))
   for (const kept of NATIVE_OUTPUTS) outputs.add(kept)
   const found = SOURCES.flatMap((folder) => files(join('dist', folder), ''))
   for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
-  // The compiler also writes output with errors: after a failure, what is there matches no state that was built.
-  rmSync(stamp, { force: true })
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   writeFileSync(stamp, state)
 }
