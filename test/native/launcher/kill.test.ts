@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { isRunning } from '../../../harness/processes.js'
 import { killFrame, startFrame } from './frames.js'
-import { describeEach } from './variants.js'
+import { describeEach, EVERY } from './variants.js'
 
 const SIGKILL = 9
 
@@ -100,5 +100,5 @@ describeEach(
       assert.equal((await execution.ended).survivors, 0)
     })
   },
-  { fallbacks: true },
+  { variants: EVERY },
 )

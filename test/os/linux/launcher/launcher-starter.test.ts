@@ -15,7 +15,7 @@ const ESCAPES = [
   ['an orphan in a session of its own', "sh -c 'setsid sleep 60 & echo $!'; sleep 60"],
   ['a grandchild whose parent has left the group', "setsid sh -c 'sleep 60 & echo $!; wait' & sleep 60"],
 ] as const
-const THOUSANDS = process.env['CI'] ? 2_000 : 1_000
+const MANY = process.env['CI'] ? 2_000 : 500
 
 for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'launcher')) {
   describe(`${name}`, { skip }, () => {
@@ -66,9 +66,9 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       assert.equal((await running.ended).end.kind, 'lost')
     })
 
-    it('runs thousands at once', async () => {
+    it('runs very many at once', async () => {
       const all = await Promise.all(
-        Array.from({ length: THOUSANDS }, (_, i) => start(starter, script(`echo ${i}; exec sleep 60`))),
+        Array.from({ length: MANY }, (_, i) => start(starter, script(`echo ${i}; exec sleep 60`))),
       )
       await eventually('all have told their number', () => all.every(({ output }) => output() !== ''), 30)
       for (const { process } of all) process.kill('cancelled')
