@@ -15,7 +15,7 @@ export function removeCgroupsAtExit(stateDir: string): void {
   onExit(() => {
     for (let attempt = 0; existsSync(dir) && attempt < ATTEMPTS; attempt++) {
       killCgroup(dir)
-      closeCgroups({ dir, controllers: [] }, [])
+      closeCgroups({ dir }, [])
       if (existsSync(dir)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS)
     }
   })

@@ -1,4 +1,4 @@
-import type { Isolation, Limits } from '../os/platform.js'
+import type { AggregateLimits, Isolation, Limits } from '../os/platform.js'
 import type { FunctionSettings } from '../store/function.js'
 
 /**
@@ -34,6 +34,15 @@ export function limitProblem({ required, unenforced }: LimitPolicy, settings: Fu
     `function ${name} not registered: ${missed.key} ${missed.value} cannot be enforced on this node (${missed.reason}), ` +
       `and its configuration says isolation: required; allowed: ${missed.key} 0, or isolation: best_effort`
   )
+}
+
+/** What all executions together may use, in words; undefined where they may use all. */
+export function aggregateText({ memoryMb, processes }: AggregateLimits): string | undefined {
+  const most = [
+    ...(memoryMb === undefined ? [] : [`${memoryMb} MB of memory`]),
+    ...(processes === undefined ? [] : [`${processes} processes and threads`]),
+  ]
+  return most.length > 0 ? `all executions together get at most ${most.join(' and ')}` : undefined
 }
 
 /** The limits that are not enforced, a line for each reason. Limits that are switched off are left out. */

@@ -247,8 +247,17 @@ export interface CgroupParent {
   readonly dir: string
   /** Controllers that can be used below it. */
   readonly controllers: readonly CgroupController[]
+  /** Those of the cgroup above it, which has the executions of all agents of this place. */
+  readonly aggregate: AggregateLimits
   /** The cgroup of the launchers themselves; absent: that of the agent. */
   readonly launchers?: string
+}
+
+/** What all executions together may use, so that the agent and the rest of the machine go on. Absent: no limit. */
+export interface AggregateLimits {
+  readonly memoryMb?: number
+  /** And threads. */
+  readonly processes?: number
 }
 
 export type CgroupController = 'memory' | 'cpu' | 'pids'
@@ -266,6 +275,8 @@ export interface Isolation {
   readonly noTmpdirs?: string
   /** Why a limit is not enforced; absent where it is. */
   readonly unenforced: { readonly memory?: string; readonly cpu?: string; readonly processes?: string }
+  /** What all executions together may use; absent where there are no cgroups. */
+  readonly aggregate?: AggregateLimits
 }
 
 export interface IsolationOptions {

@@ -9,7 +9,9 @@ import { awaitGate, Gate } from '../support/scripts.js'
 import { counter, hold, launchersOf, makeGroup, readGroup, within } from './groups.js'
 import { notInGuest } from './guest.js'
 
-const ABOVE = "out of memory: killed by a limit on a cgroup above, not by the function's own"
+const ABOVE =
+  'out of memory: killed by a limit on a cgroup above, such as that for all executions together, ' +
+  "not by the function's own"
 
 describe('a limit on a cgroup above', { skip: notInGuest }, () => {
   let agent: TestAgent

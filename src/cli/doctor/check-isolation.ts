@@ -1,11 +1,11 @@
 import type { AgentConfig } from '../../config/config.js'
-import { unenforcedLimits } from '../../host/limits.js'
+import { aggregateText, unenforcedLimits } from '../../host/limits.js'
 import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Checks whether the launcher starts functions, and which limits are enforced. */
 export function checkIsolation({ isolation }: AgentConfig): Finding[] {
-  const { problem, unenforced, cgroups } = platform.inspectIsolation()
+  const { problem, unenforced, cgroups, aggregate = {} } = platform.inspectIsolation()
   const wrong = isolation.required ? fail : warn
   const findings: Finding[] = []
   if (problem) findings.push(wrong('launcher', problem, 'install a C compiler and run `npm run build`'))
@@ -19,6 +19,8 @@ export function checkIsolation({ isolation }: AgentConfig): Finding[] {
     ...(unenforced.processes || isolation.maxProcesses === 0 ? [] : ['max_processes']),
   ]
   if (enforced.length > 0) findings.push(ok('limits', `enforced on this node: ${enforced.join(', ')}`))
+  const together = aggregateText(aggregate)
+  if (together) findings.push(ok('limits', together))
   const fix = problem ? 'see launcher' : fixOf(cgroups)
   findings.push(...unenforcedLimits(unenforced, isolation.maxProcesses).map((line) => wrong('limits', line, fix)))
   return findings

@@ -67,6 +67,10 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   const { starter } = isolation
   const survives = starter.kind === 'launcher' && starter.surviveMs > 0
   const cgroups = starter.kind === 'launcher' ? starter.cgroups : undefined
-  if (cgroups) log.info({ dir: cgroups.dir, controllers: cgroups.controllers }, 'every execution gets a cgroup')
+  if (cgroups) {
+    const { memoryMb, processes } = isolation.aggregate ?? {}
+    const together = { memory_mb: memoryMb, processes }
+    log.info({ dir: cgroups.dir, controllers: cgroups.controllers, together }, 'every execution gets a cgroup')
+  }
   return { runAs, appsDir, tls, starter, limits: { required, unenforced: isolation.unenforced }, survives, kept }
 }

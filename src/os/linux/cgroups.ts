@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { CgroupController, CgroupParent } from '../platform.js'
+import { aggregateLimits } from './aggregate-limits.js'
 import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
 import { favourCgroup } from './priority.js'
 
@@ -71,13 +72,14 @@ export async function openCgroups(
   if (own.launchers) mkdirSync(launchersDir, { recursive: true })
   let controllers = enableControllers(place.dir, availableControllers(place))
   if (place.kind === 'own') favourCgroup(join(place.dir, LEAF))
+  const aggregate = aggregateLimits(place, controllers)
   const dir = cgroupFolder(place, stateDir)
   for (const folder of [dirname(dir), dir]) {
     mkdirSync(folder, { recursive: true })
     controllers = enableControllers(folder, controllers)
   }
   await removeLeftovers(dir, launchers)
-  return { dir, controllers, ...own }
+  return { dir, controllers, aggregate, ...own }
 }
 
 /** The folder that `openCgroups` makes for the agent with this state folder, which must exist. */
@@ -87,7 +89,7 @@ export function cgroupFolder(place: CgroupPlace & { readonly dir: string }, stat
 }
 
 /** Removes the folder, unless these launchers still have cgroups in it. It must not contain other processes. */
-export function closeCgroups(parent: CgroupParent, launchers: readonly string[]): void {
+export function closeCgroups(parent: Pick<CgroupParent, 'dir' | 'launchers'>, launchers: readonly string[]): void {
   const { dir } = parent
   for (const name of childrenOf(dir)) if (!launchers.includes(name)) removeTree(join(dir, name))
   if (launchers.length > 0) return

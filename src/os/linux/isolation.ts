@@ -9,6 +9,7 @@ import {
 } from '../../generated/native/launcher-protocol.js'
 import { installation } from '../../installation.js'
 import type { CgroupController, Isolation, IsolationOptions, KeptLauncher } from '../platform.js'
+import { aggregateLimits, effectiveLimits } from './aggregate-limits.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 import { socketName } from './launcher/connection.js'
 import { launchersIn, leftLaunchers } from './launcher/kept-launchers.js'
@@ -45,7 +46,12 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
       stateDir,
       found.map(({ name }) => name),
     )
-    return { ...common, starter: { ...launcher, cgroups }, unenforced: unenforcedBelow(place, cgroups.controllers) }
+    return {
+      ...common,
+      starter: { ...launcher, cgroups },
+      unenforced: unenforcedBelow(place, cgroups.controllers),
+      aggregate: effectiveLimits(place, cgroups.aggregate),
+    }
   } catch (error) {
     const reason = `no cgroup can be made below ${place.dir}: ${(error as Error).message}`
     return { ...common, unenforced: allUnenforced(reason) }
@@ -79,7 +85,12 @@ export function inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { read
   if (problem) return { problem, unenforced: allUnenforced(problem) }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { unenforced: allUnenforced(place.reason) }
-  return { cgroups: place.dir, unenforced: unenforcedBelow(place, availableControllers(place)) }
+  const available = availableControllers(place)
+  return {
+    cgroups: place.dir,
+    unenforced: unenforcedBelow(place, available),
+    aggregate: effectiveLimits(place, aggregateLimits(place, available)),
+  }
 }
 
 /** See Platform.release. */

@@ -83,7 +83,10 @@ function outOfMemoryError(who: OutOfMemory, memoryMb: number): string {
     case 'own limit':
       return `out of memory: exceeded ${memoryMb} MB`
     case 'limit above':
-      return "out of memory: killed by a limit on a cgroup above, not by the function's own"
+      return (
+        'out of memory: killed by a limit on a cgroup above, such as that for all executions together, ' +
+        "not by the function's own"
+      )
     case 'node':
       return "out of memory: killed because the node ran out, not by the function's own limit"
   }

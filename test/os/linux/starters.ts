@@ -44,7 +44,7 @@ export const STARTERS: readonly StarterCase[] = [
     skip: noCgroups,
     kind: 'launcher',
     killsEscapees: true,
-    setup: (dir) => ({ ...launcherSetup(dir), cgroups: { dir: cgroupFolder(), controllers: [] } }),
+    setup: (dir) => ({ ...launcherSetup(dir), cgroups: { dir: cgroupFolder(), controllers: [], aggregate: {} } }),
   },
 ]
 

@@ -61,7 +61,10 @@ describe('endedRecord', () => {
   it('tells who ran out of memory, and says nothing of memory where nobody did', () => {
     const verdictOf = (outOfMemory: OutOfMemory) => verdict({ ...killed, outOfMemory })
     assert.deepEqual(verdictOf('own limit'), ['failed', 'out of memory: exceeded 64 MB'])
-    assert.match(String(verdictOf('limit above')[1]), /^out of memory: killed by a limit on a cgroup above/)
+    assert.match(
+      String(verdictOf('limit above')[1]),
+      /^out of memory: killed by a limit on a cgroup above, such as that for all executions together/,
+    )
     assert.match(String(verdictOf('node')[1]), /^out of memory: killed because the node ran out/)
     assert.deepEqual(verdict(killed), ['failed', 'killed by SIGKILL'])
     assert.deepEqual(verdict(exited(137)), ['failed', 'exit code 137'])

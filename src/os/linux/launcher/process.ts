@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { CgroupParent, StarterSetup } from '../../platform.js'
+import { setAggregateLimits } from '../aggregate-limits.js'
 import { enableControllers } from '../cgroup-files.js'
 import { openNamedPipe, type Pipe, readInto } from '../pipe.js'
 import { type Connection, READ_BYTES, socketName, writeTo } from './connection.js'
@@ -63,7 +64,7 @@ function makePipe(dir: string, name: string): Pipe {
 }
 
 /** A launcher that was left alone removes the folders above its own where they are empty, at any moment. */
-function makeCgroup({ dir, controllers }: CgroupParent, name: string): string {
+function makeCgroup({ dir, controllers, aggregate }: CgroupParent, name: string): string {
   const cgroup = join(dir, name)
   for (let attempt = 1; ; attempt++) {
     try {
@@ -71,6 +72,7 @@ function makeCgroup({ dir, controllers }: CgroupParent, name: string): string {
         mkdirSync(folder, { recursive: true })
         enableControllers(folder, controllers)
       }
+      setAggregateLimits(dirname(dir), aggregate)
       return cgroup
     } catch (error) {
       if (attempt === MKDIR_ATTEMPTS) throw error

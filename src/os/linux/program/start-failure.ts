@@ -45,6 +45,9 @@ export async function explainFailure(failure: SystemFailure, request: StartReque
 async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {
   const { file, cwd, args, env } = request
   if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
+  if (step === 'clone' && code === 'EAGAIN') {
+    return `cannot start ${file}: all executions together, or the machine, run as many processes and threads as they may`
+  }
   if (step !== undefined && step !== 'chdir' && step !== 'exec') return undefined
   if (code === 'E2BIG') {
     const bytes = chargedBytes(file, args, env)
