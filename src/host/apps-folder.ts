@@ -57,7 +57,7 @@ export function openAppsFolder(config: AppsConfig, runAs: RunAs | undefined, log
     // A function may have made what was missing a moment ago.
     refuseProblem(config, apps, runAs)
     const place = inHome ? apps : realPath(apps)
-    grantFolder(place, accessFor(runAs))
+    grantFolder(place, accessFor(runAs.gid))
     for (const folder of replaceable(apps, runAs)) log.warn(hole(apps, folder, runAs))
     return place
   } catch (error) {

@@ -33,6 +33,10 @@ export interface Separation {
 
 /** In the state folder, what separate functions keep: `homes/NAME`, `caches/NAME/VERSION`, and `tmp`. */
 export const FUNCTIONS_DIR = 'functions'
+/** In FUNCTIONS_DIR, a folder for each function: its home. Its owner is the function's user. */
+export const HOMES_DIR = 'homes'
+/** In FUNCTIONS_DIR, a folder for each function with one for each version of its code, for what interpreters keep. */
+export const CACHES_DIR = 'caches'
 
 /** Limits for all processes of an execution together. 0: no limit. */
 export interface Limits {

@@ -77,7 +77,11 @@ export interface LaunchSpec {
   readonly versionDir: string
   /** Relative to versionDir. */
   readonly handler: string
-  /** The function's own variables and the node's FLUX_ variables. */
+  /** Absent: the agent's own user. */
+  readonly runAs?: RunAs
+  /** Whether it runs in the function's sandbox. */
+  readonly sandboxed: boolean
+  /** The function's own variables, the node's FLUX_ variables, and where interpreters keep compiled code. */
   readonly env: Readonly<Record<string, string>>
   /** 0: no timeout. */
   readonly timeoutSeconds: number
@@ -194,15 +198,23 @@ export type FunctionUsers =
    */
   | { readonly kind: 'separate'; readonly runAs: RunAs; readonly folder: string; readonly uids: UidRange }
 
+/** Where the code of functions is, and whose it is. */
+export interface CodePlaces {
+  readonly appsDir: string
+  readonly users: FunctionUsers
+  /** Absolute path of CACHES_DIR. */
+  readonly cachesDir: string
+  /** Whether interpreters may keep compiled code there. */
+  readonly codeCache: boolean
+}
+
 /** One archive to deploy, on the deploy thread. */
-export interface DeployTask {
+export interface DeployTask extends CodePlaces {
   readonly functionName: string
   readonly handler: string
   readonly archive: Uint8Array
   /** The fingerprint of the settings that come with it. */
   readonly fingerprint?: string
-  readonly appsDir: string
-  readonly runAs?: RunAs
   readonly limits: ArchiveLimits
 }
 
@@ -241,19 +253,24 @@ export type PrepareResult =
 
 /** Asks whether a version's code contains a handler. */
 export interface HandlerCheck {
-  readonly versionDir: string
+  readonly version: CodeVersion
   readonly handler: string
-  readonly runAs?: RunAs
+  readonly users: FunctionUsers
+}
+
+/** A version that serves no more, to be removed with its cache. */
+export interface VersionRemoval {
+  /** Absolute path. */
+  readonly versionDir: string
+  readonly cachesDir: string
 }
 
 /** Asks, at the start, which code can serve. */
-export interface AppsCheck {
-  readonly appsDir: string
+export interface AppsCheck extends CodePlaces {
   /** The stored functions, by name. */
   readonly stored: ReadonlyMap<string, StoredFunction>
   /** Folders of the versions that executions of an earlier agent still run. */
   readonly inUse: ReadonlySet<string>
-  readonly runAs?: RunAs
 }
 
 export interface StoredFunction {
@@ -265,6 +282,10 @@ export interface AppsFound {
   readonly serving: readonly ServingVersion[]
   /** Functions whose code was damaged and has been removed. */
   readonly damaged: readonly string[]
+  /** Functions whose code is whole and cannot serve; why, in a sentence without a full stop. */
+  readonly unusable: readonly { readonly name: string; readonly problem: string }[]
+  /** Absolute paths of caches that no version needs. */
+  readonly staleCaches: readonly string[]
 }
 
 /** A function's version that can serve. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
@@ -45,7 +45,13 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
   it('has exactly the variables of the contract, and none of the agent', async () => {
     const { output } = await calls.execute({ function_name: 'environ', execution_id: 'my-id' })
     const { username, homedir } = userInfo()
-    const { TMPDIR, ...others } = variables(output)
+    const { TMPDIR, PYTHONPYCACHEPREFIX, NODE_COMPILE_CACHE, XDG_CACHE_HOME, ...others } = variables(output)
+    const cache = dirname(PYTHONPYCACHEPREFIX ?? '')
+    assert.match(cache, /\/functions\/caches\/environ\/[0-9a-f-]+$/)
+    assert.deepEqual(
+      { NODE_COMPILE_CACHE, XDG_CACHE_HOME },
+      { NODE_COMPILE_CACHE: join(cache, 'node'), XDG_CACHE_HOME: join(cache, 'xdg') },
+    )
     if (noLauncher) assert.equal(TMPDIR, '/tmp')
     else assert.match(TMPDIR ?? '', /\/\.tmp\/\w+\/\w+$/)
     assert.deepEqual(others, {

@@ -1,4 +1,3 @@
-import type { NodeAddresses } from '../../host/node-addresses.js'
 import { idNumber } from '../../ids/id-number.js'
 import type { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
@@ -11,7 +10,7 @@ import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
-import { LaunchSpecs } from './launch-specs.js'
+import type { LaunchSpecs } from './launch-specs.js'
 import type { WorkerTask } from './worker.js'
 import type { WorkerPool } from './worker-pool.js'
 
@@ -29,7 +28,6 @@ export type Started = { readonly kind: 'started'; readonly execution: Execution 
 export class Executions {
   private readonly live = new Map<string, Execution>()
   private readonly supervised = new Set<Promise<void>>()
-  private readonly specs: LaunchSpecs
   private refusesNew = false
   private leavesRunning = false
   /** Executions whose worker has died: they wait for another to take them over; undefined: none can. */
@@ -42,14 +40,12 @@ export class Executions {
     private readonly pool: WorkerPool,
     /** For the records of executions whose worker has died. */
     private readonly writes: WriteQueue,
-    node: Pick<NodeAddresses, 'variables'>,
+    private readonly specs: LaunchSpecs,
     /** The ids of executions that have ended. */
     private readonly recent: RecentIds,
     /** Whether async executions outlive their worker. */
     private readonly survive: boolean,
-  ) {
-    this.specs = new LaunchSpecs(node)
-  }
+  ) {}
 
   start({ idGiven, ...request }: ExecutionRequest): Started {
     const { id, functionName: name, async } = request

@@ -1,16 +1,17 @@
 import { Piscina } from 'piscina'
 import type { ArchiveLimits } from '../../archive/limits.js'
 import { installation } from '../../installation.js'
-import type { RunAs } from '../../os/platform.js'
 import type {
   AppsCheck,
   AppsFound,
+  CodePlaces,
   CodeVersion,
   DeployRefused,
   DeployTask,
   HandlerCheck,
   PreparedVersion,
   PrepareResult,
+  VersionRemoval,
 } from '../../threads/messages.js'
 import { Places } from './places.js'
 
@@ -37,8 +38,7 @@ export class Deployer {
   private readonly unpacking = new Places(UNPACKED_AT_ONCE)
 
   constructor(
-    private readonly appsDir: string,
-    private readonly runAs: RunAs | undefined,
+    private readonly places: CodePlaces,
     /** Limits for the archives that follow. */
     public limits: ArchiveLimits,
   ) {
@@ -56,16 +56,15 @@ export class Deployer {
     archive: Buffer,
     fingerprint?: string,
   ): Promise<PrepareResult> {
-    const { appsDir, runAs, limits } = this
+    const { places, limits } = this
     // A small buffer shares its memory with others, so it must not be moved.
     const bytes = archive.byteLength > Buffer.poolSize ? archive : new Uint8Array(archive)
     const task: DeployTask = {
+      ...places,
       functionName: name,
       handler,
       archive: bytes,
       ...(fingerprint !== undefined && { fingerprint }),
-      appsDir,
-      ...(runAs && { runAs }),
       limits,
     }
     await this.unpacking.enter()
@@ -86,8 +85,8 @@ export class Deployer {
   }
 
   /** Why a version cannot be run by a handler it was not deployed for; undefined where it can. */
-  checkHandler({ dir }: CodeVersion, handler: string): Promise<string | undefined> {
-    const check: HandlerCheck = { versionDir: dir, handler, ...(this.runAs && { runAs: this.runAs }) }
+  checkHandler(version: CodeVersion, handler: string): Promise<string | undefined> {
+    const check: HandlerCheck = { version, handler, users: this.places.users }
     return this.pool.run(check, { name: 'checkHandler' })
   }
 
@@ -96,7 +95,8 @@ export class Deployer {
    * called with the first one.
    */
   removeVersion(dir: string, failed: (error: Error) => void): void {
-    this.pool.run(dir, { name: 'removeVersion' }).catch((error: Error) => {
+    const removal: VersionRemoval = { versionDir: dir, cachesDir: this.places.cachesDir }
+    this.pool.run(removal, { name: 'removeVersion' }).catch((error: Error) => {
       if (this.destroyed) return
       failed(error)
       setTimeout(() => this.removeVersion(dir, () => {}), REMOVAL_RETRY_MS).unref()
@@ -105,8 +105,17 @@ export class Deployer {
 
   /** Completes or removes what earlier runs left; answers what can serve. */
   clean(stored: AppsCheck['stored'], inUse: AppsCheck['inUse']): Promise<AppsFound> {
-    const check: AppsCheck = { appsDir: this.appsDir, stored, inUse, ...(this.runAs && { runAs: this.runAs }) }
+    const check: AppsCheck = { ...this.places, stored, inUse }
     return this.pool.run(check, { name: 'cleanApps' })
+  }
+
+  /** Removes caches that no version needs. `failed` is called for those that are left to the next start. */
+  removeCaches(dirs: readonly string[], failed: (problem: string) => void): void {
+    if (dirs.length === 0) return
+    this.pool.run(dirs, { name: 'removeCaches' }).then(
+      (problems: readonly string[]) => problems.forEach(failed),
+      ({ message }: Error) => this.destroyed || failed(message),
+    )
   }
 
   destroy(): Promise<void> {

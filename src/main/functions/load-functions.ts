@@ -34,10 +34,11 @@ export async function loadFunctions(
     }
     functions.register(settings)
   }
-  const { serving, damaged } = await deployer.clean(stored, inUse)
+  const { serving, damaged, unusable, staleCaches } = await deployer.clean(stored, inUse)
   for (const name of damaged) {
     log.warn(`function ${name}: its code had empty files, as after a power cut, and is removed; deploy it again`)
   }
+  for (const { name, problem } of unusable) log.warn(`function ${name}: its code does not serve: ${problem}`)
   for (const { name, version, handlerProblem } of serving) {
     functions.serve(name, version)
     const settings = functions.settings(name)
@@ -46,6 +47,7 @@ export async function loadFunctions(
   for (const { name } of recovered) {
     for (const warning of functions.warnings(name)) log.warn(`function ${name}: ${warning}`)
   }
+  deployer.removeCaches(staleCaches, (cause) => log.warn({ cause }, 'old cache not deleted until the next start'))
 }
 
 /** Why a stored function is not loaded, and the fix; undefined where it is. */

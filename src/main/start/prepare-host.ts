@@ -7,6 +7,7 @@ import { exposureWarnings } from '../../host/secrets.js'
 import { claimStateFormat, tryStateDir } from '../../host/state-format.js'
 import { platform } from '../../os/index.js'
 import type { RunAs, StarterSetup } from '../../os/platform.js'
+import type { FunctionUsers } from '../../threads/messages.js'
 import { type ReloadingCredentials, serverCredentials } from '../../tls/credentials.js'
 import { type KeptExecutions, keptExecutions } from '../executions/kept-executions.js'
 import type { StartContext } from './context.js'
@@ -15,6 +16,7 @@ import type { StartContext } from './context.js'
 export interface Host {
   /** Undefined where functions run as the agent's own user. */
   readonly runAs: RunAs | undefined
+  readonly users: FunctionUsers
   /** Absolute path of the folder for deployed code. */
   readonly appsDir: string
   readonly tls: ReloadingCredentials
@@ -72,5 +74,7 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
     const together = { memory_mb: memoryMb, processes }
     log.info({ dir: cgroups.dir, controllers: cgroups.controllers, together }, 'every execution gets a cgroup')
   }
-  return { runAs, appsDir, tls, starter, limits: { required, unenforced: isolation.unenforced }, survives, kept }
+  const users: FunctionUsers = runAs ? { kind: 'shared', runAs } : { kind: 'agent' }
+  const limits = { required, unenforced: isolation.unenforced }
+  return { runAs, users, appsDir, tls, starter, limits, survives, kept }
 }

@@ -8,6 +8,7 @@ import { WriteQueue } from '../../store/queue/write-queue.js'
 import { logIdLogEvent, logQueueEvent } from '../../threads/log-events.js'
 import { IDS_DIR, WRITES_DIR } from '../../threads/messages.js'
 import { Executions } from '../executions/executions.js'
+import { LaunchSpecs } from '../executions/launch-specs.js'
 import { Refusals } from '../executions/refusals.js'
 import { Rescue } from '../executions/rescue.js'
 import { WorkerPool } from '../executions/worker-pool.js'
@@ -31,7 +32,7 @@ export interface ExecutionServices {
 /** Starts the workers, and reads which ids are taken. */
 export async function startExecutions(
   { config, log, closers }: StartContext,
-  { runAs, starter, survives, kept }: Host,
+  { runAs, users, starter, survives, kept }: Host,
   { store, replayQueue }: RecoveredStore,
   { admission, functions }: FunctionServices,
 ): Promise<ExecutionServices> {
@@ -78,7 +79,8 @@ export async function startExecutions(
   closers.add(() => addresses.close())
   const refusals = new Refusals(agentId, store, log)
   closers.add(() => refusals.close())
-  const executions = new Executions(agentId, functions, admission, pool, writes, addresses, recent, survives)
+  const specs = new LaunchSpecs(addresses, users)
+  const executions = new Executions(agentId, functions, admission, pool, writes, specs, recent, survives)
   rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueue, log })
   await executions.takeOver(kept)
   if (executions.list().length > 0) log.info({ executions: executions.list().length }, 'took running executions over')

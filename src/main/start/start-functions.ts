@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { CACHES_DIR, FUNCTIONS_DIR } from '../../os/platform.js'
 import { AdmissionControl } from '../executions/admission.js'
 import { Deployer } from '../functions/deployer.js'
 import { Functions } from '../functions/functions.js'
@@ -17,10 +19,11 @@ export interface FunctionServices {
 /** Loads the stored functions, with the code that is on this machine. */
 export async function startFunctions(
   { config, log, closers }: StartContext,
-  { runAs, appsDir, limits, kept }: Host,
+  { users, appsDir, limits, kept }: Host,
   { store, withdrawals, functions: stored }: RecoveredStore,
 ): Promise<FunctionServices> {
-  const deployer = new Deployer(appsDir, runAs, config.archive)
+  const cachesDir = join(config.stateDir, FUNCTIONS_DIR, CACHES_DIR)
+  const deployer = new Deployer({ appsDir, users, cachesDir, codeCache: config.functions.codeCache }, config.archive)
   closers.add(() => deployer.destroy())
   const admission = new AdmissionControl(config.maxTasks, config.maxQueued)
   const functions = new Functions(

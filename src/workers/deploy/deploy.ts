@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, join, normalize, sep } from 'node:path'
-import { type Access, accessFor } from '../../archive/access.js'
+import type { Access } from '../../archive/access.js'
 import { readEntries } from '../../archive/entries.js'
 import { extract } from '../../archive/extract.js'
 import { Links } from '../../archive/links.js'
@@ -20,7 +20,11 @@ import type {
   PreparedVersion,
   PrepareResult,
   ServingVersion,
+  VersionRemoval,
 } from '../../threads/messages.js'
+import { cacheOf, removeCache, staleCaches } from './code-caches.js'
+import { accessOf, equipped, hasCaches, type Owner, ownerOf, ownersOf } from './owners.js'
+import { regroup } from './regroup.js'
 import {
   cleanVersions,
   createVersion,
@@ -28,10 +32,11 @@ import {
   digestOf,
   discardVersion,
   prepareSwitch,
+  removeVersion as removeCode,
   switchTo,
 } from './versions.js'
 
-export { removeVersion } from './versions.js'
+export { removeCaches } from './code-caches.js'
 
 /**
  * Unpacks an archive into a new version, to be put to use by `activate` or removed by `discard`. Until then the old
@@ -40,24 +45,26 @@ export { removeVersion } from './versions.js'
  * a rejection is a defect of the agent. One call at a time for each function. Deploy thread only.
  */
 export async function prepare(task: DeployTask): Promise<PrepareResult> {
-  const { functionName, appsDir } = task
-  const access = accessFor(task.runAs)
-  return unlessRefused(functionName, async () => {
+  const { functionName, appsDir, users } = task
+  return unlessRefused(`cannot deploy ${quote(functionName)}`, async () => {
     refuseFunctionName(functionName)
     const handler = readHandler(task.handler)
     const archive = unwrapForm(Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength))
     const digest = await digestOf(archive)
+    const owner = await ownerOf(users, functionName)
     const current = await currentVersion(appsDir, functionName)
-    if (current?.digest === digest && (await handlerProblem(current.dir, handler, access)) === undefined) {
-      return { kind: 'unchanged', version: current, warnings: await programWarnings(current, handler) }
+    if (current?.digest === digest && (await handlerProblem(current.dir, handler, owner.access)) === undefined) {
+      const version = await equipped(task, current, owner)
+      return { kind: 'unchanged', version, warnings: await programWarnings(version, handler) }
     }
-    return unpack(task, archive, handler, digest, access)
+    return unpack(task, archive, handler, digest, owner)
   })
 }
 
 /** Makes a prepared version the current one. Where that is refused the version is removed, and the old one stays. */
 export function activate(prepared: PreparedVersion): Promise<DeployRefused | undefined> {
-  return unlessRefused(basename(dirname(dirname(prepared.next))), async () => {
+  const name = basename(dirname(dirname(prepared.next)))
+  return unlessRefused(`cannot deploy ${quote(name)}`, async () => {
     try {
       await switchTo(prepared)
       return undefined
@@ -74,27 +81,63 @@ export function discard({ version, next }: PreparedVersion): Promise<void> {
 }
 
 /** Why a version cannot be run by a handler other than the one it was deployed for; undefined where it can. */
-export function checkHandler({ versionDir, handler, runAs }: HandlerCheck): Promise<string | undefined> {
-  return handlerProblem(versionDir, handler, accessFor(runAs))
+export function checkHandler({ version, handler, users }: HandlerCheck): Promise<string | undefined> {
+  return handlerProblem(version.dir, handler, accessOf(users, version.uid))
 }
 
-/** At the start: removes what a killed agent left, and answers what can serve; see `cleanVersions`. */
-export async function cleanApps({ appsDir, stored, inUse, runAs }: AppsCheck): Promise<AppsFound> {
-  const found = await cleanVersions(appsDir, stored, inUse)
+/**
+ * Deletes a version that is neither current nor in use, with its cache. Rejects with the system's error, and where the
+ * folder is not a version or is the current one.
+ */
+export async function removeVersion({ versionDir, cachesDir }: VersionRemoval): Promise<void> {
+  await removeCode(versionDir)
+  await removeCache(cacheOf(cachesDir, versionDir))
+}
+
+/**
+ * At the start: removes what a killed agent left (see `cleanVersions`), gives code to those who run it today, and
+ * answers what can serve.
+ */
+export async function cleanApps(check: AppsCheck): Promise<AppsFound> {
+  const { appsDir, cachesDir, stored, inUse, users } = check
+  const { serving: whole, damaged } = await cleanVersions(appsDir, stored, inUse)
+  const owners = await ownersOf(
+    users,
+    whole.map(({ name }) => name),
+  )
   const serving: ServingVersion[] = []
-  for (const { name, version } of found.serving) {
+  const unusable: { name: string; problem: string }[] = []
+  for (const { name, version } of whole) {
     const handler = stored.get(name)?.handler
-    const problem = handler && (await handlerProblem(version.dir, handler, accessFor(runAs)))
-    serving.push({ name, version, ...(problem && { handlerProblem: problem }) })
+    const found = await unlessRefused('it cannot be given to its user', () =>
+      ready(check, version, owners.get(name), handler),
+    )
+    if ('kind' in found) unusable.push({ name, problem: found.message })
+    else serving.push({ name, ...found })
   }
-  return { ...found, serving }
+  const needed = new Set([...inUse, ...(hasCaches(check) ? whole.map(({ version }) => version.dir) : [])])
+  const caches = new Set([...needed].map((dir) => cacheOf(cachesDir, dir)))
+  return { serving, damaged, unusable, staleCaches: await staleCaches(cachesDir, caches) }
 }
 
-async function unlessRefused<T>(functionName: string, work: () => Promise<T>): Promise<T | DeployRefused> {
+async function ready(
+  check: AppsCheck,
+  version: CodeVersion,
+  owner: Owner | ArchiveRefused | undefined,
+  handler: string | undefined,
+): Promise<Omit<ServingVersion, 'name'>> {
+  if (!owner || owner instanceof ArchiveRefused) throw owner
+  regroup(version.dir, owner.access, check.inUse.has(version.dir))
+  const problem = handler && (await handlerProblem(version.dir, handler, owner.access))
+  return { version: await equipped(check, version, owner), ...(problem && { handlerProblem: problem }) }
+}
+
+/** `what`: what has failed where the system refuses something. */
+async function unlessRefused<T>(what: string, work: () => Promise<T>): Promise<T | DeployRefused> {
   try {
     return await work()
   } catch (error) {
-    const refused = refuseSystemError(`cannot deploy ${quote(functionName)}`, error)
+    const refused = refuseSystemError(what, error)
     if (refused instanceof ArchiveRefused) return { kind: 'refused', message: refused.message }
     throw refused
   }
@@ -105,15 +148,17 @@ async function unpack(
   archive: Buffer,
   handler: string,
   digest: string,
-  access: Access,
+  owner: Owner,
 ): Promise<PreparedVersion> {
-  const { functionName, appsDir, limits, fingerprint } = task
+  const { functionName, limits, fingerprint } = task
+  const { access } = owner
   const { entries, warnings } = readEntries(archive, limits, process.platform)
   const tree = buildTree(entries, limits, process.platform)
   const links = new Links(tree)
   const program = findProgram(tree, links, handler, warnings)
-  const version = await createVersion(appsDir, functionName, digest, access)
+  let version = await createVersion(task, functionName, digest, access)
   try {
+    version = await equipped(task, version, owner)
     refuseProgramPath(program, version)
     await extract(tree, links, program, version.dir, access)
     warnings.push(...(await programWarnings(version, handler)))
@@ -136,7 +181,7 @@ async function handlerProblem(versionDir: string, handler: string, access: Acces
   const found = await stat(join(versionDir, handler)).catch(() => undefined)
   if (!found?.isFile()) return `handler ${quote(handler)} is not in the code that is deployed here: deploy its code`
   if (process.platform === 'win32') return undefined
-  const isProgram = (found.mode & 0o777) === access.program && (access.gid === undefined || found.gid === access.gid)
+  const isProgram = (found.mode & 0o770) === access.program && (access.gid === undefined || found.gid === access.gid)
   return isProgram ? undefined : `handler ${quote(handler)} was no program when its code was deployed: deploy it again`
 }
 

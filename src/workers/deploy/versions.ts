@@ -5,7 +5,9 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grantFolder } from '../../archive/access.js'
 import { ArchiveRefused } from '../../archive/refused.js'
-import type { AppsCheck, AppsFound, CodeVersion, PreparedVersion, ServingVersion } from '../../threads/messages.js'
+import type { AppsCheck, CodePlaces, CodeVersion, PreparedVersion, ServingVersion } from '../../threads/messages.js'
+import { removeCache } from './code-caches.js'
+import { accessOf } from './owners.js'
 
 /**
  * Where code is on disk:
@@ -56,18 +58,18 @@ export async function currentVersion(appsDir: string, functionName: string): Pro
 
 /** Makes an empty folder for a new version. Rejects with the system's error. */
 export async function createVersion(
-  appsDir: string,
+  { appsDir, users }: CodePlaces,
   functionName: string,
   digest: string,
   access: Access,
 ): Promise<CodeVersion> {
   const versions = versionsDir(appsDir, functionName)
   const created = await mkdir(appsDir, { recursive: true })
-  if (created !== undefined) grantFolder(appsDir, access)
+  if (created !== undefined) grantFolder(appsDir, accessOf(users))
   else if (access.gid !== undefined) refuseForeign(appsDir)
   await mkdir(versions, { recursive: true })
-  grantFolder(dirname(versions), access)
-  grantFolder(versions, access)
+  grantFolder(dirname(versions), access, access.above)
+  grantFolder(versions, access, access.above)
   const dir = join(versions, `${digest.slice(0, 16)}-${randomName()}`)
   await mkdir(dir)
   grantFolder(dir, access)
@@ -90,6 +92,7 @@ export async function discardVersion(version: CodeVersion, next?: string): Promi
   try {
     if (next !== undefined) await rm(next, { force: true })
     await removeFolder(version.dir)
+    if (version.cacheDir !== undefined) await removeCache(version.cacheDir)
     // Fails, as it should, where the function has another version.
     await rmdir(versions)
     await rmdir(dirname(versions))
@@ -141,7 +144,7 @@ export async function cleanVersions(
   appsDir: string,
   stored: AppsCheck['stored'],
   inUse: AppsCheck['inUse'],
-): Promise<AppsFound> {
+): Promise<{ readonly serving: readonly ServingVersion[]; readonly damaged: readonly string[] }> {
   const serving: ServingVersion[] = []
   const damaged: string[] = []
   for (const functionName of await listFolders(appsDir)) {

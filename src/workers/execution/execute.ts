@@ -86,7 +86,7 @@ class StartGate {
 
 function startRequest(
   { id, args, async, idNumber }: ExecuteTask,
-  { versionDir, handler, env, limits, timeoutSeconds }: LaunchSpec,
+  { functionName, versionDir, handler, env, limits, timeoutSeconds, runAs, sandboxed }: LaunchSpec,
   record: ExecutionRecord,
   maxOutputBytes: number,
 ): StartRequest {
@@ -100,7 +100,8 @@ function startRequest(
     cwd: dirname(file),
     env: { ...baseEnvironment, ...env, FLUX_EXECUTION_ID: id },
     ownTmpdir: !('TMPDIR' in env),
-    ...(setup.runAs && { runAs: setup.runAs }),
+    ...(runAs && { runAs }),
+    ...(sandboxed && { sandbox: functionName }),
     limits,
     timeoutMs: timeoutSeconds * 1000,
     ...(async && { note: note() }),

@@ -9,6 +9,7 @@ import { ended } from '../../store/records.js'
 const PROGRAM: LaunchSpec = {
   functionName: 'hello',
   versionDir: '/apps/hello/1',
+  sandboxed: false,
   handler: 'main',
   env: {},
   timeoutSeconds: 0,

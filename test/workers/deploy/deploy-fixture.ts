@@ -4,11 +4,21 @@ import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { RunAs } from '../../../src/os/platform.js'
-import type { CodeVersion, DeployTask, PrepareResult, ServingVersion } from '../../../src/threads/messages.js'
+import type {
+  AppsCheck,
+  CodePlaces,
+  CodeVersion,
+  DeployTask,
+  FunctionUsers,
+  PrepareResult,
+  ServingVersion,
+} from '../../../src/threads/messages.js'
 import { activate, cleanApps, prepare } from '../../../src/workers/deploy/deploy.js'
 
 /** Nobody: a user every Linux has, for tests that run as root. */
 export const NOBODY: RunAs = { name: 'nobody', uid: 65534, gid: 65534, home: '/nonexistent', groups: [] }
+
+export const AS_NOBODY: FunctionUsers = { kind: 'shared', runAs: NOBODY }
 
 export const isRoot = process.getuid?.() === 0
 
@@ -39,7 +49,16 @@ export async function deploy(
 
 /** What a start finds where nothing is stored of any function. */
 export async function clean(appsDir: string): Promise<readonly ServingVersion[]> {
-  return (await cleanApps({ appsDir, stored: new Map(), inUse: new Set() })).serving
+  return (await cleanApps(check(appsDir))).serving
+}
+
+/** What a start asks where nothing is stored and nothing runs, and functions run as the agent's user. */
+export function check(appsDir: string, changes: Partial<AppsCheck> = {}): AppsCheck {
+  return { ...placesOf(appsDir), stored: new Map(), inUse: new Set(), ...changes }
+}
+
+function placesOf(appsDir: string): CodePlaces {
+  return { appsDir, users: { kind: 'agent' }, cachesDir: join(appsDir, '..', 'caches'), codeCache: false }
 }
 
 /** A folder for apps in a folder of its own, gone after the test. */
@@ -53,7 +72,7 @@ export async function makeApps(t: TestContext): Promise<Apps> {
     functionName: 'hello',
     handler: 'run.sh',
     archive,
-    appsDir,
+    ...placesOf(appsDir),
     limits: { maxEntries: 2000, maxBytes: 64 * 1024 * 1024, maxRatio: 100 },
     ...changes,
   })

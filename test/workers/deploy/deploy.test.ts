@@ -6,7 +6,18 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { buildZip, FOLDER, LINK, PROGRAM } from '../../../harness/zip.js'
 import { removeVersion } from '../../../src/workers/deploy/deploy.js'
-import { clean, deploy, isRoot, isWindows, makeApps, modeOf, NOBODY, snapshot } from './deploy-fixture.js'
+import {
+  AS_NOBODY,
+  check,
+  clean,
+  deploy,
+  isRoot,
+  isWindows,
+  makeApps,
+  modeOf,
+  NOBODY,
+  snapshot,
+} from './deploy-fixture.js'
 
 const hello = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho hello\n' }])
 const goodbye = buildZip([{ name: 'run.sh', contents: '#!/bin/sh\necho goodbye\n' }])
@@ -77,9 +88,11 @@ test('a new version leaves the old one to those who use it, until it is removed'
   assert.match(await readFile(join(old.dir, 'run.sh'), 'utf8'), /hello/)
   assert.match(await readFile(join(current.dir, 'run.sh'), 'utf8'), /goodbye/)
 
-  await assert.rejects(removeVersion(current.dir), /still serves/)
-  await assert.rejects(removeVersion(join(apps.appsDir, 'hello')), /not the folder of a version/)
-  await removeVersion(old.dir)
+  const { cachesDir } = check(apps.appsDir)
+  const remove = (versionDir: string) => removeVersion({ versionDir, cachesDir })
+  await assert.rejects(remove(current.dir), /still serves/)
+  await assert.rejects(remove(join(apps.appsDir, 'hello')), /not the folder of a version/)
+  await remove(old.dir)
   assert.equal(existsSync(old.dir), false)
   assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: current }])
 })
@@ -150,11 +163,11 @@ test('the runner may read and run its code and nobody may change it', { skip: !i
   ])
   const umask = process.umask(0o077)
   t.after(() => process.umask(umask))
-  const { dir } = await apps.deployed(archive, { runAs: NOBODY })
+  const { dir } = await apps.deployed(archive, { users: AS_NOBODY })
   for (const [path, mode] of [
     [apps.appsDir, '750'],
-    [join(apps.appsDir, 'hello'), '750'],
-    [join(apps.appsDir, 'hello', 'versions'), '750'],
+    [join(apps.appsDir, 'hello'), '751'],
+    [join(apps.appsDir, 'hello', 'versions'), '751'],
     [dir, '750'],
     [join(dir, 'lib'), '750'],
     [join(dir, 'run.sh'), '750'],
@@ -188,9 +201,9 @@ test('a version from before there was a runner, or of another one, is unpacked a
 }, async (t) => {
   const apps = await makeApps(t)
   await apps.deployed(hello)
-  const version = await apps.deployed(hello, { runAs: NOBODY })
-  assert.deepEqual(await deploy(apps.task(hello, { runAs: NOBODY })), { kind: 'unchanged', version, warnings: [] })
-  await apps.deployed(hello, { runAs: { ...NOBODY, gid: 65533 } })
+  const version = await apps.deployed(hello, { users: AS_NOBODY })
+  assert.deepEqual(await deploy(apps.task(hello, { users: AS_NOBODY })), { kind: 'unchanged', version, warnings: [] })
+  await apps.deployed(hello, { users: { kind: 'shared', runAs: { ...NOBODY, gid: 65533 } } })
 })
 
 test('an app of the earlier agent keeps its files', async (t) => {

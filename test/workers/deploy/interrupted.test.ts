@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { buildZip } from '../../../harness/zip.js'
 import type { PreparedVersion } from '../../../src/threads/messages.js'
 import { cleanApps, discard, prepare } from '../../../src/workers/deploy/deploy.js'
-import { type Apps, clean, deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
+import { type Apps, check, clean, deploy, isWindows, makeApps, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([
   { name: 'run.sh', contents: '#!/bin/sh\n' },
@@ -29,7 +29,7 @@ test('an agent killed while it unpacks leaves the old version, and the next star
 import { readFileSync } from 'node:fs'
 const { prepare } = await import(${JSON.stringify(moduleUrl)})
 const [archive, appsDir] = process.argv.slice(1)
-await prepare({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(archive), appsDir, limits: { maxEntries: 30000, maxBytes: 1e9, maxRatio: 100 } })
+await prepare({ functionName: 'hello', handler: 'run.sh', archive: readFileSync(archive), appsDir, users: { kind: 'agent' }, cachesDir: '/nonexistent', codeCache: false, limits: { maxEntries: 30000, maxBytes: 1e9, maxRatio: 100 } })
 `
   const agent = spawn(process.execPath, ['--input-type=module', '-e', child, archive, apps.appsDir], {
     stdio: 'inherit',
@@ -72,12 +72,12 @@ test('an agent killed before the switch leaves code that serves if the settings 
   const versions = join(apps.appsDir, 'hello', 'versions')
   const stored = (fingerprint: string) => new Map([['hello', { handler: 'run.sh', fingerprint }]])
   await prepared(apps, 'lost', '0123456789abcdef')
-  const check = { appsDir: apps.appsDir, stored: stored('fedcba9876543210'), inUse: new Set<string>() }
-  assert.deepEqual((await cleanApps(check)).serving, [{ name: 'hello', version: old }])
+  const start = check(apps.appsDir, { stored: stored('fedcba9876543210') })
+  assert.deepEqual((await cleanApps(start)).serving, [{ name: 'hello', version: old }])
   assert.deepEqual((await readdir(versions)).sort(), [basename(old.dir), 'current'].sort())
 
   const { version } = await prepared(apps, 'stored', 'fedcba9876543210')
-  assert.deepEqual((await cleanApps(check)).serving, [{ name: 'hello', version }])
+  assert.deepEqual((await cleanApps(start)).serving, [{ name: 'hello', version }])
   assert.deepEqual((await readdir(versions)).sort(), [basename(version.dir), 'current'].sort())
   assert.equal(await readFile(join(version.dir, 'run.sh'), 'utf8'), 'stored')
 })
@@ -97,7 +97,7 @@ test('the start tells of code that has not the handler that is stored', async (t
   const version = await apps.deployed(good)
   const problems = async (handler: string) => {
     const stored = new Map([['hello', { handler, fingerprint: '0123456789abcdef' }]])
-    const [serving] = (await cleanApps({ appsDir: apps.appsDir, stored, inUse: new Set() })).serving
+    const [serving] = (await cleanApps(check(apps.appsDir, { stored }))).serving
     assert.deepEqual(serving?.version, version)
     return serving?.handlerProblem
   }
@@ -148,8 +148,13 @@ test('the start spares code that executions of an earlier agent run, though anot
     await apps.deployed(buildZip([{ name: 'run.sh', contents: 'newest' }])),
   ]
   const before = await snapshot(run.dir)
-  const found = await cleanApps({ appsDir: apps.appsDir, stored: new Map(), inUse: new Set([run.dir]) })
-  assert.deepEqual(found, { serving: [{ name: 'hello', version: serving }], damaged: [] })
+  const found = await cleanApps(check(apps.appsDir, { inUse: new Set([run.dir]) }))
+  assert.deepEqual(found, {
+    serving: [{ name: 'hello', version: serving }],
+    damaged: [],
+    unusable: [],
+    staleCaches: [],
+  })
   assert.deepEqual(await snapshot(run.dir), before)
   assert.equal(existsSync(left.dir), false)
   assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: serving }])
@@ -160,8 +165,8 @@ test('the start spares code that is run of a function that none serves', async (
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await truncate(join(version.dir, 'lib', 'data'))
-  const found = await cleanApps({ appsDir: apps.appsDir, stored: new Map(), inUse: new Set([version.dir]) })
-  assert.deepEqual(found, { serving: [], damaged: ['hello'] })
+  const found = await cleanApps(check(apps.appsDir, { inUse: new Set([version.dir]) }))
+  assert.deepEqual(found, { serving: [], damaged: ['hello'], unusable: [], staleCaches: [] })
   assert.equal(existsSync(join(version.dir, 'run.sh')), true)
   assert.deepEqual(await clean(apps.appsDir), [])
   assert.equal(existsSync(version.dir), false)
@@ -171,10 +176,11 @@ test('a version whose files a power cut has emptied serves no more, and the same
   const apps = await makeApps(t)
   const version = await apps.deployed(good)
   await truncate(join(version.dir, 'lib', 'data'))
-  const stored = new Map()
-  assert.deepEqual(await cleanApps({ appsDir: apps.appsDir, stored, inUse: new Set() }), {
+  assert.deepEqual(await cleanApps(check(apps.appsDir)), {
     serving: [],
     damaged: ['hello'],
+    unusable: [],
+    staleCaches: [],
   })
   assert.equal(existsSync(version.dir), false)
   const again = await apps.deployed(good)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import { buildZip } from '../../../harness/zip.js'
-import { isRoot, isWindows, makeApps, NOBODY, snapshot } from './deploy-fixture.js'
+import { AS_NOBODY, isRoot, isWindows, makeApps, NOBODY, snapshot } from './deploy-fixture.js'
 
 const good = buildZip([{ name: 'run.sh', contents: 'good' }])
 const moduleUrl = new URL('../../../src/workers/deploy/deploy.js', import.meta.url).href
@@ -65,11 +65,11 @@ test("an apps folder that is not the agent's any more", { skip: !isRoot }, async
   const outside = join(apps.root, 'outside')
   const expected = new RegExp(`^${apps.appsDir} is not the folder that the agent has made: start the agent again`)
   await symlink(outside, apps.appsDir)
-  assert.match(await apps.refused(good, { runAs: NOBODY }), expected)
+  assert.match(await apps.refused(good, { users: AS_NOBODY }), expected)
   await rm(apps.appsDir)
   await mkdir(apps.appsDir)
   await chown(apps.appsDir, NOBODY.uid, NOBODY.gid)
-  assert.match(await apps.refused(good, { runAs: NOBODY }), expected)
+  assert.match(await apps.refused(good, { users: AS_NOBODY }), expected)
   assert.deepEqual(await snapshot(outside), { secret: 'untouched' })
   assert.deepEqual(await snapshot(apps.appsDir), {})
 })
@@ -97,7 +97,7 @@ test('a large archive is unpacked in bounded memory', async (t) => {
   const child = `
 import { readFileSync } from 'node:fs'
 const { prepare } = await import(${JSON.stringify(moduleUrl)})
-const task = (name) => ({ functionName: name, handler: 'run.sh', archive: readFileSync(name + '.zip'), appsDir: 'apps', limits: ${JSON.stringify(limits)} })
+const task = (name) => ({ functionName: name, handler: 'run.sh', archive: readFileSync(name + '.zip'), appsDir: 'apps', users: { kind: 'agent' }, cachesDir: 'caches', codeCache: false, limits: ${JSON.stringify(limits)} })
 await prepare(task('small'))
 const large = task('large')
 const before = process.resourceUsage().maxRSS

@@ -1,0 +1,144 @@
+import { fchmodSync, fchownSync, fstatSync, lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs'
+import { constants, open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { withFolder } from '../../archive/access.js'
+import { ArchiveRefused, refuseSystemError } from '../../archive/refused.js'
+import { HOMES_DIR, type UidRange } from '../../os/platform.js'
+import type { FunctionUsers } from '../../threads/messages.js'
+import { makePassage } from './function-folders.js'
+
+/**
+ * Each function's user is remembered by its home: the folder's owner. So the two cannot contradict each other, whenever
+ * the agent is killed: a home that still belongs to the agent has no user yet.
+ */
+export type SeparateUsers = Extract<FunctionUsers, { readonly kind: 'separate' }>
+
+const HOME_MODE = 0o700
+
+/** What this thread has read, by FUNCTIONS_DIR and range. */
+const read = new Map<string, Users>()
+
+/**
+ * The user ids (and group ids, which are the same) of functions, by name. Those without one get it, with a home.
+ * ArchiveRefused instead: why that function has none. Resolves once they would survive a power cut. Rejects with the
+ * system's error. Deploy thread only, as root.
+ */
+export async function openUsers(
+  { folder, uids }: Pick<SeparateUsers, 'folder' | 'uids'>,
+  names: readonly string[],
+): Promise<Map<string, number | ArchiveRefused>> {
+  const homes = join(folder, HOMES_DIR)
+  const key = `${homes} ${uids.first}-${uids.last}`
+  const fresh: string[] = []
+  let users = read.get(key)
+  if (!users) {
+    makePassage(folder)
+    makePassage(homes)
+    fresh.push(dirname(folder), folder, homes)
+    users = new Users(homes, uids)
+    read.set(key, users)
+  }
+  const opened = new Map<string, number | ArchiveRefused>()
+  for (const name of names) {
+    try {
+      const { uid, isNew } = users.open(name)
+      opened.set(name, uid)
+      if (isNew) fresh.push(join(homes, name), homes)
+    } catch (error) {
+      const refused = refuseSystemError(`function ${name} gets no user of its own: ${join(homes, name)}`, error)
+      if (!(refused instanceof ArchiveRefused)) throw refused
+      opened.set(name, refused)
+    }
+  }
+  // Another function must never be given the same one.
+  for (const path of new Set(fresh)) await flush(path)
+  return opened
+}
+
+/** As `openUsers`, for one function. Rejects with ArchiveRefused as well. */
+export async function openUser(users: Pick<SeparateUsers, 'folder' | 'uids'>, name: string): Promise<number> {
+  const uid = (await openUsers(users, [name])).get(name)
+  if (typeof uid === 'number') return uid
+  throw uid
+}
+
+class Users {
+  private readonly byName = new Map<string, number>()
+  private readonly byUid = new Map<number, string>()
+  private highest: number
+
+  constructor(
+    private readonly homes: string,
+    private readonly uids: UidRange,
+  ) {
+    this.highest = uids.first - 1
+    const found = readdirSync(homes).map((name) => ({ name, stats: lstatSync(join(homes, name)) }))
+    // A copy is younger, and has no right to the user of what it was copied from.
+    found.sort((a, b) => a.stats.birthtimeMs - b.stats.birthtimeMs)
+    for (const { name, stats } of found) {
+      if (stats.isDirectory() && this.isInRange(stats.uid) && !this.byUid.has(stats.uid)) this.note(name, stats.uid)
+    }
+  }
+
+  open(name: string): { readonly uid: number; readonly isNew: boolean } {
+    const home = join(this.homes, name)
+    const found = lstatSync(home, { throwIfNoEntry: false })
+    const uid = (found && this.ownerOf(name, home, found)) ?? this.byName.get(name) ?? this.unused()
+    if (!found) mkdirSync(home, HOME_MODE)
+    const isNew = withFolder(home, (fd) => {
+      const before = fstatSync(fd)
+      if (before.uid !== uid || before.gid !== uid) fchownSync(fd, uid, uid)
+      if ((before.mode & 0o7777) !== HOME_MODE) fchmodSync(fd, HOME_MODE)
+      return before.uid !== uid
+    })
+    this.note(name, uid)
+    return { uid, isNew }
+  }
+
+  /** Undefined where the home has none yet. */
+  private ownerOf(name: string, home: string, { uid }: Stats): number | undefined {
+    if (uid === process.geteuid?.()) return undefined
+    const { first, last } = this.uids
+    const fix = `move ${home} away, and the function gets a new one`
+    if (!this.isInRange(uid)) {
+      throw new ArchiveRefused(
+        `function ${name} gets no user of its own: its home ${home} belongs to user ${uid}, and functions.uids is ` +
+          `${first}-${last}: give the range that it comes from, or ${fix}`,
+      )
+    }
+    const other = this.byUid.get(uid)
+    if (other === undefined || other === name) return uid
+    throw new ArchiveRefused(
+      `function ${name} gets no user of its own: its home ${home} belongs to user ${uid}, who is function ${other}: ${fix}`,
+    )
+  }
+
+  private unused(): number {
+    const { first, last } = this.uids
+    if (this.highest < last) return this.highest + 1
+    for (let uid = first; uid <= last; uid++) if (!this.byUid.has(uid)) return uid
+    throw new ArchiveRefused(
+      `functions.uids ${first}-${last} has no user left for one more function: give a wider range, or remove homes that ` +
+        `no function needs from ${this.homes} and start the agent again`,
+    )
+  }
+
+  private note(name: string, uid: number): void {
+    this.byName.set(name, uid)
+    this.byUid.set(uid, name)
+    this.highest = Math.max(this.highest, uid)
+  }
+
+  private isInRange(uid: number): boolean {
+    return uid >= this.uids.first && uid <= this.uids.last
+  }
+}
+
+async function flush(folder: string): Promise<void> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
