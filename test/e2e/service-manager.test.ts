@@ -131,11 +131,9 @@ describe('a service manager', { skip: noServiceManager }, () => {
     const env = { NOTIFY_SOCKET: manager.address, AGENT_CONFIG: missing }
     const { code } = await runCli(['start'], { env })
     assert.equal(code, 1)
-    const [told] = manager.received
-    assert.match(
-      told?.lines.join() ?? '',
-      /^ERRNO=22,STATUS=cannot start: .*agent.yaml: cannot be read: there is no such/,
-    )
+    const told = await manager.told(/^ERRNO=/)
+    assert.equal(told, manager.received[0])
+    assert.match(told.lines.join(), /^ERRNO=22,STATUS=cannot start: .*agent.yaml: cannot be read: there is no such/)
   })
 
   it('is not known to functions', async (t) => {

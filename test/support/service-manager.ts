@@ -26,6 +26,14 @@ export interface Notification {
   readonly at: number
 }
 
+let program: string | undefined
+
+function compileReceiver(): string {
+  const compiled = join(makeTempDir('flux-notify-'), 'receive-notifications')
+  execFileSync(COMPILER, ['-std=c11', '-Wall', '-Wextra', '-Werror', '-o', compiled, RECEIVER])
+  return compiled
+}
+
 /** A real socket that takes notifications as systemd's does. */
 export class ServiceManagerSocket {
   readonly received: Notification[] = []
@@ -38,8 +46,7 @@ export class ServiceManagerSocket {
 
   static async open(address?: string): Promise<ServiceManagerSocket> {
     const dir = makeTempDir('flux-notify-')
-    const program = join(dir, 'receive-notifications')
-    execFileSync(COMPILER, ['-std=c11', '-Wall', '-Wextra', '-Werror', '-o', program, RECEIVER])
+    program ??= compileReceiver()
     const at = address ?? join(dir, 'notify')
     const receiver = spawn(program, [at], { stdio: ['ignore', 'pipe', 'inherit'] })
     const close = () => void receiver.kill('SIGKILL')
