@@ -11,7 +11,7 @@ import { agentFor } from '../support/describe-agent.js'
 
 const MB = 1_000_000
 /** By fives. */
-const FURTHER_DEPLOYS = process.env['CI'] ? 20 : 10
+const FURTHER_DEPLOYS = process.env['CI'] ? 20 : 5
 
 describe('deployed code', { skip: process.platform === 'win32' }, () => {
   const config = { name: 'hello', handler: 'main.sh' }
