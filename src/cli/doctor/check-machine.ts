@@ -6,6 +6,7 @@ import type { AgentConfig } from '../../config/config.js'
 import { appsFolder, appsProblem, hole, replaceable } from '../../host/apps-folder.js'
 import { commandedByFunctions, rootProblem } from '../../host/run-as.js'
 import { tryStateDir } from '../../host/state-format.js'
+import { uidsProblem } from '../../host/uid-range.js'
 import { platform } from '../../os/index.js'
 import { systemFailure } from '../../os/system-failure.js'
 import { type Finding, fail, ok, warn } from './finding.js'
@@ -35,10 +36,17 @@ export function checkUser(config: AgentConfig): Finding[] {
   if (root && user.uid === 0 && !allowRoot) return [fail('user', rootProblem(user.name), 'correct run_as')]
   if (root) {
     const commanded = commandedByFunctions(config, user)
-    const found = ok('user', `functions run as ${user.name} (uid ${user.uid})`)
-    return commanded ? [found, warn('tls', commanded)] : [found]
+    const found = [ok('user', `functions run as ${user.name} (uid ${user.uid})`), ...checkUids(config)]
+    return commanded ? [...found, warn('tls', commanded)] : found
   }
   return [fail('user', `${self} cannot start processes as ${user.name}`, 'run the agent as root, or set run_as: self')]
+}
+
+/** Checks that the users of separate functions are nobody else. */
+function checkUids({ functions: { separate, uids } }: AgentConfig): Finding[] {
+  if (!separate || process.platform !== 'linux') return []
+  const problem = uidsProblem(uids)
+  return problem ? [fail('uids', `functions.uids: ${problem.message}`, problem.fix)] : []
 }
 
 /** Checks that the agent can write its state and apps folders, and functions cannot. */

@@ -132,6 +132,15 @@ test('a user that does not exist fails, with the command that makes it', async (
   assert.match(find('user')?.fix ?? '', /nobody-of-that-name/)
 })
 
+test('user ids for functions that somebody has fail', { skip: process.getuid?.() !== 0 }, async () => {
+  const { code, find } = await examine({ run_as: 'nobody', functions: { uids: '65000-70000' } })
+  assert.equal(code, 1)
+  const { message, fix } = find('uids') ?? {}
+  assert.match(message ?? '', /^functions\.uids: 65000-70000 takes id 6\d+, which user \w+ has$/)
+  assert.equal(fix, 'give a range of ids that nobody has')
+  assert.equal((await examine({ run_as: 'nobody' })).find('uids'), undefined)
+})
+
 test('folders that cannot be made or written fail', async (t) => {
   const dir = makeTempDir('flux-agent-doctor-')
   await t.test('below a file', async () => {
