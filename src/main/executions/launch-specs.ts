@@ -61,6 +61,7 @@ function cacheVariables({ cacheDir }: CodeVersion): Record<string, string> {
   return {
     PYTHONPYCACHEPREFIX: join(cacheDir, 'python'),
     NODE_COMPILE_CACHE: join(cacheDir, 'node'),
-    XDG_CACHE_HOME: join(cacheDir, 'xdg'),
+    // Itself, as there are programs that do not make missing folders above theirs.
+    XDG_CACHE_HOME: cacheDir,
   }
 }

@@ -25,6 +25,7 @@ import { cleanApps, discard, prepare, removeCaches, removeVersion } from '../../
 import { openUser, openUsers } from '../../../src/workers/deploy/function-users.js'
 import { type Apps, AS_NOBODY, check, isRoot, makeApps, NOBODY } from './deploy-fixture.js'
 
+const PYTHON = '/usr/bin/python3'
 const UIDS: UidRange = { first: 2_100_000_000, last: 2_100_065_535 }
 const moduleUrl = new URL('../../../src/workers/deploy/function-users.js', import.meta.url).href
 const { first } = UIDS
@@ -348,6 +349,30 @@ describe('caches of code', { skip: !isRoot }, () => {
     assert.deepEqual(staleCaches, [own.cacheDir])
     assert.deepEqual(await removeCaches(staleCaches), [])
     assert.deepEqual(readdirSync(join(node.places.cachesDir, 'own')), [])
+  })
+
+  it('can be used by their function alone', { skip: !existsSync(PYTHON) }, async (t) => {
+    const node = await makeNode(t)
+    const modules = buildZip([
+      { name: 'run.sh', contents: `#!/bin/sh\numask 077\nexec ${PYTHON} main.py\n`, mode: PROGRAM },
+      { name: 'main.py', contents: 'import module\nprint(module.__cached__)\n' },
+      { name: 'module.py', contents: 'VALUE = 1\n' },
+    ])
+    const { cacheDir = '', uid = 0, dir } = await node.apps.deployed(modules, node.places)
+    const run = () =>
+      execFileSync(join(dir, 'run.sh'), {
+        cwd: dir,
+        uid,
+        gid: uid,
+        encoding: 'utf8',
+        env: { PYTHONPYCACHEPREFIX: join(cacheDir, 'python') },
+      }).trim()
+    const bytecode = run()
+    assert.ok(bytecode.startsWith(`${cacheDir}/python/`), bytecode)
+    const before = lstatSync(bytecode)
+    assert.deepEqual([before.uid, before.mode & 0o077], [uid, 0])
+    assert.equal(run(), bytecode)
+    assert.equal(lstatSync(bytecode).ino, before.ino, 'it was not compiled again')
   })
 
   it('are removed with all that is in them, and nothing else', async (t) => {
