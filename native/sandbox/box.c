@@ -30,7 +30,7 @@
 /* A folder that every host has, and that nothing but root can change. */
 #define STAGE "/proc"
 
-/* Those of the function's own folders that the host has; -1 otherwise. */
+/* The function's own folders; -1: there is none. */
 struct sources {
 	int home;
 	int code;
@@ -80,6 +80,20 @@ static struct sources open_sources(const struct box *box)
 		fail("cannot find the function's home %s", box->home);
 	}
 	return sources;
+}
+
+/* In place of those of the host. It has to be mounted in the namespace: see `stage`. */
+static void use_disk(int disk, int generated, struct sources *sources)
+{
+	if (mkdirat(generated, "disk", 0) != 0)
+		fail("cannot make a folder in a tmpfs");
+	attach_mount_at(disk, STAGE "/disk");
+	close(sources->home);
+	close(sources->cache);
+	close(sources->executions);
+	sources->home = clone_tree(disk, "home", O_DIRECTORY);
+	sources->cache = clone_tree(disk, "caches", O_DIRECTORY);
+	sources->executions = clone_tree(disk, "tmp", O_DIRECTORY);
 }
 
 static void add_source(int source, const char *path, uint64_t attributes)
@@ -242,12 +256,14 @@ static void leave_host(const struct box *box)
 
 void enter_box(const struct box *box)
 {
-	const struct sources sources = open_sources(box);
+	struct sources sources = open_sources(box);
 	leave_host(box);
 	uint64_t inodes = box->tmp_bytes / BYTES_PER_INODE;
 	int temporary = new_tmpfs(box->tmp_bytes, inodes < INODES_MIN ? INODES_MIN : inodes);
 	int generated = new_tmpfs(GENERATED_BYTES, INODES_MIN);
 	stage(generated, temporary);
+	if (box->disk >= 0)
+		use_disk(box->disk, generated, &sources);
 	add_temporary_folders(temporary);
 	add_users(generated, &box->user);
 	add_folders(generated, box, &sources);

@@ -18,6 +18,8 @@ struct box {
 	/* Bounds everything in temporary folders, and System V shared memory. */
 	uint64_t tmp_bytes;
 	bool has_network;
+	/* A mount with the function's folders on disk, which is nowhere yet (see disk.h); -1: those of the host are. */
+	int disk;
 };
 
 /* Moves the program into a sandbox, or ends it with a sentence. Its umask must be 0. */

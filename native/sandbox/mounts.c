@@ -32,9 +32,11 @@ int new_file_system(const char *type, const struct mount_option *options, uint64
 	if (context < 0)
 		fail("cannot make a file system of type %s", type);
 	for (; options->key != NULL; options++) {
-		if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, options->key, options->value, 0) != 0)
-			fail("cannot give a file system of type %s the option %s=%s", type, options->key,
-			     options->value);
+		const char *value = options->value;
+		unsigned command = value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
+		if (syscall(SYS_fsconfig, context, command, options->key, value, 0) != 0)
+			fail("cannot give a file system of type %s the option %s%s%s", type, options->key,
+			     value == NULL ? "" : "=", value == NULL ? "" : value);
 	}
 	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
 		fail("cannot make a file system of type %s", type);

@@ -8,6 +8,7 @@
 
 struct mount_option {
 	const char *key;
+	/* NULL: it has none. */
 	const char *value;
 };
 

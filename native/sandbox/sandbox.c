@@ -1,13 +1,16 @@
 /*
  * The sandbox: makes what one function sees of the node, and holds it until its input ends.
  *
- *     sandbox uid=N user=NAME home=FOLDER home_at=FOLDER apps=FOLDER name=NAME state=FOLDER tmp_bytes=N network=host|none
+ *     sandbox uid=N user=NAME home=FOLDER home_at=FOLDER apps=FOLDER name=NAME state=FOLDER tmp_bytes=N
+ *             network=host|none [disk_bytes=N]
  *     sandbox check network=host|none
+ *     sandbox check-disk state=FOLDER
  *
  * A sandbox is a mount namespace, an IPC namespace and, with `network=none`, a network namespace in which only the
  * loopback interface is. Processes join it (setns(2)); it lives as long as a process or a descriptor does. In it
  *
  *   - `user` has the id and group id `uid` and the home `home_at`, where `home` is mounted;
+ *   - what `uid` keeps there and in `state` is bounded by `disk_bytes`, unless that is 0: see disk.h;
  *   - /tmp, /var/tmp, /dev/shm and other folders that everybody can write to are empty and share `tmp_bytes` of memory;
  *   - `apps` has nothing but the folder `name`, which is read-only;
  *   - `state` has nothing but functions/tmp and functions/caches/NAME;
@@ -18,10 +21,12 @@
  * folders are made in `home` where `apps` or `state` lies in `home_at`.
  *
  * Writes "ready" and an end of line to standard output when all is done; otherwise a sentence, and exits with status 1.
- * `check` does the same with made-up folders, and exits. Needs root, and Linux 5.12.
+ * `check` does the same with made-up folders, and exits. `check-disk` tells whether what functions keep in `state` can be
+ * bounded. Needs root, and Linux 5.12.
  */
 #define _GNU_SOURCE
 #include "box.h"
+#include "disk.h"
 #include "failure.h"
 
 #include <errno.h>
@@ -35,11 +40,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum key { UID, USER, HOME, HOME_AT, APPS, NAME, STATE, TMP_BYTES, NETWORK, KEYS };
+enum key { UID, USER, HOME, HOME_AT, APPS, NAME, STATE, TMP_BYTES, DISK_BYTES, NETWORK, KEYS };
 
 static const char *const keys[KEYS] = {
-	[UID] = "uid",   [USER] = "user",   [HOME] = "home",           [HOME_AT] = "home_at", [APPS] = "apps",
-	[NAME] = "name", [STATE] = "state", [TMP_BYTES] = "tmp_bytes", [NETWORK] = "network",
+	[UID] = "uid",         [USER] = "user",           [HOME] = "home",
+	[HOME_AT] = "home_at", [APPS] = "apps",           [NAME] = "name",
+	[STATE] = "state",     [TMP_BYTES] = "tmp_bytes", [DISK_BYTES] = "disk_bytes",
+	[NETWORK] = "network",
 };
 
 /* Of `check`. Nobody but root can put something at these places that would change its result. */
@@ -64,6 +71,7 @@ static void read_arguments(int argc, char **argv, bool checks)
 {
 	if (!checks)
 		memset(values, 0, sizeof values);
+	values[DISK_BYTES] = "0";
 	for (int i = checks ? 2 : 1; i < argc; i++)
 		read_argument(argv[i]);
 }
@@ -136,13 +144,44 @@ static void hold(void)
 	while (got > 0 || (got < 0 && errno == EINTR));
 }
 
+static void forget_files(void)
+{
+	/* Whatever the launcher has open is none of its business, and would live as long as it does. */
+	if (syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, 0) != 0 || chdir("/") != 0)
+		fail("cannot leave the launcher's files");
+}
+
+static int open_disk_of(const struct box *box)
+{
+	return open_disk(&(struct disk){
+		.state = box->state,
+		.name = box->name,
+		.uid = box->user.id,
+		.home = box->home,
+		.bytes = number(DISK_BYTES, 0, INT64_MAX),
+	});
+}
+
+static bool says_ready(void)
+{
+	puts("ready");
+	return fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
 	bool checks = argc > 1 && strcmp(argv[1], "check") == 0;
+	bool checks_disk = argc > 1 && strcmp(argv[1], "check-disk") == 0;
 	errno = 0;
-	read_arguments(argc, argv, checks);
+	read_arguments(argc, argv, checks || checks_disk);
+	forget_files();
+	umask(0);
+	if (checks_disk) {
+		check_disk(folder(STATE));
+		return says_ready() ? 0 : 1;
+	}
 	folder(HOME_AT);
-	const struct box box = {
+	struct box box = {
 		.user = { .name = field(USER), .home = field(HOME_AT), .id = (uint32_t)number(UID, 1, UINT32_MAX - 1) },
 		.home = folder(HOME),
 		.apps = folder(APPS),
@@ -150,14 +189,12 @@ int main(int argc, char **argv)
 		.state = folder(STATE),
 		.tmp_bytes = number(TMP_BYTES, 1, INT64_MAX),
 		.has_network = has_network(),
+		.disk = -1,
 	};
-	/* Whatever the launcher has open is none of its business, and would live as long as it does. */
-	if (syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, 0) != 0 || chdir("/") != 0)
-		fail("cannot leave the launcher's files");
-	umask(0);
+	if (!checks)
+		box.disk = open_disk_of(&box);
 	enter_box(&box);
-	puts("ready");
-	if (fflush(stdout) != 0)
+	if (!says_ready())
 		return 1;
 	if (!checks)
 		hold();
