@@ -101,7 +101,7 @@ static void add_source(int source, const char *path, uint64_t attributes)
 	if (source < 0)
 		return;
 	restrict_mount(source, attributes);
-	add_target(source, path);
+	add_target(source, path, O_DIRECTORY);
 }
 
 /* ---- what is mounted from file systems of the sandbox's own ---- */
@@ -158,16 +158,23 @@ static void add_temporary_folders(int temporary)
 			continue;
 		}
 		char name[2] = { (char)('a' + i), '\0' };
-		add_target(new_folder(temporary, name, 01777), path);
+		add_target(new_folder(temporary, name, 01777), path, O_DIRECTORY);
 	}
+}
+
+static void add_file(int generated, const char *name, const char *path)
+{
+	int mount = clone_tree(generated, name, 0);
+	restrict_mount(mount, MOUNT_ATTR_RDONLY);
+	add_target(mount, real(path), 0);
 }
 
 static void add_users(int generated, const struct user *user)
 {
 	if (write_passwd(generated, user))
-		add_sealed_target(clone_tree(generated, "passwd", 0), real("/etc/passwd"));
+		add_file(generated, "passwd", "/etc/passwd");
 	if (write_group(generated, user))
-		add_sealed_target(clone_tree(generated, "group", 0), real("/etc/group"));
+		add_file(generated, "group", "/etc/group");
 	/* The name service cache daemon answers for the host's files; without its socket programs read the files. */
 	char *nscd = realpath("/run/nscd", NULL);
 	if (nscd == NULL)

@@ -21,6 +21,8 @@
 struct target {
 	const char *path;
 	int mount;
+	/* O_DIRECTORY, or 0. */
+	int type;
 	bool sealed;
 };
 
@@ -70,14 +72,14 @@ static void add(struct target added)
 	count++;
 }
 
-void add_target(int mount, const char *path)
+void add_target(int mount, const char *path, int type)
 {
-	add((struct target){ .path = path, .mount = mount });
+	add((struct target){ .path = path, .mount = mount, .type = type });
 }
 
 void add_sealed_target(int mount, const char *path)
 {
-	add((struct target){ .path = path, .mount = mount, .sealed = true });
+	add((struct target){ .path = path, .mount = mount, .type = O_DIRECTORY, .sealed = true });
 }
 
 bool is_target(const char *path)
@@ -93,7 +95,7 @@ bool is_target(const char *path)
  * Opens a real path step by step, so that a link which was put there meanwhile is not followed: functions own their homes.
  * Makes what is missing below its first `mounted` bytes.
  */
-static int open_target(const char *path, size_t mounted)
+static int open_target(const char *path, int type, size_t mounted)
 {
 	int folder = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t end = 0; path[end] != '\0' && strcmp(path, "/") != 0;) {
@@ -106,7 +108,7 @@ static int open_target(const char *path, size_t mounted)
 		}
 		memcpy(name, path + start, end - start);
 		name[end - start] = '\0';
-		int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC | (path[end] == '\0' ? 0 : O_DIRECTORY);
+		int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC | (path[end] == '\0' ? type : O_DIRECTORY);
 		int next = openat(folder, name, flags);
 		if (next < 0 && errno == ENOENT && end > mounted && mounted > 0) {
 			if (mkdirat(folder, name, PASSAGE_MODE) != 0)
@@ -136,7 +138,7 @@ static size_t length_mounted_above(size_t at)
 void mount_targets(void)
 {
 	for (size_t i = 0; i < count; i++) {
-		int over = open_target(targets[i].path, length_mounted_above(i));
+		int over = open_target(targets[i].path, targets[i].type, length_mounted_above(i));
 		attach_mount(targets[i].mount, over, targets[i].path);
 		close(over);
 	}

@@ -9,10 +9,10 @@
  */
 char *real_path(const char *path);
 
-/* Adds a mount at a real path. Of those at one path the last covers the others. */
-void add_target(int mount, const char *path);
+/* Adds a mount of a folder (`type` is O_DIRECTORY) or file (0) at a real path. Of those at one path the last covers. */
+void add_target(int mount, const char *path, int type);
 
-/* The same with a mount that is writable only until everything is in its place. */
+/* The same with a mount of a folder that is writable only until everything is in its place. */
 void add_sealed_target(int mount, const char *path);
 
 bool is_target(const char *path);

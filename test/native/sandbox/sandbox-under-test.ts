@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, mkdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { makeTempDir } from '../../../harness/agent.js'
@@ -67,6 +68,8 @@ export class Sandbox {
   static async open(folders = new Folders(), options: SandboxOptions = {}): Promise<Sandbox> {
     const holder = start(folders.arguments(options.args), options.through)
     onExit(() => holder.kill('SIGKILL'))
+    holder.unref()
+    ;(holder.stdin as Socket).unref()
     let said = ''
     for await (const part of holder.stdout.setEncoding('utf8')) {
       said += part
@@ -97,6 +100,7 @@ export class Sandbox {
 
   /** Ends its input; answers the exit code. */
   async close(): Promise<number | null> {
+    this.holder.ref()
     this.holder.stdin?.end()
     const [code] = this.holder.exitCode === null ? await once(this.holder, 'exit') : [this.holder.exitCode]
     return code
