@@ -1,5 +1,5 @@
-import { fchmodSync, fchownSync, fstatSync, lstatSync, mkdirSync } from 'node:fs'
-import { lstat, readdir, rm } from 'node:fs/promises'
+import { fchmodSync, fchownSync, fstatSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { lstat, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { withFolder } from '../../archive/access.js'
 import { makePassage } from './function-folders.js'
@@ -24,7 +24,11 @@ export function cacheOf(cachesDir: string, versionDir: string): string {
 export async function openCache(cachesDir: string, versionDir: string, uid: number | undefined): Promise<string> {
   const dir = cacheOf(cachesDir, versionDir)
   const found = lstatSync(dir, { throwIfNoEntry: false })
-  if (found && found.uid !== (uid ?? process.geteuid?.() ?? found.uid)) await removeCache(dir)
+  if (found) {
+    const isOwn = found.isDirectory() && found.uid === (uid ?? process.geteuid?.() ?? found.uid)
+    if (isOwn && (found.mode & 0o7777) === MODE) return dir
+    if (!isOwn) await removeCache(dir)
+  }
   for (const above of [dirname(cachesDir), cachesDir, dirname(dir)]) makePassage(above)
   makeOwn(dir, uid)
   return dir
@@ -60,11 +64,11 @@ export async function removeCache(dir: string): Promise<void> {
   }
 }
 
-/** Caches below `cachesDir` other than those that are needed. Rejects with the system's error. */
-export async function staleCaches(cachesDir: string, needed: ReadonlySet<string>): Promise<string[]> {
+/** Caches below `cachesDir` other than those that are needed. Throws the system's error. Blocks. */
+export function staleCaches(cachesDir: string, needed: ReadonlySet<string>): string[] {
   const stale: string[] = []
-  for (const name of await namesIn(cachesDir)) {
-    for (const version of await namesIn(join(cachesDir, name))) {
+  for (const name of namesIn(cachesDir)) {
+    for (const version of namesIn(join(cachesDir, name))) {
       const dir = join(cachesDir, name, version)
       if (!needed.has(dir)) stale.push(dir)
     }
@@ -79,9 +83,9 @@ export async function removeCaches(dirs: readonly string[]): Promise<string[]> {
   return problems
 }
 
-async function namesIn(dir: string): Promise<string[]> {
+function namesIn(dir: string): string[] {
   try {
-    return await readdir(dir)
+    return readdirSync(dir)
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
     throw error

@@ -117,7 +117,7 @@ export async function cleanApps(check: AppsCheck): Promise<AppsFound> {
   }
   const needed = new Set([...inUse, ...(hasCaches(check) ? whole.map(({ version }) => version.dir) : [])])
   const caches = new Set([...needed].map((dir) => cacheOf(cachesDir, dir)))
-  return { serving, damaged, unusable, staleCaches: await staleCaches(cachesDir, caches) }
+  return { serving, damaged, unusable, staleCaches: staleCaches(cachesDir, caches) }
 }
 
 async function ready(

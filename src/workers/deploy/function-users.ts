@@ -14,6 +14,8 @@ import { makePassage } from './function-folders.js'
 export type SeparateUsers = Extract<FunctionUsers, { readonly kind: 'separate' }>
 
 const HOME_MODE = 0o700
+/** Together they take a file system as long as one. */
+const FLUSHED_AT_ONCE = 8
 
 /** What this thread has read, by FUNCTIONS_DIR and range. */
 const read = new Map<string, Users>()
@@ -51,7 +53,7 @@ export async function openUsers(
     }
   }
   // Another function must never be given the same one.
-  for (const path of new Set(fresh)) await flush(path)
+  for (const paths of inGroups([...new Set(fresh)], FLUSHED_AT_ONCE)) await Promise.all(paths.map(flush))
   return opened
 }
 
@@ -132,6 +134,10 @@ class Users {
   private isInRange(uid: number): boolean {
     return uid >= this.uids.first && uid <= this.uids.last
   }
+}
+
+function inGroups<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
 }
 
 async function flush(folder: string): Promise<void> {
