@@ -50,6 +50,9 @@ const SAID = {
     'what https://api.ipify.org answers within 5 s',
   ),
 
+  'network.deny': said(
+    'What functions [cannot reach](isolation.md#the-network) beside the agent and its store, as `[169.254.169.254, 10.0.0.0/8, 25]`. Separate functions only.',
+  ),
   'network.functions': said("Whether functions have the node's network, or none but a loopback of their own."),
 
   'functions.isolation': said(

@@ -1,5 +1,5 @@
 import type { ArchiveLimits } from '../archive/limits.js'
-import type { FunctionNetwork, OomKill, UidRange } from '../os/platform.js'
+import type { FunctionNetwork, NetworkTarget, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 
 /** The agent's configuration: validated, defaults filled in, all paths absolute. */
@@ -13,6 +13,8 @@ export interface AgentConfig {
   readonly port: number
   readonly store: StoreLocation
   readonly network: { readonly privateIp?: string; readonly publicIp?: string }
+  /** What separate functions cannot reach, beside the agent and its store. */
+  readonly deny: readonly NetworkTarget[]
   readonly functions: FunctionsConfig
   /** Absent: no TLS. */
   readonly tls?: TlsConfig

@@ -1,6 +1,7 @@
 import type { StoreLocation } from '../store/open.js'
 import type { RedisTls } from '../store/redis/tls.js'
 import type { AgentConfig } from './config.js'
+import { networkTargetText } from './network-target.js'
 import type { ConfigKey } from './schema.js'
 
 /** What a key of the file sets, and how it reloads. */
@@ -34,6 +35,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'redis_tls.server_name': restart('store', ({ store }) => redisTls(store).serverName),
   'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
   'network.node_public_ip': restart('network', ({ network }) => network.publicIp),
+  'network.deny': reload('deny', ({ deny }) => deny.map(networkTargetText)),
   'network.functions': restart('functions', ({ functions }) => functions.network),
   'functions.isolation': restart('functions', ({ functions }) => functions.separate),
   'functions.uids': restart('functions', ({ functions }) => functions.uids),

@@ -71,6 +71,7 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
       ...(network.node_private_ip && { privateIp: network.node_private_ip }),
       ...(network.node_public_ip && { publicIp: network.node_public_ip }),
     },
+    deny: network.deny,
     functions: {
       separate: functions.isolation === 'separate',
       uids: functions.uids,

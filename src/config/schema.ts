@@ -5,6 +5,7 @@ import * as z from 'zod'
 import type { FunctionNetwork, OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import type { LogLevel } from './config.js'
+import { readNetworkTarget } from './network-target.js'
 
 /**
  * The keys of the configuration file. Every scalar is parsed from its text as written: an id of digits keeps its zeros,
@@ -114,6 +115,10 @@ const clientNames = z
   .array(clientName, 'a list of names')
   .min(1, 'a list of at least one name')
   .register(allowedValues, { allowed: 'a list of at least one name' })
+const TARGET = 'an IP address, a net as in 10.0.0.0/8, a port, or both as in 10.0.0.1:25 and [fd00::/8]:25'
+const networkTargets = z
+  .array(key(TARGET, readNetworkTarget), 'a list of targets')
+  .register(allowedValues, { allowed: `a list, each ${TARGET}` })
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 const FUNCTION_NETWORKS: readonly FunctionNetwork[] = ['host', 'none']
 const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
@@ -123,6 +128,7 @@ const network = z.object(
   {
     node_private_ip: ip.optional(),
     node_public_ip: ip.optional(),
+    deny: networkTargets.default([]),
     functions: oneOf(FUNCTION_NETWORKS).default('host'),
   },
   SECTION,

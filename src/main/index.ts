@@ -11,6 +11,7 @@ import type { StartContext } from './start/context.js'
 import { prepareHost } from './start/prepare-host.js'
 import { recoverStore } from './start/recover-store.js'
 import { startExecutions } from './start/start-executions.js'
+import { startFirewall } from './start/start-firewall.js'
 import { startFunctions } from './start/start-functions.js'
 import { startServer } from './start/start-server.js'
 
@@ -55,21 +56,23 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
 async function start(context: StartContext): Promise<RunningAgent> {
   const { config, log, service, closers } = context
   const host = await prepareHost(context)
+  const firewall = await startFirewall(context, host.starter)
   service.starting()
   const recovered = await recoverStore(context, host)
   const { store, identity } = recovered
   const functions = await startFunctions(context, host, recovered)
   const { admission, registrations } = functions
   const execution = await startExecutions(context, host, recovered, functions)
-  const { executions, pool } = execution
+  const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
   const services = { agentId: config.agentId, admission, registrations, identity, problems, ...execution }
   const { listener, callers } = await startServer(context, host, services)
+  await firewall?.serving(boundTo(listener).port, addresses)
   closers.add(purgeRegularly(store, log))
   log.info({ ...boundTo(listener), store: store.address, apps: host.appsDir, version: VERSION }, 'serving')
   service.serving(describeListener(listener), admission, problems)
 
-  const live = new LiveConfig(config, host.runAs, { log, ...host, callers, ...functions, ...execution })
+  const live = new LiveConfig(config, host.runAs, { log, ...host, firewall, callers, ...functions, ...execution })
   let hurry: () => void = () => {}
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve

@@ -11,6 +11,7 @@ import type { ReloadingCredentials } from '../tls/credentials.js'
 import type { AdmissionControl } from './executions/admission.js'
 import type { WorkerPool } from './executions/worker-pool.js'
 import { workerSettings } from './executions/worker-settings.js'
+import type { FunctionFirewall } from './function-firewall.js'
 import type { Deployer } from './functions/deployer.js'
 
 /** The result of a reload. */
@@ -28,6 +29,7 @@ export type Reload =
 interface Parts {
   readonly log: Log
   readonly tls: ReloadingCredentials
+  readonly firewall: FunctionFirewall | undefined
   readonly callers: ChangeableCallers
   readonly admission: AdmissionControl
   readonly deployer: Deployer
@@ -65,10 +67,11 @@ export class LiveConfig {
   }
 
   private apply(config: AgentConfig): void {
-    const { log, callers, admission, deployer, writes, pool } = this.parts
+    const { log, callers, firewall, admission, deployer, writes, pool } = this.parts
     this.config = config
     log.level = config.logLevel
     if (config.tls) callers.allow(config.tls.allowedClients)
+    firewall?.use(config.deny)
     deployer.limits = config.archive
     writes.boundBytes = config.backlogBytes
     pool.configure(workerSettings(config))

@@ -31,6 +31,51 @@ export interface Separation {
   readonly network: FunctionNetwork
 }
 
+/** Addresses with the same first `bits`. Those of `address` behind them do not count. */
+export interface Net {
+  readonly family: 4 | 6
+  readonly address: string
+  readonly bits: number
+}
+
+/** What functions are not to reach: a net, a port of any address, or a port of a net. */
+export type NetworkTarget =
+  | { readonly net: Net; readonly port?: number }
+  | { readonly net?: undefined; readonly port: number }
+
+/** What processes of some users cannot reach. */
+export interface FirewallRules {
+  readonly uids: UidRange
+  /** TCP ports of this machine's own addresses. */
+  readonly localPorts: readonly number[]
+  readonly deny: readonly NetworkTarget[]
+}
+
+/** The rules are not in force. The message has no full stop. */
+export class FirewallError extends Error {
+  override readonly name = 'FirewallError'
+  readonly code = 'FIREWALL_UNAVAILABLE'
+
+  constructor(
+    message: string,
+    readonly fix: string,
+  ) {
+    super(message)
+  }
+}
+
+/** The system's firewall, as far as it is for functions. Main thread. */
+export interface Firewall {
+  /** Puts these rules in the place of earlier ones, with no moment between. Rejects with FirewallError. */
+  install(rules: FirewallRules): Promise<void>
+  /** Whether they are as `install` has left them: a firewall service that restarts removes those of others. */
+  isInstalled(): Promise<boolean>
+  /** Why `install` would fail, without changing anything. */
+  problem(rules: FirewallRules): Promise<FirewallError | undefined>
+  /** Removes them, unless a launcher that outlives its agent needs them. Nothing happens where there are none. */
+  release(): Promise<void>
+}
+
 /** In the state folder, what separate functions keep: `homes/NAME`, `caches/NAME/VERSION`, and `tmp`. */
 export const FUNCTIONS_DIR = 'functions'
 /** In FUNCTIONS_DIR, a folder for each function: its home. Its owner is the function's user. */
@@ -357,6 +402,8 @@ export interface Platform {
    * are not the service. `report` is called, once, where notifying fails. Main thread, before anything else.
    */
   takeServiceNotifier(report: (problem: string) => void): ServiceNotifier | undefined
+  /** The firewall of the agent with this state folder; undefined where this system has none. */
+  firewall(stateDir: string, scratchDir: string): Firewall | undefined
   /** Calls `stop`, with a reason for the log, when another process asks this one to stop. Main thread. */
   onStopRequest(stop: (reason: string) => void): void
   /**

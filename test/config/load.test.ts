@@ -58,6 +58,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     port: 50052,
     store: { kind: 'redis', address: 'redis://localhost:6379' },
     network: {},
+    deny: [],
     functions: {
       separate: true,
       uids: { first: 2_100_000_000, last: 2_100_065_535 },
@@ -235,6 +236,11 @@ const WRONG: readonly [text: string, line: string][] = [
   ['port: -1', ': port: "-1" is not allowed; allowed: a whole number from 0 to 65535'],
   ['port: 80.5', ': port: "80.5" is not allowed; allowed: a whole number from 0 to 65535'],
   ['network: x', ': network: "x" is not allowed; allowed: a section of keys'],
+  [
+    'network: {deny: [10.0.0.0/33]}',
+    ': network.deny.0: "10.0.0.0/33" is not allowed; allowed: an IP address, a net as in 10.0.0.0/8, a port, or both as in 10.0.0.1:25 and [fd00::/8]:25',
+  ],
+  ['network: {deny: 25}', ': network.deny: "25" is not allowed; allowed: a list of targets'],
   ['network: {node_public_ip: x.y}', ': network.node_public_ip: "x.y" is not allowed; allowed: an IP address'],
   ['tls: {enabled: yes}', ': tls.enabled: "yes" is not allowed; allowed: true or false'],
   ['max_tasks: 1e3', ': max_tasks: "1e3" is not allowed; allowed: a whole number from 0 to 1000000'],
@@ -484,6 +490,11 @@ test('the example shows every key, each with its default', { skip: process.platf
   assert.deepEqual(spelledOut.config, {
     ...plain,
     network: { privateIp: '10.0.0.5', publicIp: '203.0.113.5' },
+    deny: [
+      { net: { family: 4, address: '169.254.169.254', bits: 32 } },
+      { net: { family: 4, address: '10.0.0.0', bits: 8 } },
+      { port: 25 },
+    ],
     appsDir: '/home/flux-runner/apps',
     workers: 4,
   })

@@ -20,9 +20,9 @@ describe('example.agent.yaml', () => {
 
   it('names the keys that a reload takes over, and no others', () => {
     for (const [key, { reloads }] of Object.entries(KEYS)) {
-      // All of a section are named by it, but for what it leaves out.
-      const [name = ''] = key === 'tls.enabled' ? ['enabled'] : key.split('.')
-      const named = new RegExp(`\\b${name}\\b`).test(header)
+      // All of a section are named by it, but for what it leaves out; one alone with its section.
+      const [section = ''] = key === 'tls.enabled' ? ['enabled'] : key.split('.')
+      const named = header.includes(key) || new RegExp(`\\b${section}\\b(?!\\.)`).test(header)
       const isLeftOut = key === 'tls.enabled'
       const is = named ? 'names it, and a reload does not take it over' : 'does not name it, and a reload takes it over'
       assert.equal(named, reloads || isLeftOut, `${key}: the header of example.agent.yaml ${is}`)

@@ -1,6 +1,6 @@
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
-import { nodeAddresses } from '../../host/node-addresses.js'
+import { type NodeAddresses, nodeAddresses } from '../../host/node-addresses.js'
 import { readIds } from '../../ids/id-log.js'
 import { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
@@ -27,6 +27,7 @@ export interface ExecutionServices {
   readonly pool: WorkerPool
   /** The main thread's own writes to the store. */
   readonly writes: WriteQueue
+  readonly addresses: NodeAddresses
 }
 
 /** Starts the workers, and reads which ids are taken. */
@@ -84,5 +85,5 @@ export async function startExecutions(
   rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueue, log })
   await executions.takeOver(kept)
   if (executions.list().length > 0) log.info({ executions: executions.list().length }, 'took running executions over')
-  return { executions, refusals, pool, writes }
+  return { executions, refusals, pool, writes, addresses }
 }

@@ -6,6 +6,7 @@ import { isatty } from 'node:tty'
 import { pidUsage } from '../pidusage.js'
 import type { Platform, RunAs } from '../platform.js'
 import { ChildProcessStarter } from './child-process-starter.js'
+import { Nftables } from './firewall/nftables.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { keptLaunchers } from './launcher/kept-launchers.js'
 import { LauncherStarter } from './launcher/launcher-starter.js'
@@ -27,6 +28,7 @@ export const linux: Platform = {
   inspectIsolation,
   keptLaunchers,
   release,
+  firewall: (stateDir, scratchDir) => new Nftables(stateDir, scratchDir),
   takeServiceNotifier,
   onStopRequest(stop) {
     process.on('SIGTERM', (signal) => stop(signal))

@@ -19,6 +19,7 @@ export const windows: Platform = {
   inspectIsolation: () => ({ unenforced: UNENFORCED }),
   keptLaunchers: async () => NOTHING_KEPT,
   release: () => {},
+  firewall: () => undefined,
   takeServiceNotifier: () => undefined,
   onStopRequest,
   // SIGHUP on Windows means that the console is closing.

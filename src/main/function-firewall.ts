@@ -1,0 +1,125 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { AgentConfig } from '../config/config.js'
+import { networkTargetText, readNetworkTarget } from '../config/network-target.js'
+import { localStorePort } from '../host/local-store.js'
+import type { NodeAddresses } from '../host/node-addresses.js'
+import type { Log } from '../log/log.js'
+import type { Firewall, FirewallError, FirewallRules, NetworkTarget } from '../os/platform.js'
+
+const LOOK_MS = 60_000
+
+type Settings = Pick<AgentConfig, 'deny' | 'functions' | 'network' | 'port' | 'store'>
+
+/**
+ * Keeps separate functions from the agent's own port, from its store where that is on this node, and from what
+ * network.deny names. Looks every minute whether that is still so. Main thread.
+ */
+export class FunctionFirewall {
+  /** In them a public address that was looked up: a router may lead packets to it back to this node. */
+  private addresses: NodeAddresses | undefined
+  /** 0: not known yet. */
+  private port: number
+  private installed: FirewallRules | undefined
+  /** As logged. */
+  private problem: FirewallError | undefined
+  private last: Promise<unknown> = Promise.resolve()
+  private readonly timer = setInterval(() => this.refresh(), LOOK_MS)
+
+  constructor(
+    private readonly firewall: Firewall,
+    private config: Settings,
+    private readonly log: Log,
+  ) {
+    this.port = config.port
+  }
+
+  /** Keeps functions from the agent's port, which is known by now, and from addresses of this node that get known. */
+  async serving(port: number, addresses: NodeAddresses): Promise<void> {
+    this.addresses = addresses
+    if (port === this.port) return
+    this.port = port
+    await this.refresh()
+  }
+
+  /** From now on functions cannot reach these, and no others. */
+  use(deny: readonly NetworkTarget[]): void {
+    if (isDeepStrictEqual(this.config.deny, deny)) return
+    this.config = { ...this.config, deny }
+    void this.refresh()
+  }
+
+  /**
+   * Puts the rules in force where they are not. Resolves with the reason where that fails, which is logged once; the
+   * next minute tries again.
+   */
+  refresh(): Promise<FirewallError | undefined> {
+    const done = this.last.then(() => this.enforce())
+    this.last = done
+    return done
+  }
+
+  /** Removes the rules, unless executions are left that outlive this agent. */
+  async close(): Promise<void> {
+    clearInterval(this.timer)
+    await this.last
+    await releaseFirewall(this.firewall, this.log)
+  }
+
+  private async enforce(): Promise<FirewallError | undefined> {
+    const rules = await rulesFor(this.config, this.port, this.addresses)
+    const same = isDeepStrictEqual(rules, this.installed)
+    if (same && (await this.firewall.isInstalled())) return undefined
+    try {
+      await this.firewall.install(rules)
+    } catch (error) {
+      this.failed(error as FirewallError)
+      return this.problem
+    }
+    if (same)
+      this.log.warn(
+        'the rules of the firewall for functions were gone, as after a restart of a firewall service that removes all: installed again',
+      )
+    else
+      this.log.info(
+        { ports: rules.localPorts, deny: this.config.deny.map(networkTargetText) },
+        'functions are kept from the agent by nftables',
+      )
+    this.installed = rules
+    this.problem = undefined
+    return undefined
+  }
+
+  private failed(problem: FirewallError): void {
+    this.installed = undefined
+    if (problem.message !== this.problem?.message) this.log.warn(`${openProblem(problem)}; ${problem.fix}`)
+    this.problem = problem
+  }
+}
+
+/** `ownPort`: the agent's; 0: none. */
+export async function rulesFor(
+  { deny, functions, network, store }: Settings,
+  ownPort: number,
+  found?: NodeAddresses,
+): Promise<FirewallRules> {
+  const storePort = await localStorePort(store)
+  const localPorts = [...new Set([ownPort, storePort ?? 0])].filter((port) => port !== 0)
+  const { privateIp, publicIp = found?.publicIp } = network
+  const nets = [privateIp, publicIp].flatMap((address) => (address && readNetworkTarget(address)?.net) || [])
+  const here = nets.flatMap((net) => localPorts.map((port) => ({ net, port })))
+  return { uids: functions.uids, localPorts, deny: [...deny, ...here] }
+}
+
+/** Removes the rules, unless executions are left that outlive this agent. */
+export async function releaseFirewall(firewall: Firewall, log: Log): Promise<void> {
+  await firewall
+    .release()
+    .catch(({ message: cause }: Error) =>
+      log.warn({ cause }, 'the rules of the firewall for functions are left behind'),
+    )
+}
+
+/** What it means that the rules are not in force. */
+export function openProblem({ message }: FirewallError): string {
+  return `functions can reach the port of this agent, its store, and what network.deny names: ${message}`
+}
