@@ -2,6 +2,7 @@
 #include "box.h"
 
 #include "failure.h"
+#include "generated.h"
 #include "mounts.h"
 #include "targets.h"
 
@@ -20,15 +21,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NO_SUID_OR_DEVICES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define NOTHING_SPECIAL (NO_SUID_OR_DEVICES | MOUNT_ATTR_NOEXEC)
 /* Bytes of temporary folders for each inode. */
 #define BYTES_PER_INODE 16384
 #define INODES_MIN 1024
-/* Of passwd and group. */
-#define GENERATED_BYTES (16 << 20)
-/* A folder that every host has, and that nothing but root can change. */
-#define STAGE "/proc"
 
 /* The function's own folders; -1: there is none. */
 struct sources {
@@ -44,14 +40,6 @@ static char *join(const char *folder, const char *path)
 	if (asprintf(&joined, "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path) < 0)
 		fail("cannot name a folder in %s", folder);
 	return joined;
-}
-
-static char *real(const char *path)
-{
-	char *found = real_path(path);
-	if (found == NULL)
-		fail("cannot find %s", path);
-	return found;
 }
 
 /* ---- what is mounted from the host ---- */
@@ -106,21 +94,6 @@ static void add_source(int source, const char *path, uint64_t attributes)
 
 /* ---- what is mounted from file systems of the sandbox's own ---- */
 
-static int new_tmpfs(uint64_t bytes, uint64_t inodes)
-{
-	char size[24];
-	char count[24];
-	snprintf(size, sizeof size, "%" PRIu64, bytes);
-	snprintf(count, sizeof count, "%" PRIu64, inodes);
-	const struct mount_option options[] = {
-		{ "source", "flux-agent" }, { "mode", "755" }, { "size", size }, { "nr_inodes", count }, { NULL, NULL },
-	};
-	int mount = new_file_system("tmpfs", options, NO_SUID_OR_DEVICES);
-	if (mount < 0)
-		fail("cannot make a file system of type tmpfs");
-	return mount;
-}
-
 /*
  * Mounts them where their folders can be cloned: that is only possible while the file system itself is mounted in the
  * namespace (before Linux 6.15).
@@ -131,13 +104,6 @@ static void stage(int generated, int temporary)
 	if (mkdirat(generated, "temporary", 0) != 0)
 		fail("cannot make a folder in a tmpfs");
 	attach_mount_at(temporary, STAGE "/temporary");
-}
-
-static int new_folder(int in, const char *name, mode_t mode)
-{
-	if (mkdirat(in, name, mode) != 0)
-		fail("cannot make a folder for %s", name);
-	return clone_tree(in, name, O_DIRECTORY);
 }
 
 static bool is_folder_for_all(const char *path)
@@ -162,38 +128,17 @@ static void add_temporary_folders(int temporary)
 	}
 }
 
-static void add_file(int generated, const char *name, const char *path)
-{
-	int mount = clone_tree(generated, name, 0);
-	restrict_mount(mount, MOUNT_ATTR_RDONLY);
-	add_target(mount, real(path), 0);
-}
-
-static void add_users(int generated, const struct user *user)
-{
-	if (write_passwd(generated, user))
-		add_file(generated, "passwd", "/etc/passwd");
-	if (write_group(generated, user))
-		add_file(generated, "group", "/etc/group");
-	/* The name service cache daemon answers for the host's files; without its socket programs read the files. */
-	char *nscd = realpath("/run/nscd", NULL);
-	if (nscd == NULL)
-		nscd = realpath("/var/run/nscd", NULL);
-	if (nscd != NULL)
-		add_sealed_target(new_folder(generated, "nscd", 0755), nscd);
-}
-
 /* What the host's folder has is covered, but for what is mounted in it. */
 static char *cover_folder(int generated, const char *name, const char *folder)
 {
-	char *path = real(folder);
+	char *path = real_path(folder);
 	add_sealed_target(new_folder(generated, name, 0711), path);
 	return path;
 }
 
 static void add_folders(int generated, const struct box *box, const struct sources *sources)
 {
-	add_source(sources->home, real(box->user.home), NO_SUID_OR_DEVICES);
+	add_source(sources->home, real_path(box->user.home), NO_SUID_OR_DEVICES);
 	char *state = cover_folder(generated, "state", box->state);
 	add_source(sources->executions, join(state, "functions/tmp"), NO_SUID_OR_DEVICES);
 	char *caches = join(state, "functions/caches");
@@ -267,7 +212,7 @@ void enter_box(const struct box *box)
 	leave_host(box);
 	uint64_t inodes = box->tmp_bytes / BYTES_PER_INODE;
 	int temporary = new_tmpfs(box->tmp_bytes, inodes < INODES_MIN ? INODES_MIN : inodes);
-	int generated = new_tmpfs(GENERATED_BYTES, INODES_MIN);
+	int generated = new_generated();
 	stage(generated, temporary);
 	if (box->disk >= 0)
 		use_disk(box->disk, generated, &sources);

@@ -5,9 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/mount.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,6 +47,21 @@ int new_file_system(const char *type, const struct mount_option *options, uint64
 	if (mount < 0)
 		fail("cannot make a mount of type %s", type);
 	close(context);
+	return mount;
+}
+
+int new_tmpfs(uint64_t bytes, uint64_t inodes)
+{
+	char size[24];
+	char count[24];
+	snprintf(size, sizeof size, "%" PRIu64, bytes);
+	snprintf(count, sizeof count, "%" PRIu64, inodes);
+	const struct mount_option options[] = {
+		{ "source", "flux-agent" }, { "mode", "755" }, { "size", size }, { "nr_inodes", count }, { NULL, NULL },
+	};
+	int mount = new_file_system("tmpfs", options, NO_SUID_OR_DEVICES);
+	if (mount < 0)
+		fail("cannot make a file system of type tmpfs");
 	return mount;
 }
 
@@ -93,4 +111,11 @@ void follow_host(void)
 {
 	if (!set_attributes(AT_FDCWD, "/", AT_RECURSIVE, (struct mount_attr){ .propagation = MS_SLAVE }))
 		fail("cannot keep mounts from reaching the host");
+}
+
+int new_folder(int in, const char *name, mode_t mode)
+{
+	if (mkdirat(in, name, mode) != 0)
+		fail("cannot make a folder for %s", name);
+	return clone_tree(in, name, O_DIRECTORY);
 }

@@ -4,7 +4,13 @@
  */
 #pragma once
 
+#include <linux/mount.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#define NO_SUID_OR_DEVICES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+/* A folder that every host has, and that nothing but root can change: a new file system is mounted there to clone it. */
+#define STAGE "/proc"
 
 struct mount_option {
 	const char *key;
@@ -17,6 +23,11 @@ struct mount_option {
  * type.
  */
 int new_file_system(const char *type, const struct mount_option *options, uint64_t attributes);
+
+int new_tmpfs(uint64_t bytes, uint64_t inodes);
+
+/* Makes a folder in one that is mounted; answers a mount of it. */
+int new_folder(int in, const char *name, mode_t mode);
 
 /*
  * A folder (`type` is O_DIRECTORY) or file (0) of a mounted file system, as a mount of its own. -1 where it does not exist.

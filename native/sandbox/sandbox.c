@@ -5,6 +5,7 @@
  *             network=host|none [disk_bytes=N]
  *     sandbox check network=host|none
  *     sandbox check-disk state=FOLDER
+ *     sandbox users uid=N user=NAME home_at=FOLDER <NAMESPACE
  *
  * A sandbox is a mount namespace, an IPC namespace and, with `network=none`, a network namespace in which only the
  * loopback interface is. Processes join it (setns(2)); it lives as long as a process or a descriptor does. In it
@@ -22,12 +23,14 @@
  *
  * Writes "ready" and an end of line to standard output when all is done; otherwise a sentence, and exits with status 1.
  * `check` does the same with made-up folders, and exits. `check-disk` tells whether what functions keep in `state` can be
- * bounded. Needs root, and Linux 5.12.
+ * bounded. `users` gives a sandbox, whose mount namespace is its standard input, its own /etc/passwd and /etc/group back
+ * where the host has replaced these files. Needs root, and Linux 5.12.
  */
 #define _GNU_SOURCE
 #include "box.h"
 #include "disk.h"
 #include "failure.h"
+#include "generated.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -67,13 +70,10 @@ static void read_argument(const char *argument)
 	fail("%s is not an argument", argument);
 }
 
-static void read_arguments(int argc, char **argv, bool checks)
+static void read_arguments(char **arguments)
 {
-	if (!checks)
-		memset(values, 0, sizeof values);
-	values[DISK_BYTES] = "0";
-	for (int i = checks ? 2 : 1; i < argc; i++)
-		read_argument(argv[i]);
+	for (; *arguments != NULL; arguments++)
+		read_argument(*arguments);
 }
 
 static const char *value_of(enum key key)
@@ -168,21 +168,18 @@ static bool says_ready(void)
 	return fflush(stdout) == 0;
 }
 
-int main(int argc, char **argv)
+static struct user read_user(void)
 {
-	bool checks = argc > 1 && strcmp(argv[1], "check") == 0;
-	bool checks_disk = argc > 1 && strcmp(argv[1], "check-disk") == 0;
-	errno = 0;
-	read_arguments(argc, argv, checks || checks_disk);
-	forget_files();
-	umask(0);
-	if (checks_disk) {
-		check_disk(folder(STATE));
-		return says_ready() ? 0 : 1;
-	}
 	folder(HOME_AT);
-	struct box box = {
-		.user = { .name = field(USER), .home = field(HOME_AT), .id = (uint32_t)number(UID, 1, UINT32_MAX - 1) },
+	return (struct user){ .name = field(USER),
+			      .home = field(HOME_AT),
+			      .id = (uint32_t)number(UID, 1, UINT32_MAX - 1) };
+}
+
+static struct box read_box(void)
+{
+	return (struct box){
+		.user = read_user(),
 		.home = folder(HOME),
 		.apps = folder(APPS),
 		.name = name(NAME),
@@ -191,12 +188,60 @@ int main(int argc, char **argv)
 		.has_network = has_network(),
 		.disk = -1,
 	};
-	if (!checks)
-		box.disk = open_disk_of(&box);
+}
+
+static bool make(char **arguments)
+{
+	memset(values, 0, sizeof values);
+	values[DISK_BYTES] = "0";
+	read_arguments(arguments);
+	struct box box = read_box();
+	box.disk = open_disk_of(&box);
 	enter_box(&box);
 	if (!says_ready())
-		return 1;
-	if (!checks)
-		hold();
-	return 0;
+		return false;
+	hold();
+	return true;
+}
+
+static bool check(char **arguments)
+{
+	read_arguments(arguments);
+	const struct box box = read_box();
+	enter_box(&box);
+	return says_ready();
+}
+
+static bool check_disk_of(char **arguments)
+{
+	values[STATE] = NULL;
+	read_arguments(arguments);
+	check_disk(folder(STATE));
+	return says_ready();
+}
+
+static bool restore(char **arguments)
+{
+	memset(values, 0, sizeof values);
+	read_arguments(arguments);
+	const struct user user = read_user();
+	restore_users(&user, STDIN_FILENO);
+	return says_ready();
+}
+
+static const struct {
+	const char *name;
+	bool (*run)(char **arguments);
+} commands[] = { { "check", check }, { "check-disk", check_disk_of }, { "users", restore } };
+
+int main(int argc, char **argv)
+{
+	errno = 0;
+	forget_files();
+	umask(0);
+	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argv + 2) ? 0 : 1;
+	}
+	return argc > 0 && make(argv + 1) ? 0 : 1;
 }

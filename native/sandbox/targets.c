@@ -42,12 +42,16 @@ char *real_path(const char *path)
 		above[end] = '\0';
 	}
 	free(above);
-	if (real == NULL || path[end] == '\0')
+	if (real == NULL)
+		fail("cannot find %s", path);
+	if (path[end] == '\0')
 		return real;
 	char *joined;
 	int length = asprintf(&joined, "%s%s", strcmp(real, "/") == 0 ? "" : real, path + end);
 	free(real);
-	return length < 0 ? NULL : joined;
+	if (length < 0)
+		fail("cannot find %s", path);
+	return joined;
 }
 
 /* Whether a path is a folder's or lies below it. */
@@ -135,15 +139,33 @@ static size_t length_mounted_above(size_t at)
 	return longest;
 }
 
-void mount_targets(void)
+/* Whether something is mounted there already. */
+static bool is_mount(int opened)
+{
+	struct statx found;
+	return statx(opened, "", AT_EMPTY_PATH, 0, &found) == 0 && (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+static void mount_all(bool missing_only)
 {
 	for (size_t i = 0; i < count; i++) {
 		int over = open_target(targets[i].path, targets[i].type, length_mounted_above(i));
-		attach_mount(targets[i].mount, over, targets[i].path);
+		if (!missing_only || !is_mount(over))
+			attach_mount(targets[i].mount, over, targets[i].path);
 		close(over);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (targets[i].sealed)
 			restrict_mount(targets[i].mount, MOUNT_ATTR_RDONLY);
 	}
+}
+
+void mount_targets(void)
+{
+	mount_all(false);
+}
+
+void mount_missing_targets(void)
+{
+	mount_all(true);
 }

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 
 /*
- * The absolute path without symbolic links; what does not exist at its end stays as it is. NULL where it cannot be told,
- * with errno. The caller owns it.
+ * The absolute path without symbolic links; what does not exist at its end stays as it is. Ends the program where it
+ * cannot be told. The caller owns it.
  */
 char *real_path(const char *path);
 
@@ -22,3 +22,6 @@ bool is_target(const char *path);
  * above, and nowhere on the host. Ends the program where it fails.
  */
 void mount_targets(void);
+
+/* Mounts those at whose places nothing is mounted. */
+void mount_missing_targets(void);

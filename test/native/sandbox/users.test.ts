@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { installation } from '../../../src/installation.js'
+import { Host } from './host.js'
 import { Folders, noSandbox, Sandbox, UID } from './sandbox-under-test.js'
 
 const NODE = `"${process.execPath}" -p 'JSON.stringify(os.userInfo())'`
@@ -33,5 +37,32 @@ describe('users in a sandbox', { skip: noSandbox }, () => {
     assert.match(sandbox.run(`getent passwd ${UID}`), /^root:x:\d+:\d+::.*:\/bin\/bash\n$/)
     assert.equal(sandbox.run('grep -c ^root: /etc/passwd /etc/group'), '/etc/passwd:1\n/etc/group:1\n')
     await sandbox.close()
+  })
+
+  it('come back where the host has replaced its files, as useradd does', async () => {
+    const folders = new Folders()
+    const host = await Host.open()
+    const etc = join(folders.dir, 'etc')
+    host.run(`mkdir ${etc}; cp -a /etc/passwd /etc/group /etc/nsswitch.conf ${etc}; mount --bind ${etc} /etc`)
+    const sandbox = await Sandbox.open(folders, { through: host.through, args: { user: 'runs-no-host' } })
+    const restore = () => {
+      const namespace = openSync(`/proc/${sandbox.pid}/ns/mnt`, 'r')
+      const args = [installation.sandbox, 'users', `uid=${UID}`, 'user=runs-no-host', `home_at=${folders.homeAt}`]
+      const [program, ...rest] = [...host.through, ...args] as [string, ...string[]]
+      const { status, stdout } = spawnSync(program, rest, { stdio: [namespace, 'pipe', 'inherit'], encoding: 'utf8' })
+      closeSync(namespace)
+      assert.deepEqual([status, stdout], [0, 'ready\n'])
+    }
+    const mounts = () => readFileSync(`/proc/${sandbox.pid}/mountinfo`, 'utf8')
+    const before = mounts()
+    restore()
+    assert.equal(mounts(), before)
+    host.run('cd /etc; cp -a passwd new; echo later:x:4242:4242::/:/bin/sh >>new; mv new passwd')
+    assert.equal(sandbox.try('whoami').stdout, '')
+    restore()
+    assert.equal(sandbox.run('whoami; id -nu 4242; id -gn'), 'runs-no-host\nlater\nruns-no-host\n')
+    assert.match(sandbox.try('echo x >>/etc/passwd', 0).stderr, /Read-only file system/)
+    await sandbox.close()
+    await host.close()
   })
 })
