@@ -25,13 +25,11 @@ export function choose(all, args) {
   return { chosen, options, slowest }
 }
 
-/** The files that need a guest, and the others. The former are skipped where no guest boots. */
-export async function splitByGuest(testFiles, needsGuest) {
-  const inGuest = testFiles.filter(needsGuest)
-  const others = testFiles.filter((file) => !inGuest.includes(file))
-  const reason = inGuest.length > 0 ? await whyNoGuest() : undefined
-  if (reason === undefined) return [inGuest, others]
+/** Of files that need a guest those that can run: none where no guest boots, which is said. */
+export async function thoseWithGuest(testFiles) {
+  const reason = testFiles.length > 0 ? await whyNoGuest() : undefined
+  if (reason === undefined) return testFiles
   // In CI, too: the machine is unable, and the other tests still count.
-  console.log(`skipped, because ${reason}: ${inGuest.join(' ')}`)
-  return [[], others]
+  console.log(`skipped, because ${reason}: ${testFiles.join(' ')}`)
+  return []
 }

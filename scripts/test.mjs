@@ -2,7 +2,7 @@
 //   npm test -- [part of a test file's path …] [--slowest [how many]] [--option of node --test …]
 import { join, sep } from 'node:path'
 import { build } from './build.mjs'
-import { choose, splitByGuest } from './choice.mjs'
+import { choose, thoseWithGuest } from './choice.mjs'
 import { has, hasLoadLibraries, inCi } from './machine.mjs'
 import { runInGuest, runTests } from './node-test.mjs'
 import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
@@ -25,13 +25,14 @@ if (!has('nft', 'nftables') || !has('ip', 'iproute2'))
   console.log('nft or ip is not installed: the tests of the firewall are skipped')
 if (!hasLoadLibraries())
   console.log('libnghttp2-dev or libssl-dev is not installed: the tests that need them are skipped')
-const [inGuest, ordinary] = await splitByGuest(chosen, (file) => isIn('kernel', file))
+const ordinary = chosen.filter((file) => !isIn('kernel', file))
+const inGuest = chosen.filter((file) => isIn('kernel', file))
 
 const timed = slowest !== undefined
 const together = ordinary.filter((file) => !measures(file)).sort(byLength)
 const alone = ordinary.filter(measures)
 const results = []
-const guest = runInGuest(inGuest, { options, timed })
+const guest = thoseWithGuest(inGuest).then((files) => runInGuest(files, { options, timed }))
 results.push(await runTests(together, { concurrency: AT_ONCE, options, timed }))
 if (inCi) results.push(await runOnPackagedNode(together, AT_ONCE))
 const inside = await guest
