@@ -9,8 +9,8 @@ import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { Survivors } from '../support/survivors.js'
 
-const EXECUTIONS = process.env['CI'] ? 200 : 80
-const KILLS = process.env['CI'] ? 10 : 5
+const EXECUTIONS = process.env['CI'] ? 200 : 60
+const KILLS = process.env['CI'] ? 10 : 3
 
 for (const store of ['embedded', 'redis'] as const) {
   describe(`executions of an agent that is killed again and again, ${store}`, {
