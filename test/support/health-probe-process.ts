@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ServerCredentials } from '@grpc/grpc-js'
-import type { Latencies } from './health-probe.js'
 import { checkHealth, plainClient, serveHealth } from './health-server.js'
+import { latencies } from './latencies.js'
 
 // The process of a HealthProbe, and with `serve` that of the idle server it compares with.
 
@@ -39,12 +39,6 @@ async function probe(agentPort: number): Promise<void> {
     const [agent, own] = await Promise.all(lanes)
     process.send?.({ agent, idle: own })
   }
-}
-
-function latencies(samples: number[]): Latencies {
-  const sorted = samples.sort((a, b) => a - b)
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
 // With whoever started it gone, there is nobody to measure for.

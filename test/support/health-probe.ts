@@ -2,16 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { onExit } from '../../harness/on-exit.js'
+import { inWords, type Latencies } from './latencies.js'
 
 const PROBE = fileURLToPath(new URL('./health-probe-process.js', import.meta.url))
-
-/** How long health checks took, milliseconds. */
-export interface Latencies {
-  readonly count: number
-  readonly p50: number
-  readonly p99: number
-  readonly max: number
-}
 
 /** The same checks at the same time, of the agent and of an idle server; each side of them is a process of its own. */
 export interface Measured {
@@ -50,9 +43,7 @@ export class HealthProbe {
 
 /** For the log of a test. */
 export function describeLatencies({ agent, idle }: Measured): string {
-  const told = ({ count, p50, p99, max }: Latencies) =>
-    `p50 ${p50.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)} ms of ${count}`
-  return `agent: ${told(agent)}; idle server: ${told(idle)}`
+  return `agent: ${inWords(agent)}; idle server: ${inWords(idle)}`
 }
 
 /** What the agent itself adds at the 99th percentile. */
