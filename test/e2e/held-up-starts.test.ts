@@ -15,6 +15,8 @@ const HELD = 30
 /** Of a cancel, a start and an end, each some milliseconds. Those held up take 3.5 s each. */
 const LIMIT_MS = 1_500
 const SAMPLES = 200
+/** They take a few; where each is held up, fewer samples tell as much. */
+const SAMPLES_LIMIT_MS = 20_000
 /** More that starts and cancels of others may take, at the 99th percentile. */
 const DELAY_MS = 50
 /** A machine that is busy with something else may spoil one; who is held up himself waits for seconds in each. */
@@ -28,7 +30,8 @@ describeAgent(
     async function innocent(): Promise<{ readonly starts: Latencies; readonly cancels: Latencies }> {
       const starts: number[] = []
       const cancels: number[] = []
-      for (let sample = 0; sample < SAMPLES; sample++) {
+      const deadline = performance.now() + SAMPLES_LIMIT_MS
+      for (let sample = 0; sample < SAMPLES && performance.now() < deadline; sample++) {
         const begun = performance.now()
         const { output } = await calls.execute({ function_name: 'run', args: ['echo ran'] })
         starts.push(performance.now() - begun)
@@ -107,7 +110,9 @@ describeAgent(
       await eventually('nothing is left', () => launchersOf(agent.pid).every((pid) => childrenOf(pid).length === 0))
     })
 
-    it('delay starts and cancels of others by 50 ms at most, at the 99th percentile', async (t) => {
+    it('delay starts and cancels of others by 50 ms at most, at the 99th percentile', {
+      timeout: 180_000,
+    }, async (t) => {
       const delays: number[] = []
       for (let round = 0; round < ROUNDS && !delays.some((delay) => delay <= DELAY_MS); round++) {
         const without = await innocent()
