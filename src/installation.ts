@@ -8,8 +8,8 @@ export const installation = {
   manifest: path('../../package.json'),
   protoFolder: path('../../proto/'),
   launcher: path('../native/launcher'),
-  notifier: path('../native/notifier'),
   sandbox: path('../native/sandbox'),
+  notifier: path('../native/notifier'),
   /** Entries of threads, as URLs. */
   worker: url('./workers/index.js').href,
   deployThread: url('./workers/deploy/deploy.js').href,

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "child.h"
 
+#include "landlock.h"
 #include "tag.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <limits.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -35,6 +37,7 @@ bool child_open(void)
 	has_clone3 = syscall(SYS_clone3, NULL, 0) != 0 && errno == EINVAL;
 #endif
 	tags_open();
+	landlock_open();
 	return true;
 }
 
@@ -110,6 +113,13 @@ static bool set_user(struct child *child)
 	return is_id(request->uid) && syscall(SYS_setresuid, request->uid, request->uid, request->uid) == 0;
 }
 
+/* Shut off from other functions. From here on paths are the sandbox's. */
+static bool join_sandbox(const struct namespaces *namespaces)
+{
+	return setns(namespaces->mount, CLONE_NEWNS) == 0 && setns(namespaces->ipc, CLONE_NEWIPC) == 0 &&
+	       (namespaces->network < 0 || setns(namespaces->network, CLONE_NEWNET) == 0) && landlock_shut_off();
+}
+
 /* What only the launcher's user may do, or what must not be charged to the new one. */
 static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 {
@@ -135,7 +145,8 @@ static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 	 * against a quota of 200. The call may fail: containers often forbid it.
 	 */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	return true;
+	child->step = STEP_JOIN;
+	return child->namespaces == NULL || join_sandbox(child->namespaces);
 }
 
 /* Becomes the user, and what has to come after that. */

@@ -9,6 +9,7 @@
 
 #include "list.h"
 #include "protocol.h"
+#include "sandbox_maker.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -29,9 +30,13 @@ struct child {
 	const char *folder;
 	char **argv;
 	char **envp;
+	/* Whose sandbox it joins; NULL: none. */
+	const char *function;
 	const unsigned char *note;
 	/* The end of a pipe that becomes stdout and stderr. */
 	int output;
+	/* Those to join; NULL: none. */
+	const struct namespaces *namespaces;
 	/* The folder of the cgroup to be born in; -1: none. */
 	int cgroup;
 	/* Whether its descendants have to be recognised by a tag, for want of a cgroup: see tag.h. */

@@ -3,6 +3,7 @@
 #include "cgroup.h"
 #include "child.h"
 #include "clock.h"
+#include "sandboxes.h"
 #include "tmpdir.h"
 
 #include <stdlib.h>
@@ -120,6 +121,8 @@ void execution_settle(struct execution *execution)
 		cgroup_release(execution->cgroup);
 	if (execution->tmpdir != NULL)
 		tmpdir_release(execution->tmpdir, execution->survives);
+	if (execution->sandbox != NULL)
+		sandbox_release(execution->sandbox, execution->survives);
 	if (execution->child != NULL)
 		execution_close_child(execution);
 	free_if_done(execution);

@@ -70,6 +70,7 @@ struct execution {
 	int pidfd;
 	struct cgroup *cgroup;
 	struct tmpdir *tmpdir;
+	struct sandbox *sandbox;
 
 	/* The end of its pipe that is read from; -1: none yet. */
 	int output;

@@ -28,7 +28,7 @@
  *     START      struct start_request, then
  *                struct rlimit_request [rlimits]
  *                u32 [groups]        supplementary groups
- *                strings, each ended by NUL: file, folder, argv…, environment…
+ *                strings, each ended by NUL: file, folder, argv…, environment…, with START_SANDBOX the function's name
  *                the note, which fills the rest of the payload: any bytes, for LISTED
  *                One that does not follow these rules is answered by FAILED, with STEP_REQUEST, and is not known.
  *     KILL       u32 cause, for LISTED, ENDED and FAILED unless there was a cause before. Kills the process group and the
@@ -43,6 +43,9 @@
  *     FORGET     no payload. The end of an execution with START_KEPT is safe, and so is its output. Only once it has
  *                ended or failed, attached or not.
  *     LEAVE      no payload. Kills everything, which is told as usual to this connection, and exits with status 0.
+ *     SANDBOXES  struct sandboxes_request, then strings, each ended by NUL: the program that makes a sandbox, the folder of
+ *                the registry, the name and home of the user that functions take themselves for, the folder of their code,
+ *                and the agent's state folder. Once, before the first START with START_SANDBOX.
  *
  * Events
  *
@@ -68,7 +71,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
+/* What runs in a launcher of a version from this one on can be taken over: what that takes is the same since. */
+#define PROTOCOL_ADOPTED_FROM 3
 /* ENDED and FAILED name no more survivors than this. */
 #define SURVIVORS_TOLD_MAX 16
 /* 8 MiB: more than the kernel takes as arguments and environment of one program (execve(2)). */
@@ -84,6 +89,7 @@ enum frame_type {
 	FRAME_ATTACH = 5,
 	FRAME_FORGET = 6,
 	FRAME_LEAVE = 7,
+	FRAME_SANDBOXES = 8,
 	FRAME_READY = 16,
 	FRAME_STARTED = 17,
 	FRAME_OUTPUT = 18,
@@ -109,6 +115,8 @@ enum step {
 	STEP_NO_NEW_PRIVS = 12,
 	STEP_FOLDER = 13,
 	STEP_EXEC = 14,
+	STEP_SANDBOX = 15, /* it cannot be made; why is on standard error */
+	STEP_JOIN = 16,    /* it cannot be joined */
 };
 
 /* What the kernel lets the launcher do. */
@@ -124,6 +132,7 @@ enum start_flag {
 	START_OOM_ONE = 8,      /* out of memory kills one process, not all of the execution */
 	START_TMPDIR = 16,      /* make a folder for temporary files, and replace TMPDIR in the environment by it */
 	START_KEPT = 32,        /* outlives its connection */
+	START_SANDBOX = 64,     /* joins its function's sandbox, with START_AS_USER */
 };
 
 /* Why an execution was killed. The agent has causes of its own, from CAUSE_OWN on. */
@@ -131,6 +140,10 @@ enum cause {
 	CAUSE_NONE = 0,
 	CAUSE_TIMEOUT = 1, /* it ran for timeout_ms */
 	CAUSE_OWN = 2,
+};
+
+enum sandboxes_flag {
+	SANDBOXES_NO_NETWORK = 1, /* functions have no network but a loopback of their own */
 };
 
 enum listed_state {
@@ -176,6 +189,13 @@ struct rlimit_request {
 	uint64_t resource; /* getrlimit(2) */
 	uint64_t soft;
 	uint64_t hard;
+};
+
+struct sandboxes_request {
+	uint64_t tmp_bytes;  /* what a function may keep in /tmp and its like */
+	uint64_t disk_bytes; /* what it may keep on disk; 0: no limit */
+	uint32_t flags;      /* of enum sandboxes_flag */
+	uint32_t zero;
 };
 
 struct ready_event {
@@ -228,6 +248,7 @@ struct listed_event {
 _Static_assert(sizeof(struct frame) == 16, "struct frame");
 _Static_assert(sizeof(struct start_request) == 72, "struct start_request");
 _Static_assert(sizeof(struct rlimit_request) == 24, "struct rlimit_request");
+_Static_assert(sizeof(struct sandboxes_request) == 24, "struct sandboxes_request");
 _Static_assert(sizeof(struct ready_event) == 8, "struct ready_event");
 _Static_assert(sizeof(struct started_event) == 8, "struct started_event");
 _Static_assert(sizeof(struct output_event) == 8, "struct output_event");

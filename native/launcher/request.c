@@ -28,9 +28,13 @@ static bool read_layout(struct layout *layout, const unsigned char *payload, siz
 	uint64_t rlimits = sizeof(struct rlimit_request) * (uint64_t)layout->request.rlimits;
 	uint64_t groups = sizeof(uint32_t) * (uint64_t)layout->request.groups;
 	uint64_t fixed = sizeof layout->request + rlimits + groups;
-	/* File, folder, argv, environment. */
-	uint64_t strings = 2 + (uint64_t)layout->request.argc + layout->request.envc;
+	uint32_t sandbox = layout->request.flags & START_SANDBOX ? 1 : 0;
+	/* File, folder, argv, environment, the function. */
+	uint64_t strings = 2 + (uint64_t)layout->request.argc + layout->request.envc + sandbox;
 	if (fixed + strings + layout->request.note > length || layout->request.argc < 1)
+		return false;
+	/* The folders of another user's would be refused to it. */
+	if (sandbox && !(layout->request.flags & START_AS_USER))
 		return false;
 	layout->fixed = (size_t)fixed;
 	layout->strings = (size_t)strings;
@@ -55,6 +59,7 @@ static void fill_in(struct child *child, const struct layout *layout, unsigned c
 		    const unsigned char *note)
 {
 	const struct start_request *request = &layout->request;
+	char *function = request->flags & START_SANDBOX ? strings[layout->strings - 1] : NULL;
 	/* The environment moves up by one, to make room for the NULL that ends argv. */
 	char **environment = strings + 2 + request->argc + 1;
 	memmove(environment, environment - 1, request->envc * sizeof(char *));
@@ -68,6 +73,7 @@ static void fill_in(struct child *child, const struct layout *layout, unsigned c
 		.folder = strings[1],
 		.argv = strings + 2,
 		.envp = environment,
+		.function = function,
 		.note = note,
 		.output = -1,
 		.cgroup = -1,

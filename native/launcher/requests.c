@@ -5,6 +5,7 @@
 #include "leaving.h"
 #include "output.h"
 #include "report.h"
+#include "sandboxes.h"
 #include "starting.h"
 
 #include <string.h>
@@ -76,6 +77,7 @@ bool request_handle(const struct frame *frame, const unsigned char *payload)
 	case FRAME_ATTACH: return handle_number(attachment_begin, execution, frame, payload);
 	case FRAME_FORGET: return handle_forget(execution, frame);
 	case FRAME_LEAVE: return handle_leave(frame);
+	case FRAME_SANDBOXES: return sandboxes_configure(payload, frame->length);
 	default: return false;
 	}
 }

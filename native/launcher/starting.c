@@ -8,6 +8,7 @@
 #include "output.h"
 #include "report.h"
 #include "request.h"
+#include "sandboxes.h"
 #include "starts.h"
 #include "stream.h"
 #include "tmpdir.h"
@@ -88,6 +89,19 @@ static bool take_cgroup(struct execution *execution)
 	return true;
 }
 
+/* False with errno. */
+static bool take_sandbox(struct execution *execution)
+{
+	struct child *child = execution->child;
+	if (child->function == NULL)
+		return true;
+	execution->sandbox = sandbox_take(child->request->uid, child->function);
+	if (execution->sandbox == NULL)
+		return false;
+	child->namespaces = sandbox_namespaces(execution->sandbox);
+	return true;
+}
+
 /* What it needs before it is cloned. False with errno, and the step that has failed. */
 static bool equip(struct execution *execution, enum step *step)
 {
@@ -95,6 +109,9 @@ static bool equip(struct execution *execution, enum step *step)
 	if (!output_open(execution))
 		return false;
 	take_tmpdir(execution);
+	*step = STEP_SANDBOX;
+	if (!take_sandbox(execution))
+		return false;
 	*step = STEP_CGROUP;
 	return take_cgroup(execution);
 }

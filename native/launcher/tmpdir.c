@@ -140,17 +140,34 @@ static struct tmpdir *make(uint32_t uid, uint32_t gid)
 	return NULL;
 }
 
+/* Gives an untouched one to another user. */
+static bool pass_on(struct tmpdir *tmpdir, uint32_t uid, uint32_t gid)
+{
+	tmpdir->uid = uid;
+	tmpdir->gid = gid;
+	struct stat found;
+	if (!give_to_user(tmpdir) || !look(tmpdir, &found))
+		return false;
+	note_change(tmpdir, &found);
+	return true;
+}
+
 struct tmpdir *tmpdir_take(uint32_t uid, uint32_t gid)
 {
 	if (own < 0)
 		return NULL;
 	struct tmpdir *tmpdir = first;
-	if (tmpdir == NULL || tmpdir->uid != uid || tmpdir->gid != gid) {
+	if (tmpdir == NULL) {
 		tmpdir = make(uid, gid);
 	} else {
 		first = tmpdir->next;
 		if (first == NULL)
 			last = &first;
+		if ((tmpdir->uid != uid || tmpdir->gid != gid) && !pass_on(tmpdir, uid, gid)) {
+			cleanup_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
+			free(tmpdir);
+			tmpdir = make(uid, gid);
+		}
 	}
 	if (tmpdir != NULL)
 		tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;

@@ -16,5 +16,5 @@ _Noreturn void fail(const char *format, ...)
 	if (error != 0)
 		printf(": %s", strerror(error));
 	putchar('\n');
-	exit(1);
+	exit(error > 0 && error < 256 ? error : EINVAL);
 }

@@ -21,10 +21,10 @@
  * What is not there when it is made (the code, the folders in `state`) is left out. Nothing outside changes, except that
  * folders are made in `home` where `apps` or `state` lies in `home_at`.
  *
- * Writes "ready" and an end of line to standard output when all is done; otherwise a sentence, and exits with status 1.
- * `check` does the same with made-up folders, and exits. `check-disk` tells whether what functions keep in `state` can be
- * bounded. `users` gives a sandbox, whose mount namespace is its standard input, its own /etc/passwd and /etc/group back
- * where the host has replaced these files. Needs root, and Linux 5.12.
+ * Writes "ready" and an end of line to standard output when all is done; otherwise a sentence, and exits with the error
+ * as its status. `check` does the same with made-up folders, and exits. `check-disk` tells whether what functions keep in
+ * `state` can be bounded. `users` gives a sandbox, whose mount namespace is its standard input, its own /etc/passwd and
+ * /etc/group back where the host has replaced these files. Needs root, and Linux 5.12.
  */
 #define _GNU_SOURCE
 #include "box.h"

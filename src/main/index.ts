@@ -8,7 +8,7 @@ import { drain, handOver } from './executions/drain.js'
 import { LiveConfig, type Reload } from './reload.js'
 import { Closers } from './start/closers.js'
 import type { StartContext } from './start/context.js'
-import { prepareHost } from './start/prepare-host.js'
+import { functionOf, prepareHost } from './start/prepare-host.js'
 import { recoverStore } from './start/recover-store.js'
 import { startExecutions } from './start/start-executions.js'
 import { startFirewall } from './start/start-firewall.js'
@@ -72,7 +72,14 @@ async function start(context: StartContext): Promise<RunningAgent> {
   log.info({ ...boundTo(listener), store: store.address, apps: host.appsDir, version: VERSION }, 'serving')
   service.serving(describeListener(listener), admission, problems)
 
-  const live = new LiveConfig(config, host.runAs, { log, ...host, firewall, callers, ...functions, ...execution })
+  const live = new LiveConfig(config, functionOf(host.users), {
+    log,
+    ...host,
+    firewall,
+    callers,
+    ...functions,
+    ...execution,
+  })
   let hurry: () => void = () => {}
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve

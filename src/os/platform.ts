@@ -28,6 +28,8 @@ export interface Separation {
   readonly stateDir: string
   /** What one may keep in /tmp, /var/tmp and /dev/shm together, bytes. */
   readonly tmpBytes: number
+  /** What one may keep on disk, bytes; 0: no limit. */
+  readonly diskBytes: number
   readonly network: FunctionNetwork
 }
 

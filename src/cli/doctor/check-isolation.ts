@@ -4,13 +4,20 @@ import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Checks whether the launcher starts functions, and which limits are enforced. */
-export function checkIsolation({ isolation }: AgentConfig): Finding[] {
-  const { problem, unenforced, cgroups, aggregate = {} } = platform.inspectIsolation()
+export function checkIsolation({ isolation, functions, runAs }: AgentConfig): Finding[] {
+  const { problem, notSeparate, unenforced, cgroups, aggregate = {} } = platform.inspectIsolation()
   const wrong = isolation.required ? fail : warn
   const findings: Finding[] = []
   if (problem) findings.push(wrong('launcher', problem, 'install a C compiler and run `npm run build`'))
   else if (process.platform !== 'win32') findings.push(ok('launcher', 'starts functions, and kills all they leave'))
 
+  if (functions.separate && runAs.kind === 'user' && platform.canSwitchUser()) {
+    findings.push(
+      notSeparate
+        ? wrong('separation', `functions cannot be kept apart: ${notSeparate}`, 'or give functions.isolation: shared')
+        : ok('separation', 'each function is a user of its own, in a sandbox'),
+    )
+  }
   if (cgroups) findings.push(ok('cgroups', `executions get theirs below ${cgroups}`))
 
   const enforced = [

@@ -1,12 +1,17 @@
+import { join } from 'node:path'
+import type { AgentConfig } from '../../config/config.js'
 import { openAppsFolder, tmpFolder } from '../../host/apps-folder.js'
 import { type LimitPolicy, unenforcedLimits } from '../../host/limits.js'
 import { lockStateDir } from '../../host/lock.js'
 import { commandedByFunctions, resolveRunAs } from '../../host/run-as.js'
 import { runFolder } from '../../host/run-folder.js'
 import { exposureWarnings } from '../../host/secrets.js'
+import { StartRefused } from '../../host/start-refused.js'
 import { claimStateFormat, tryStateDir } from '../../host/state-format.js'
+import { refuseTakenUids } from '../../host/uid-range.js'
+import type { Log } from '../../log/log.js'
 import { platform } from '../../os/index.js'
-import type { RunAs, StarterSetup } from '../../os/platform.js'
+import { FUNCTIONS_DIR, type RunAs, type Separation, type StarterSetup } from '../../os/platform.js'
 import type { FunctionUsers } from '../../threads/messages.js'
 import { type ReloadingCredentials, serverCredentials } from '../../tls/credentials.js'
 import { type KeptExecutions, keptExecutions } from '../executions/kept-executions.js'
@@ -43,19 +48,22 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   const scratchDir = runFolder(stateDir)
   // Before anything is started: invalid files refuse the start.
   const appsDir = openAppsFolder(config, runAs, log)
-  for (const warning of exposureWarnings(config, runAs)) log.warn(warning)
   const tls = serverCredentials(config.tls, (problem) => log.warn(problem))
   closers.add(() => tls.close())
 
   const { required, ...confinement } = config.isolation
+  const separation = separationOf(config, runAs, appsDir)
+  if (separation) refuseTakenUids(config)
   const isolation = await platform.isolate({
     stateDir,
+    ...(separation && { separation }),
     scratchDir,
     tmpdirs: tmpFolder(appsDir),
     surviveMs: config.surviveSeconds * 1000,
     ...confinement,
   })
   closers.add(() => platform.release(isolation))
+  if (isolation.notSeparate) refuseOrWarn(config, isolation.notSeparate, log)
   const kept = await keptExecutions(isolation.kept, log)
   closers.add(() => Promise.all(kept.map(({ launcher }) => launcher.leave())))
   if (isolation.problem) {
@@ -74,7 +82,39 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
     const together = { memory_mb: memoryMb, processes }
     log.info({ dir: cgroups.dir, controllers: cgroups.controllers, together }, 'every execution gets a cgroup')
   }
-  const users: FunctionUsers = runAs ? { kind: 'shared', runAs } : { kind: 'agent' }
+  const separate = starter.kind === 'launcher' && starter.sandboxes !== undefined
+  const users = usersOf(config, runAs, separate)
+  for (const warning of exposureWarnings(config, functionOf(users))) log.warn(warning)
   const limits = { required, unenforced: isolation.unenforced }
   return { runAs, users, appsDir, tls, starter, limits, survives, kept }
+}
+
+/** How functions are to be kept apart; undefined where they are not. */
+function separationOf(
+  { functions: { separate, tmpBytes, network }, stateDir }: AgentConfig,
+  runAs: RunAs | undefined,
+  appsDir: string,
+): Separation | undefined {
+  return separate && runAs ? { runAs, appsDir, stateDir, tmpBytes, diskBytes: 0, network } : undefined
+}
+
+function refuseOrWarn({ isolation, file = 'configuration' }: AgentConfig, why: string, log: Log): void {
+  const missing = `functions cannot be kept apart on this node (${why})`
+  if (isolation.required) {
+    throw new StartRefused(`${file}: isolation: required: ${missing}; give functions.isolation: shared, or best_effort`)
+  }
+  log.warn(`${missing}: they run as one user, and can read, change and stop each other`)
+}
+
+function usersOf({ functions, stateDir }: AgentConfig, runAs: RunAs | undefined, separate: boolean): FunctionUsers {
+  if (!runAs) return { kind: 'agent' }
+  if (!separate) return { kind: 'shared', runAs }
+  return { kind: 'separate', runAs, folder: join(stateDir, FUNCTIONS_DIR), uids: functions.uids }
+}
+
+/** Any function, as a user; undefined: the agent's own. */
+export function functionOf(users: FunctionUsers): RunAs | undefined {
+  if (users.kind === 'agent') return undefined
+  const { runAs } = users
+  return users.kind === 'shared' ? runAs : { ...runAs, uid: users.uids.first, gid: users.uids.first }
 }

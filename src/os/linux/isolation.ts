@@ -8,18 +8,30 @@ import {
   READY_EVENT_BYTES,
 } from '../../generated/native/launcher-protocol.js'
 import { installation } from '../../installation.js'
-import type { CgroupController, Isolation, IsolationOptions, KeptLauncher } from '../platform.js'
+import {
+  type CgroupController,
+  FUNCTIONS_DIR,
+  type FunctionNetwork,
+  type Isolation,
+  type IsolationOptions,
+  type KeptLauncher,
+  type Sandboxes,
+  type Separation,
+} from '../platform.js'
 import { aggregateLimits, effectiveLimits } from './aggregate-limits.js'
 import { availableControllers, closeCgroups, findCgroupPlace, openCgroups } from './cgroups.js'
 import { socketName } from './launcher/connection.js'
 import { launchersIn, leftLaunchers } from './launcher/kept-launchers.js'
 import { favourOwnSession } from './priority.js'
 
-const { launcher: LAUNCHER } = installation
+const { launcher: LAUNCHER, sandbox: SANDBOX } = installation
+/** In the folder for the starters' files: how launchers share sandboxes. */
+const REGISTRY = 'sandboxes'
 const LIMIT_MS = 10_000
 
 /** See Platform.isolate. */
-export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: IsolationOptions): Promise<Isolation> {
+export async function isolate({ separation, ...asked }: IsolationOptions): Promise<Isolation> {
+  const { scratchDir, stateDir, tmpdirs: sharedTmpdirs, ...options } = asked
   favourOwnSession()
   const problem = launcherProblem()
   const kept = await leftLaunchers(scratchDir)
@@ -31,13 +43,18 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
       starter: { kind: 'child_process', scratchDir },
       kept: { ...kept, launchers: [] },
       problem,
+      ...(separation && { notSeparate: problem }),
       unenforced: allUnenforced(problem),
     }
   }
+  const notSeparate = separation && separationProblem(separation.network)
+  const sandboxes = separation && !notSeparate ? openSandboxes(separation, scratchDir) : undefined
+  const tmpdirs = sandboxes ? join(stateDir, FUNCTIONS_DIR, 'tmp') : sharedTmpdirs
   const noTmpdirs = tmpdirs && passageProblem(tmpdirs)
   const own = tmpdirs && !noTmpdirs ? { tmpdirs } : {}
-  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...options } as const
-  const common = { starter: launcher, kept, ...(noTmpdirs && { noTmpdirs }) }
+  const boxes = sandboxes ? { sandboxes } : {}
+  const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...boxes, ...options } as const
+  const common = { starter: launcher, kept, ...(notSeparate && { notSeparate }), ...(noTmpdirs && { noTmpdirs }) }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   try {
@@ -61,10 +78,30 @@ export async function isolate({ scratchDir, stateDir, tmpdirs, ...options }: Iso
 /** Removes what an earlier agent's starters have left, but for the sockets of launchers. */
 function clean(scratchDir: string, kept: readonly KeptLauncher[]): void {
   const sockets = kept.map(({ name }) => socketName(name))
+  // What it says is believed only where it is still true.
+  const left = [...sockets, REGISTRY]
   if (!existsSync(scratchDir)) return
   for (const file of readdirSync(scratchDir)) {
-    if (!sockets.includes(file)) rmSync(join(scratchDir, file), { recursive: true, force: true })
+    if (!left.includes(file)) rmSync(join(scratchDir, file), { recursive: true, force: true })
   }
+}
+
+function openSandboxes(separation: Separation, scratchDir: string): Sandboxes {
+  const registry = join(scratchDir, REGISTRY)
+  mkdirSync(registry, { recursive: true, mode: 0o700 })
+  return { ...separation, program: SANDBOX, registry }
+}
+
+/** Why this machine cannot keep functions apart. */
+function separationProblem(network: FunctionNetwork): string | undefined {
+  if (process.getuid?.() !== 0) return 'the agent is not root'
+  const { status, stdout, error } = spawnSync(SANDBOX, ['check', `network=${network}`], {
+    input: '',
+    timeout: LIMIT_MS,
+    killSignal: 'SIGKILL',
+  })
+  if (error) return error.message
+  return status === 0 ? undefined : stdout.toString().trim() || `${SANDBOX} failed`
 }
 
 /** Makes a folder that others can pass through but not list; answers why that fails. */
@@ -82,11 +119,14 @@ function passageProblem(dir: string): string | undefined {
 /** See Platform.inspectIsolation. */
 export function inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string } {
   const problem = launcherProblem()
-  if (problem) return { problem, unenforced: allUnenforced(problem) }
+  if (problem) return { problem, notSeparate: problem, unenforced: allUnenforced(problem) }
+  const notSeparate = separationProblem('host')
+  const common = notSeparate ? { notSeparate } : {}
   const place = findCgroupPlace()
-  if (place.kind === 'none') return { unenforced: allUnenforced(place.reason) }
+  if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   const available = availableControllers(place)
   return {
+    ...common,
     cgroups: place.dir,
     unenforced: unenforcedBelow(place, available),
     aggregate: effectiveLimits(place, aggregateLimits(place, available)),

@@ -3,7 +3,7 @@
  * that is made of that header: its numbers are written out again, so that a mistake on the other side shows.
  */
 
-export const Type = { start: 1, kill: 2, credit: 3, list: 4, attach: 5, forget: 6, leave: 7 } as const
+export const Type = { start: 1, kill: 2, credit: 3, list: 4, attach: 5, forget: 6, leave: 7, sandboxes: 8 } as const
 
 export const STEPS = [
   '',
@@ -21,10 +21,12 @@ export const STEPS = [
   'NO_NEW_PRIVS',
   'FOLDER',
   'EXEC',
+  'SANDBOX',
+  'JOIN',
 ] as const
 
 export const Feature = { clone3: 1, cgroup: 2 } as const
-export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16, kept: 32 } as const
+export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16, kept: 32, sandbox: 64 } as const
 export const Cause = { none: 0, timeout: 1, own: 2 } as const
 export const State = { starting: 1, running: 2, ended: 3 } as const
 export const NO_LIMIT = 2n ** 64n - 1n
@@ -50,6 +52,8 @@ export interface Start {
   readonly timeoutMs?: Long
   /** Whether it outlives its connection. */
   readonly kept?: boolean
+  /** The function whose sandbox it joins. */
+  readonly sandbox?: string
   /** Characters below 256, each a byte. */
   readonly note?: string
   /** Resource, soft and hard limit. */
@@ -112,7 +116,8 @@ export function frame(type: number, id: Long, payload: Buffer = Buffer.alloc(0))
 
 /** The fixed part, the rlimits, the groups, the strings, the note. */
 export function startPayload(start: Start): Buffer {
-  const { file, argv = [file], env = [], user, rlimits = [] } = start
+  const { file, argv = [file], env = [], user, rlimits = [], sandbox } = start
+  const functions = sandbox === undefined ? [] : [sandbox]
   const groups = user?.groups ?? []
   const note = Buffer.from(start.note ?? '', 'latin1')
   return Buffer.concat([
@@ -122,13 +127,19 @@ export function startPayload(start: Start): Buffer {
     words(note.length),
     encodeLongs(rlimits.flat()),
     encodeWords(groups),
-    Buffer.from([file, start.folder ?? '/', ...argv, ...env].map((string) => `${string}\0`).join('')),
+    Buffer.from([file, start.folder ?? '/', ...argv, ...env, ...functions].map((string) => `${string}\0`).join('')),
     note,
   ])
 }
 
-function flagsOf({ flags = 0, user, oomScore, kept }: Start): number {
-  return flags | (user ? Flag.asUser : 0) | (oomScore === undefined ? 0 : Flag.oomScore) | (kept ? Flag.kept : 0)
+function flagsOf({ flags = 0, user, oomScore, kept, sandbox }: Start): number {
+  return (
+    flags |
+    (user ? Flag.asUser : 0) |
+    (oomScore === undefined ? 0 : Flag.oomScore) |
+    (kept ? Flag.kept : 0) |
+    (sandbox === undefined ? 0 : Flag.sandbox)
+  )
 }
 
 export const startFrame = (id: Long, start: Start) => frame(Type.start, id, startPayload(start))
@@ -137,6 +148,10 @@ export const creditFrame = (id: Long, bytes: Long) => frame(Type.credit, id, lon
 export const listFrame = (id: Long) => frame(Type.list, id)
 export const attachFrame = (id: Long, offset: Long) => frame(Type.attach, id, longs(offset))
 export const forgetFrame = (id: Long) => frame(Type.forget, id)
+export const sandboxesFrame = (tmpBytes: Long, flags: number, strings: readonly string[]) => {
+  const text = Buffer.from(strings.map((string) => `${string}\0`).join(''))
+  return frame(Type.sandboxes, 0, Buffer.concat([longs(tmpBytes, 0), words(flags, 0), text]))
+}
 export const leaveFrame = () => frame(Type.leave, 0)
 
 /** The whole frames at the beginning, and how many bytes they are. Throws where one breaks the protocol. */

@@ -14,7 +14,7 @@ describeEach(
     it('comes first, once, with the version and what the kernel lets it do', async () => {
       const launcher = launch()
       const { id, version, features } = await launcher.ready
-      assert.deepEqual({ id, version }, { id: 0n, version: 3 })
+      assert.deepEqual({ id, version }, { id: 0n, version: 4 })
       assert.equal(Boolean(features & Feature.cgroup), cgroups)
       if (!hasClone3) assert.equal(features & Feature.clone3, 0)
       await launcher.list()

@@ -121,7 +121,7 @@ describeEach(
     })
 
     it('tells that there are no descriptors left, and starts again once there are', async () => {
-      const launcher = launch({}, ['/bin/sh', '-c', 'ulimit -n 41; exec "$@"', 'sh'])
+      const launcher = launch({}, ['/bin/sh', '-c', 'ulimit -n 42; exec "$@"', 'sh'])
       const sleeps = Array.from({ length: 40 }, () => launcher.script('echo $$; exec sleep 60'))
       const answers = await Promise.all(sleeps.map(({ answered }) => answered))
       const failures = answers.filter((answer) => typeof answer !== 'number')

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { describe, it } from 'node:test'
 import { Folders, failure, noSandbox } from './sandbox-under-test.js'
+
+const { EINVAL, ENOENT, ENOTDIR, EPERM } = constants.errno
 
 const REFUSED: [string, Record<string, string>, string][] = [
   ["an id that is root's", { uid: '0' }, 'uid=0 is not a number between 1 and 4294967294'],
@@ -27,7 +30,7 @@ const REFUSED: [string, Record<string, string>, string][] = [
 describe('the sandbox program', { skip: noSandbox }, () => {
   for (const [what, args, sentence] of REFUSED) {
     it(`refuses ${what}`, async () => {
-      assert.deepEqual(await failure(new Folders().arguments(args)), [`${sentence}\n`, 1])
+      assert.deepEqual(await failure(new Folders().arguments(args)), [`${sentence}\n`, EINVAL])
     })
   }
 
@@ -35,7 +38,7 @@ describe('the sandbox program', { skip: noSandbox }, () => {
     const all = new Folders().arguments()
     for (const one of all) {
       const key = one.replace(/=.*/, '=')
-      assert.deepEqual(await failure(all.filter((other) => other !== one)), [`${key} is missing\n`, 1])
+      assert.deepEqual(await failure(all.filter((other) => other !== one)), [`${key} is missing\n`, EINVAL])
     }
   })
 
@@ -44,14 +47,14 @@ describe('the sandbox program', { skip: noSandbox }, () => {
     rmSync(folders.home, { recursive: true })
     assert.deepEqual(await failure(folders.arguments()), [
       `cannot find the function's home ${folders.home}: No such file or directory\n`,
-      1,
+      ENOENT,
     ])
   })
 
   it('names the place that is not there', async () => {
     const home_at = '/etc/nobody/home'
     const sentence = `cannot open /etc/nobody: No such file or directory\n`
-    assert.deepEqual(await failure(new Folders().arguments({ home_at })), [sentence, 1])
+    assert.deepEqual(await failure(new Folders().arguments({ home_at })), [sentence, ENOENT])
   })
 
   it('does not take a file or a link for the home', async () => {
@@ -59,16 +62,19 @@ describe('the sandbox program', { skip: noSandbox }, () => {
     rmSync(folders.home, { recursive: true })
     const sentence = `cannot open ${folders.home}: Not a directory\n`
     symlinkSync('/etc', folders.home)
-    assert.deepEqual(await failure(folders.arguments()), [sentence, 1])
+    assert.deepEqual(await failure(folders.arguments()), [sentence, ENOTDIR])
     rmSync(folders.home)
     writeFileSync(folders.home, '')
-    assert.deepEqual(await failure(folders.arguments()), [sentence, 1])
+    assert.deepEqual(await failure(folders.arguments()), [sentence, ENOTDIR])
   })
 
   it('says what it may not do', async () => {
     const folders = new Folders()
     const sentence = `cannot make a mount of ${folders.home}: Operation not permitted\n`
-    assert.deepEqual(await failure(folders.arguments(), ['setpriv', '--bounding-set=-sys_admin', '--']), [sentence, 1])
+    assert.deepEqual(await failure(folders.arguments(), ['setpriv', '--bounding-set=-sys_admin', '--']), [
+      sentence,
+      EPERM,
+    ])
   })
 
   it('ends without a word where nobody waits for it', async () => {
@@ -86,6 +92,6 @@ describe('the check', { skip: noSandbox }, () => {
   it('says what is missing', async () => {
     const [said, code] = await failure(['check', 'network=host'], ['setpriv', '--bounding-set=-sys_admin', '--'])
     assert.equal(said, 'cannot make a mount of /etc: Operation not permitted\n')
-    assert.equal(code, 1)
+    assert.equal(code, EPERM)
   })
 })

@@ -24,6 +24,8 @@ const STEPS = {
   [protocol.STEP_NO_NEW_PRIVS]: 'no_new_privs',
   [protocol.STEP_FOLDER]: 'chdir',
   [protocol.STEP_EXEC]: 'exec',
+  [protocol.STEP_SANDBOX]: 'sandbox',
+  [protocol.STEP_JOIN]: 'setns',
 } as const satisfies Record<protocol.Step, string>
 
 /** The step at which a start failed. */

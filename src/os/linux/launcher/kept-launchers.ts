@@ -1,7 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KILL_LIMIT_MS, PROTOCOL_VERSION } from '../../../generated/native/launcher-protocol.js'
+import { KILL_LIMIT_MS, PROTOCOL_ADOPTED_FROM, PROTOCOL_VERSION } from '../../../generated/native/launcher-protocol.js'
 import type { KeptLauncher, KeptLaunchers, KeptProcess } from '../../platform.js'
 import { type Connection, connectTo, launchersAmong, socketName } from './connection.js'
 import { leaveFrame, listFrame } from './requests.js'
@@ -57,6 +57,8 @@ export function launchersIn(scratchDir: string): string[] {
   }
 }
 
+const isUnderstood = (version = 0) => version >= PROTOCOL_ADOPTED_FROM && version <= PROTOCOL_VERSION
+
 type Answer =
   | { readonly kind: 'kept'; readonly launcher: KeptLauncher }
   | { readonly kind: 'dead' }
@@ -73,7 +75,7 @@ async function inquire(name: string, scratchDir: string): Promise<Answer> {
     connection = connectTo(name, scratchDir, {
       ready: (spoken) => {
         version = spoken
-        if (spoken === PROTOCOL_VERSION) connection?.write(listFrame())
+        if (isUnderstood(spoken)) connection?.write(listFrame())
         else resolve()
       },
       listed: (process) => processes.push(process),
@@ -104,7 +106,7 @@ async function inquire(name: string, scratchDir: string): Promise<Answer> {
     closed.then((how) => (/ECONNREFUSED|ENOENT/.test(how) ? ('dead' as const) : ('taken' as const))),
     sleep(ANSWER_LIMIT_MS, 'silent' as const, { ref: false }),
   ])
-  if (outcome === 'listed' && version === PROTOCOL_VERSION) return { kind: 'kept', launcher }
+  if (outcome === 'listed' && isUnderstood(version)) return { kind: 'kept', launcher }
   if (outcome === 'taken') return { kind: 'taken' }
   if (outcome === 'dead') {
     rmSync(join(scratchDir, socketName(name)), { force: true })

@@ -66,7 +66,9 @@ export class LauncherStarter implements ProcessStarter {
 
   private launch(): Launcher {
     const name = `launcher-${randomBytes(6).toString('hex')}`
-    return this.keep(name, (events) => startLauncher(this.setup, name, events))
+    const launcher = this.keep(name, (events) => startLauncher(this.setup, name, events))
+    if (this.setup.sandboxes) launcher.useSandboxes(this.setup.sandboxes)
+    return launcher
   }
 
   private keep(name: string, connect: (events: LauncherEvents) => ReturnType<typeof connectTo>, inherited?: number) {

@@ -3,6 +3,7 @@ import type {
   KeptProcess,
   ProcessEnd,
   ProcessListener,
+  Sandboxes,
   StartRequest,
   SupervisedProcess,
 } from '../../platform.js'
@@ -19,6 +20,7 @@ import {
   isKept,
   killFrame,
   leaveFrame,
+  sandboxesFrame,
   startFrame,
 } from './requests.js'
 
@@ -82,6 +84,11 @@ export class Launcher implements LauncherEvents {
     if (frame) this.send(frame)
     else queueMicrotask(() => this.failed(id, { step: 'exec', code: 'E2BIG', survivors: [] }))
     return this.supervised(id, tracked)
+  }
+
+  /** Call before the first start. */
+  useSandboxes(sandboxes: Sandboxes): void {
+    this.send(sandboxesFrame(sandboxes))
   }
 
   /** See AdoptedProcesses. */

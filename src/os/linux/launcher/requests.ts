@@ -1,5 +1,5 @@
 import * as protocol from '../../../generated/native/launcher-protocol.js'
-import type { EndCause, StartRequest } from '../../platform.js'
+import type { EndCause, Sandboxes, StartRequest } from '../../platform.js'
 import { FUNCTION_OOM_SCORE } from '../priority.js'
 import { causeNumber } from './causes.js'
 import { putUint64 } from './uint64.js'
@@ -43,9 +43,9 @@ export function startFrame(
   const { runAs, limits } = request
   const groups = runAs?.groups ?? []
   const environment = Object.entries(request.env)
-  const text = [request.file, request.cwd, request.file, ...request.args, ...environment.map((pair) => pair.join('='))]
-    .map((string) => `${string}\0`)
-    .join('')
+  const sandbox = request.sandbox === undefined ? [] : [request.sandbox]
+  const variables = environment.map((pair) => pair.join('='))
+  const text = strings([request.file, request.cwd, request.file, ...request.args, ...variables, ...sandbox])
   const lists = RLIMITS.length * RLIMIT_REQUEST_BYTES + groups.length * 4
   const note = isKept(request, confinement) ? request.note : undefined
   const textBytes = Buffer.byteLength(text)
@@ -77,6 +77,25 @@ export function startFrame(
   frame.write(text, at)
   if (note) frame.set(note, at + textBytes)
   return frame
+}
+
+/** Tells a launcher where sandboxes come from; before the first start. */
+export function sandboxesFrame({ program, registry, runAs, appsDir, stateDir, ...rest }: Sandboxes): Buffer {
+  const text = strings([program, registry, runAs.name, runAs.home, appsDir, stateDir])
+  const payload = protocol.SANDBOXES_REQUEST_BYTES + Buffer.byteLength(text)
+  const frame = Buffer.alloc(FRAME_BYTES + payload)
+  const start = header(frame, payload, protocol.FRAME_SANDBOXES, 0)
+  putUint64(frame, rest.tmpBytes, start + protocol.SANDBOXES_REQUEST_AT.tmp_bytes)
+  putUint64(frame, rest.diskBytes, start + protocol.SANDBOXES_REQUEST_AT.disk_bytes)
+  const flags = rest.network === 'none' ? protocol.SANDBOXES_NO_NETWORK : 0
+  frame.writeUInt32LE(flags, start + protocol.SANDBOXES_REQUEST_AT.flags)
+  frame.write(text, start + protocol.SANDBOXES_REQUEST_BYTES)
+  return frame
+}
+
+/** Each ended by NUL. */
+function strings(texts: readonly string[]): string {
+  return texts.map((text) => `${text}\0`).join('')
 }
 
 /** Whether a process outlives the agent. */
@@ -123,14 +142,15 @@ function offsetFrame(type: number, id: number, offset: number): Buffer {
 }
 
 function startFlags(request: StartRequest, confinement: Confinement): number {
-  const { runAs, ownTmpdir } = request
+  const { runAs, ownTmpdir, sandbox } = request
   return (
     protocol.START_OOM_SCORE |
     (runAs ? protocol.START_AS_USER : 0) |
     (confinement.noNewPrivileges ? protocol.START_NO_NEW_PRIVS : 0) |
     (confinement.oomKillsOne ? protocol.START_OOM_ONE : 0) |
     (ownTmpdir ? protocol.START_TMPDIR : 0) |
-    (isKept(request, confinement) ? protocol.START_KEPT : 0)
+    (isKept(request, confinement) ? protocol.START_KEPT : 0) |
+    (sandbox === undefined ? 0 : protocol.START_SANDBOX)
   )
 }
 

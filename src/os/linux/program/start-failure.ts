@@ -43,7 +43,8 @@ export async function explainFailure(failure: SystemFailure, request: StartReque
 }
 
 async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {
-  const { file, cwd, args, env } = request
+  const { file, cwd, args, env, sandbox } = request
+  if (step === 'sandbox') return `the sandbox of function ${sandbox} cannot be made: the agent's log says why`
   if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
   if (step === 'clone' && code === 'EAGAIN') {
     return `cannot start ${file}: all executions together, or the machine, run as many processes and threads as they may`

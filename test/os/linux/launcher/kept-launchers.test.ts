@@ -426,7 +426,7 @@ describe('launchers that are none of this version', { skip: process.platform !==
     const { launchers, problems } = await platform.keptLaunchers(dir)
     assert.deepEqual(launchers, [])
     assert.deepEqual(problems, [
-      'launcher strange of an earlier agent cannot be taken over, and what it ran is ended: it speaks version 99, this agent 3',
+      'launcher strange of an earlier agent cannot be taken over, and what it ran is ended: it speaks version 99, this agent 4',
     ])
     // LEAVE: no payload, type 7, id 0.
     assert.deepEqual(Buffer.concat(requests), Buffer.from([0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { makeTempDir } from '../../../../harness/agent.js'
 import { eventually } from '../../../../harness/eventually.js'
 import { launchersOf } from '../../../../harness/launchers.js'
 import { isRunning } from '../../../../harness/processes.js'
+import { installation } from '../../../../src/installation.js'
 import { platform } from '../../../../src/os/index.js'
-import type { ProcessStarter } from '../../../../src/os/platform.js'
+import { FUNCTIONS_DIR, type ProcessStarter, type Sandboxes, type StarterSetup } from '../../../../src/os/platform.js'
 import { run, script, start } from '../processes.js'
 import { STARTERS } from '../starters.js'
 
@@ -16,6 +19,31 @@ const ESCAPES = [
   ['a grandchild whose parent has left the group', "setsid sh -c 'sleep 60 & echo $!; wait' & sleep 60"],
 ] as const
 const MANY = process.env['CI'] ? 2_000 : 500
+const noSandboxes = process.getuid?.() !== 0 ? 'needs root' : (platform.inspectIsolation().notSeparate ?? false)
+
+/** Those of an agent with a function `fun`, in whose home is a file `kept`. */
+function functionFolders() {
+  const dir = makeTempDir('flux-launcher-')
+  const folder = (...path: string[]) => {
+    mkdirSync(join(dir, ...path), { recursive: true })
+    return join(dir, ...path)
+  }
+  const uid = 2_060_000_000 + process.pid
+  const home = folder('state', FUNCTIONS_DIR, 'homes', 'fun')
+  writeFileSync(join(home, 'kept'), '')
+  chownSync(home, uid, uid)
+  const sandboxes: Sandboxes = {
+    runAs: { name: 'runner', uid: 1, gid: 1, home: folder('home'), groups: [] },
+    appsDir: folder('apps'),
+    stateDir: folder('state'),
+    tmpBytes: 2 ** 20,
+    diskBytes: 0,
+    network: 'host',
+    program: installation.sandbox,
+    registry: folder('registry'),
+  }
+  return { dir, sandboxes, uid }
+}
 
 for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'launcher')) {
   describe(`${name}`, { skip }, () => {
@@ -64,6 +92,19 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       for (const { end } of await Promise.all(starting))
         assert.equal(end.kind === 'not started' && end.code, 'LAUNCHER_DIED')
       assert.equal((await running.ended).end.kind, 'lost')
+    })
+
+    it('starts a function in its sandbox, or says that there is none', { skip: noSandboxes }, async () => {
+      const { dir, sandboxes, uid } = functionFolders()
+      const separate = platform.createStarter({ ...setup(dir), sandboxes } as StarterSetup)
+      const runAs = { ...sandboxes.runAs, uid, gid: uid }
+      const request = { ...script('id -un; id -u; pwd -P; ls -A ~'), runAs, sandbox: 'fun' }
+      const { output } = await run(separate, request)
+      assert.equal(output.toString(), `runner\n${uid}\n/\nkept\n`)
+      const { end } = await run(separate, { ...request, sandbox: 'none' })
+      assert.ok(end.kind === 'not started')
+      assert.match(end.error, /^the sandbox of function none cannot be made: the agent's log says why/)
+      await separate.close()
     })
 
     it('runs very many at once', async () => {

@@ -1,0 +1,228 @@
+#define _GNU_SOURCE
+#include "sandbox_maker.h"
+
+#include "clock.h"
+#include "sandbox_remains.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* It takes a millisecond where nothing hangs. */
+#define LIMIT_MS 10000
+#define TEXT_MAX 4096
+#define ARGUMENTS_MAX 12
+#define ARGUMENT_MAX 4200
+#define STACK (64u << 10)
+static const char READY[] = "ready\n";
+
+/* ---- running the program ---- */
+
+struct arguments {
+	char *list[ARGUMENTS_MAX + 1];
+	char text[ARGUMENTS_MAX][ARGUMENT_MAX];
+	int count;
+	bool too_long;
+};
+
+static void add(struct arguments *arguments, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct arguments *arguments, const char *format, ...)
+{
+	char *text = arguments->text[arguments->count];
+	va_list values;
+	va_start(values, format);
+	int length = vsnprintf(text, ARGUMENT_MAX, format, values);
+	va_end(values);
+	arguments->too_long |= length >= ARGUMENT_MAX;
+	arguments->list[arguments->count++] = text;
+}
+
+static bool fill_in(struct arguments *arguments, const struct sandbox_plan *plan, uint32_t uid, const char *function)
+{
+	add(arguments, "sandbox");
+	add(arguments, "uid=%" PRIu32, uid);
+	add(arguments, "user=%s", plan->user);
+	add(arguments, "home=%s/functions/homes/%s", plan->state, function);
+	add(arguments, "home_at=%s", plan->home);
+	add(arguments, "apps=%s", plan->apps);
+	add(arguments, "name=%s", function);
+	add(arguments, "state=%s", plan->state);
+	add(arguments, "tmp_bytes=%" PRIu64, plan->tmp_bytes);
+	add(arguments, "network=%s", plan->has_network ? "host" : "none");
+	if (plan->disk_bytes != 0)
+		add(arguments, "disk_bytes=%" PRIu64, plan->disk_bytes);
+	errno = ENAMETOOLONG;
+	return !arguments->too_long;
+}
+
+/* A process with a pipe to its standard input, and one from its standard output. */
+struct maker {
+	pid_t pid;
+	int input;
+	int output;
+};
+
+static bool spawn(struct maker *maker, const char *program, char **arguments)
+{
+	int input[2];
+	int output[2];
+	if (pipe2(input, O_CLOEXEC) != 0)
+		return false;
+	if (pipe2(output, O_CLOEXEC) != 0) {
+		close(input[0]), close(input[1]);
+		return false;
+	}
+	posix_spawn_file_actions_t actions;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, input[0], 0);
+	posix_spawn_file_actions_adddup2(&actions, output[1], 1);
+	posix_spawnattr_t attributes;
+	posix_spawnattr_init(&attributes);
+	sigset_t none;
+	sigemptyset(&none);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	char *const environment[] = { NULL };
+	errno = posix_spawn(&maker->pid, program, &actions, &attributes, arguments, environment);
+	int error = errno;
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	close(input[0]), close(output[1]);
+	if (error != 0)
+		close(input[1]), close(output[0]);
+	errno = error;
+	maker->input = input[1];
+	maker->output = output[0];
+	return error == 0;
+}
+
+/* Reads what it says, up to the end of the line or of its output. */
+static void read_line(const struct maker *maker, char *text, size_t size)
+{
+	int64_t end_ms = now_ms() + LIMIT_MS;
+	size_t length = 0;
+	while (length < size - 1 && memchr(text, '\n', length) == NULL) {
+		struct pollfd readable = { .fd = maker->output, .events = POLLIN };
+		int64_t left_ms = end_ms - now_ms();
+		if (left_ms <= 0 || (poll(&readable, 1, (int)left_ms) < 0 && errno != EINTR))
+			break;
+		if (readable.revents == 0)
+			continue;
+		ssize_t got = read(maker->output, text + length, size - 1 - length);
+		if (got <= 0)
+			break;
+		length += (size_t)got;
+	}
+	text[length] = '\0';
+}
+
+/* Ends it, and answers the error that it exits with. */
+static int dismiss(const struct maker *maker, bool ready)
+{
+	close(maker->input);
+	close(maker->output);
+	/* One that has failed exits by itself, and one that hangs never. */
+	if (ready || waitpid(maker->pid, NULL, WNOHANG) == 0)
+		kill(maker->pid, ready ? SIGTERM : SIGKILL);
+	int status = 0;
+	waitpid(maker->pid, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : EIO;
+}
+
+/* ---- its namespaces ---- */
+
+static int open_of(pid_t pid, const char *path, int flags)
+{
+	char full[64];
+	snprintf(full, sizeof full, "/proc/%d/%s", (int)pid, path);
+	return open(full, flags | O_CLOEXEC);
+}
+
+static bool open_namespaces(pid_t pid, bool has_network, struct namespaces *made)
+{
+	*made = (struct namespaces){
+		.mount = open_of(pid, "ns/mnt", O_RDONLY),
+		.ipc = open_of(pid, "ns/ipc", O_RDONLY),
+		.network = has_network ? -1 : open_of(pid, "ns/net", O_RDONLY),
+		.tmp = open_of(pid, "root/tmp", O_PATH | O_DIRECTORY),
+	};
+	made->queues = sandbox_open_queues(made->ipc);
+	if (made->mount >= 0 && made->ipc >= 0 && made->tmp >= 0 && (has_network || made->network >= 0))
+		return true;
+	int error = errno;
+	namespaces_close(made);
+	errno = error;
+	return false;
+}
+
+bool sandbox_make(const struct sandbox_plan *plan, uint32_t uid, const char *function, struct namespaces *made)
+{
+	static struct arguments arguments;
+	arguments = (struct arguments){ 0 };
+	struct maker maker;
+	if (!fill_in(&arguments, plan, uid, function) || !spawn(&maker, plan->program, arguments.list)) {
+		fprintf(stderr, "flux-agent launcher: the sandbox of function %s cannot be made: %s: %s\n", function,
+			plan->program, strerror(errno));
+		return false;
+	}
+	static char text[TEXT_MAX];
+	read_line(&maker, text, sizeof text);
+	bool ready = strcmp(text, READY) == 0;
+	bool open = ready && open_namespaces(maker.pid, plan->has_network, made);
+	int error = errno;
+	int status = dismiss(&maker, ready);
+	if (open)
+		return true;
+	text[strcspn(text, "\n")] = '\0';
+	fprintf(stderr, "flux-agent launcher: the sandbox of function %s cannot be made: %s\n", function,
+		ready             ? strerror(error)
+		: text[0] != '\0' ? text
+				  : "no answer");
+	errno = ready ? error : status;
+	return false;
+}
+
+/* ---- closing ---- */
+
+static int closing[2] = { -1, -1 };
+
+static void close_now(const struct namespaces *namespaces)
+{
+	int fds[NAMESPACES_COUNT];
+	memcpy(fds, namespaces, sizeof fds);
+	for (int i = 0; i < NAMESPACES_COUNT; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static void *close_what_comes(void *unused)
+{
+	(void)unused;
+	struct namespaces namespaces;
+	while (read(closing[0], &namespaces, sizeof namespaces) == sizeof namespaces)
+		close_now(&namespaces);
+	return NULL;
+}
+
+void namespaces_close(struct namespaces *namespaces)
+{
+	if (closing[1] < 0 && pipe2(closing, O_CLOEXEC) == 0) {
+		fcntl(closing[1], F_SETFL, O_NONBLOCK);
+		start_thread(close_what_comes, STACK);
+	}
+	/* Where too many wait, or there is no thread. */
+	if (write(closing[1], namespaces, sizeof *namespaces) != sizeof *namespaces)
+		close_now(namespaces);
+	*namespaces = (struct namespaces){ -1, -1, -1, -1, -1 };
+}

@@ -1,0 +1,243 @@
+#define _GNU_SOURCE
+#include "sandboxes.h"
+
+#include "list.h"
+#include "protocol.h"
+#include "sandbox_registry.h"
+#include "sandbox_remains.h"
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* So many sandboxes are held for functions of which nothing runs; each takes some ten kilobytes of the kernel. */
+#define IDLE_MAX 256
+#define PLAN_STRINGS 6
+
+struct sandbox {
+	struct hash_node by_uid;
+	/* While nothing of its function runs. */
+	struct list_node idle;
+	unsigned executions;
+	/* Whether something has outlived its execution, and may still write. */
+	bool haunted;
+	/* Its file in the registry. */
+	int file;
+	/* Which sandbox it is, and its descriptors; 0: none. */
+	uint64_t id;
+	struct namespaces namespaces;
+	/* The files in it when it was made. */
+	uint64_t inodes;
+};
+
+/* What SANDBOXES has said, and a checksum of that. */
+static unsigned char *text;
+static struct sandbox_plan plan;
+static const char *registry;
+static uint64_t plan_id;
+static struct table sandboxes;
+static struct list idle;
+static size_t idle_count;
+
+/* ---- plan ---- */
+
+/* FNV-1a (RFC 9923). */
+static uint64_t checksum(const unsigned char *bytes, size_t length)
+{
+	uint64_t sum = 0xcbf29ce484222325;
+	for (size_t i = 0; i < length; i++)
+		sum = (sum ^ bytes[i]) * 0x100000001b3;
+	return sum;
+}
+
+bool sandboxes_configure(const unsigned char *payload, size_t length)
+{
+	struct sandboxes_request request;
+	if (length <= sizeof request || payload[length - 1] != '\0' || text != NULL)
+		return false;
+	memcpy(&request, payload, sizeof request);
+	size_t rest = length - sizeof request;
+	text = malloc(rest);
+	if (text == NULL)
+		return false;
+	memcpy(text, payload + sizeof request, rest);
+	const char *strings[PLAN_STRINGS];
+	const char *at = (const char *)text;
+	for (int i = 0; i < PLAN_STRINGS; i++) {
+		if (at == (const char *)text + rest)
+			return false;
+		strings[i] = at;
+		at += strlen(at) + 1;
+	}
+	plan = (struct sandbox_plan){
+		.program = strings[0],
+		.user = strings[2],
+		.home = strings[3],
+		.apps = strings[4],
+		.state = strings[5],
+		.tmp_bytes = request.tmp_bytes,
+		.disk_bytes = request.disk_bytes,
+		.has_network = !(request.flags & SANDBOXES_NO_NETWORK),
+	};
+	registry = strings[1];
+	plan_id = checksum(payload, length);
+	return at == (const char *)text + rest;
+}
+
+/* ---- the sandbox of a function ---- */
+
+/* The folder of its code: one that is made anew is not seen in a sandbox that was made before. 0: there is none. */
+static uint64_t code_id(const char *function)
+{
+	char path[4096];
+	struct stat found;
+	snprintf(path, sizeof path, "%s/%s", plan.apps, function);
+	return stat(path, &found) == 0 ? found.st_ino : 0;
+}
+
+static void give_up(struct sandbox *sandbox)
+{
+	if (sandbox->id != 0)
+		namespaces_close(&sandbox->namespaces);
+	sandbox->id = 0;
+}
+
+static void register_here(const struct sandbox *sandbox, uint64_t code)
+{
+	const struct registered registered = {
+		.id = sandbox->id,
+		.plan = plan_id,
+		.code = code,
+		.inodes = sandbox->inodes,
+		.pid = (uint32_t)getpid(),
+		.namespaces = sandbox->namespaces,
+	};
+	registry_write(sandbox->file, &registered);
+}
+
+/* Takes over what another launcher holds, or makes it. False with errno. */
+static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t uid, const char *function,
+		    uint64_t code)
+{
+	give_up(sandbox);
+	bool shared = found->id != 0 && found->plan == plan_id && found->code == code;
+	if (shared && registry_open_namespaces(found, &sandbox->namespaces)) {
+		sandbox->inodes = found->inodes;
+	} else {
+		if (!sandbox_make(&plan, uid, function, &sandbox->namespaces))
+			return false;
+		sandbox->inodes = sandbox_inodes(&sandbox->namespaces);
+	}
+	sandbox->id = namespace_id(sandbox->namespaces.mount);
+	found->pid = 0;
+	return true;
+}
+
+/* Before the first of its executions here. False with errno. */
+static bool enter_use(struct sandbox *sandbox, const char *function)
+{
+	uint32_t uid = (uint32_t)sandbox->by_uid.key;
+	uint64_t code = code_id(function);
+	if (!registry_lock(sandbox->file))
+		return false;
+	registry_use(sandbox->file);
+	struct registered found = registry_read(sandbox->file);
+	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.code == code;
+	bool acquired = current || acquire(sandbox, &found, uid, function, code);
+	if (acquired && found.pid != (uint32_t)getpid())
+		register_here(sandbox, code);
+	int error = errno;
+	if (!acquired)
+		registry_leave(sandbox->file);
+	registry_unlock(sandbox->file);
+	errno = error;
+	return acquired;
+}
+
+/* After the last of them. */
+static void leave_use(struct sandbox *sandbox)
+{
+	if (!registry_lock(sandbox->file)) {
+		registry_leave(sandbox->file);
+		return;
+	}
+	registry_leave(sandbox->file);
+	bool unclean = sandbox->haunted || sandbox_has_remains(&sandbox->namespaces, sandbox->inodes);
+	if (unclean && !registry_is_used(sandbox->file)) {
+		registry_write(sandbox->file, &(struct registered){ 0 });
+		give_up(sandbox);
+		sandbox->haunted = false;
+	}
+	registry_unlock(sandbox->file);
+}
+
+static struct sandbox *find_or_add(uint32_t uid)
+{
+	struct hash_node *node = table_find(&sandboxes, uid);
+	if (node != NULL)
+		return container_of(node, struct sandbox, by_uid);
+	struct sandbox *sandbox = calloc(1, sizeof *sandbox);
+	if (sandbox == NULL)
+		return NULL;
+	sandbox->file = registry_open(registry, uid);
+	if (sandbox->file < 0) {
+		int error = errno;
+		free(sandbox);
+		errno = error;
+		return NULL;
+	}
+	table_add(&sandboxes, &sandbox->by_uid, uid);
+	list_append(&idle, &sandbox->idle);
+	idle_count++;
+	return sandbox;
+}
+
+/* So that nobody finds it where its descriptors have been. */
+static void remove_idle(struct sandbox *sandbox)
+{
+	list_remove(&idle, &sandbox->idle);
+	idle_count--;
+	table_remove(&sandboxes, &sandbox->by_uid);
+	if (registry_lock(sandbox->file)) {
+		give_up(sandbox);
+		registry_unlock(sandbox->file);
+	}
+	close(sandbox->file);
+	free(sandbox);
+}
+
+struct sandbox *sandbox_take(uint32_t uid, const char *function)
+{
+	errno = EINVAL;
+	struct sandbox *sandbox = text == NULL ? NULL : find_or_add(uid);
+	if (sandbox == NULL)
+		return NULL;
+	if (sandbox->executions == 0) {
+		if (!enter_use(sandbox, function))
+			return NULL;
+		list_remove(&idle, &sandbox->idle);
+		idle_count--;
+	}
+	sandbox->executions++;
+	return sandbox;
+}
+
+const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox)
+{
+	return &sandbox->namespaces;
+}
+
+void sandbox_release(struct sandbox *sandbox, bool survives)
+{
+	sandbox->haunted |= survives;
+	if (--sandbox->executions > 0)
+		return;
+	leave_use(sandbox);
+	list_append(&idle, &sandbox->idle);
+	if (++idle_count > IDLE_MAX)
+		remove_idle(container_of(idle.first, struct sandbox, idle));
+}

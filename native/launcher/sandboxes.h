@@ -1,0 +1,32 @@
+/*
+ * Sandboxes of functions. A sandbox is a mount and an IPC namespace, and a network namespace where functions have none of
+ * the node's. It is made once for a function, by a program of its own (native/sandbox), and each of its executions joins
+ * it. It lasts as long as a launcher holds its descriptors. Launchers share it: see sandbox_registry.h.
+ *
+ * It is clean when the first execution of its function starts: where the last one has left anything in its temporary
+ * files or its IPC namespace, it is given up, and the next execution gets a new one.
+ */
+#ifndef SANDBOXES_H
+#define SANDBOXES_H
+
+#include "sandbox_maker.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sandbox;
+
+/* A SANDBOXES request. False where it breaks the protocol. */
+bool sandboxes_configure(const unsigned char *payload, size_t length);
+
+/* The sandbox of the function of that user and name, for one execution. NULL with errno. */
+struct sandbox *sandbox_take(uint32_t uid, const char *function);
+
+/* Of one that has been taken. */
+const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox);
+
+/* The execution has ended. `survives`: a process of it is alive, and may still write. */
+void sandbox_release(struct sandbox *sandbox, bool survives);
+
+#endif

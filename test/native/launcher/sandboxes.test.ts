@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
+import { eventually } from '../../../harness/eventually.js'
+import { onExit } from '../../../harness/on-exit.js'
+import { openDescriptors } from '../../../harness/proc.js'
+import { installation } from '../../../src/installation.js'
+import { platform } from '../../../src/os/index.js'
+import { helper } from './builds.js'
+import { sandboxesFrame } from './frames.js'
+import type { Launcher } from './launcher-under-test.js'
+import { describeEach, isRoot, noLauncher } from './variants.js'
+
+const noSandboxes = !isRoot ? 'needs root' : noLauncher || (platform.inspectIsolation().notSeparate ?? false)
+const FIRST_UID = 2_050_000_000 + (process.pid % 10_000) * 100
+const TMP_BYTES = 4 * 2 ** 20
+const MAX_HELD = 256
+
+/** The folders of an agent, with functions in them. */
+class Node {
+  readonly dir = makeTempDir('flux-sandboxes-')
+  readonly state = join(this.dir, 'state')
+  readonly apps = join(this.dir, 'apps')
+  readonly registry = join(this.dir, 'registry')
+  private readonly uids = new Map<string, number>()
+
+  constructor() {
+    for (const folder of [this.state, this.apps, this.registry]) mkdirSync(folder)
+    chmodSync(this.dir, 0o755)
+  }
+
+  uidOf(name: string): number {
+    const known = this.uids.get(name)
+    if (known !== undefined) return known
+    const uid = FIRST_UID + this.uids.size
+    this.uids.set(name, uid)
+    const home = join(this.state, 'functions/homes', name)
+    mkdirSync(home, { recursive: true })
+    chownSync(home, uid, uid)
+    chmodSync(home, 0o700)
+    mkdirSync(join(this.apps, name))
+    return uid
+  }
+
+  tell(launcher: Launcher, tmpBytes = TMP_BYTES): void {
+    launcher.send(
+      sandboxesFrame(tmpBytes, 0, [
+        installation.sandbox,
+        this.registry,
+        'flux-runner',
+        '/home/flux-runner',
+        this.apps,
+        this.state,
+      ]),
+    )
+  }
+
+  /** Starts a script as a function. */
+  script(launcher: Launcher, name: string, lines: string) {
+    const uid = this.uidOf(name)
+    return launcher.script(lines, { user: { uid, gid: uid }, sandbox: name })
+  }
+
+  /** What it prints. */
+  run(launcher: Launcher, name: string, lines: string): Promise<string> {
+    return this.script(launcher, name, lines).result()
+  }
+}
+
+const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
+
+if (!noSandboxes)
+  describeEach('a sandbox', ({ launch }) => {
+    const launchOn = (node: Node) => {
+      const launcher = launch()
+      node.tell(launcher)
+      return launcher
+    }
+
+    it('is the same for all executions of a function, and another for another function', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const of = (name: string) => node.run(launcher, name, `id -u; ${NAMESPACES}`)
+      const [first, again, other] = [await of('a'), await of('a'), await of('b')]
+      assert.match(first, new RegExp(`^${node.uidOf('a')}\nmnt:`))
+      assert.equal(again, first)
+      for (const line of other.trim().split('\n')) assert.ok(!first.includes(line), line)
+      const own = readFileSync('/proc/self/mountinfo', 'utf8')
+      assert.doesNotMatch(own, /flux-sandboxes-/)
+    })
+
+    it('shares its files among executions that run at once, and is empty once none does', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const first = node.script(launcher, 'a', 'echo kept >/tmp/file; echo >/dev/shm/one; echo; exec sleep 60')
+      await first.outputUntil('\n')
+      assert.equal(await node.run(launcher, 'a', 'cat /tmp/file; ls /dev/shm'), 'kept\none\n')
+      assert.equal(
+        await node.run(launcher, 'b', 'ls /tmp | grep -v flux-; ls /dev/shm /var/tmp'),
+        '/dev/shm:\n\n/var/tmp:\n',
+      )
+      launcher.kill(first)
+      await first.ended
+      assert.equal(await node.run(launcher, 'a', 'ls -A /tmp /dev/shm | grep -e file -e one || echo none'), 'none\n')
+    })
+
+    const REMAINS = [
+      ['a file', 'set -C; echo >/tmp/file'],
+      ['shared memory', 'ipcmk -M 4096 >&2'],
+      ['a semaphore', 'ipcmk -S 1 >&2'],
+      ['a message queue', 'ipcmk -Q >&2'],
+      ['a POSIX message queue', `${helper('queue')} /queue`],
+    ] as const
+    for (const [what, lines] of REMAINS) {
+      it(`is made anew where ${what} is left in it`, async () => {
+        const node = new Node()
+        const launcher = launchOn(node)
+        const [before, after] = [await node.run(launcher, 'a', NAMESPACES), await node.run(launcher, 'a', NAMESPACES)]
+        assert.equal(before, after)
+        // Two of them, since it cannot be made where there is one.
+        for (let i = 0; i < 2; i++) await node.run(launcher, 'a', lines)
+        assert.doesNotMatch(await node.run(launcher, 'a', 'ls /tmp; ipcs -m -s -q'), /file|0x/)
+      })
+    }
+
+    it('is shared by launchers, also once the one that made it has nothing left of it', async () => {
+      const node = new Node()
+      const [one, two, three] = [launchOn(node), launchOn(node), launchOn(node)]
+      const first = node.script(one, 'a', 'echo shared >/tmp/file; echo; exec sleep 60')
+      await first.outputUntil('\n')
+      const second = node.script(two, 'a', 'cat /tmp/file; exec sleep 60')
+      assert.equal(await second.outputUntil('\n'), 'shared\n')
+      one.kill(first)
+      await first.ended
+      assert.equal(await node.run(three, 'a', 'cat /tmp/file'), 'shared\n')
+      two.kill(second)
+      await second.ended
+      for (const launcher of [one, two, three]) {
+        assert.equal(await node.run(launcher, 'a', 'ls -A /tmp | grep file || echo none'), 'none\n')
+      }
+    })
+
+    it('is not that of a launcher that has died', async () => {
+      const node = new Node()
+      const [one, two] = [launchOn(node), launchOn(node)]
+      const first = node.script(one, 'a', 'echo >/tmp/file; echo; exec sleep 60')
+      await first.outputUntil('\n')
+      process.kill(one.pid, 'SIGKILL')
+      await one.exited
+      assert.equal(await node.run(two, 'a', 'ls /tmp | grep file || echo none'), 'none\n')
+    })
+
+    it('is another one for another plan, or where the folder of the code was made again', async () => {
+      const node = new Node()
+      const one = launchOn(node)
+      const first = node.script(one, 'a', `${NAMESPACES}; exec sleep 60`)
+      const [before] = (await first.outputUntil('ipc:')).split('\n')
+      const two = launch()
+      node.tell(two, 2 * TMP_BYTES)
+      assert.notEqual((await node.run(two, 'a', NAMESPACES)).split('\n')[0], before)
+      const three = launchOn(node)
+      rmSync(join(node.apps, 'a'), { recursive: true })
+      mkdirSync(join(node.apps, 'a'))
+      chmodSync(join(node.apps, 'a'), 0o755)
+      writeFileSync(join(node.apps, 'a', 'new'), '', { mode: 0o644 })
+      assert.equal(await node.run(three, 'a', `ls ${node.apps}/a`), 'new\n')
+    })
+
+    it('is bounded, and says so in no more than the error of a write', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const fill = node.script(launcher, 'a', `head -c ${2 * TMP_BYTES} /dev/zero >/tmp/file; ls -s /tmp/file`)
+      assert.match(await fill.result(), /No space left on device/)
+    })
+
+    it('costs neither descriptors nor memory once many functions have run', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      for (let i = 0; i < 20; i++) await node.run(launcher, `early-${i}`, 'true')
+      const names = Array.from({ length: MAX_HELD + 20 }, (_, i) => `f${i}`)
+      for (const name of names) await node.run(launcher, name, 'true')
+      await eventually('those beyond are given up', () => openDescriptors(launcher.pid).length < 6 * MAX_HELD + 40)
+      assert.equal(await node.run(launcher, 'early-0', 'id -u'), `${node.uidOf('early-0')}\n`)
+    })
+
+    it('shuts an execution off from abstract sockets of others, and from their signals', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const name = `flux-test-${process.pid}`
+      const server = spawn(process.execPath, [
+        '-e',
+        `require('net').createServer().listen('\\0${name}', () => console.log())`,
+      ])
+      onExit(() => server.kill('SIGKILL'))
+      await new Promise((resolve) => server.stdout.once('data', resolve))
+      const connect = `require('net').connect('\\\\0${name}').on('connect', () => { console.log('in'); process.exit() }).on('error', (e) => console.log(e.code))`
+      assert.equal(await node.run(launcher, 'a', `${process.execPath} -e "${connect}"`), 'EPERM\n')
+      server.kill()
+    })
+
+    it('is refused in one sentence where it cannot be made', { skip: false }, async () => {
+      const node = new Node()
+      const launcher = launch({ says: /the sandbox of function a cannot be made: / })
+      node.tell(launcher)
+      node.uidOf('a')
+      rmSync(join(node.state, 'functions/homes/a'), { recursive: true })
+      const { step, errno } = await node.script(launcher, 'a', 'true').failed
+      assert.equal(step, 'SANDBOX')
+      assert.notEqual(errno, 0)
+      mkdirSync(join(node.state, 'functions/homes/a'))
+      assert.equal(await node.run(launcher, 'a', 'echo now'), 'now\n')
+    })
+
+    it('is refused where no sandboxes were told of', async () => {
+      const launcher = launch()
+      const { step } = await launcher.script('true', { user: { uid: FIRST_UID, gid: FIRST_UID }, sandbox: 'a' }).failed
+      assert.equal(step, 'SANDBOX')
+    })
+  })
+else describe('a sandbox', { skip: noSandboxes }, () => {})
