@@ -128,15 +128,17 @@ static void read_line(const struct maker *maker, char *text, size_t size)
 }
 
 /* Ends it, and answers the error that it exits with. */
-static int dismiss(const struct maker *maker, bool ready)
+static int dismiss(const struct maker *maker, bool hangs)
 {
 	close(maker->input);
 	close(maker->output);
-	/* One that has failed exits by itself, and one that hangs never. */
-	if (ready || waitpid(maker->pid, NULL, WNOHANG) == 0)
-		kill(maker->pid, ready ? SIGTERM : SIGKILL);
 	int status = 0;
-	waitpid(maker->pid, &status, 0);
+	/* One that has failed exits by itself, and one that hangs never. */
+	if (waitpid(maker->pid, &status, WNOHANG) == 0) {
+		if (hangs)
+			kill(maker->pid, SIGKILL);
+		waitpid(maker->pid, &status, 0);
+	}
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : EIO;
 }
 
@@ -181,7 +183,7 @@ bool sandbox_make(const struct sandbox_plan *plan, uint32_t uid, const char *fun
 	bool ready = strcmp(text, READY) == 0;
 	bool open = ready && open_namespaces(maker.pid, plan->has_network, made);
 	int error = errno;
-	int status = dismiss(&maker, ready);
+	int status = dismiss(&maker, text[0] == '\0');
 	if (open)
 		return true;
 	text[strcspn(text, "\n")] = '\0';

@@ -21,6 +21,10 @@ export function mayReplaceIn(user: RunAs, folder: Stats): boolean {
   return (rightsOf(user, folder) & WRITE) !== 0 && (folder.mode & STICKY) === 0
 }
 
+export function mayWrite(user: RunAs, folder: Stats): boolean {
+  return (rightsOf(user, folder) & WRITE) !== 0
+}
+
 export function mayEnter(user: RunAs, folder: Stats): boolean {
   return (rightsOf(user, folder) & ENTER) !== 0
 }

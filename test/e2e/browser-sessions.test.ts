@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../../harness/agent.js'
@@ -9,6 +10,7 @@ import { eventually } from '../../harness/eventually.js'
 import { noLauncher } from '../../harness/launchers.js'
 import { processesWith } from '../../harness/proc.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
+import { FUNCTIONS_DIR } from '../../src/os/platform.js'
 import { reload } from '../support/reload.js'
 import { compileSession, noStaticPrograms } from '../support/session-program.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
@@ -21,7 +23,7 @@ const PROCESSES = 7
 interface Session {
   readonly id: string
   readonly port: number
-  /** What it has written, by the paths it has printed. */
+  /** What it has written. */
   readonly files: readonly string[]
 }
 
@@ -58,8 +60,14 @@ describe('sessions of a browser', { skip: noUsers ?? noLauncher ?? noStaticProgr
   async function startSession(): Promise<Session> {
     const id = await calls.start('browser')
     const { output = '' } = await calls.printed(id, 'listening', 30)
-    const files = [...output.matchAll(/^wrote (.*)$/gm)].map(([, file]) => file ?? '')
+    const files = [...output.matchAll(/^wrote (.*)$/gm)].map(([, file]) => onHost(file ?? ''))
     return { id, port: Number(/^listening (\d+)$/m.exec(output)?.[1]), files }
+  }
+
+  /** A path that a function has printed, in whose home are its own files. */
+  function onHost(path: string): string {
+    const home = join(agent.dir, 'state', FUNCTIONS_DIR, 'homes', 'browser')
+    return path.startsWith(user.home) ? join(home, path.slice(user.home.length)) : path
   }
 
   const processesOf = ({ id }: Session) =>
@@ -113,7 +121,7 @@ describe('sessions of a browser', { skip: noUsers ?? noLauncher ?? noStaticProgr
     assert.equal((await calls.ended(first.id)).status, 'cancelled')
     await assert.rejects(ask(first, 'who'), { code: 'ECONNREFUSED' })
     const [profile = '', state = ''] = first.files
-    assert.match(profile, /\/apps\/\.tmp\//)
+    assert.match(profile, /\/functions\/tmp\//)
     await eventually('its TMPDIR is gone', () => !existsSync(profile))
     assert.equal(existsSync(state), true)
     await allAnswer('v1')

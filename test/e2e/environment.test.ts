@@ -152,17 +152,27 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
     assert.equal(await run('echo 1 >/dev/stdout; echo 2 >/dev/stderr; echo 3'), '1\n2\n3\n')
   })
 
-  it('runs as the user that the configuration names', { skip: !isRoot }, async () => {
-    const dir = makeTempDir('flux-run-as-')
-    chmodSync(dir, 0o755)
-    const other = await startTestAgent({ config: { run_as: 'nobody', apps_dir: `${dir}/apps` } })
-    try {
-      const there = new Calls(other.client)
-      await there.script('who', 'id -u; id -G; echo $USER $LOGNAME; touch $TMPDIR/y; echo x >/dev/stdout')
-      const { error, output } = await there.execute({ function_name: 'who' })
-      assert.deepEqual([error, output.toString()], ['', '65534\n65534\nnobody nobody\nx\n'])
-    } finally {
-      await other.stop()
-    }
-  })
+  for (const isolation of ['shared', 'separate']) {
+    it(`runs as the user that the configuration names: ${isolation}`, { skip: !isRoot }, async () => {
+      const dir = makeTempDir('flux-run-as-')
+      chmodSync(dir, 0o755)
+      const config = { run_as: 'nobody', apps_dir: `${dir}/apps`, functions: { isolation } }
+      const other = await startTestAgent({ config })
+      try {
+        const there = new Calls(other.client)
+        await there.script('who', 'id -u; id -G; id -un; echo $USER $LOGNAME; touch $TMPDIR/y; echo x >/dev/stdout')
+        const { error, output } = await there.execute({ function_name: 'who' })
+        const id = isolation === 'separate' ? 2_100_000_000 : 65_534
+        assert.deepEqual([error, output.toString()], ['', `${id}\n${id}\nnobody\nnobody nobody\nx\n`])
+        // It has no home of its own on this machine.
+        await there.script('home', 'cd ~ && echo 1 >>kept && cat kept')
+        if (isolation === 'separate') {
+          await there.execute({ function_name: 'home' })
+          assert.equal((await there.execute({ function_name: 'home' })).output.toString(), '1\n1\n')
+        }
+      } finally {
+        await other.stop()
+      }
+    })
+  }
 })

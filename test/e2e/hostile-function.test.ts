@@ -36,7 +36,11 @@ describe('a hostile function', { skip: noUsers }, () => {
     const { caCert, certFile, keyFile } = writeAgentFiles(join(dir, 'tls'), authority, identity)
     const tls = { ca_cert: caCert, cert_file: certFile, key_file: keyFile }
     const credentials = mutualTls(authority.cert, flux)
-    agent = await startTestAgent({ config: { run_as: user.name, tls }, credentials, dir })
+    agent = await startTestAgent({
+      config: { run_as: user.name, functions: { isolation: 'shared' }, tls },
+      credentials,
+      dir,
+    })
     calls = new Calls(agent.client)
     await calls.script('run', 'eval "$1"')
     agents = [agent.pid, ...launchersOf(agent.pid)]
@@ -187,7 +191,8 @@ describe('a hostile function', { skip: noUsers }, () => {
     it('becomes root by it where no_new_privileges is false', async (t) => {
       const other = openFolder()
       mkdirSync(join(other, 'apps'), { mode: 0o755 })
-      const config = { run_as: user.name, apps_dir: join(other, 'apps'), no_new_privileges: false }
+      const functions = { isolation: 'shared' }
+      const config = { run_as: user.name, functions, apps_dir: join(other, 'apps'), no_new_privileges: false }
       const lenient = await startTestAgent({ config, dir: other })
       t.after(() => lenient.stop())
       const lenientCalls = new Calls(lenient.client)

@@ -53,7 +53,7 @@ describe('run_as', { skip: noUsers }, () => {
     let calls: Calls
 
     before(async () => {
-      agent = await startTestAgent({ config: { run_as: user.name } })
+      agent = await startTestAgent({ config: { run_as: user.name, functions: { isolation: 'shared' } } })
       calls = new Calls(agent.client)
       await calls.script('who', WHOAMI)
       await calls.script('run', 'eval "$1"')

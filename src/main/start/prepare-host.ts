@@ -1,8 +1,10 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentConfig } from '../../config/config.js'
 import { openAppsFolder, tmpFolder } from '../../host/apps-folder.js'
 import { type LimitPolicy, unenforcedLimits } from '../../host/limits.js'
 import { lockStateDir } from '../../host/lock.js'
+import { mayWrite } from '../../host/permissions.js'
 import { commandedByFunctions, resolveRunAs } from '../../host/run-as.js'
 import { runFolder } from '../../host/run-folder.js'
 import { exposureWarnings } from '../../host/secrets.js'
@@ -83,10 +85,19 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
     log.info({ dir: cgroups.dir, controllers: cgroups.controllers, together }, 'every execution gets a cgroup')
   }
   const separate = starter.kind === 'launcher' && starter.sandboxes !== undefined
-  const users = usersOf(config, runAs, separate)
+  const users = usersOf(config, separate && separation ? separation.runAs : runAs, separate)
   for (const warning of exposureWarnings(config, functionOf(users))) log.warn(warning)
   const limits = { required, unenforced: isolation.unenforced }
-  return { runAs, users, appsDir, tls, starter, limits, survives, kept }
+  return {
+    runAs: users.kind === 'agent' ? undefined : users.runAs,
+    users,
+    appsDir,
+    tls,
+    starter,
+    limits,
+    survives,
+    kept,
+  }
 }
 
 /** How functions are to be kept apart; undefined where they are not. */
@@ -95,7 +106,10 @@ function separationOf(
   runAs: RunAs | undefined,
   appsDir: string,
 ): Separation | undefined {
-  return separate && runAs ? { runAs, appsDir, stateDir, tmpBytes, diskBytes: 0, network } : undefined
+  if (!separate || !runAs) return undefined
+  // Where it has no home of its own, as nobody or daemon, functions have one in the agent's folder.
+  const home = hasHome(runAs) ? runAs.home : join(stateDir, FUNCTIONS_DIR, 'home')
+  return { runAs: { ...runAs, home }, appsDir, stateDir, tmpBytes, diskBytes: 0, network }
 }
 
 function refuseOrWarn({ isolation, file = 'configuration' }: AgentConfig, why: string, log: Log): void {
@@ -110,6 +124,12 @@ function usersOf({ functions, stateDir }: AgentConfig, runAs: RunAs | undefined,
   if (!runAs) return { kind: 'agent' }
   if (!separate) return { kind: 'shared', runAs }
   return { kind: 'separate', runAs, folder: join(stateDir, FUNCTIONS_DIR), uids: functions.uids }
+}
+
+/** Whether it can keep files in its home, which then is no folder of the system's. */
+function hasHome(runAs: RunAs): boolean {
+  const found = statSync(runAs.home, { throwIfNoEntry: false })
+  return found?.isDirectory() === true && mayWrite(runAs, found)
 }
 
 /** Any function, as a user; undefined: the agent's own. */
