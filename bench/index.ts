@@ -4,6 +4,7 @@ import { cancel } from './cases/cancel.js'
 import { deploy } from './cases/deploy.js'
 import { floor } from './cases/floor.js'
 import { idle } from './cases/idle.js'
+import { interpreters } from './cases/interpreters.js'
 import { launch } from './cases/launch.js'
 import { limits } from './cases/limits.js'
 import { many } from './cases/many.js'
@@ -15,7 +16,19 @@ import { Report } from './report/report.js'
 import { RESULTS } from './report/results.js'
 import { targetsOf } from './targets/own-targets.js'
 
-const BENCHES: readonly Bench[] = [floor, launch, throughput, cancel, limits, output, many, deploy, soak, idle]
+const BENCHES: readonly Bench[] = [
+  floor,
+  launch,
+  throughput,
+  cancel,
+  limits,
+  output,
+  many,
+  deploy,
+  interpreters,
+  soak,
+  idle,
+]
 
 const { names, given, options } = readArguments(BENCHES)
 
