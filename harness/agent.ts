@@ -108,8 +108,8 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
 }
 
 /** A temporary folder, removed when this process ends. */
-export function makeTempDir(prefix: string): string {
-  const dir = mkdtempSync(join(tmpdir(), prefix))
+export function makeTempDir(prefix: string, parent = tmpdir()): string {
+  const dir = mkdtempSync(join(parent, prefix))
   onExit(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
   return dir
 }

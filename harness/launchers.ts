@@ -7,6 +7,10 @@ import { childrenOf } from './proc.js'
 export const noLauncher: string | undefined =
   process.platform === 'linux' ? inspectIsolation().problem : 'only Linux has a launcher'
 
+/** Why tests of functions that are kept apart are skipped; undefined where agents that are root do so. */
+export const notSeparate: string | undefined =
+  process.platform === 'linux' ? inspectIsolation().notSeparate : 'only Linux can'
+
 /** Pids of an agent's launchers, one for each worker. */
 export function launchersOf(agentPid: number): number[] {
   return childrenOf(agentPid).flatMap(({ pid, command }) => (command === 'launcher' ? [pid] : []))
