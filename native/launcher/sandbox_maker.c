@@ -24,7 +24,7 @@
 #define ARGUMENTS_MAX 12
 #define ARGUMENT_MAX 4200
 #define STACK (64u << 10)
-static const char READY[] = "ready\n";
+static const char READY[] = "ready";
 
 /* ---- running the program ---- */
 
@@ -48,13 +48,18 @@ static void add(struct arguments *arguments, const char *format, ...)
 	arguments->list[arguments->count++] = text;
 }
 
-static bool fill_in(struct arguments *arguments, const struct sandbox_plan *plan, uint32_t uid, const char *function)
+static void add_user(struct arguments *arguments, const struct sandbox_plan *plan, uint32_t uid)
 {
-	add(arguments, "sandbox");
 	add(arguments, "uid=%" PRIu32, uid);
 	add(arguments, "user=%s", plan->user);
-	add(arguments, "home=%s/functions/homes/%s", plan->state, function);
 	add(arguments, "home_at=%s", plan->home);
+}
+
+static void add_all(struct arguments *arguments, const struct sandbox_plan *plan, uint32_t uid, const char *function)
+{
+	add(arguments, "sandbox");
+	add_user(arguments, plan, uid);
+	add(arguments, "home=%s/functions/homes/%s", plan->state, function);
 	add(arguments, "apps=%s", plan->apps);
 	add(arguments, "name=%s", function);
 	add(arguments, "state=%s", plan->state);
@@ -62,31 +67,21 @@ static bool fill_in(struct arguments *arguments, const struct sandbox_plan *plan
 	add(arguments, "network=%s", plan->has_network ? "host" : "none");
 	if (plan->disk_bytes != 0)
 		add(arguments, "disk_bytes=%" PRIu64, plan->disk_bytes);
-	errno = ENAMETOOLONG;
-	return !arguments->too_long;
 }
 
-/* A process with a pipe to its standard input, and one from its standard output. */
+/* Its process, and the ends of pipes to its standard input, or -1, and from its standard output. */
 struct maker {
 	pid_t pid;
 	int input;
 	int output;
 };
 
-static bool spawn(struct maker *maker, const char *program, char **arguments)
+static bool start_program(pid_t *pid, const char *program, const struct arguments *arguments, int input, int output)
 {
-	int input[2];
-	int output[2];
-	if (pipe2(input, O_CLOEXEC) != 0)
-		return false;
-	if (pipe2(output, O_CLOEXEC) != 0) {
-		close(input[0]), close(input[1]);
-		return false;
-	}
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, input[0], 0);
-	posix_spawn_file_actions_adddup2(&actions, output[1], 1);
+	posix_spawn_file_actions_adddup2(&actions, input, 0);
+	posix_spawn_file_actions_adddup2(&actions, output, 1);
 	posix_spawnattr_t attributes;
 	posix_spawnattr_init(&attributes);
 	sigset_t none;
@@ -94,17 +89,43 @@ static bool spawn(struct maker *maker, const char *program, char **arguments)
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	char *const environment[] = { NULL };
-	errno = posix_spawn(&maker->pid, program, &actions, &attributes, arguments, environment);
-	int error = errno;
+	int error = posix_spawn(pid, program, &actions, &attributes, arguments->list, environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
-	close(input[0]), close(output[1]);
-	if (error != 0)
-		close(input[1]), close(output[0]);
 	errno = error;
-	maker->input = input[1];
-	maker->output = output[0];
 	return error == 0;
+}
+
+static void close_pipe(const int *ends)
+{
+	int error = errno;
+	close(ends[0]);
+	close(ends[1]);
+	errno = error;
+}
+
+/* `input`: what it reads; -1: a pipe. */
+static bool spawn(struct maker *maker, const char *program, const struct arguments *arguments, int input)
+{
+	int in[2] = { -1, -1 };
+	int out[2];
+	errno = ENAMETOOLONG;
+	if (arguments->too_long || (input < 0 && pipe2(in, O_CLOEXEC) != 0))
+		return false;
+	bool piped = pipe2(out, O_CLOEXEC) == 0;
+	if (!piped || !start_program(&maker->pid, program, arguments, input < 0 ? in[0] : input, out[1])) {
+		if (piped)
+			close_pipe(out);
+		if (input < 0)
+			close_pipe(in);
+		return false;
+	}
+	close(out[1]);
+	if (input < 0)
+		close(in[0]);
+	maker->input = in[1];
+	maker->output = out[0];
+	return true;
 }
 
 /* Reads what it says, up to the end of the line or of its output. */
@@ -130,7 +151,8 @@ static void read_line(const struct maker *maker, char *text, size_t size)
 /* Ends it, and answers the error that it exits with. */
 static int dismiss(const struct maker *maker, bool hangs)
 {
-	close(maker->input);
+	if (maker->input >= 0)
+		close(maker->input);
 	close(maker->output);
 	int status = 0;
 	/* One that has failed exits by itself, and one that hangs never. */
@@ -168,31 +190,59 @@ static bool open_namespaces(pid_t pid, bool has_network, struct namespaces *made
 	return false;
 }
 
+/* What a program has said, without the end of its line. */
+static char said[TEXT_MAX];
+static struct arguments arguments;
+
+static void complain(const char *function, const char *what, const char *why)
+{
+	fprintf(stderr, "flux-agent launcher: the sandbox of function %s %s: %s\n", function, what, why);
+}
+
+/* Whether it said that all is ready. */
+static bool is_ready(const struct maker *maker)
+{
+	read_line(maker, said, sizeof said);
+	said[strcspn(said, "\n")] = '\0';
+	return strcmp(said, READY) == 0;
+}
+
 bool sandbox_make(const struct sandbox_plan *plan, uint32_t uid, const char *function, struct namespaces *made)
 {
-	static struct arguments arguments;
 	arguments = (struct arguments){ 0 };
+	add_all(&arguments, plan, uid, function);
 	struct maker maker;
-	if (!fill_in(&arguments, plan, uid, function) || !spawn(&maker, plan->program, arguments.list)) {
-		fprintf(stderr, "flux-agent launcher: the sandbox of function %s cannot be made: %s: %s\n", function,
-			plan->program, strerror(errno));
+	if (!spawn(&maker, plan->program, &arguments, -1)) {
+		complain(function, "cannot be made", strerror(errno));
 		return false;
 	}
-	static char text[TEXT_MAX];
-	read_line(&maker, text, sizeof text);
-	bool ready = strcmp(text, READY) == 0;
-	bool open = ready && open_namespaces(maker.pid, plan->has_network, made);
-	int error = errno;
-	int status = dismiss(&maker, text[0] == '\0');
-	if (open)
+	bool ready = is_ready(&maker);
+	if (ready && open_namespaces(maker.pid, plan->has_network, made)) {
+		dismiss(&maker, false);
 		return true;
-	text[strcspn(text, "\n")] = '\0';
-	fprintf(stderr, "flux-agent launcher: the sandbox of function %s cannot be made: %s\n", function,
-		ready             ? strerror(error)
-		: text[0] != '\0' ? text
-				  : "no answer");
+	}
+	int error = errno;
+	int status = dismiss(&maker, said[0] == '\0');
+	complain(function, "cannot be made", ready ? strerror(error) : said[0] == '\0' ? "no answer" : said);
 	errno = ready ? error : status;
 	return false;
+}
+
+void sandbox_restore_users(const struct sandbox_plan *plan, uint32_t uid, const char *function, int mount)
+{
+	arguments = (struct arguments){ 0 };
+	add(&arguments, "sandbox");
+	add(&arguments, "users");
+	add_user(&arguments, plan, uid);
+	struct maker maker;
+	if (!spawn(&maker, plan->program, &arguments, mount)) {
+		complain(function, "cannot get its users back", strerror(errno));
+		return;
+	}
+	bool ready = is_ready(&maker);
+	dismiss(&maker, said[0] == '\0');
+	if (!ready)
+		complain(function, "cannot get its users back", said[0] == '\0' ? "no answer" : said);
 }
 
 /* ---- closing ---- */

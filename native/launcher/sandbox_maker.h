@@ -35,6 +35,12 @@ struct sandbox_plan {
 /* False with errno, having said on standard error what has failed. */
 bool sandbox_make(const struct sandbox_plan *plan, uint32_t uid, const char *function, struct namespaces *made);
 
+/*
+ * Gives a sandbox its names of users back where the host has replaced its own (/etc/passwd), by which the sandbox has lost
+ * them. Says on standard error where that fails.
+ */
+void sandbox_restore_users(const struct sandbox_plan *plan, uint32_t uid, const char *function, int mount);
+
 /* On a thread of its own: giving up the last descriptor of a mount namespace takes milliseconds. */
 void namespaces_close(struct namespaces *namespaces);
 

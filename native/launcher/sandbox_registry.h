@@ -22,6 +22,8 @@ struct registered {
 	/* What it was made by: another plan, or another folder of code, takes a new one. */
 	uint64_t plan;
 	uint64_t code;
+	/* The host's users that it has been given. */
+	uint64_t users;
 	/* The files in it when it was made. */
 	uint64_t inodes;
 	/* Who holds its descriptors, and which they are. */

@@ -30,6 +30,8 @@ struct sandbox {
 	/* Which sandbox it is, and its descriptors; 0: none. */
 	uint64_t id;
 	struct namespaces namespaces;
+	/* The host's users that it has been given. */
+	uint64_t users;
 	/* The files in it when it was made. */
 	uint64_t inodes;
 };
@@ -99,6 +101,20 @@ static uint64_t code_id(const char *function)
 	return stat(path, &found) == 0 ? found.st_ino : 0;
 }
 
+/* Which files of users the host has. One that is replaced takes along what a sandbox has in its place. */
+static uint64_t users_id(void)
+{
+	static const char *const paths[] = { "/etc/passwd", "/etc/group" };
+	uint64_t found[2][3] = { 0 };
+	for (int i = 0; i < 2; i++) {
+		struct stat file;
+		if (stat(paths[i], &file) == 0)
+			memcpy(found[i], (uint64_t[]){ file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec },
+			       sizeof found[i]);
+	}
+	return checksum((const unsigned char *)found, sizeof found);
+}
+
 static void give_up(struct sandbox *sandbox)
 {
 	if (sandbox->id != 0)
@@ -112,6 +128,7 @@ static void register_here(const struct sandbox *sandbox, uint64_t code)
 		.id = sandbox->id,
 		.plan = plan_id,
 		.code = code,
+		.users = sandbox->users,
 		.inodes = sandbox->inodes,
 		.pid = (uint32_t)getpid(),
 		.namespaces = sandbox->namespaces,
@@ -126,10 +143,12 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 	give_up(sandbox);
 	bool shared = found->id != 0 && found->plan == plan_id && found->code == code;
 	if (shared && registry_open_namespaces(found, &sandbox->namespaces)) {
+		sandbox->users = found->users;
 		sandbox->inodes = found->inodes;
 	} else {
 		if (!sandbox_make(&plan, uid, function, &sandbox->namespaces))
 			return false;
+		sandbox->users = users_id();
 		sandbox->inodes = sandbox_inodes(&sandbox->namespaces);
 	}
 	sandbox->id = namespace_id(sandbox->namespaces.mount);
@@ -223,6 +242,11 @@ struct sandbox *sandbox_take(uint32_t uid, const char *function)
 		idle_count--;
 	}
 	sandbox->executions++;
+	uint64_t users = users_id();
+	if (users != sandbox->users) {
+		sandbox_restore_users(&plan, uid, function, sandbox->namespaces.mount);
+		sandbox->users = users;
+	}
 	return sandbox;
 }
 

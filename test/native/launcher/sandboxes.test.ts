@@ -9,6 +9,7 @@ import { onExit } from '../../../harness/on-exit.js'
 import { openDescriptors } from '../../../harness/proc.js'
 import { installation } from '../../../src/installation.js'
 import { platform } from '../../../src/os/index.js'
+import { createUser } from '../../support/system-user.js'
 import { helper } from './builds.js'
 import { sandboxesFrame } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
@@ -167,6 +168,17 @@ if (!noSandboxes)
       chmodSync(join(node.apps, 'a'), 0o755)
       writeFileSync(join(node.apps, 'a', 'new'), '', { mode: 0o644 })
       assert.equal(await node.run(three, 'a', `ls ${node.apps}/a`), 'new\n')
+    })
+
+    it('has its users also once the host has replaced the files of its own', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const first = node.script(launcher, 'a', 'id -un; exec sleep 60')
+      assert.equal(await first.outputUntil('\n'), 'flux-runner\n')
+      createUser().remove()
+      assert.equal(await node.run(launcher, 'a', 'id -un; id -gn'), 'flux-runner\nflux-runner\n')
+      launcher.kill(first)
+      await first.ended
     })
 
     it('is bounded, and says so in no more than the error of a write', async () => {
