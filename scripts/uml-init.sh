@@ -15,7 +15,10 @@ busybox stty -onlcr
 ulimit -Hn 524288
 busybox hostname -F /etc/hostname
 busybox ip link set lo up
-busybox insmod "$GUEST_MODULES/kernel/fs/overlayfs/overlay.ko"
+# The last ones: for file systems in files, and quotas.
+for module in fs/overlayfs/overlay drivers/block/loop fs/quota/quota_tree fs/quota/quota_v2; do
+  busybox insmod "$GUEST_MODULES/kernel/$module.ko"
+done
 
 # /mnt stays outside of the new root: the guest's only way to write to the host is not seen there.
 busybox mount -t tmpfs tmpfs /mnt

@@ -30,6 +30,8 @@
 /* A folder to be removed. */
 struct due {
 	struct due *next;
+	/* NULL: this launcher's folder. */
+	struct cleanup_place *place;
 	uint32_t uid;
 	uint32_t gid;
 	char name[];
@@ -226,7 +228,9 @@ static void *run(void *unused)
 	remove_all_left();
 	for (;;) {
 		struct due *due = next_due();
-		remove_folder(own_folder, due->name, due->uid, due->gid);
+		remove_folder(due->place == NULL ? own_folder : due->place->folder, due->name, due->uid, due->gid);
+		if (due->place != NULL)
+			cleanup_place_leave(due->place);
 		free(due);
 	}
 	return NULL;
@@ -240,20 +244,55 @@ bool cleanup_open(int base, const char *own_name, int own)
 	return start_thread(run, STACK);
 }
 
-void cleanup_add(const char *name, uint32_t uid, uint32_t gid)
+void cleanup_add(struct cleanup_place *place, const char *name, uint32_t uid, uint32_t gid)
 {
 	size_t length = strlen(name);
 	struct due *due = malloc(sizeof *due + length + 1);
 	/* Without memory it stays, and the next launcher removes it. */
 	if (due == NULL)
 		return;
-	*due = (struct due){ NULL, uid, gid };
+	if (place != NULL)
+		atomic_fetch_add(&place->uses, 1);
+	*due = (struct due){ NULL, place, uid, gid };
 	memcpy(due->name, name, length + 1);
 	pthread_mutex_lock(&lock);
 	*last = due;
 	last = &due->next;
 	pthread_cond_signal(&added);
 	pthread_mutex_unlock(&lock);
+}
+
+void cleanup_add_all(struct cleanup_place *place, uint32_t uid, uint32_t gid)
+{
+	int fd = openat(place->folder, ".", FOLDER_FLAGS);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	if (folder == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
+		if (!is_self(entry->d_name))
+			cleanup_add(place, entry->d_name, uid, gid);
+	closedir(folder);
+}
+
+struct cleanup_place *cleanup_place_new(int folder)
+{
+	struct cleanup_place *place = malloc(sizeof *place);
+	if (place == NULL)
+		return NULL;
+	place->folder = folder;
+	atomic_init(&place->uses, 1);
+	return place;
+}
+
+void cleanup_place_leave(struct cleanup_place *place)
+{
+	if (atomic_fetch_sub(&place->uses, 1) != 1)
+		return;
+	close(place->folder);
+	free(place);
 }
 
 static bool is_done(void)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,10 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* It takes a millisecond where nothing hangs. */
+/* It takes a millisecond where nothing hangs, and some thirty where it makes an image. */
 #define LIMIT_MS 10000
 #define TEXT_MAX 4096
 #define ARGUMENTS_MAX 12
@@ -173,13 +175,27 @@ static int open_of(pid_t pid, const char *path, int flags)
 	return open(full, flags | O_CLOEXEC);
 }
 
-static bool open_namespaces(pid_t pid, bool has_network, struct namespaces *made)
+/* The folder of the state folder, as processes in the sandbox find it: links are its own, not the launcher's. */
+static int open_executions(pid_t pid, const struct sandbox_plan *plan)
 {
+	char path[ARGUMENT_MAX];
+	snprintf(path, sizeof path, "%s/functions/tmp", plan->state);
+	int root = open_of(pid, "root", O_PATH | O_DIRECTORY);
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	int folder = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+	close(root);
+	return folder;
+}
+
+static bool open_namespaces(pid_t pid, const struct sandbox_plan *plan, struct namespaces *made)
+{
+	bool has_network = plan->has_network;
 	*made = (struct namespaces){
 		.mount = open_of(pid, "ns/mnt", O_RDONLY),
 		.ipc = open_of(pid, "ns/ipc", O_RDONLY),
 		.network = has_network ? -1 : open_of(pid, "ns/net", O_RDONLY),
 		.tmp = open_of(pid, "root/tmp", O_PATH | O_DIRECTORY),
+		.executions = open_executions(pid, plan),
 	};
 	made->queues = sandbox_open_queues(made->ipc);
 	if (made->mount >= 0 && made->ipc >= 0 && made->tmp >= 0 && (has_network || made->network >= 0))
@@ -217,7 +233,7 @@ bool sandbox_make(const struct sandbox_plan *plan, uint32_t uid, const char *fun
 		return false;
 	}
 	bool ready = is_ready(&maker);
-	if (ready && open_namespaces(maker.pid, plan->has_network, made)) {
+	if (ready && open_namespaces(maker.pid, plan, made)) {
 		dismiss(&maker, false);
 		return true;
 	}
@@ -276,5 +292,5 @@ void namespaces_close(struct namespaces *namespaces)
 	/* Where too many wait, or there is no thread. */
 	if (write(closing[1], namespaces, sizeof *namespaces) != sizeof *namespaces)
 		close_now(namespaces);
-	*namespaces = (struct namespaces){ -1, -1, -1, -1, -1 };
+	*namespaces = (struct namespaces){ -1, -1, -1, -1, -1, -1 };
 }

@@ -13,9 +13,11 @@ struct namespaces {
 	/* Its folders for temporary files, and its message queues. */
 	int tmp;
 	int queues;
+	/* The folder for temporary folders of executions: the node's, or one on a file system of its own. */
+	int executions;
 };
 
-#define NAMESPACES_COUNT 5
+#define NAMESPACES_COUNT 6
 _Static_assert(sizeof(struct namespaces) == NAMESPACES_COUNT * sizeof(int), "it is handled as an array, too");
 
 /* What all sandboxes have in common. */

@@ -98,9 +98,11 @@ bool registry_open_namespaces(const struct registered *registered, struct namesp
 		.network = open_of(registered->pid, theirs->network, O_RDONLY),
 		.tmp = open_of(registered->pid, theirs->tmp, O_PATH | O_DIRECTORY),
 		.queues = open_of(registered->pid, theirs->queues, O_RDONLY | O_DIRECTORY),
+		.executions = open_of(registered->pid, theirs->executions, O_RDONLY | O_DIRECTORY),
 	};
 	bool complete = opened->ipc >= 0 && opened->tmp >= 0 && (theirs->network < 0) == (opened->network < 0) &&
-			(theirs->queues < 0) == (opened->queues < 0);
+			(theirs->queues < 0) == (opened->queues < 0) &&
+			(theirs->executions < 0) == (opened->executions < 0);
 	if (complete && namespace_id(opened->mount) == registered->id)
 		return true;
 	namespaces_close(opened);

@@ -6,6 +6,7 @@
 #include "sandbox_registry.h"
 #include "sandbox_remains.h"
 #include "table.h"
+#include "tmpdir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct sandbox {
 	struct namespaces namespaces;
 	/* The host's users that it has been given. */
 	uint64_t users;
+	struct tmpdirs *tmpdirs;
 	/* The files in it when it was made. */
 	uint64_t inodes;
 };
@@ -117,6 +119,9 @@ static uint64_t users_id(void)
 
 static void give_up(struct sandbox *sandbox)
 {
+	if (sandbox->tmpdirs != NULL)
+		tmpdirs_leave_sandbox(sandbox->tmpdirs);
+	sandbox->tmpdirs = NULL;
 	if (sandbox->id != 0)
 		namespaces_close(&sandbox->namespaces);
 	sandbox->id = 0;
@@ -142,7 +147,8 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 {
 	give_up(sandbox);
 	bool shared = found->id != 0 && found->plan == plan_id && found->code == code;
-	if (shared && registry_open_namespaces(found, &sandbox->namespaces)) {
+	bool taken_over = shared && registry_open_namespaces(found, &sandbox->namespaces);
+	if (taken_over) {
 		sandbox->users = found->users;
 		sandbox->inodes = found->inodes;
 	} else {
@@ -152,6 +158,7 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 		sandbox->inodes = sandbox_inodes(&sandbox->namespaces);
 	}
 	sandbox->id = namespace_id(sandbox->namespaces.mount);
+	sandbox->tmpdirs = tmpdirs_of_sandbox(sandbox->namespaces.executions, !taken_over, uid, uid);
 	found->pid = 0;
 	return true;
 }
@@ -253,6 +260,11 @@ struct sandbox *sandbox_take(uint32_t uid, const char *function)
 const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox)
 {
 	return &sandbox->namespaces;
+}
+
+struct tmpdirs *sandbox_tmpdirs(const struct sandbox *sandbox)
+{
+	return sandbox->tmpdirs;
 }
 
 void sandbox_release(struct sandbox *sandbox, bool survives)

@@ -26,6 +26,9 @@ struct sandbox *sandbox_take(uint32_t uid, const char *function);
 /* Of one that has been taken. */
 const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox);
 
+/* Where its executions' temporary folders are made; NULL: with those of the node. */
+struct tmpdirs *sandbox_tmpdirs(const struct sandbox *sandbox);
+
 /* The execution has ended. `survives`: a process of it is alive, and may still write. */
 void sandbox_release(struct sandbox *sandbox, bool survives);
 

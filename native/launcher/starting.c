@@ -66,7 +66,8 @@ static void take_tmpdir(struct execution *execution)
 	if (!(request->flags & START_TMPDIR))
 		return;
 	bool as_user = request->flags & START_AS_USER;
-	execution->tmpdir = tmpdir_take(as_user ? request->uid : geteuid(), as_user ? request->gid : getegid());
+	struct tmpdirs *of = execution->sandbox == NULL ? NULL : sandbox_tmpdirs(execution->sandbox);
+	execution->tmpdir = tmpdir_take(of, as_user ? request->uid : geteuid(), as_user ? request->gid : getegid());
 	if (execution->tmpdir == NULL)
 		return;
 	for (char **entry = execution->child->envp; *entry != NULL; entry++)
@@ -108,10 +109,10 @@ static bool equip(struct execution *execution, enum step *step)
 	*step = STEP_PIPE;
 	if (!output_open(execution))
 		return false;
-	take_tmpdir(execution);
 	*step = STEP_SANDBOX;
 	if (!take_sandbox(execution))
 		return false;
+	take_tmpdir(execution);
 	*step = STEP_CGROUP;
 	return take_cgroup(execution);
 }

@@ -24,6 +24,7 @@
 
 struct tmpdir {
 	struct tmpdir *next;
+	struct tmpdirs *of;
 	uint32_t uid;
 	uint32_t gid;
 	/* Its time of change when it was made, and when that was read. */
@@ -35,13 +36,21 @@ struct tmpdir {
 	char variable[];
 };
 
+/* The folder they are in, and those of them that are kept for reuse, oldest first. */
+struct tmpdirs {
+	int folder;
+	const char *path;
+	struct tmpdir *first;
+	struct tmpdir **last;
+	/* NULL: they are this launcher's. */
+	struct cleanup_place *place;
+};
+
 static int base = -1;
-static int own = -1;
+static const char *base_path;
+static dev_t base_device;
 static char own_name[NAME_SIZE];
-static char *own_path;
-/* Those that are kept for reuse, oldest first. */
-static struct tmpdir *first;
-static struct tmpdir **last = &first;
+static struct tmpdirs own = { .folder = -1, .last = &own.first };
 
 /* So many random hexadecimal digits; false with errno. */
 static bool random_name(char *name, int digits)
@@ -59,37 +68,63 @@ static bool open_own(void)
 	if (!random_name(own_name, 6))
 		return false;
 	/* Another launcher may find the folder before it is locked, take it for a dead one's, and remove it: then again. */
-	for (int tries = 0; tries < TRIES_MAX && own < 0; tries++) {
+	for (int tries = 0; tries < TRIES_MAX && own.folder < 0; tries++) {
 		if (mkdirat(base, own_name, 0700) != 0 && errno != EEXIST)
 			return false;
-		own = openat(base, own_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		own.folder = openat(base, own_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		struct stat found;
-		if (own >= 0 && (flock(own, LOCK_EX | LOCK_NB) != 0 || fstatat(base, own_name, &found, 0) != 0)) {
-			close(own);
-			own = -1;
+		if (own.folder >= 0 &&
+		    (flock(own.folder, LOCK_EX | LOCK_NB) != 0 || fstatat(base, own_name, &found, 0) != 0)) {
+			close(own.folder);
+			own.folder = -1;
 			random_name(own_name, 6);
 		}
 	}
-	return own >= 0 && fchmod(own, 0711) == 0;
+	return own.folder >= 0 && fchmod(own.folder, 0711) == 0;
 }
 
 bool tmpdirs_open(const char *folder)
 {
 	base = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (base < 0 || !open_own())
+	struct stat found;
+	if (base < 0 || fstat(base, &found) != 0 || !open_own())
 		return false;
+	base_device = found.st_dev;
+	base_path = folder;
 	size_t size = strlen(folder) + 1 + sizeof own_name;
-	own_path = malloc(size);
-	if (own_path == NULL)
+	char *path = malloc(size);
+	if (path == NULL)
 		return false;
-	snprintf(own_path, size, "%s/%s", folder, own_name);
-	return cleanup_open(base, own_name, own);
+	snprintf(path, size, "%s/%s", folder, own_name);
+	own.path = path;
+	return cleanup_open(base, own_name, own.folder);
+}
+
+struct tmpdirs *tmpdirs_of_sandbox(int folder, bool is_new, uint32_t uid, uint32_t gid)
+{
+	struct stat found;
+	if (own.folder < 0 || folder < 0 || fstat(folder, &found) != 0 || found.st_dev == base_device)
+		return NULL;
+	int own_copy = fcntl(folder, F_DUPFD_CLOEXEC, 0);
+	struct cleanup_place *place = own_copy < 0 ? NULL : cleanup_place_new(own_copy);
+	struct tmpdirs *of = place == NULL ? NULL : malloc(sizeof *of);
+	if (of == NULL) {
+		if (place != NULL)
+			cleanup_place_leave(place);
+		else if (own_copy >= 0)
+			close(own_copy);
+		return NULL;
+	}
+	*of = (struct tmpdirs){ .folder = own_copy, .path = base_path, .last = &of->first, .place = place };
+	if (is_new)
+		cleanup_add_all(place, uid, gid);
+	return of;
 }
 
 /* Reads its state; false where it is no longer what was made. */
 static bool look(struct tmpdir *tmpdir, struct stat *found)
 {
-	return fstatat(own, tmpdir->name, found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found->st_mode) &&
+	return fstatat(tmpdir->of->folder, tmpdir->name, found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found->st_mode) &&
 	       (found->st_mode & 07777) == MODE && found->st_uid == tmpdir->uid;
 }
 
@@ -100,18 +135,19 @@ static void note_change(struct tmpdir *tmpdir, const struct stat *found)
 }
 
 /* One with a name, whose folder is yet to be made; NULL where that is not possible. */
-static struct tmpdir *new_named(uint32_t uid, uint32_t gid)
+static struct tmpdir *new_named(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 {
 	char name[NAME_SIZE];
 	if (!random_name(name, 8))
 		return NULL;
 	static const char key[] = "TMPDIR=";
-	size_t size = sizeof key + strlen(own_path) + 1 + strlen(name) + 1;
+	size_t size = sizeof key + strlen(of->path) + 1 + strlen(name) + 1;
 	struct tmpdir *tmpdir = malloc(sizeof *tmpdir + size);
 	if (tmpdir == NULL)
 		return NULL;
-	snprintf(tmpdir->variable, size, "%s%s/%s", key, own_path, name);
+	snprintf(tmpdir->variable, size, "%s%s/%s", key, of->path, name);
 	tmpdir->name = strrchr(tmpdir->variable, '/') + 1;
+	tmpdir->of = of;
 	tmpdir->uid = uid;
 	tmpdir->gid = gid;
 	return tmpdir;
@@ -120,21 +156,21 @@ static struct tmpdir *new_named(uint32_t uid, uint32_t gid)
 static bool give_to_user(const struct tmpdir *tmpdir)
 {
 	return tmpdir->uid == geteuid() ||
-	       fchownat(own, tmpdir->name, tmpdir->uid, tmpdir->gid, AT_SYMLINK_NOFOLLOW) == 0;
+	       fchownat(tmpdir->of->folder, tmpdir->name, tmpdir->uid, tmpdir->gid, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static struct tmpdir *make(uint32_t uid, uint32_t gid)
+static struct tmpdir *make(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 {
-	struct tmpdir *tmpdir = new_named(uid, gid);
+	struct tmpdir *tmpdir = new_named(of, uid, gid);
 	if (tmpdir == NULL)
 		return NULL;
 	struct stat found;
-	if (mkdirat(own, tmpdir->name, MODE) == 0) {
+	if (mkdirat(of->folder, tmpdir->name, MODE) == 0) {
 		if (give_to_user(tmpdir) && look(tmpdir, &found)) {
 			note_change(tmpdir, &found);
 			return tmpdir;
 		}
-		unlinkat(own, tmpdir->name, AT_REMOVEDIR);
+		unlinkat(of->folder, tmpdir->name, AT_REMOVEDIR);
 	}
 	free(tmpdir);
 	return NULL;
@@ -152,23 +188,32 @@ static bool pass_on(struct tmpdir *tmpdir, uint32_t uid, uint32_t gid)
 	return true;
 }
 
-struct tmpdir *tmpdir_take(uint32_t uid, uint32_t gid)
+/* The oldest of those that are kept; NULL where there is none. */
+static struct tmpdir *take_first(struct tmpdirs *of)
 {
-	if (own < 0)
+	struct tmpdir *tmpdir = of->first;
+	if (tmpdir == NULL)
 		return NULL;
-	struct tmpdir *tmpdir = first;
-	if (tmpdir == NULL) {
-		tmpdir = make(uid, gid);
-	} else {
-		first = tmpdir->next;
-		if (first == NULL)
-			last = &first;
-		if ((tmpdir->uid != uid || tmpdir->gid != gid) && !pass_on(tmpdir, uid, gid)) {
-			cleanup_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
-			free(tmpdir);
-			tmpdir = make(uid, gid);
-		}
+	of->first = tmpdir->next;
+	if (of->first == NULL)
+		of->last = &of->first;
+	return tmpdir;
+}
+
+struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
+{
+	if (of == NULL)
+		of = &own;
+	if (of->folder < 0)
+		return NULL;
+	struct tmpdir *tmpdir = take_first(of);
+	if (tmpdir != NULL && (tmpdir->uid != uid || tmpdir->gid != gid) && !pass_on(tmpdir, uid, gid)) {
+		cleanup_add(of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
+		free(tmpdir);
+		tmpdir = NULL;
 	}
+	if (tmpdir == NULL)
+		tmpdir = make(of, uid, gid);
 	if (tmpdir != NULL)
 		tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;
 	return tmpdir;
@@ -184,37 +229,48 @@ static bool is_untouched(struct tmpdir *tmpdir)
 	struct stat found;
 	if (!look(tmpdir, &found) || memcmp(&found.st_ctim, &tmpdir->changed, sizeof found.st_ctim) != 0)
 		return false;
-	return tmpdir->shows_changes || folder_is_empty(own, tmpdir->name);
+	return tmpdir->shows_changes || folder_is_empty(tmpdir->of->folder, tmpdir->name);
 }
 
 void tmpdir_release(struct tmpdir *tmpdir, bool survives)
 {
+	struct tmpdirs *of = tmpdir->of;
 	if (!survives && is_untouched(tmpdir)) {
 		tmpdir->next = NULL;
-		*last = tmpdir;
-		last = &tmpdir->next;
+		*of->last = tmpdir;
+		of->last = &tmpdir->next;
 		return;
 	}
-	cleanup_add(tmpdir->name, tmpdir->uid, tmpdir->gid);
+	cleanup_add(of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
 	free(tmpdir);
+}
+
+static void remove_kept(struct tmpdirs *of)
+{
+	for (struct tmpdir *tmpdir; (tmpdir = take_first(of)) != NULL;) {
+		unlinkat(of->folder, tmpdir->name, AT_REMOVEDIR);
+		free(tmpdir);
+	}
+}
+
+void tmpdirs_leave_sandbox(struct tmpdirs *of)
+{
+	remove_kept(of);
+	cleanup_place_leave(of->place);
+	free(of);
 }
 
 void tmpdirs_finish(void)
 {
-	if (own >= 0)
+	if (own.folder >= 0)
 		cleanup_finish(FINISH_LIMIT_MS);
 }
 
 void tmpdirs_close(void)
 {
-	if (own < 0)
+	if (own.folder < 0)
 		return;
-	while (first != NULL) {
-		struct tmpdir *tmpdir = first;
-		first = tmpdir->next;
-		unlinkat(own, tmpdir->name, AT_REMOVEDIR);
-		free(tmpdir);
-	}
+	remove_kept(&own);
 	/* Fails where something is left in it. */
 	unlinkat(base, own_name, AT_REMOVEDIR);
 }

@@ -4,6 +4,11 @@
  *     FOLDER/3f9a2c/           this launcher's, while it holds a lock on it (flock(2)); without a lock, a dead launcher's
  *     FOLDER/3f9a2c/81c2e0d4/  an execution's, mode 0700, owned by its user
  *
+ * Where a function's sandbox has a file system of its own mounted at FOLDER, its executions' folders are on that, and what
+ * is found there when the sandbox is made is removed:
+ *
+ *     FOLDER/81c2e0d4/         an execution's
+ *
  * A folder that an execution has not touched is reused for the next one: where nobody writes to them they cost nothing.
  */
 #ifndef TMPDIR_H
@@ -13,6 +18,7 @@
 #include <stdint.h>
 
 struct tmpdir;
+struct tmpdirs;
 
 /*
  * Has all of them made below FOLDER, which functions' users must be able to pass through, and only the launcher's user to
@@ -20,8 +26,17 @@ struct tmpdir;
  */
 bool tmpdirs_open(const char *folder);
 
-/* An empty folder of that user; NULL where none can be made. */
-struct tmpdir *tmpdir_take(uint32_t uid, uint32_t gid);
+/*
+ * Those of a sandbox, whose FOLDER is open as `folder`; it may be closed afterwards. `is_new`: the sandbox has just been
+ * made. NULL where it is the node's.
+ */
+struct tmpdirs *tmpdirs_of_sandbox(int folder, bool is_new, uint32_t uid, uint32_t gid);
+
+/* All of them have been given back. */
+void tmpdirs_leave_sandbox(struct tmpdirs *of);
+
+/* An empty folder of that user, of a sandbox or of the node (NULL); NULL where none can be made. */
+struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid);
 
 /* Its entry in an environment: TMPDIR=… */
 char *tmpdir_variable(struct tmpdir *tmpdir);

@@ -322,6 +322,8 @@ export interface Isolation {
   readonly problem?: string
   /** Why functions are not kept apart, where that was asked for. */
   readonly notSeparate?: string
+  /** Why what a function keeps on disk is not bounded, where that was asked for and functions are kept apart. */
+  readonly unboundedDisk?: string
   /** Why executions have no TMPDIR of their own, where they could have one. */
   readonly noTmpdirs?: string
   /** Why a limit is not enforced; absent where it is. */
@@ -393,8 +395,11 @@ export interface Platform {
    * system's error.
    */
   isolate(options: IsolationOptions): Promise<Isolation>
-  /** What `isolate` would answer, without changing anything. `cgroups`: where they would be. */
-  inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string }
+  /**
+   * What `isolate` would answer, without changing anything. `cgroups`: where they would be. Without a state folder, which
+   * need not exist, nothing is said of disks.
+   */
+  inspectIsolation(stateDir?: string): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string }
   /** Finds the launchers that no agent has, in a folder for starters' files. */
   keptLaunchers(scratchDir: string): Promise<KeptLaunchers>
   /** Removes what `isolate` made, but for what kept processes need. Call once the workers have ended. */

@@ -4,8 +4,15 @@ import { platform } from '../../os/index.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Checks whether the launcher starts functions, and which limits are enforced. */
-export function checkIsolation({ isolation, functions, runAs }: AgentConfig): Finding[] {
-  const { problem, notSeparate, unenforced, cgroups, aggregate = {} } = platform.inspectIsolation()
+export function checkIsolation({ isolation, functions, runAs, stateDir }: AgentConfig): Finding[] {
+  const {
+    problem,
+    notSeparate,
+    unboundedDisk,
+    unenforced,
+    cgroups,
+    aggregate = {},
+  } = platform.inspectIsolation(stateDir)
   const wrong = isolation.required ? fail : warn
   const findings: Finding[] = []
   if (problem) findings.push(wrong('launcher', problem, 'install a C compiler and run `npm run build`'))
@@ -17,6 +24,10 @@ export function checkIsolation({ isolation, functions, runAs }: AgentConfig): Fi
         ? wrong('separation', `functions cannot be kept apart: ${notSeparate}`, 'or give functions.isolation: shared')
         : ok('separation', 'each function is a user of its own, in a sandbox'),
     )
+  }
+  if (functions.separate && functions.diskBytes > 0 && runAs.kind === 'user' && unboundedDisk && !notSeparate) {
+    const fix = 'put state_dir on a file system with user quotas, or install e2fsprogs; or give functions.disk_bytes: 0'
+    findings.push(wrong('disk', `functions.disk_bytes cannot be enforced: ${unboundedDisk}`, fix))
   }
   if (cgroups) findings.push(ok('cgroups', `executions get theirs below ${cgroups}`))
 

@@ -66,6 +66,7 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
   })
   closers.add(() => platform.release(isolation))
   if (isolation.notSeparate) refuseOrWarn(config, isolation.notSeparate, log)
+  if (isolation.unboundedDisk) refuseOrWarnOfDisk(config, isolation.unboundedDisk, log)
   const kept = await keptExecutions(isolation.kept, log)
   closers.add(() => Promise.all(kept.map(({ launcher }) => launcher.leave())))
   if (isolation.problem) {
@@ -102,14 +103,14 @@ export async function prepareHost({ config, log, closers }: StartContext): Promi
 
 /** How functions are to be kept apart; undefined where they are not. */
 function separationOf(
-  { functions: { separate, tmpBytes, network }, stateDir }: AgentConfig,
+  { functions: { separate, tmpBytes, diskBytes, network }, stateDir }: AgentConfig,
   runAs: RunAs | undefined,
   appsDir: string,
 ): Separation | undefined {
   if (!separate || !runAs) return undefined
   // Where it has no home of its own, as nobody or daemon, functions have one in the agent's folder.
   const home = hasHome(runAs) ? runAs.home : join(stateDir, FUNCTIONS_DIR, 'home')
-  return { runAs: { ...runAs, home }, appsDir, stateDir, tmpBytes, diskBytes: 0, network }
+  return { runAs: { ...runAs, home }, appsDir, stateDir, tmpBytes, diskBytes, network }
 }
 
 function refuseOrWarn({ isolation, file = 'configuration' }: AgentConfig, why: string, log: Log): void {
@@ -118,6 +119,14 @@ function refuseOrWarn({ isolation, file = 'configuration' }: AgentConfig, why: s
     throw new StartRefused(`${file}: isolation: required: ${missing}; give functions.isolation: shared, or best_effort`)
   }
   log.warn(`${missing}: they run as one user, and can read, change and stop each other`)
+}
+
+function refuseOrWarnOfDisk({ isolation, file = 'configuration' }: AgentConfig, why: string, log: Log): void {
+  const missing = `functions.disk_bytes cannot be enforced on this node (${why})`
+  if (isolation.required) {
+    throw new StartRefused(`${file}: isolation: required: ${missing}; give functions.disk_bytes: 0, or best_effort`)
+  }
+  log.warn(`${missing}: a function can fill the disk`)
 }
 
 function usersOf({ functions, stateDir }: AgentConfig, runAs: RunAs | undefined, separate: boolean): FunctionUsers {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import {
   FRAME_BYTES,
   PROTOCOL_VERSION,
@@ -48,13 +48,20 @@ export async function isolate({ separation, ...asked }: IsolationOptions): Promi
     }
   }
   const notSeparate = separation && separationProblem(separation.network)
-  const sandboxes = separation && !notSeparate ? openSandboxes(separation, scratchDir) : undefined
+  const unboundedDisk = separation && !notSeparate && separation.diskBytes > 0 ? diskProblem(stateDir) : undefined
+  const sandboxes = separation && !notSeparate ? openSandboxes(separation, scratchDir, !unboundedDisk) : undefined
   const tmpdirs = sandboxes ? join(stateDir, FUNCTIONS_DIR, 'tmp') : sharedTmpdirs
   const noTmpdirs = tmpdirs && passageProblem(tmpdirs)
   const own = tmpdirs && !noTmpdirs ? { tmpdirs } : {}
   const boxes = sandboxes ? { sandboxes } : {}
   const launcher = { kind: 'launcher', program: LAUNCHER, scratchDir, ...own, ...boxes, ...options } as const
-  const common = { starter: launcher, kept, ...(notSeparate && { notSeparate }), ...(noTmpdirs && { noTmpdirs }) }
+  const common = {
+    starter: launcher,
+    kept,
+    ...(notSeparate && { notSeparate }),
+    ...(unboundedDisk && { unboundedDisk }),
+    ...(noTmpdirs && { noTmpdirs }),
+  }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   try {
@@ -86,20 +93,30 @@ function clean(scratchDir: string, kept: readonly KeptLauncher[]): void {
   }
 }
 
-function openSandboxes(separation: Separation, scratchDir: string): Sandboxes {
+function openSandboxes(separation: Separation, scratchDir: string, boundsDisk: boolean): Sandboxes {
   const registry = join(scratchDir, REGISTRY)
   mkdirSync(registry, { recursive: true, mode: 0o700 })
-  return { ...separation, program: SANDBOX, registry }
+  return { ...separation, ...(boundsDisk ? {} : { diskBytes: 0 }), program: SANDBOX, registry }
 }
 
 /** Why this machine cannot keep functions apart. */
 function separationProblem(network: FunctionNetwork): string | undefined {
   if (process.getuid?.() !== 0) return 'the agent is not root'
-  const { status, stdout, error } = spawnSync(SANDBOX, ['check', `network=${network}`], {
-    input: '',
-    timeout: LIMIT_MS,
-    killSignal: 'SIGKILL',
-  })
+  return sandboxProblem('check', `network=${network}`)
+}
+
+/** Why this machine cannot bound what a function keeps on disk. */
+function diskProblem(stateDir: string): string | undefined {
+  return sandboxProblem('check-disk', `state=${stateDir}`)
+}
+
+/** The state folder may be yet to be made. */
+function nearestExisting(path: string): string {
+  return existsSync(path) || dirname(path) === '/' ? path : nearestExisting(dirname(path))
+}
+
+function sandboxProblem(...args: readonly string[]): string | undefined {
+  const { status, stdout, error } = spawnSync(SANDBOX, args, { input: '', timeout: LIMIT_MS, killSignal: 'SIGKILL' })
   if (error) return error.message
   return status === 0 ? undefined : stdout.toString().trim() || `${SANDBOX} failed`
 }
@@ -117,11 +134,14 @@ function passageProblem(dir: string): string | undefined {
 }
 
 /** See Platform.inspectIsolation. */
-export function inspectIsolation(): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string } {
+export function inspectIsolation(
+  stateDir?: string,
+): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string } {
   const problem = launcherProblem()
   if (problem) return { problem, notSeparate: problem, unenforced: allUnenforced(problem) }
   const notSeparate = separationProblem('host')
-  const common = notSeparate ? { notSeparate } : {}
+  const unboundedDisk = notSeparate || stateDir === undefined ? undefined : diskProblem(nearestExisting(stateDir))
+  const common = { ...(notSeparate && { notSeparate }), ...(unboundedDisk && { unboundedDisk }) }
   const place = findCgroupPlace()
   if (place.kind === 'none') return { ...common, unenforced: allUnenforced(place.reason) }
   const available = availableControllers(place)

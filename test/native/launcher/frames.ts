@@ -148,9 +148,9 @@ export const creditFrame = (id: Long, bytes: Long) => frame(Type.credit, id, lon
 export const listFrame = (id: Long) => frame(Type.list, id)
 export const attachFrame = (id: Long, offset: Long) => frame(Type.attach, id, longs(offset))
 export const forgetFrame = (id: Long) => frame(Type.forget, id)
-export const sandboxesFrame = (tmpBytes: Long, flags: number, strings: readonly string[]) => {
+export const sandboxesFrame = (tmpBytes: Long, diskBytes: Long, flags: number, strings: readonly string[]) => {
   const text = Buffer.from(strings.map((string) => `${string}\0`).join(''))
-  return frame(Type.sandboxes, 0, Buffer.concat([longs(tmpBytes, 0), words(flags, 0), text]))
+  return frame(Type.sandboxes, 0, Buffer.concat([longs(tmpBytes, diskBytes), words(flags, 0), text]))
 }
 export const leaveFrame = () => frame(Type.leave, 0)
 

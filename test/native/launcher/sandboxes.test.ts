@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
@@ -11,14 +11,19 @@ import { installation } from '../../../src/installation.js'
 import { platform } from '../../../src/os/index.js'
 import { createUser } from '../../support/system-user.js'
 import { helper } from './builds.js'
-import { sandboxesFrame } from './frames.js'
+import { Flag, sandboxesFrame } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
+import { DEFAULT_ENV } from './marks.js'
 import { describeEach, isRoot, noLauncher } from './variants.js'
 
 const noSandboxes = !isRoot ? 'needs root' : noLauncher || (platform.inspectIsolation().notSeparate ?? false)
 const FIRST_UID = 2_050_000_000 + (process.pid % 10_000) * 100
 const TMP_BYTES = 4 * 2 ** 20
 const MAX_HELD = 256
+const DISK_BYTES = 16 * 2 ** 20
+const noDisk = noSandboxes || (platform.inspectIsolation('/tmp').unboundedDisk ?? false)
+/** What is removed is so at the lowest priority, and the machine may have other work. */
+const GONE_SECONDS = 60
 
 /** The folders of an agent, with functions in them. */
 class Node {
@@ -46,9 +51,9 @@ class Node {
     return uid
   }
 
-  tell(launcher: Launcher, tmpBytes = TMP_BYTES): void {
+  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0): void {
     launcher.send(
-      sandboxesFrame(tmpBytes, 0, [
+      sandboxesFrame(tmpBytes, diskBytes, 0, [
         installation.sandbox,
         this.registry,
         'flux-runner',
@@ -186,6 +191,57 @@ if (!noSandboxes)
       const launcher = launchOn(node)
       const fill = node.script(launcher, 'a', `head -c ${2 * TMP_BYTES} /dev/zero >/tmp/file; ls -s /tmp/file`)
       assert.match(await fill.result(), /No space left on device/)
+    })
+
+    it('has the temporary folders of its executions on its bounded disk, and removes them', {
+      skip: noDisk,
+    }, async () => {
+      const node = new Node()
+      const tmpdirs = join(node.state, 'functions/tmp')
+      mkdirSync(tmpdirs, { recursive: true })
+      for (const dir of [node.state, join(node.state, 'functions'), tmpdirs]) chmodSync(dir, 0o711)
+      const launchBounded = () => {
+        const launcher = launch({ tmpdirs })
+        node.tell(launcher, TMP_BYTES, DISK_BYTES)
+        return launcher
+      }
+      const launcher = launchBounded()
+      const uid = node.uidOf('a')
+      const inTmpdir = {
+        env: [...DEFAULT_ENV, 'TMPDIR=/tmp'],
+        flags: Flag.tmpdir,
+        user: { uid, gid: uid },
+        sandbox: 'a',
+      }
+      const run = (lines: string, by = launcher) => by.script(`cd "$TMPDIR" || exit; ${lines}`, inTmpdir).result()
+      const [first, again] = [await run('pwd'), await run('pwd')]
+      assert.equal(again, first)
+      assert.match(first, new RegExp(`^${tmpdirs}/[0-9a-f]{8}\n$`))
+      assert.match(
+        await run(`head -c ${2 * DISK_BYTES} /dev/zero >file || true`),
+        /No space left on device|Disk quota exceeded/,
+      )
+      assert.notEqual(await run('pwd; ls -A'), first)
+      const left = async () => Number((await run('stat -f -c %f .')).trim()) * 4096
+      await eventually('its room is free again', async () => (await left()) > 0.8 * DISK_BYTES, GONE_SECONDS)
+      const names = readdirSync(tmpdirs)
+      assert.equal(names.length, 1, 'only the folder of the launcher')
+      assert.deepEqual(readdirSync(join(tmpdirs, names[0] ?? '')), [])
+
+      const killed = launchBounded()
+      const writing = killed.script('echo >"$TMPDIR/file"; echo; exec sleep 60', inTmpdir)
+      await writing.outputUntil('\n')
+      for (const one of [launcher, killed]) {
+        process.kill(one.pid, 'SIGKILL')
+        await one.exited
+      }
+      const next = launchBounded()
+      const found = `ls -d ${tmpdirs}/?*/file 2>&-; echo done`
+      await eventually(
+        'what a dead one has left is removed',
+        async () => (await run(found, next)) === 'done\n',
+        GONE_SECONDS,
+      )
     })
 
     it('costs neither descriptors nor memory once many functions have run', async () => {
