@@ -40,6 +40,8 @@ busybox mkdir dev/pts dev/shm
 busybox mount -t devpts -o mode=620,ptmxmode=666 devpts dev/pts
 busybox mount -t tmpfs -o mode=1777 tmpfs dev/shm
 
+# As the root of the mount namespace, too: who joins a namespace gets its root (setns(2)).
+busybox mount --move . /
 result=0
 busybox chroot . /bin/sh "$GUEST_DIR/command" </dev/null || result=$?
 echo "$result" >/mnt/host/result

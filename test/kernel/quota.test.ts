@@ -36,7 +36,7 @@ describe('a file system with quotas of its own', { skip: notInGuest }, () => {
     const { homeAt } = folders
     const caches = join(folders.state, 'functions/caches/mine')
     assert.match(sandbox.try(`head -c ${2 * BOUND} /dev/zero >${homeAt}/large`).stderr, /Disk quota exceeded/)
-    assert.match(sandbox.try(`echo one >${caches}/more`).stderr, /Disk quota exceeded/)
+    assert.match(sandbox.try(`head -c 1000000 /dev/zero >${caches}/more`).stderr, /Disk quota exceeded/)
     const kept = Number(sandbox.run(`stat -c %s ${homeAt}/large`))
     assert.ok(kept > 0.95 * BOUND && kept <= BOUND, String(kept))
     assert.equal(sandbox.run(`head -c ${2 * BOUND} /dev/zero >${homeAt}/root; rm ${homeAt}/root`, 0), '')
@@ -47,8 +47,7 @@ describe('a file system with quotas of its own', { skip: notInGuest }, () => {
     await sandbox.close()
     const other = join(folders.state, 'functions/homes/other')
     const as = ['--reuid', String(OTHER), '--regid', String(OTHER), '--clear-groups']
-    execFileSync('chmod', ['-R', 'o+x', folders.state])
-    execFileSync('setpriv', [...as, 'sh', '-c', `head -c ${2 * BOUND} /dev/zero >${other}/large`])
+    execFileSync('setpriv', [...as, 'sh', '-c', `head -c ${2 * BOUND} /dev/zero >large`], { cwd: other })
   })
 
   it('has another bound from the next sandbox on, or none', async () => {
