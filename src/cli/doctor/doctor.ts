@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../../config/load.js'
 import { loadNamedConfig } from '../named-config.js'
 import { writeJson, writeOut } from '../stdout.js'
 import { checkCertificates } from './check-certificates.js'
+import { checkFirewall } from './check-firewall.js'
 import { checkFunctions } from './check-functions.js'
 import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
@@ -49,6 +50,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...checkUser(config),
     ...(await checkFolders(config)),
     ...checkIsolation(config),
+    ...(await checkFirewall(config)),
     ...checkCertificates(config),
     ...checkSecrets(config),
     store,

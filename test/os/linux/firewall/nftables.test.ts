@@ -124,7 +124,7 @@ describe('the firewall of functions', { skip: noFirewall }, () => {
     assert.equal(await got('tcp', '10.3.4.5', 1), 'ECONNREFUSED')
   })
 
-  it('lets a function answer whoever calls it, and reach helpers of its own', async () => {
+  it('lets a function answer whoever calls it, and reach helpers of its own', { timeout: 20_000 }, async () => {
     const port = await reach.server(FUNCTION)
     // A port that nobody has, so that a caller can come from it.
     const spare = createServer().listen(0)

@@ -1,0 +1,27 @@
+import type { AgentConfig } from '../../config/config.js'
+import { networkTargetText } from '../../config/network-target.js'
+import { runFolder } from '../../host/run-folder.js'
+import { openProblem, rulesFor } from '../../main/function-firewall.js'
+import { SHARED } from '../../main/start/start-firewall.js'
+import { platform } from '../../os/index.js'
+import { type Finding, fail, ok, warn } from './finding.js'
+
+/** Checks whether functions are kept from the agent, its store and what network.deny names. */
+export async function checkFirewall(config: AgentConfig): Promise<Finding[]> {
+  const { stateDir, port, deny, isolation, functions, runAs } = config
+  const { problem: noLauncher, notSeparate } = platform.inspectIsolation()
+  const isSeparate =
+    functions.separate && runAs.kind === 'user' && platform.canSwitchUser() && !noLauncher && !notSeparate
+  const wrong = isolation.required && deny.length > 0 ? fail : warn
+  const firewall = platform.firewall(stateDir, runFolder(stateDir))
+  if (!firewall || !isSeparate) {
+    return deny.length === 0
+      ? []
+      : [wrong('network', `network.deny: ${SHARED}`, 'have functions separate, or take it out')]
+  }
+  const rules = await rulesFor(config, port)
+  const problem = await firewall.problem(rules)
+  if (problem) return [wrong('network', openProblem(problem), problem.fix)]
+  const what = [...rules.localPorts.map((local) => `port ${local} of this node`), ...deny.map(networkTargetText)]
+  return [ok('network', `functions cannot reach ${what.join(', ')}`)]
+}
