@@ -9,6 +9,7 @@ import { type ChannelCredentials, credentials } from '@grpc/grpc-js'
 import { openConnection } from '../src/cli/connection.js'
 import type { AgentServiceClient, OperationsClient } from '../src/proto.js'
 import { removeCgroupsAtExit } from './cgroup-leftovers.js'
+import { removeFirewallAtExit } from './firewall-leftovers.js'
 import { killLaunchersAtExit } from './launchers.js'
 import { onExit } from './on-exit.js'
 
@@ -83,6 +84,8 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   })
   removeCgroupsAtExit(config.state_dir)
   killLaunchersAtExit(config.state_dir)
+  // Others have no separate functions, and so no rules.
+  if (config.run_as !== 'self') removeFirewallAtExit(config.state_dir)
   letTestEnd(agent)
   const connection = openConnection(`127.0.0.1:${port}`, options.credentials ?? credentials.createInsecure())
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {

@@ -12,11 +12,11 @@ import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { platform } from '../../src/os/index.js'
 import { tableOf } from '../../src/os/linux/firewall/nftables.js'
-import { hasTable, nft, noFirewall } from '../support/reach.js'
+import { hasTable, nft, noFirewall, someUids } from '../support/reach.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 
 const skip = noFirewall ?? noUsers ?? noRedis ?? noLauncher ?? platform.inspectIsolation().notSeparate
-const UIDS = '2131000000-2131000099'
+const UIDS = someUids()
 /** Of networks for benchmarks: nobody has it, and packets to it get lost. */
 const LOST = '198.18.7.7'
 
@@ -38,7 +38,7 @@ describe('the network of separate functions', { skip: skip ?? false }, () => {
   const keys = (...deny: string[]) => ({
     redis_addr: redis.address,
     run_as: user.name,
-    functions: { uids: UIDS },
+    functions: { uids: `${UIDS.first}-${UIDS.last}` },
     network: { node_public_ip: '192.0.2.1', deny },
   })
   const start = async (...deny: string[]) => {
@@ -63,7 +63,6 @@ describe('the network of separate functions', { skip: skip ?? false }, () => {
     other.close()
     await redis.stop()
     user.remove()
-    spawnSync('nft', ['delete', 'table', 'inet', table])
   })
 
   it('has no agent, no store and nothing denied in it, and all else', async () => {
@@ -103,7 +102,7 @@ describe('the network of separate functions', { skip: skip ?? false }, () => {
 
   it('is told to be open where there is no nft, which refuses a start that must deny something', async () => {
     const run_as = user.name
-    const alone = { run_as, functions: { uids: '2131000100-2131000199' } }
+    const alone = { run_as, functions: { uids: `${UIDS.first}-${UIDS.last}` } }
     const found = await startTestAgent({ config: alone, through: WITHOUT_NFT })
     const told =
       'functions can reach the port of this agent, its store, and what network.deny names: there is no nft on this node'

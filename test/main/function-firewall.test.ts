@@ -14,9 +14,9 @@ import { Nftables, tableOf } from '../../src/os/linux/firewall/nftables.js'
 import { FirewallError } from '../../src/os/platform.js'
 import type { StoreLocation } from '../../src/store/open.js'
 import { linesOf } from '../support/log-lines.js'
-import { hasTable, nft, noFirewall, Reach } from '../support/reach.js'
+import { hasTable, nft, noFirewall, Reach, someUids } from '../support/reach.js'
 
-const UIDS = { first: 2_130_000_010, last: 2_130_000_019 }
+const UIDS = someUids()
 const FUNCTION = UIDS.first
 const EMBEDDED: StoreLocation = { kind: 'embedded', path: '/nowhere' }
 const FUNCTIONS = { separate: true, uids: UIDS, tmpBytes: 0, diskBytes: 0, network: 'host', codeCache: false } as const

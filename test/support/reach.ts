@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { makeTempDir } from '../../harness/agent.js'
 import { onExit } from '../../harness/on-exit.js'
+import type { UidRange } from '../../src/os/platform.js'
 
 const SOURCE = fileURLToPath(new URL('../../../test/support/reach.c', import.meta.url))
 const run = promisify(execFile)
@@ -15,6 +16,12 @@ export const noFirewall: string | undefined =
   process.env['CI'] || (process.getuid?.() === 0 && spawnSync('nft', ['list', 'tables']).status === 0)
     ? undefined
     : 'only root can change the firewall, by nft'
+
+/** User ids that nobody has, nor a test that was killed and has left its rules. */
+export function someUids(): UidRange {
+  const first = 2_130_000_000 + (process.pid % 1_000_000) * 10
+  return { first, last: first + 9 }
+}
 
 /** The output of nft, which has to succeed. */
 export function nft(...args: readonly string[]): string {

@@ -15,10 +15,10 @@ import { readNetworkTarget } from '../../../../src/config/network-target.js'
 import { Nftables, tableOf } from '../../../../src/os/linux/firewall/nftables.js'
 import { socketName } from '../../../../src/os/linux/launcher/connection.js'
 import { FirewallError, type FirewallRules } from '../../../../src/os/platform.js'
-import { hasTable, type Kind, nft, noFirewall, Reach } from '../../../support/reach.js'
+import { hasTable, type Kind, nft, noFirewall, Reach, someUids } from '../../../support/reach.js'
 
-const UIDS = { first: 2_130_000_000, last: 2_130_000_009 }
-const FUNCTION = 2_130_000_004
+const UIDS = someUids()
+const FUNCTION = UIDS.first + 4
 const OTHERS = [0, UIDS.first - 1, UIDS.last + 1]
 /** Of networks for benchmarks and documents: nobody has them, and packets to them get lost. */
 const METADATA = '198.18.169.254'
