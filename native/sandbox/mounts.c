@@ -88,11 +88,10 @@ void restrict_mount(int mount, uint64_t attributes)
 		fail("cannot restrict a mount");
 }
 
-void attach_mount(int mount, int over, const char *path)
+bool attach_mount(int mount, int over)
 {
 	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-	if (syscall(SYS_move_mount, mount, "", over, "", flags) != 0)
-		fail("cannot mount at %s", path);
+	return syscall(SYS_move_mount, mount, "", over, "", flags) == 0;
 }
 
 void attach_mount_at(int mount, const char *path)

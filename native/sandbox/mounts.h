@@ -5,6 +5,7 @@
 #pragma once
 
 #include <linux/mount.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -38,8 +39,8 @@ int clone_tree(int folder, const char *path, int type);
 /* Adds MOUNT_ATTR_ bits to a mount. */
 void restrict_mount(int mount, uint64_t attributes);
 
-/* Mounts it over what a descriptor refers to; `path` is for the sentence only. */
-void attach_mount(int mount, int over, const char *path);
+/* Mounts it over what a descriptor refers to. False with errno; ENOENT where that has been removed or replaced. */
+bool attach_mount(int mount, int over);
 
 /* Mounts it over a path. */
 void attach_mount_at(int mount, const char *path);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ATTEMPTS_MAX 100
 #define TARGETS_MAX 20
 /* Of folders that lead to a target: whoever knows the name of what is in them gets there, and nobody can list them. */
 #define PASSAGE_MODE 0711
@@ -146,14 +147,27 @@ static bool is_mount(int opened)
 	return statx(opened, "", AT_EMPTY_PATH, 0, &found) == 0 && (found.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+static void mount_target(size_t at, bool missing_only)
+{
+	const struct target *target = &targets[at];
+	for (int attempt = 1;; attempt++) {
+		int over = open_target(target->path, target->type, length_mounted_above(at));
+		bool done = (missing_only && is_mount(over)) || attach_mount(target->mount, over);
+		int error = errno;
+		close(over);
+		if (done)
+			return;
+		/* The host may replace a file between the two steps: then nothing can be mounted over the old one. */
+		errno = error;
+		if (error != ENOENT || attempt == ATTEMPTS_MAX)
+			fail("cannot mount at %s", target->path);
+	}
+}
+
 static void mount_all(bool missing_only)
 {
-	for (size_t i = 0; i < count; i++) {
-		int over = open_target(targets[i].path, targets[i].type, length_mounted_above(i));
-		if (!missing_only || !is_mount(over))
-			attach_mount(targets[i].mount, over, targets[i].path);
-		close(over);
-	}
+	for (size_t i = 0; i < count; i++)
+		mount_target(i, missing_only);
 	for (size_t i = 0; i < count; i++) {
 		if (targets[i].sealed)
 			restrict_mount(targets[i].mount, MOUNT_ATTR_RDONLY);

@@ -7,6 +7,8 @@ import { installation } from '../../../src/installation.js'
 import { Host } from './host.js'
 import { Folders, noSandbox, Sandbox, UID } from './sandbox-under-test.js'
 
+/** Some of a hundred came between the host's steps. */
+const CHECKS = 100
 const NODE = `"${process.execPath}" -p 'JSON.stringify(os.userInfo())'`
 
 describe('users in a sandbox', { skip: noSandbox }, () => {
@@ -37,6 +39,19 @@ describe('users in a sandbox', { skip: noSandbox }, () => {
     assert.match(sandbox.run(`getent passwd ${UID}`), /^root:x:\d+:\d+::.*:\/bin\/bash\n$/)
     assert.equal(sandbox.run('grep -c ^root: /etc/passwd /etc/group'), '/etc/passwd:1\n/etc/group:1\n')
     await sandbox.close()
+  })
+
+  it('are there also where the host replaces its files in that moment', async () => {
+    const host = await Host.open()
+    const etc = join(new Folders().dir, 'etc')
+    host.run(`mkdir ${etc}; cp -a /etc/passwd /etc/group /etc/nsswitch.conf ${etc}; mount --bind ${etc} /etc`)
+    const replace =
+      'while (1) { open F, ">/etc/new"; print F "a:x:1:1::/:/\\n"; close F; rename "/etc/new", "/etc/passwd" }'
+    const check = `"${installation.sandbox}" check network=host </dev/null`
+    const lines = `perl -e '${replace}' & replacing=$!
+      for i in $(seq ${CHECKS}); do ${check}; done | sort | uniq -c; kill $replacing`
+    assert.match(host.run(lines), new RegExp(`^ *${CHECKS} ready\n$`))
+    await host.close()
   })
 
   it('come back where the host has replaced its files, as useradd does', async () => {
