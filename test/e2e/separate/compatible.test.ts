@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { before, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { buildZip, PROGRAM, type ZipEntry } from '../../../harness/zip.js'
 import { describeSeparate } from '../../support/describe-functions.js'
+import { createUser } from '../../support/system-user.js'
 
 const C = `
 #include <pwd.h>
@@ -92,9 +93,11 @@ function compile(compiler: string): Buffer | undefined {
 describeSeparate('a program', {}, ({ calls, user }) => {
   before(() => calls.script('run', 'eval "$1"'))
 
+  /** Once more where meanwhile this machine has got another user: programs that run then do not find theirs. */
   async function run(lines: string, name = 'run'): Promise<string> {
+    const { ino } = statSync('/etc/passwd')
     const { output, error } = await calls.execute({ function_name: name, args: [lines] })
-    return `${output}${error}`
+    return statSync('/etc/passwd').ino === ino ? `${output}${error}` : run(lines, name)
   }
 
   async function deploy(name: string, handler: string, files: readonly ZipEntry[]): Promise<void> {
@@ -114,6 +117,14 @@ describeSeparate('a program', {}, ({ calls, user }) => {
       await run('getent passwd root | cut -d: -f1-4; stat -c %U:%G ~ "$TMPDIR"'),
       `root:x:0:0\n${name}:${name}\n${name}:${name}\n`,
     )
+  })
+
+  it('is still that user when the node has got another one', async () => {
+    const holder = await calls.start('run', ['echo ready; exec sleep 60'])
+    await calls.printed(holder, 'ready')
+    createUser().remove()
+    assert.equal(await run('id -un; id -gn'), `${user().name}\n${user().name}\n`)
+    await calls.cancel(holder)
   })
 
   it('has folders to write to', async () => {
