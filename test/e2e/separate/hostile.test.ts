@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
 import { describeBoth, type FunctionsSuite } from '../../support/describe-functions.js'
@@ -8,6 +9,7 @@ import { isAtWork, Opponents, SECRET } from '../../support/opponents.js'
 import { ATTACKS, ATTACKS_IN_NAMESPACES, type Attack, REFUSED } from './attacks.js'
 
 const IN_NAMESPACE = "unshare -Urm sh -ec 'mount -t tmpfs none ~; touch ~/there; mount -t tmpfs none /usr/share'"
+const HELD_UP_MS = 5_000
 const noNamespaces =
   spawnSync('unshare', ['-Urm', 'true'], { uid: 65534, gid: 65534 }).status !== 0 && 'no user namespaces for users'
 
@@ -71,6 +73,25 @@ describeBoth('a function that attacks another one', {}, (suite) => {
       assert.doesNotMatch(readFileSync('/proc/self/mountinfo', 'utf8'), / \/usr\/share /)
       await calls.cancel(id)
     })
+  })
+
+  it('holds up nobody by a file system of its own', {
+    skip: separate ? noNamespaces : 'nothing is covered',
+  }, async (t) => {
+    // Systems that have FUSE make it anybody's; this one need not.
+    const device = join(suite.state(), '..', 'fuse')
+    if (spawnSync('mknod', ['--mode=666', device, 'c', '10', '229']).status !== 0)
+      return t.skip('no devices can be made')
+    const mount = 'mount -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none ~'
+    const lines = `unshare -Urm sh -ec 'exec 3<> ${device}; ${mount}; echo mounted; exec cat ~/file'`
+    const id = await opponents.keepsAttacking(lines)
+    assert.equal((await calls.record(id)).output, 'mounted\n')
+    const begun = performance.now()
+    assert.equal((await opponents.victimRuns('ls ~')).succeeded, true)
+    assert.equal((await opponents.attacks('ls ~')).succeeded, true)
+    await calls.cancel(id)
+    assert.equal((await calls.ended(id)).status, 'cancelled')
+    assert.ok(performance.now() - begun < HELD_UP_MS)
   })
 
   for (const [when, change] of Object.entries(CHANGES)) {
