@@ -8,6 +8,7 @@ import { OPEN_FOLDERS, Opponents } from '../../support/opponents.js'
 
 const MIB = 1024 * 1024
 const TMP_BYTES = 16 * MIB
+const DISK_BYTES = 32 * MIB
 const FULL = 'flux-test-full'
 
 /** Where a user has only so many, how one function takes them all. `within`: a limit that both are under. */
@@ -56,39 +57,55 @@ describeBoth('a function that uses up what there is', { functions: { tmp_bytes: 
 })
 
 // Without a control, which would fill folders of this machine.
-describeSeparate('what a function may keep', { functions: { tmp_bytes: TMP_BYTES } }, (suite) => {
-  const { agent, calls } = suite
-  const opponents = new Opponents(suite)
-  before(() => opponents.deploy())
+describeSeparate(
+  'what a function may keep',
+  { functions: { tmp_bytes: TMP_BYTES, disk_bytes: DISK_BYTES } },
+  (suite) => {
+    const { agent, calls } = suite
+    const opponents = new Opponents(suite)
+    before(() => opponents.deploy())
 
-  it('in its temporary folders is bounded in files, too', async () => {
-    const { text } = await opponents.attacks(
-      'for i in $(seq 100); do mkdir /tmp/$i; (cd /tmp/$i; seq 100 | xargs touch) || exit; done',
-    )
-    assert.match(text, /No space left on device/)
-  })
+    for (const [what, folder] of Object.entries({
+      'temporary folders': '/tmp',
+      home: '~',
+      'own temporary folder': '"$TMPDIR"',
+    })) {
+      it(`in its ${what} is bounded, in bytes and in files`, async () => {
+        const fill = `cd ${folder}; head -c ${TMP_BYTES + DISK_BYTES} /dev/zero > ${FULL}`
+        assert.match((await opponents.attacks(fill)).text, /No space left on device|Disk quota exceeded/)
+        const others = await opponents.victimRuns(`cd ${folder}; head -c ${MIB} /dev/zero > some && rm some`)
+        assert.ok(others.succeeded, others.text)
+        const own = await opponents.attacks(`cd ${folder}; rm -f ${FULL}; head -c ${MIB} /dev/zero > some && rm some`)
+        assert.ok(own.succeeded, own.text)
+        const many = 'for i in $(seq 200); do mkdir many/$i; (cd many/$i; seq 100 | xargs touch) || exit; done'
+        const { text } = await opponents.attacks(`cd ${folder}; mkdir many; ${many}`)
+        assert.match(text, /No space left on device|Disk quota exceeded/)
+        assert.equal((await opponents.attacks(`cd ${folder}; rm -rf many`)).succeeded, true)
+      })
+    }
 
-  it('as System V shared memory is bounded', async () => {
-    const { text } = await opponents.attacks(`ipcmk -M ${TMP_BYTES / 2} && ipcmk -M ${TMP_BYTES}`)
-    assert.match(text, /^Shared memory id: \d+\n.*No space left on device/)
-  })
+    it('as System V shared memory is bounded', async () => {
+      const { text } = await opponents.attacks(`ipcmk -M ${TMP_BYTES / 2} && ipcmk -M ${TMP_BYTES}`)
+      assert.match(text, /^Shared memory id: \d+\n.*No space left on device/)
+    })
 
-  it('is gone with its last execution', async () => {
-    const other = await opponents.keepsAttacking('echo; exec sleep 60')
-    const lines = `
+    it('is gone with its last execution', async () => {
+      const other = await opponents.keepsAttacking('echo; exec sleep 60')
+      const lines = `
       ipcmk -M ${TMP_BYTES / 4} > /dev/null && ipcmk -S 1 > /dev/null && ipcmk -Q > /dev/null || exit
       for folder in ${OPEN_FOLDERS.join(' ')}; do head -c ${MIB} /dev/zero > $folder/left || exit; done
       readlink /proc/self/ns/mnt`
-    const { succeeded, text } = await opponents.attacks(lines)
-    assert.ok(succeeded, text)
-    const counts = `ls ${OPEN_FOLDERS.map((folder) => `${folder}/left`).join(' ')} | wc -l; cat /proc/sysvipc/* | grep -vc key; readlink /proc/self/ns/mnt`
-    assert.equal((await opponents.attacks(counts)).text, `4\n3\n${text}`)
-    await calls.cancel(other)
-    const held = () => heldBy([agent.pid, ...launchersOf(agent.pid)])
-    await eventually('nobody holds what it was in', () => !held().includes(text.trim()))
-    assert.match((await opponents.attacks(counts)).text, /^0\n0\nmnt:/m)
-  })
-})
+      const { succeeded, text } = await opponents.attacks(lines)
+      assert.ok(succeeded, text)
+      const counts = `ls ${OPEN_FOLDERS.map((folder) => `${folder}/left`).join(' ')} | wc -l; cat /proc/sysvipc/* | grep -vc key; readlink /proc/self/ns/mnt`
+      assert.equal((await opponents.attacks(counts)).text, `4\n3\n${text}`)
+      await calls.cancel(other)
+      const held = () => heldBy([agent.pid, ...launchersOf(agent.pid)])
+      await eventually('nobody holds what it was in', () => !held().includes(text.trim()))
+      assert.match((await opponents.attacks(counts)).text, /^0\n0\nmnt:/m)
+    })
+  },
+)
 
 /** What their descriptors refer to. */
 function heldBy(pids: readonly number[]): string[] {
