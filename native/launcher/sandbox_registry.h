@@ -19,9 +19,9 @@
 struct registered {
 	/* Identifies the sandbox: of its mount namespace; 0: there is none. */
 	uint64_t id;
-	/* What it was made by: another plan, or another folder of code, takes a new one. */
+	/* What it was made of: another plan, or other folders of the function, take a new one. */
 	uint64_t plan;
-	uint64_t code;
+	uint64_t folders;
 	/* The host's users that it has been given. */
 	uint64_t users;
 	/* The files in it when it was made. */

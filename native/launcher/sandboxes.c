@@ -94,26 +94,35 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 
 /* ---- the sandbox of a function ---- */
 
-/* The folder of its code: one that is made anew is not seen in a sandbox that was made before. 0: there is none. */
-static uint64_t code_id(const char *function)
+static uint64_t inode_of(const char *format, const char *folder, const char *function)
 {
 	char path[4096];
 	struct stat found;
-	snprintf(path, sizeof path, "%s/%s", plan.apps, function);
+	snprintf(path, sizeof path, format, folder, function);
 	return stat(path, &found) == 0 ? found.st_ino : 0;
+}
+
+/* Its code and home: a folder that is made anew is not seen in a sandbox that was made before. */
+static uint64_t folders_id(const char *function)
+{
+	const uint64_t inodes[] = {
+		inode_of("%s/%s", plan.apps, function),
+		inode_of("%s/functions/homes/%s", plan.state, function),
+	};
+	return checksum((const unsigned char *)inodes, sizeof inodes);
 }
 
 /* Which files of users the host has. One that is replaced takes along what a sandbox has in its place. */
 static uint64_t users_id(void)
 {
-	static const char *const paths[] = { "/etc/passwd", "/etc/group" };
-	uint64_t found[2][3] = { 0 };
-	for (int i = 0; i < 2; i++) {
-		struct stat file;
-		if (stat(paths[i], &file) == 0)
-			memcpy(found[i], (uint64_t[]){ file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec },
-			       sizeof found[i]);
-	}
+	struct stat users = { 0 };
+	struct stat groups = { 0 };
+	stat("/etc/passwd", &users);
+	stat("/etc/group", &groups);
+	const uint64_t found[] = {
+		users.st_ino,  (uint64_t)users.st_mtim.tv_sec,	(uint64_t)users.st_mtim.tv_nsec,
+		groups.st_ino, (uint64_t)groups.st_mtim.tv_sec, (uint64_t)groups.st_mtim.tv_nsec,
+	};
 	return checksum((const unsigned char *)found, sizeof found);
 }
 
@@ -127,12 +136,12 @@ static void give_up(struct sandbox *sandbox)
 	sandbox->id = 0;
 }
 
-static void register_here(const struct sandbox *sandbox, uint64_t code)
+static void register_here(const struct sandbox *sandbox, uint64_t folders)
 {
 	const struct registered registered = {
 		.id = sandbox->id,
 		.plan = plan_id,
-		.code = code,
+		.folders = folders,
 		.users = sandbox->users,
 		.inodes = sandbox->inodes,
 		.pid = (uint32_t)getpid(),
@@ -143,10 +152,10 @@ static void register_here(const struct sandbox *sandbox, uint64_t code)
 
 /* Takes over what another launcher holds, or makes it. False with errno. */
 static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t uid, const char *function,
-		    uint64_t code)
+		    uint64_t folders)
 {
 	give_up(sandbox);
-	bool shared = found->id != 0 && found->plan == plan_id && found->code == code;
+	bool shared = found->id != 0 && found->plan == plan_id && found->folders == folders;
 	bool taken_over = shared && registry_open_namespaces(found, &sandbox->namespaces);
 	if (taken_over) {
 		sandbox->users = found->users;
@@ -167,15 +176,15 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 static bool enter_use(struct sandbox *sandbox, const char *function)
 {
 	uint32_t uid = (uint32_t)sandbox->by_uid.key;
-	uint64_t code = code_id(function);
+	uint64_t folders = folders_id(function);
 	if (!registry_lock(sandbox->file))
 		return false;
 	registry_use(sandbox->file);
 	struct registered found = registry_read(sandbox->file);
-	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.code == code;
-	bool acquired = current || acquire(sandbox, &found, uid, function, code);
+	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.folders == folders;
+	bool acquired = current || acquire(sandbox, &found, uid, function, folders);
 	if (acquired && found.pid != (uint32_t)getpid())
-		register_here(sandbox, code);
+		register_here(sandbox, folders);
 	int error = errno;
 	if (!acquired)
 		registry_leave(sandbox->file);

@@ -14,7 +14,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ids: [],
   /** The launcher's protocol. */
   os: ['generated/native', 'installation', 'time'],
-  archive: ['os'],
+  archive: [],
   store: ['os', 'time'],
   config: ['archive', 'os', 'store'],
   tls: ['config'],

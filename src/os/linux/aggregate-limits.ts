@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { AggregateLimits, CgroupController } from '../platform.js'
-import type { CgroupPlace } from './cgroups.js'
+import type { CgroupPlace } from './cgroup-place.js'
 
 const MEBIBYTE = 2 ** 20
 /** Pids below are given once after the boot, to what runs then (kernel/pid.c, RESERVED_PIDS). */

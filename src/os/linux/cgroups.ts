@@ -13,6 +13,7 @@ import { basename, dirname, join } from 'node:path'
 import type { CgroupController, CgroupParent } from '../platform.js'
 import { aggregateLimits } from './aggregate-limits.js'
 import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
+import type { CgroupPlace } from './cgroup-place.js'
 import { favourCgroup } from './priority.js'
 
 const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
@@ -24,16 +25,6 @@ const EXECUTIONS = 'executions'
 const LAUNCHERS = 'launchers'
 /** Used where the agent cannot use its own cgroup; the control plane knows this name. */
 const SHARED = 'flux'
-
-/** Where executions' cgroups can be made. */
-export type CgroupPlace =
-  /** Below the cgroup of the unit for executions, which outlives the agent's own. */
-  | { readonly kind: 'unit'; readonly dir: string }
-  /** Below the agent's own cgroup, which contains no other process. */
-  | { readonly kind: 'own'; readonly dir: string }
-  /** Below the root of the hierarchy, next to other agents'. */
-  | { readonly kind: 'shared'; readonly dir: string }
-  | { readonly kind: 'none'; readonly reason: string }
 
 /** Finds the place; changes nothing. */
 export function findCgroupPlace(): CgroupPlace {

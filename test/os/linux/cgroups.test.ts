@@ -7,7 +7,8 @@ import { makeTempDir } from '../../../harness/agent.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { isRunning } from '../../../harness/processes.js'
 import { emptied, killCgroup, removeTree } from '../../../src/os/linux/cgroup-files.js'
-import { type CgroupPlace, closeCgroups, findCgroupPlace, openCgroups } from '../../../src/os/linux/cgroups.js'
+import type { CgroupPlace } from '../../../src/os/linux/cgroup-place.js'
+import { closeCgroups, findCgroupPlace, openCgroups } from '../../../src/os/linux/cgroups.js'
 
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0
 const place: CgroupPlace = isRoot ? findCgroupPlace() : { kind: 'none', reason: 'needs root' }
