@@ -49,12 +49,23 @@ static size_t idle_count;
 
 /* ---- plan ---- */
 
-/* FNV-1a (RFC 9923). */
+/* FNV-1a (RFC 9923), by bytes and by numbers. */
+#define CHECKSUM_START 0xcbf29ce484222325
+#define CHECKSUM_PRIME 0x100000001b3
+
 static uint64_t checksum(const unsigned char *bytes, size_t length)
 {
-	uint64_t sum = 0xcbf29ce484222325;
+	uint64_t sum = CHECKSUM_START;
 	for (size_t i = 0; i < length; i++)
-		sum = (sum ^ bytes[i]) * 0x100000001b3;
+		sum = (sum ^ bytes[i]) * CHECKSUM_PRIME;
+	return sum;
+}
+
+static uint64_t checksum_of(const uint64_t *numbers, size_t count)
+{
+	uint64_t sum = CHECKSUM_START;
+	for (size_t i = 0; i < count; i++)
+		sum = (sum ^ numbers[i]) * CHECKSUM_PRIME;
 	return sum;
 }
 
@@ -109,7 +120,7 @@ static uint64_t folders_id(const char *function)
 		inode_of("%s/%s", plan.apps, function),
 		inode_of("%s/functions/homes/%s", plan.state, function),
 	};
-	return checksum((const unsigned char *)inodes, sizeof inodes);
+	return checksum_of(inodes, sizeof inodes / sizeof *inodes);
 }
 
 /* Which files of users the host has. One that is replaced takes along what a sandbox has in its place. */
@@ -120,10 +131,10 @@ static uint64_t users_id(void)
 	stat("/etc/passwd", &users);
 	stat("/etc/group", &groups);
 	const uint64_t found[] = {
-		users.st_ino,  (uint64_t)users.st_mtim.tv_sec,	(uint64_t)users.st_mtim.tv_nsec,
+		users.st_ino,  (uint64_t)users.st_mtim.tv_sec,  (uint64_t)users.st_mtim.tv_nsec,
 		groups.st_ino, (uint64_t)groups.st_mtim.tv_sec, (uint64_t)groups.st_mtim.tv_nsec,
 	};
-	return checksum((const unsigned char *)found, sizeof found);
+	return checksum_of(found, sizeof found / sizeof *found);
 }
 
 static void give_up(struct sandbox *sandbox)

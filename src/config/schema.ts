@@ -141,7 +141,7 @@ const functions = z.object(
     // UIDS-GIDS.md, sssd-ldap(5)).
     uids: idRange('a range of ids as in 2100000000-2100065535').default({ first: 2_100_000_000, last: 2_100_065_535 }),
     tmp_bytes: size('1MiB', '1TiB').default(GiB),
-    disk_bytes: size('0', '16TiB').default(10 * GiB),
+    disk_bytes: size('0', '16TiB').default(0),
     code_cache: flag.default(true),
   },
   SECTION,

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeTempDir } from '../../harness/agent.js'
 import { removeCgroupsAtExit } from '../../harness/cgroup-leftovers.js'
+import { removeFirewallAtExit } from '../../harness/firewall-leftovers.js'
 import { onExit } from '../../harness/on-exit.js'
 import { freePort, RedisServer } from '../../harness/redis.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
@@ -71,8 +72,8 @@ export class Disk {
 /** Everything fresh, and the agent started. */
 export async function openSite(store: StoreKind, random: Random, history: History): Promise<Site> {
   const dir = makeTempDir('flux-chaos-')
-  const journal = join(dir, 'journal')
-  mkdirSync(journal)
+  // Functions that are separate have another /tmp.
+  const journal = makeTempDir('flux-chaos-', '/srv')
   for (const folder of [dir, journal]) chmodSync(folder, folder === journal ? 0o777 : 0o755)
   const stateDir = join(dir, 'state')
   const user: SystemUser | undefined = noUsers ? undefined : createUser()
@@ -91,6 +92,7 @@ export async function openSite(store: StoreKind, random: Random, history: Histor
     drain_seconds: random.pick([0, 1, 3]),
     store_backlog_bytes: random.pick(['8MiB', '256MiB']),
     max_tasks: random.pick([0, 12]),
+    functions: { isolation: random.pick(['separate', 'separate', 'shared']) },
   })
   const appsDir = user ? join(user.home, 'apps') : join(stateDir, 'apps')
   const close = async () => {
@@ -101,6 +103,7 @@ export async function openSite(store: StoreKind, random: Random, history: Histor
     user?.remove()
   }
   agent.start()
+  if (user) removeFirewallAtExit(stateDir)
   removeCgroupsAtExit(stateDir)
   return { store, agent, redis, network, disk, journal, stateDir, appsDir, close }
 }

@@ -63,7 +63,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
       separate: true,
       uids: { first: 2_100_000_000, last: 2_100_065_535 },
       tmpBytes: 1073741824,
-      diskBytes: 10737418240,
+      diskBytes: 0,
       network: 'host',
       codeCache: true,
     },
