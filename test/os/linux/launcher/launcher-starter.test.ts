@@ -94,9 +94,10 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       assert.equal((await running.ended).end.kind, 'lost')
     })
 
-    it('starts a function in its sandbox, or says that there is none', { skip: noSandboxes }, async () => {
+    it('starts a function in its sandbox, or says that there is none', { skip: noSandboxes }, async (t) => {
       const { dir, sandboxes, uid } = functionFolders()
       const separate = platform.createStarter({ ...setup(dir), sandboxes } as StarterSetup)
+      t.after(() => separate.close())
       const runAs = { ...sandboxes.runAs, uid, gid: uid }
       const request = { ...script('id -un; id -u; pwd -P; ls -A ~'), runAs, sandbox: 'fun' }
       const { output } = await run(separate, request)
@@ -104,7 +105,6 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       const { end } = await run(separate, { ...request, sandbox: 'none' })
       assert.ok(end.kind === 'not started')
       assert.match(end.error, /^the sandbox of function none cannot be made: the agent's log says why/)
-      await separate.close()
     })
 
     it('runs very many at once', async () => {
