@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
@@ -202,9 +203,15 @@ describe('whether what functions keep can be bounded', { skip: noDisk }, () => {
   it('is told by what is missing', () => {
     assert.deepEqual(check('/tmp'), { status: 0, stdout: 'ready\n' })
     const noLoop = check('/tmp', without('mount --bind /dev/null /dev/loop-control'))
-    assert.deepEqual(noLoop, { status: 1, stdout: 'cannot find a free loop device: Inappropriate ioctl for device\n' })
+    assert.deepEqual(noLoop, {
+      status: constants.errno.ENOTTY,
+      stdout: 'cannot find a free loop device: Inappropriate ioctl for device\n',
+    })
     const noProgram = check('/tmp', without('for dir in /usr/sbin /sbin; do mount -t tmpfs none $dir; done'))
-    assert.deepEqual(noProgram, { status: 1, stdout: 'cannot run mkfs.ext4: No such file or directory\n' })
+    assert.deepEqual(noProgram, {
+      status: constants.errno.ENOENT,
+      stdout: 'cannot run mkfs.ext4: No such file or directory\n',
+    })
   })
 
   it('leaves nothing', () => {

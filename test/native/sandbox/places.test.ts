@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { chownSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { Host } from './host.js'
 import { Folders, failure, makeFolder, noSandbox, Sandbox, UID } from './sandbox-under-test.js'
+
+const { ENOTDIR } = constants.errno
 
 function tempDir(): string {
   const dir = makeTempDir('flux-sandbox-')
@@ -114,7 +117,7 @@ describe('a sandbox', { skip: noSandbox }, () => {
       const folders = new Folders()
       const way = join(folders.home, 'apps')
       plant(way)
-      assert.deepEqual(await failure(folders.arguments()), [`cannot open ${folders.apps}: Not a directory\n`, 1])
+      assert.deepEqual(await failure(folders.arguments()), [`cannot open ${folders.apps}: Not a directory\n`, ENOTDIR])
       rmSync(way)
       await (await Sandbox.open(folders)).close()
     })
@@ -136,7 +139,7 @@ describe('a sandbox', { skip: noSandbox }, () => {
     sandbox.run(`cd ${deep.homeAt}; mv a b; ln -s /etc a`)
     await sandbox.close()
     const sentence = `cannot open ${dirname(deep.apps)}: Not a directory\n`
-    assert.deepEqual(await failure(deep.arguments()), [sentence, 1])
+    assert.deepEqual(await failure(deep.arguments()), [sentence, ENOTDIR])
     rmSync(join(deep.home, 'a'))
     renameSync(join(deep.home, 'b'), join(deep.home, 'a'))
     await (await shows(deep)).close()

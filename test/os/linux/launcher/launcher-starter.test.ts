@@ -99,7 +99,7 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       const separate = platform.createStarter({ ...setup(dir), sandboxes } as StarterSetup)
       t.after(() => separate.close())
       const runAs = { ...sandboxes.runAs, uid, gid: uid }
-      const request = { ...script('id -un; id -u; pwd -P; ls -A ~'), runAs, sandbox: 'fun' }
+      const request = { ...script('id -un; id -u; pwd -P; ls -A ~runner'), runAs, sandbox: 'fun' }
       const { output } = await run(separate, request)
       assert.equal(output.toString(), `runner\n${uid}\n/\nkept\n`)
       const { end } = await run(separate, { ...request, sandbox: 'none' })
