@@ -9,6 +9,7 @@
 #include <linux/kcmp.h>
 #include <linux/keyctl.h>
 #include <mqueue.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +56,23 @@ static int socket_of(const char *name, int (*use)(int, const struct sockaddr *, 
 		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name)));
 }
 
+static int open_port(int port)
+{
+	const int on = 1;
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	socklen_t length = sizeof address;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)&address, length) != 0 || listen(fd, 8) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+		return -1;
+	return ntohs(address.sin_port);
+}
+
 /* ---- the attacked ---- */
 
 static void need(const char *what, long result)
@@ -81,7 +99,9 @@ static _Noreturn void hold(const char *name)
 	need("socket", socket_of(name, hold_socket));
 	long secret = syscall(SYS_add_key, "user", name, "secret", (size_t)6, KEY_SPEC_USER_KEYRING);
 	need("add_key", secret);
-	printf("held %ld\n", secret);
+	int port = open_port(0);
+	need("listen", port);
+	printf("PORT=%d\nheld %ld\n", port, secret);
 	fflush(stdout);
 	for (;;)
 		pause();
@@ -211,6 +231,13 @@ static long take_name(const char *name, const char *unused)
 {
 	(void)unused;
 	return socket_of(name, hold_socket);
+}
+
+/* A server may let others of its user listen at its port, too (SO_REUSEPORT of socket(7)). */
+static long share_port(const char *port, const char *unused)
+{
+	(void)unused;
+	return open_port(atoi(port));
 }
 
 static long find_key(const char *name, const char *unused)
@@ -343,6 +370,7 @@ static const struct attack attacks[] = {
 	{ "message", take_message },
 	{ "queue", open_queue },
 	{ "connect", connect_to },
+	{ "share-port", share_port },
 	{ "find-key", find_key },
 	{ "read-key", read_key },
 	{ "clear-keys", clear_keys },

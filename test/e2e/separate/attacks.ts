@@ -100,6 +100,7 @@ const OBJECTS: readonly Attack[] = [
   { name: 'lists System V objects', lines: `cat /proc/sysvipc/* | grep -v key || { echo Permission denied; false; }` },
   { name: 'opens its POSIX queue', lines: 'attack queue $NAME' },
   { name: 'connects to its abstract socket', lines: 'attack connect $NAME' },
+  { name: 'listens at its port', lines: 'attack share-port $PORT' },
   { name: 'finds a key of its', lines: 'attack find-key $NAME' },
   { name: 'reads a key of its by number', lines: 'attack read-key $KEY' },
 ]
@@ -148,4 +149,4 @@ export const ATTACKS: Readonly<Record<string, readonly Attack[]>> = {
 
 /** What a refusal says. */
 export const REFUSED =
-  /Permission denied|permission denied|not permitted|not mounted|must be superuser|wrong fs type|No such process|No such file|nonexistent|not found|Connection refused|Required key not available|Invalid argument/
+  /Permission denied|permission denied|not permitted|not mounted|must be superuser|wrong fs type|No such process|No such file|nonexistent|not found|Connection refused|Address already in use|Required key not available|Invalid argument/
