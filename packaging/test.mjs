@@ -1,7 +1,7 @@
 // Builds the packages and tries them where they are meant to run, or as near to that as this machine comes. Needs a build.
 //   npm run test:packages -- [part of a test file's path …] [--slowest [how many]] [--option of node --test …]
 import { join } from 'node:path'
-import { choose, splitByGuest } from '../scripts/choice.mjs'
+import { choose, thoseWithGuest } from '../scripts/choice.mjs'
 import { has } from '../scripts/machine.mjs'
 import { runTests } from '../scripts/node-test.mjs'
 import { run } from '../scripts/run.mjs'
@@ -30,7 +30,8 @@ async function test() {
     if (!has(program, debianPackage)) console.log(`${program} is not installed: the tests that need it are skipped`)
   }
   run(process.execPath, ['packaging/build.mjs'])
-  const [inGuest, others] = await splitByGuest(chosen, (file) => file.startsWith(SYSTEMD_TESTS))
+  const inGuest = await thoseWithGuest(chosen.filter((file) => file.startsWith(SYSTEMD_TESTS)))
+  const others = chosen.filter((file) => !file.startsWith(SYSTEMD_TESTS))
   const timed = slowest !== undefined
   const { code, took } = await runTests([...inGuest, ...others], { concurrency: AT_ONCE, options, timed })
   process.exitCode = code
