@@ -68,12 +68,17 @@ void registry_write(int file, const struct registered *registered)
 		(void)ftruncate(file, 0);
 }
 
+/*
+ * The kernel gives the number of a namespace to another one as soon as it is gone, and has made the file later then. The
+ * file lasts as long as a descriptor of it does.
+ */
 uint64_t namespace_id(int fd)
 {
 	struct stat found;
 	if (fd < 0 || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNS || fstat(fd, &found) != 0)
 		return 0;
-	return found.st_ino;
+	uint64_t made_ns = (uint64_t)found.st_ctim.tv_sec * 1000000000 + (uint64_t)found.st_ctim.tv_nsec;
+	return found.st_ino << 32 ^ made_ns;
 }
 
 static int open_of(uint32_t pid, int fd, int flags)

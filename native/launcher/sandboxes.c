@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* So many sandboxes are held for functions of which nothing runs; each takes some ten kilobytes of the kernel. */
 #define IDLE_MAX 256
+/* With its file in the registry, and the folder of its executions. */
+#define DESCRIPTORS_EACH (NAMESPACES_COUNT + 2)
 #define PLAN_STRINGS 6
 
 struct sandbox {
@@ -46,6 +49,7 @@ static uint64_t plan_id;
 static struct table sandboxes;
 static struct list idle;
 static size_t idle_count;
+static size_t idle_max;
 
 /* ---- plan ---- */
 
@@ -67,6 +71,15 @@ static uint64_t checksum_of(const uint64_t *numbers, size_t count)
 	for (size_t i = 0; i < count; i++)
 		sum = (sum ^ numbers[i]) * CHECKSUM_PRIME;
 	return sum;
+}
+
+/* The rest of the descriptors are for what runs. */
+static size_t quarter_of_descriptors(void)
+{
+	struct rlimit descriptors;
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0)
+		return SIZE_MAX;
+	return descriptors.rlim_cur / 4;
 }
 
 bool sandboxes_configure(const unsigned char *payload, size_t length)
@@ -100,6 +113,8 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 	};
 	registry = strings[1];
 	plan_id = checksum(payload, length);
+	size_t affordable = quarter_of_descriptors() / DESCRIPTORS_EACH;
+	idle_max = affordable < IDLE_MAX ? affordable : IDLE_MAX;
 	return at == (const char *)text + rest;
 }
 
@@ -145,6 +160,11 @@ static void give_up(struct sandbox *sandbox)
 	if (sandbox->id != 0)
 		namespaces_close(&sandbox->namespaces);
 	sandbox->id = 0;
+}
+
+static void unregister(const struct sandbox *sandbox)
+{
+	registry_write(sandbox->file, &(struct registered){ 0 });
 }
 
 static void register_here(const struct sandbox *sandbox, uint64_t folders)
@@ -214,7 +234,7 @@ static void leave_use(struct sandbox *sandbox)
 	registry_leave(sandbox->file);
 	bool unclean = sandbox->haunted || sandbox_has_remains(&sandbox->namespaces, sandbox->inodes);
 	if (unclean && !registry_is_used(sandbox->file)) {
-		registry_write(sandbox->file, &(struct registered){ 0 });
+		unregister(sandbox);
 		give_up(sandbox);
 		sandbox->haunted = false;
 	}
@@ -242,13 +262,21 @@ static struct sandbox *find_or_add(uint32_t uid)
 	return sandbox;
 }
 
-/* So that nobody finds it where its descriptors have been. */
+/* Nobody must find it where its descriptors have been: those of another function's are there soon. */
+static void unregister_here(const struct sandbox *sandbox)
+{
+	struct registered found = registry_read(sandbox->file);
+	if (found.pid == (uint32_t)getpid())
+		unregister(sandbox);
+}
+
 static void remove_idle(struct sandbox *sandbox)
 {
 	list_remove(&idle, &sandbox->idle);
 	idle_count--;
 	table_remove(&sandboxes, &sandbox->by_uid);
 	if (registry_lock(sandbox->file)) {
+		unregister_here(sandbox);
 		give_up(sandbox);
 		registry_unlock(sandbox->file);
 	}
@@ -294,6 +322,6 @@ void sandbox_release(struct sandbox *sandbox, bool survives)
 		return;
 	leave_use(sandbox);
 	list_append(&idle, &sandbox->idle);
-	if (++idle_count > IDLE_MAX)
+	if (++idle_count > idle_max)
 		remove_idle(container_of(idle.first, struct sandbox, idle));
 }

@@ -9,6 +9,7 @@ import { onExit } from '../../../harness/on-exit.js'
 import { openDescriptors } from '../../../harness/proc.js'
 import { installation } from '../../../src/installation.js'
 import { platform } from '../../../src/os/index.js'
+import { limitDescriptors, noPrlimit } from '../../support/descriptor-limit.js'
 import { createUser } from '../../support/system-user.js'
 import { helper } from './builds.js'
 import { Flag, sandboxesFrame } from './frames.js'
@@ -20,6 +21,9 @@ const noSandboxes = !isRoot ? 'needs root' : noLauncher || (platform.inspectIsol
 const FIRST_UID = 2_050_000_000 + (process.pid % 10_000) * 100
 const TMP_BYTES = 4 * 2 ** 20
 const MAX_HELD = 256
+const FEW_DESCRIPTORS = 200
+/** Of functions of which nothing runs. */
+const FEW_HELD = 6
 const DISK_BYTES = 16 * 2 ** 20
 const noDisk = noSandboxes || (platform.inspectIsolation('/tmp').unboundedDisk ?? false)
 /** What is removed is so at the lowest priority, and the machine may have other work. */
@@ -252,6 +256,30 @@ if (!noSandboxes)
       for (const name of names) await node.run(launcher, name, 'true')
       await eventually('those beyond are given up', () => openDescriptors(launcher.pid).length < 6 * MAX_HELD + 40)
       assert.equal(await node.run(launcher, 'early-0', 'id -u'), `${node.uidOf('early-0')}\n`)
+    })
+
+    it('is never that of another function, also where its place has been given to that one', async () => {
+      const node = new Node()
+      const launcher = launch()
+      limitDescriptors(launcher.pid, FEW_DESCRIPTORS)
+      node.tell(launcher)
+      const names = Array.from({ length: 3 * FEW_HELD }, (_, i) => `f${i}`)
+      for (let round = 0; round < 10; round++) {
+        for (const name of round % 2 === 0 ? names : names.toReversed())
+          assert.equal(
+            await node.run(launcher, name, `id -un; cd ${node.apps}/${name} && pwd`),
+            `flux-runner\n${node.apps}/${name}\n`,
+          )
+      }
+    })
+
+    it('is given up early where the launcher may open few files', { skip: noPrlimit }, async () => {
+      const node = new Node()
+      const launcher = launch()
+      limitDescriptors(launcher.pid, FEW_DESCRIPTORS)
+      node.tell(launcher)
+      for (let i = 0; i < FEW_DESCRIPTORS / 4; i++)
+        assert.equal(await node.run(launcher, `f${i}`, 'echo runs'), 'runs\n')
     })
 
     it('shuts an execution off from abstract sockets of others, and from their signals', async () => {
