@@ -14,6 +14,9 @@ export const UNIT = 'flux-agent.service'
 
 export const versions: Versions = JSON.parse(readFileSync(join(SHARED, 'versions.json'), 'utf8'))
 
+/** The user ids of functions that are kept apart, by default. */
+const SEPARATE = { first: 2_100_000_000, last: 2_100_065_535 }
+
 export interface Outcome {
   readonly status: number | null
   /** stdout and stderr. */
@@ -48,13 +51,16 @@ export function journal(...options: string[]): string[] {
   return run('journalctl', '--boot', '--no-pager', '--quiet', '--output=cat', `--unit=${UNIT}`, ...options).split('\n')
 }
 
-/** The pids of all that runs as the functions' user. What is dead and not reaped yet runs no more. */
+/** The pids of all that runs as the functions' user, or as a user of a function's own. What is dead and not reaped yet runs no more. */
 export function runnerProcesses(): number[] {
   const runner = Number(run('id', '--user', 'flux-runner'))
   return allProcesses()
     .filter(({ state }) => state !== 'Z')
     .map(({ pid }) => pid)
-    .filter((pid) => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === runner)
+    .filter((pid) => {
+      const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? 0
+      return uid === runner || (uid >= SEPARATE.first && uid <= SEPARATE.last)
+    })
 }
 
 /** `eventually`, asking seldom: there is one processor, and what is waited for needs it. */
