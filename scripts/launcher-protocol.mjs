@@ -9,7 +9,7 @@ import { fail } from './run.mjs'
 
 const HEADER = 'native/launcher/protocol.h'
 const OUTPUT = 'src/generated/native/launcher-protocol.ts'
-const SIZES = { uint32_t: 4, int32_t: 4, uint64_t: 8 }
+const SIZES = { uint16_t: 2, uint32_t: 4, int32_t: 4, uint64_t: 8 }
 
 process.chdir(resolve(import.meta.dirname, '..'))
 mkdirSync(dirname(OUTPUT), { recursive: true })

@@ -287,7 +287,7 @@ static void measure_oom(struct cgroup *group, struct ended_event *event)
 	uint64_t oom_kills = cgroup_file_counter(group->memory_events, "oom_kill");
 	/* Where the whole group is killed, so is its leader. If the leader ended otherwise, it had ended before. */
 	if (oom_kills > group->oom_kills && (event->signal == SIGKILL || group->oom_one)) {
-		event->oom = who_ran_out(group, ooms);
+		event->oom = (uint16_t)who_ran_out(group, ooms);
 		/* Where all processes are killed, the kernel counts the first one twice. */
 		event->oom_kills = group->oom_one ? (uint32_t)(oom_kills - group->oom_kills) : 0;
 	}

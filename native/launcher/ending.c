@@ -7,6 +7,7 @@
 #include "orphans.h"
 #include "output.h"
 #include "report.h"
+#include "sandboxes.h"
 #include "starts.h"
 #include "survivors.h"
 
@@ -35,6 +36,13 @@ void execution_kill_processes(struct execution *execution)
 		cgroup_kill(execution->cgroup);
 }
 
+/* Whether the leader has ended badly of its own accord. */
+static bool has_failed(const struct execution *execution)
+{
+	const struct ended_event *end = &execution->end;
+	return execution->cause == CAUSE_NONE && (end->exit_code != 0 || end->signal != 0);
+}
+
 /* Reports its end, and settles it. `survives`: some of its processes are alive, and will not die. */
 static void settle(struct execution *execution, bool survives)
 {
@@ -44,6 +52,9 @@ static void settle(struct execution *execution, bool survives)
 	output_end(execution);
 	if (execution->cgroup != NULL)
 		cgroup_measure(execution->cgroup, &execution->end);
+	/* Before what it has written is removed. */
+	if (started && execution->sandbox != NULL && has_failed(execution))
+		execution->end.used_up = sandbox_used_up(execution->sandbox);
 	execution->survives = survives;
 	if (!execution->over) {
 		if (survives)

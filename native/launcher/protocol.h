@@ -160,6 +160,12 @@ enum oom {
 	OOM_NODE = 3,        /* the machine */
 };
 
+/* What a function has used up of its room when the leader of an execution with START_SANDBOX fails. */
+enum used_up {
+	USED_UP_TMP = 1,  /* the tmp_bytes of SANDBOXES */
+	USED_UP_DISK = 2, /* its disk_bytes */
+};
+
 struct frame {
 	uint32_t length; /* of the payload, bytes */
 	uint32_t type;   /* enum frame_type */
@@ -221,7 +227,8 @@ struct ended_event {
 	uint64_t cgroup_cpu_us;      /* of all processes; 0: no cgroup */
 	uint64_t cgroup_memory_peak; /* bytes, of all processes together; 0: unknown */
 	uint64_t duration_us;        /* from START until all of it was dead, or given up */
-	uint32_t oom;                /* enum oom */
+	uint16_t oom;                /* enum oom */
+	uint16_t used_up;            /* of enum used_up, where it was killed for no cause; 0 in version 3 */
 	uint32_t survivors;          /* processes still alive KILL_LIMIT_MS after they were killed */
 	uint32_t oom_kills;          /* processes killed for memory, with START_OOM_ONE */
 	uint32_t cause;              /* of enum cause */

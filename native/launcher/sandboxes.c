@@ -5,6 +5,7 @@
 #include "protocol.h"
 #include "sandbox_registry.h"
 #include "sandbox_remains.h"
+#include "sandbox_room.h"
 #include "table.h"
 #include "tmpdir.h"
 
@@ -313,6 +314,12 @@ const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox)
 struct tmpdirs *sandbox_tmpdirs(const struct sandbox *sandbox)
 {
 	return sandbox->tmpdirs;
+}
+
+uint16_t sandbox_used_up(const struct sandbox *sandbox)
+{
+	bool has_image = sandbox->tmpdirs != NULL;
+	return sandbox_room_used_up(&sandbox->namespaces, (uint32_t)sandbox->by_uid.key, has_image);
 }
 
 void sandbox_release(struct sandbox *sandbox, bool survives)

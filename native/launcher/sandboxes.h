@@ -29,6 +29,9 @@ const struct namespaces *sandbox_namespaces(const struct sandbox *sandbox);
 /* Where its executions' temporary folders are made; NULL: with those of the node. */
 struct tmpdirs *sandbox_tmpdirs(const struct sandbox *sandbox);
 
+/* What its function has used up, of enum used_up. */
+uint16_t sandbox_used_up(const struct sandbox *sandbox);
+
 /* The execution has ended. `survives`: a process of it is alive, and may still write. */
 void sandbox_release(struct sandbox *sandbox, bool survives);
 

@@ -123,6 +123,9 @@ export type EndCause = 'cancelled' | 'hangup' | 'timeout' | 'stopped'
 /** Which limit made the kernel kill: the execution's own, that of a cgroup above it, or the machine's memory. */
 export type OutOfMemory = 'own limit' | 'limit above' | 'node'
 
+/** What a function with a sandbox has: its temporary files in memory, and what it keeps on disk. See Separation. */
+export type Room = 'tmp' | 'disk'
+
 /** Resources used by a process and everything it started, as far as known. */
 export interface ResourceUse {
   /** User and system time, ms. */
@@ -156,6 +159,8 @@ export interface ProcessFacts extends Left {
   readonly outOfMemory?: OutOfMemory
   /** How many processes were killed, where the others go on. */
   readonly oomKills?: number
+  /** Of which its function had used up what it may have, where the process failed; absent where of none. */
+  readonly usedUp?: readonly Room[]
 }
 
 /** Processes that SIGKILL did not end within seconds, as they hang in the kernel; absent where none is left. */

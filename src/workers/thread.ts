@@ -18,6 +18,8 @@ platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = await openStore(setup.store)
 export const starter = platform.createStarter(setup.starter)
+/** Absent: functions have none. */
+export const sandboxes = setup.starter.kind === 'launcher' ? setup.starter.sandboxes : undefined
 export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 /** Set by the main thread's channel: reports what the store refuses for good; undefined: it no longer does. */
 export const storeRefusal = { report: (_refused: string | undefined): void => {} }

@@ -1,5 +1,6 @@
 import type { EndCause, Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../../store/record.js'
+import { type RoomBounds, usedUpSentences } from './used-up.js'
 
 /** The limits that an execution ran under. */
 export interface Bounds {
@@ -7,20 +8,26 @@ export interface Bounds {
   readonly limits: Limits
 }
 
-/**
- * The final record. Status and error follow from the cause that won, or else from how the process ended. `reason`: why
- * it crashed, where that is known.
- */
+/** What else bears on the error of a process that has failed. */
+export interface Circumstances {
+  /** Why it crashed, where that is known. */
+  readonly reason?: string | undefined
+  /** What its function may keep, where that is bounded. */
+  readonly room?: RoomBounds | undefined
+}
+
+/** The final record. Status and error follow from the cause that won, or else from how the process ended. */
 export function endedRecord(
   running: ExecutionRecord,
   result: ProcessEnd,
   cause: EndCause | undefined,
   bounds: Bounds,
   outputBytes: number,
-  reason?: string,
+  { reason, room }: Circumstances = {},
 ): ExecutionRecord {
   const [status, verdict] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
-  const error = reason ? `${verdict}: ${reason}` : verdict
+  const usedUp = cause ? [] : usedUpSentences(running.function_name, result, room)
+  const error = [reason ? `${verdict}: ${reason}` : verdict, ...usedUp].join('; ')
   const { use, outOfMemory, oomKills }: ProcessFacts =
     result.kind === 'exited' || result.kind === 'killed' ? result : {}
   const survivors = survivorsOf(result)

@@ -3,7 +3,7 @@ import { platform } from '../../os/index.js'
 import type { EndCause, ProcessEnd, ProcessListener, SupervisedProcess } from '../../os/platform.js'
 import { endRecord } from '../../store/queue/end-record.js'
 import type { ExecutionRecord } from '../../store/record.js'
-import { log, queue } from '../thread.js'
+import { log, queue, sandboxes } from '../thread.js'
 import { Ending } from './ending.js'
 import { type Bounds, endedRecord, survivorsOf } from './outcome.js'
 import { type Output, wholeOutput } from './output.js'
@@ -88,7 +88,7 @@ async function settle(context: Context, end: ProcessEnd, recorded?: () => void):
   output.finish()
   const cause = causeOf(context, end)
   const reason = cause ? undefined : await crashReason(end, context.program)
-  const record = endedRecord(begun, end, cause, bounds, output.length, reason)
+  const record = endedRecord(begun, end, cause, bounds, output.length, { reason, room: sandboxes })
   logPhase(begun, 'ended', { status: record.status, duration_ms: record.duration_ms ?? 0 })
   logSurvivors(begun, end)
   const written = async ? endRecord(queue, record) : undefined

@@ -28,6 +28,7 @@ export const STEPS = [
 export const Feature = { clone3: 1, cgroup: 2 } as const
 export const Flag = { asUser: 1, noNewPrivs: 2, oomScore: 4, oomOne: 8, tmpdir: 16, kept: 32, sandbox: 64 } as const
 export const Cause = { none: 0, timeout: 1, own: 2 } as const
+export const UsedUp = { tmp: 1, disk: 2 } as const
 export const State = { starting: 1, running: 2, ended: 3 } as const
 export const NO_LIMIT = 2n ** 64n - 1n
 
@@ -91,6 +92,7 @@ export interface End {
   readonly cgroupMemoryPeak: number
   readonly durationUs: number
   readonly oom: number
+  readonly usedUp: number
   readonly oomKills: number
   readonly survivors: number
   readonly cause: number
@@ -217,7 +219,8 @@ function parseEnd(word: (at: number) => number, long: (at: number) => number): O
     cgroupCpuUs: long(32),
     cgroupMemoryPeak: long(40),
     durationUs: long(48),
-    oom: word(56),
+    oom: word(56) & 0xffff,
+    usedUp: word(56) >>> 16,
     survivors: word(60),
     oomKills: word(64),
     cause: word(68),

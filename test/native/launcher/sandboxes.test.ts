@@ -12,7 +12,7 @@ import { platform } from '../../../src/os/index.js'
 import { limitDescriptors, noPrlimit } from '../../support/descriptor-limit.js'
 import { createUser } from '../../support/system-user.js'
 import { helper } from './builds.js'
-import { Flag, sandboxesFrame } from './frames.js'
+import { Cause, Flag, sandboxesFrame, UsedUp } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
 import { DEFAULT_ENV } from './marks.js'
 import { describeEach, isRoot, noLauncher } from './variants.js'
@@ -197,6 +197,38 @@ if (!noSandboxes)
       assert.match(await fill.result(), /No space left on device/)
     })
 
+    const FILL = `head -c ${2 * TMP_BYTES} /dev/zero`
+    const ENDS: readonly (readonly [what: string, lines: string, usedUp: number])[] = [
+      ['has filled its temporary files', `${FILL} >/tmp/file`, UsedUp.tmp],
+      ['was killed by a signal', `${FILL} >/tmp/file; kill -SEGV $$`, UsedUp.tmp],
+      ['has filled its shared memory', `${FILL} >/dev/shm/file`, UsedUp.tmp],
+      ['has made as many files as it may', 'cd /tmp; seq 1 100000 | xargs touch', UsedUp.tmp],
+      ['has filled them, and ends well', `${FILL} >/tmp/file; true`, 0],
+      ['has filled half of them', `head -c ${TMP_BYTES / 2} /dev/zero >/tmp/file; false`, 0],
+      ['has removed what it wrote', `${FILL} >/tmp/file; rm /tmp/file; false`, 0],
+      ['has left nothing', 'exit 3', 0],
+    ]
+    for (const [what, lines, expected] of ENDS) {
+      it(`tells at the end of an execution that ${what} ${expected ? 'what is used up' : 'of nothing used up'}`, async () => {
+        const node = new Node()
+        const launcher = launchOn(node)
+        const { usedUp, exitCode, signal } = await node.script(launcher, 'a', lines).ended
+        assert.equal(usedUp, expected)
+        assert.equal(exitCode + signal !== 0, !lines.endsWith('true'))
+        assert.equal((await node.script(launcher, 'b', 'false').ended).usedUp, 0)
+      })
+    }
+
+    it('tells of nothing used up where the execution was killed for another cause', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const full = node.script(launcher, 'a', `${FILL} >/tmp/file; echo full; exec sleep 60`)
+      await full.outputUntil('full\n')
+      launcher.killFor(Cause.own, full)
+      const { usedUp, signal } = await full.ended
+      assert.deepEqual([usedUp, signal], [0, 9])
+    })
+
     it('has the temporary folders of its executions on its bounded disk, and removes them', {
       skip: noDisk,
     }, async () => {
@@ -221,10 +253,9 @@ if (!noSandboxes)
       const [first, again] = [await run('pwd'), await run('pwd')]
       assert.equal(again, first)
       assert.match(first, new RegExp(`^${tmpdirs}/[0-9a-f]{8}\n$`))
-      assert.match(
-        await run(`head -c ${2 * DISK_BYTES} /dev/zero >file || true`),
-        /No space left on device|Disk quota exceeded/,
-      )
+      const fill = launcher.script(`head -c ${2 * DISK_BYTES} /dev/zero >"$TMPDIR/file"`, inTmpdir)
+      assert.equal((await fill.ended).usedUp, UsedUp.disk)
+      assert.match(fill.output(), /No space left on device|Disk quota exceeded/)
       assert.notEqual(await run('pwd; ls -A'), first)
       const left = async () => Number((await run('stat -f -c %f .')).trim()) * 4096
       await eventually('its room is free again', async () => (await left()) > 0.8 * DISK_BYTES, GONE_SECONDS)

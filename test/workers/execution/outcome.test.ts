@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { EndCause, OutOfMemory, ProcessEnd } from '../../../src/os/platform.js'
 import { endedRecord } from '../../../src/workers/execution/outcome.js'
+import type { RoomBounds } from '../../../src/workers/execution/used-up.js'
 import { running } from '../../store/records.js'
 
 const exited = (code: number) => ({ kind: 'exited', code, durationMs: 12.6 }) as const
@@ -84,6 +85,33 @@ describe('endedRecord', () => {
     assert.deepEqual(verdict({ ...killed, ...oom }), ['failed', 'out of memory: exceeded 64 MB'])
     const { oom_killed, oom_kills } = endedRecord(running('x'), { ...exited(0), ...oom }, undefined, BOUNDS, 0)
     assert.deepEqual([oom_killed, oom_kills], [true, 2])
+  })
+
+  it('tells of which room its function has used up what it may have, behind how it ended', () => {
+    const room = { tmpBytes: 2 ** 30, diskBytes: 1536 * 2 ** 20 }
+    const errorOf = (result: ProcessEnd, bounds: RoomBounds | undefined = room, cause?: EndCause, reason?: string) =>
+      endedRecord(running('x'), result, cause, BOUNDS, 0, { room: bounds, reason }).error
+    const { function_name } = running('x')
+    const tmp = `function ${function_name} has used up its temporary files: functions.tmp_bytes is`
+    const disk = `function ${function_name} has used up what it may keep on disk:`
+    assert.equal(errorOf({ ...exited(1), usedUp: ['tmp'] }), `exit code 1; ${tmp} 1GiB`)
+    assert.equal(errorOf({ ...exited(1), usedUp: ['disk'] }), `exit code 1; ${disk} functions.disk_bytes is 1536MiB`)
+    assert.equal(
+      errorOf({ ...exited(2), usedUp: ['tmp', 'disk'] }),
+      `exit code 2; ${tmp} 1GiB; ${disk} functions.disk_bytes is 1536MiB`,
+    )
+    assert.equal(
+      errorOf({ ...killed, signal: 'SIGBUS', usedUp: ['tmp'] }, { ...room, tmpBytes: 1_000_001 }, undefined, 'cut off'),
+      `killed by SIGBUS: cut off; ${tmp} 1000001`,
+    )
+    const unbounded = { ...room, diskBytes: 0 }
+    assert.equal(
+      errorOf({ ...exited(1), usedUp: ['disk'] }, unbounded),
+      `exit code 1; ${disk} an earlier functions.disk_bytes still bounds it`,
+    )
+    assert.equal(errorOf({ ...exited(1), usedUp: ['tmp'] }, room, 'timeout'), 'execution timed out after 3s')
+    assert.equal(errorOf(exited(1)), 'exit code 1')
+    assert.equal(errorOf(exited(0)), undefined)
   })
 
   it('tells what survives, also of what was never started', () => {

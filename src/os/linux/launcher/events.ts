@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import * as protocol from '../../../generated/native/launcher-protocol.js'
-import type { EndCause, KeptProcess, OutOfMemory, ProcessEnd } from '../../platform.js'
+import type { EndCause, KeptProcess, OutOfMemory, ProcessEnd, Room } from '../../platform.js'
 import { causeOf } from './causes.js'
 import { getUint64 } from './uint64.js'
 
@@ -157,13 +157,20 @@ const OUT_OF_MEMORY: Record<protocol.Oom, OutOfMemory | undefined> = {
   [protocol.OOM_NODE]: 'node',
 }
 
+const ROOMS: readonly (readonly [protocol.UsedUp, Room])[] = [
+  [protocol.USED_UP_TMP, 'tmp'],
+  [protocol.USED_UP_DISK, 'disk'],
+]
+
 function readEnd(payload: Buffer): ProcessEnd {
   const signal = payload.readUInt32LE(ENDED_EVENT_AT.signal)
   const ownCpuUs = getUint64(payload, ENDED_EVENT_AT.user_us) + getUint64(payload, ENDED_EVENT_AT.system_us)
   const ownRssKb = getUint64(payload, ENDED_EVENT_AT.max_rss_kb)
   const cgroupCpuUs = getUint64(payload, ENDED_EVENT_AT.cgroup_cpu_us)
   const cgroupPeak = getUint64(payload, ENDED_EVENT_AT.cgroup_memory_peak)
-  const outOfMemory = OUT_OF_MEMORY[payload.readUInt32LE(ENDED_EVENT_AT.oom) as protocol.Oom]
+  const outOfMemory = OUT_OF_MEMORY[payload.readUInt16LE(ENDED_EVENT_AT.oom) as protocol.Oom]
+  const usedUpFlags = payload.readUInt16LE(ENDED_EVENT_AT.used_up)
+  const usedUp = ROOMS.filter(([flag]) => usedUpFlags & flag).map(([, room]) => room)
   const survivors = payload.readUInt32LE(ENDED_EVENT_AT.survivors)
   const oomKills = payload.readUInt32LE(ENDED_EVENT_AT.oom_kills)
   const cause = causeOf(payload.readUInt32LE(ENDED_EVENT_AT.cause))
@@ -177,6 +184,7 @@ function readEnd(payload: Buffer): ProcessEnd {
     },
     ...(outOfMemory && { outOfMemory }),
     ...(oomKills > 0 && { oomKills }),
+    ...(usedUp.length > 0 && { usedUp }),
     ...(survivors > 0 && { survivors: { count: survivors, pids: readPids(payload, protocol.ENDED_EVENT_BYTES) } }),
     ...(signal === 0
       ? { kind: 'exited', code: payload.readUInt32LE(ENDED_EVENT_AT.exit_code) }
