@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
+import { UsedUp } from '../native/launcher/frames.js'
+import { Node } from '../native/launcher/node.js'
+import { describeEach, VARIANTS } from '../native/launcher/variants.js'
 import { Folders, OTHER, Sandbox } from '../native/sandbox/sandbox-under-test.js'
 import { notInGuest } from './guest.js'
 
@@ -74,3 +77,23 @@ describe('a file system with quotas of its own', { skip: notInGuest }, () => {
     await sandbox.close()
   })
 })
+
+describeEach(
+  'a quota that a function has used up',
+  ({ launch }) => {
+    it('is told at the end of an execution that fails', async () => {
+      const node = new Node(fileSystem('told', QUOTAS, 'usrquota'))
+      mkdirSync(join(node.state, 'functions/tmp'), { recursive: true })
+      const launcher = launch()
+      node.tell(launcher, undefined, BOUND)
+      const ended = async (lines: string) =>
+        (await node.script(launcher, 'a', `cd ~flux-runner; ${lines}`).ended).usedUp
+      assert.equal(await ended(`head -c ${BOUND / 2} /dev/zero >half; false`), 0)
+      assert.equal(await ended(`head -c ${BOUND} /dev/zero >large`), UsedUp.disk)
+      assert.equal(await ended('true'), 0)
+      assert.equal(await ended('rm large; false'), 0)
+      assert.equal(await ended('seq 1 2000 | xargs touch'), UsedUp.disk)
+    })
+  },
+  { variants: VARIANTS.slice(0, 1).map((variant) => ({ ...variant, skip: notInGuest ?? variant.skip })) },
+)

@@ -1,25 +1,21 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { openDescriptors } from '../../../harness/proc.js'
-import { installation } from '../../../src/installation.js'
 import { platform } from '../../../src/os/index.js'
 import { limitDescriptors, noPrlimit } from '../../support/descriptor-limit.js'
 import { createUser } from '../../support/system-user.js'
 import { helper } from './builds.js'
-import { Cause, Flag, sandboxesFrame, UsedUp } from './frames.js'
-import type { Launcher } from './launcher-under-test.js'
+import { Cause, Flag, UsedUp } from './frames.js'
 import { DEFAULT_ENV } from './marks.js'
+import { FIRST_UID, Node, TMP_BYTES } from './node.js'
 import { describeEach, isRoot, noLauncher } from './variants.js'
 
 const noSandboxes = !isRoot ? 'needs root' : noLauncher || (platform.inspectIsolation().notSeparate ?? false)
-const FIRST_UID = 2_050_000_000 + (process.pid % 10_000) * 100
-const TMP_BYTES = 4 * 2 ** 20
 const MAX_HELD = 256
 const FEW_DESCRIPTORS = 200
 /** Of functions of which nothing runs. */
@@ -28,57 +24,6 @@ const DISK_BYTES = 16 * 2 ** 20
 const noDisk = noSandboxes || (platform.inspectIsolation('/tmp').unboundedDisk ?? false)
 /** What is removed is so at the lowest priority, and the machine may have other work. */
 const GONE_SECONDS = 60
-
-/** The folders of an agent, with functions in them. */
-class Node {
-  readonly dir = makeTempDir('flux-sandboxes-')
-  readonly state = join(this.dir, 'state')
-  readonly apps = join(this.dir, 'apps')
-  readonly registry = join(this.dir, 'registry')
-  private readonly uids = new Map<string, number>()
-
-  constructor() {
-    for (const folder of [this.state, this.apps, this.registry]) mkdirSync(folder)
-    chmodSync(this.dir, 0o755)
-  }
-
-  uidOf(name: string): number {
-    const known = this.uids.get(name)
-    if (known !== undefined) return known
-    const uid = FIRST_UID + this.uids.size
-    this.uids.set(name, uid)
-    const home = join(this.state, 'functions/homes', name)
-    mkdirSync(home, { recursive: true })
-    chownSync(home, uid, uid)
-    chmodSync(home, 0o700)
-    mkdirSync(join(this.apps, name))
-    return uid
-  }
-
-  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0): void {
-    launcher.send(
-      sandboxesFrame(tmpBytes, diskBytes, 0, [
-        installation.sandbox,
-        this.registry,
-        'flux-runner',
-        '/home/flux-runner',
-        this.apps,
-        this.state,
-      ]),
-    )
-  }
-
-  /** Starts a script as a function. */
-  script(launcher: Launcher, name: string, lines: string) {
-    const uid = this.uidOf(name)
-    return launcher.script(lines, { user: { uid, gid: uid }, sandbox: name })
-  }
-
-  /** What it prints. */
-  run(launcher: Launcher, name: string, lines: string): Promise<string> {
-    return this.script(launcher, name, lines).result()
-  }
-}
 
 const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
 

@@ -1,0 +1,63 @@
+import { chmodSync, chownSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { makeTempDir } from '../../../harness/agent.js'
+import { installation } from '../../../src/installation.js'
+import { sandboxesFrame } from './frames.js'
+import type { Launcher } from './launcher-under-test.js'
+
+/** By default, what a function may keep in /tmp and its like. */
+export const TMP_BYTES = 4 * 2 ** 20
+export const FIRST_UID = 2_050_000_000 + (process.pid % 10_000) * 100
+
+/** The folders of an agent, with functions in them. */
+export class Node {
+  readonly state: string
+  readonly apps: string
+  readonly registry: string
+  private readonly uids = new Map<string, number>()
+
+  constructor(readonly dir = makeTempDir('flux-sandboxes-')) {
+    this.state = join(dir, 'state')
+    this.apps = join(dir, 'apps')
+    this.registry = join(dir, 'registry')
+    for (const folder of [this.state, this.apps, this.registry]) mkdirSync(folder)
+    chmodSync(dir, 0o755)
+  }
+
+  uidOf(name: string): number {
+    const known = this.uids.get(name)
+    if (known !== undefined) return known
+    const uid = FIRST_UID + this.uids.size
+    this.uids.set(name, uid)
+    const home = join(this.state, 'functions/homes', name)
+    mkdirSync(home, { recursive: true })
+    chownSync(home, uid, uid)
+    chmodSync(home, 0o700)
+    mkdirSync(join(this.apps, name))
+    return uid
+  }
+
+  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0): void {
+    launcher.send(
+      sandboxesFrame(tmpBytes, diskBytes, 0, [
+        installation.sandbox,
+        this.registry,
+        'flux-runner',
+        '/home/flux-runner',
+        this.apps,
+        this.state,
+      ]),
+    )
+  }
+
+  /** Starts a script as a function. */
+  script(launcher: Launcher, name: string, lines: string) {
+    const uid = this.uidOf(name)
+    return launcher.script(lines, { user: { uid, gid: uid }, sandbox: name })
+  }
+
+  /** What it prints. */
+  run(launcher: Launcher, name: string, lines: string): Promise<string> {
+    return this.script(launcher, name, lines).result()
+  }
+}
