@@ -17,8 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* So many sandboxes are held for functions of which nothing runs; each takes some ten kilobytes of the kernel. */
-#define IDLE_MAX 256
+/*
+ * So many sandboxes are held for functions of which nothing runs, and more where there is memory for them: to make one anew
+ * takes as long as a few starts, and each that is held takes the kernel some 40 KiB.
+ */
+#define IDLE_MIN 256
+#define MEMORY_EACH (42u << 10)
+#define SHARE_OF_MEMORY 200
 /* With its file in the registry, and the folder of its executions. */
 #define DESCRIPTORS_EACH (NAMESPACES_COUNT + 2)
 #define PLAN_STRINGS 6
@@ -74,13 +79,20 @@ static uint64_t checksum_of(const uint64_t *numbers, size_t count)
 	return sum;
 }
 
-/* The rest of the descriptors are for what runs. */
-static size_t quarter_of_descriptors(void)
+static size_t by_memory(void)
+{
+	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t count = bytes / SHARE_OF_MEMORY / MEMORY_EACH;
+	return count < IDLE_MIN ? IDLE_MIN : count;
+}
+
+/* A quarter of them all; the rest are for what runs. */
+static size_t by_descriptors(void)
 {
 	struct rlimit descriptors;
 	if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0)
 		return SIZE_MAX;
-	return descriptors.rlim_cur / 4;
+	return descriptors.rlim_cur / 4 / DESCRIPTORS_EACH;
 }
 
 bool sandboxes_configure(const unsigned char *payload, size_t length)
@@ -114,8 +126,7 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 	};
 	registry = strings[1];
 	plan_id = checksum(payload, length);
-	size_t affordable = quarter_of_descriptors() / DESCRIPTORS_EACH;
-	idle_max = affordable < IDLE_MAX ? affordable : IDLE_MAX;
+	idle_max = by_descriptors() < by_memory() ? by_descriptors() : by_memory();
 	return at == (const char *)text + rest;
 }
 
