@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { Bench } from '../bench.js'
 import { type Server, withServers } from '../measure/control.js'
+import { noSeparateStarts } from '../measure/start-pool.js'
 import { median, spread } from '../measure/statistics.js'
 import type { Report } from '../report/report.js'
 import { targetsOf } from '../targets/own-targets.js'
@@ -19,7 +20,9 @@ interface Language {
   readonly zip: Buffer
 }
 
-/** Agents of benches run functions as their own user, who may write beside the code: as read-only code does not. */
+/** As on a node; otherwise agents of benches run functions as their own user. */
+const SEPARATE = noSeparateStarts() === undefined ? { run_as: 'nobody', apps_dir: './apps' } : {}
+/** An agent's own user may write beside the code: as read-only code does not. */
 const READ_ONLY = { PYTHONDONTWRITEBYTECODE: '1' }
 
 /** Milliseconds of executions, by round. */
@@ -39,7 +42,7 @@ export const interpreters: Bench = {
 }
 
 function withAgent(codeCache: boolean, use: (server: Server) => Promise<void>): Promise<void> {
-  const needs = { store: 'embedded', config: { functions: { code_cache: codeCache } } } as const
+  const needs = { store: 'embedded', config: { ...SEPARATE, functions: { code_cache: codeCache } } } as const
   return withServers(targetsOf([]), needs, ([server]) => use(server as Server))
 }
 

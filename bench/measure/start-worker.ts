@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { platform } from '../../src/os/index.js'
-import type { Limits, ProcessEnd, ProcessStarter, StarterSetup } from '../../src/os/platform.js'
+import type { Limits, ProcessEnd, ProcessStarter, StarterSetup, StartRequest } from '../../src/os/platform.js'
 import { holdMemory } from './held-memory.js'
 
 // A worker thread like the agent's, without gRPC, store and records: starts /bin/true repeatedly.
@@ -16,7 +16,11 @@ export interface StartTask {
   readonly durationMs: number
   readonly inFlight: number
   readonly limits?: Limits
+  /** Absent: the agent's own user. */
+  readonly user?: StartUser
 }
+
+export type StartUser = Pick<StartRequest, 'runAs' | 'sandbox'>
 
 export interface StartRate {
   readonly starts: number
@@ -49,14 +53,14 @@ port.on('message', async (task: StartTask | 'close') => {
 })
 tell({ kind: 'ready' })
 
-async function measure({ kind, durationMs, inFlight, limits }: StartTask): Promise<StartAnswer> {
+async function measure({ kind, durationMs, inFlight, limits, user }: StartTask): Promise<StartAnswer> {
   const starter = starters.get(kind)
   if (!starter) throw new Error(`there is no starter of the kind ${kind}`)
   const begun = performance.now()
   let starts = 0
   const keepStarting = async () => {
     while (performance.now() - begun < durationMs) {
-      await startOne(starter, limits)
+      await startOne(starter, { ...(limits && { limits }), ...user })
       starts++
     }
   }
@@ -64,7 +68,10 @@ async function measure({ kind, durationMs, inFlight, limits }: StartTask): Promi
   return { kind: 'rate', starts, perSecond: (starts / (performance.now() - begun)) * 1000 }
 }
 
-async function startOne(starter: ProcessStarter, limits: Limits | undefined): Promise<void> {
+async function startOne(
+  starter: ProcessStarter,
+  more: Pick<StartRequest, 'limits' | 'runAs' | 'sandbox'>,
+): Promise<void> {
   let ended: (end: ProcessEnd) => void = () => {}
   let outputBytes = 0
   const end = new Promise<ProcessEnd>((resolve) => {
@@ -77,7 +84,7 @@ async function startOne(starter: ProcessStarter, limits: Limits | undefined): Pr
     },
     ended,
   }
-  starter.start({ file: FILE, args: [], cwd: '/', env, ...(limits && { limits }) }, listener)
+  starter.start({ file: FILE, args: [], cwd: '/', env, ...more }, listener)
   const how = await end
   if (how.kind !== 'exited' || how.code !== 0 || outputBytes !== 0)
     throw new Error(`${FILE} ended otherwise than it does: ${JSON.stringify(how)}, ${outputBytes} bytes of output`)
