@@ -7,6 +7,8 @@ import { awaitGate, Gate } from '../support/scripts.js'
 const LINES = 20_000
 const NUMBERS = Buffer.from(Array.from({ length: LINES }, (_, i) => `${i + 1}\n`).join(''))
 
+const BROKEN_MIN = 10
+
 describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
   before(async () => {
     // Slow enough that it is written in many batches.
@@ -31,11 +33,12 @@ describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
       'all have ended',
       async () => {
         broken += Number(await redis.with((client) => client.call('CLIENT', 'KILL', 'TYPE', 'normal')))
-        return (await calls.status()).active_tasks === 0
+        // Where they end quickly, it takes more of them.
+        if (broken <= BROKEN_MIN) ids.push(await calls.start('count'))
+        return broken > BROKEN_MIN && (await calls.status()).active_tasks === 0
       },
       60,
     )
-    assert.ok(broken > 10, `${broken} connections broken`)
     for (const id of ids) await assertStored(id)
   })
 

@@ -55,6 +55,8 @@ export class Opponents {
       const { success, message } = await this.suite.calls.deploy(one, archive, { name: one, handler: 'main.sh', env })
       assert.ok(success, message)
     }
+    // Those of an earlier user with the same number are still there.
+    if (name === undefined) await this.attacks('attack clear-keys @u')
   }
 
   /** The execution of the victim, which begins where none does. */

@@ -25,8 +25,6 @@ describeBoth('a function that uses up what there is', { functions: { tmp_bytes: 
   const { calls, separate } = suite
   const opponents = new Opponents(suite)
   before(() => opponents.deploy())
-  // Those of an earlier user with the same number are still there.
-  before(() => opponents.attacks('attack clear-keys @u'))
   after(() => opponents.attacks('attack clear-keys @u'))
 
   for (const { what, name, within = '' } of USED_UP) {
