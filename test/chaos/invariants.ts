@@ -118,7 +118,8 @@ export async function checkVersions(site: Site, history: History): Promise<void>
   for (const { name } of FUNCTIONS) {
     const { output, error } = await site.agent.calls.execute({
       function_name: name,
-      args: ['short', 'check', site.journal],
+      // Separate functions cannot write to each other's files.
+      args: ['short', `check-${name}`, site.journal],
     })
     const version = /^version (\S+)/.exec(output.toString())?.[1]
     const ofFunction = history.deploys.filter(({ functionName }) => functionName === name)
