@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
@@ -69,7 +69,7 @@ if (!noSandboxes)
       ['shared memory', 'ipcmk -M 4096 >&2'],
       ['a semaphore', 'ipcmk -S 1 >&2'],
       ['a message queue', 'ipcmk -Q >&2'],
-      ['a POSIX message queue', `${helper('queue')} /queue`],
+      ['a POSIX message queue', '$CODE/queue /queue'],
     ] as const
     for (const [what, lines] of REMAINS) {
       it(`is made anew where ${what} is left in it`, async () => {
@@ -78,7 +78,9 @@ if (!noSandboxes)
         const [before, after] = [await node.run(launcher, 'a', NAMESPACES), await node.run(launcher, 'a', NAMESPACES)]
         assert.equal(before, after)
         // Two of them, since it cannot be made where there is one.
-        for (let i = 0; i < 2; i++) await node.run(launcher, 'a', lines)
+        copyFileSync(helper('queue'), join(node.apps, 'a', 'queue'))
+        const left = lines.replace('$CODE', join(node.apps, 'a'))
+        for (let i = 0; i < 2; i++) await node.run(launcher, 'a', left)
         assert.doesNotMatch(await node.run(launcher, 'a', 'ls /tmp; ipcs -m -s -q'), /file|0x/)
       })
     }
