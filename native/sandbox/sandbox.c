@@ -33,8 +33,10 @@
 #include "generated.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,9 +206,23 @@ static bool make(char **arguments)
 	return true;
 }
 
+/* Whoever joins a mount namespace gets its root (setns(2)), even if that is the one that it is in. */
+static void refuse_chroot(void)
+{
+	struct stat before;
+	struct stat after;
+	int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (namespace < 0 || stat("/", &before) != 0 || setns(namespace, CLONE_NEWNS) != 0 || stat("/", &after) != 0)
+		fail("cannot join a mount namespace");
+	close(namespace);
+	if (before.st_dev != after.st_dev || before.st_ino != after.st_ino)
+		fail("the agent runs in a chroot, out of which a sandbox would lead");
+}
+
 static bool check(char **arguments)
 {
 	read_arguments(arguments);
+	refuse_chroot();
 	const struct box box = read_box();
 	enter_box(&box);
 	return says_ready();

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
@@ -8,6 +8,9 @@ import { noLauncher, notSeparate } from '../../harness/launchers.js'
 import { SuiteAgent } from './describe-agent.js'
 import { noProbe } from './probe.js'
 import { createUser, noUsers, type SystemUser } from './system-user.js'
+
+/** A Node that functions can see: the one that runs this may lie in /tmp. */
+export const NODE = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSync(path)) ?? process.execPath
 
 export interface FunctionsSuite {
   readonly agent: SuiteAgent

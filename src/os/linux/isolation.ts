@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   FRAME_BYTES,
@@ -102,19 +102,7 @@ function openSandboxes(separation: Separation, scratchDir: string, boundsDisk: b
 /** Why this machine cannot keep functions apart. */
 function separationProblem(network: FunctionNetwork): string | undefined {
   if (process.getuid?.() !== 0) return 'the agent is not root'
-  if (isInChroot()) return 'the agent runs in a chroot, which a sandbox would lead out of'
   return sandboxProblem('check', `network=${network}`)
-}
-
-/** Whether `/` is not that of the first process, in the same mount namespace. Whoever joins one gets its own root. */
-function isInChroot(): boolean {
-  try {
-    if (readlinkSync('/proc/1/ns/mnt') !== readlinkSync('/proc/self/ns/mnt')) return false
-    const [first, own] = [statSync('/proc/1/root/'), statSync('/')]
-    return first.dev !== own.dev || first.ino !== own.ino
-  } catch {
-    return false
-  }
 }
 
 /** Why this machine cannot bound what a function keeps on disk. */

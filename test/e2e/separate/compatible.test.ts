@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { before, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { buildZip, PROGRAM, type ZipEntry } from '../../../harness/zip.js'
-import { describeSeparate } from '../../support/describe-functions.js'
+import { describeSeparate, NODE } from '../../support/describe-functions.js'
 import { createUser } from '../../support/system-user.js'
 
 const C = `
@@ -169,11 +169,11 @@ describeSeparate('a program', {}, ({ calls, user }) => {
     )
   })
 
-  it('may run on Node', { skip: missing(process.execPath, '-v') }, async () => {
+  it('may run on Node', { skip: missing(NODE, '-v') }, async () => {
     const script =
       'const os = require("os"); const { username, homedir } = os.userInfo(); console.log(username, homedir, os.homedir())'
     const { name, home } = user()
-    assert.equal(await run(`${process.execPath} -e '${script}'`), `${name} ${home} ${home}\n`)
+    assert.equal(await run(`${NODE} -e '${script}'`), `${name} ${home} ${home}\n`)
   })
 
   it('may run on Python, with its multiprocessing', { skip: missing('/usr/bin/python3', '-V') }, async () => {
@@ -193,10 +193,10 @@ describeSeparate('a program', {}, ({ calls, user }) => {
     })
   }
 
-  it('serves a port, on loopback and on all addresses', { skip: missing(process.execPath, '-v') }, async () => {
+  it('serves a port, on loopback and on all addresses', { skip: missing(NODE, '-v') }, async () => {
     await deploy('server', 'main.sh', [
       { name: 'server.js', contents: SERVER },
-      { name: 'main.sh', contents: `#!/bin/sh\nexec ${process.execPath} server.js "$@"\n`, mode: PROGRAM },
+      { name: 'main.sh', contents: `#!/bin/sh\nexec ${NODE} server.js "$@"\n`, mode: PROGRAM },
     ])
     const outside = Object.values(networkInterfaces())
       .flat()

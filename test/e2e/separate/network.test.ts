@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { noRedis, RedisServer } from '../../../harness/redis.js'
-import { describeBoth, describeSeparate } from '../../support/describe-functions.js'
+import { describeBoth, describeSeparate, NODE } from '../../support/describe-functions.js'
 import { noFirewall } from '../../support/reach.js'
 
 /** Stands for the address at which a cloud tells its machines who they are. */
@@ -70,7 +70,7 @@ describeSeparate('functions without a network', { config: NONE }, ({ agent, call
     const run = async (lines: string) => (await calls.execute({ function_name: 'run', args: [lines] })).error
     assert.notEqual(await run(`exec 3<> /dev/tcp/127.0.0.1/${agent.port}`), '')
     const serve = `require("net").createServer((s) => s.end()).listen(0, "127.0.0.1", function () { console.log(this.address().port) })`
-    const server = `coproc ${process.execPath} -e '${serve}'; read port <&"\${COPROC[0]}"; exec 3<> /dev/tcp/127.0.0.1/$port`
+    const server = `coproc ${NODE} -e '${serve}'; read port <&"\${COPROC[0]}"; exec 3<> /dev/tcp/127.0.0.1/$port`
     assert.equal(await run(server), '')
   })
 })
