@@ -209,13 +209,16 @@ static bool make(char **arguments)
 /* Whoever joins a mount namespace gets its root (setns(2)), even if that is the one that it is in. */
 static void refuse_chroot(void)
 {
-	struct stat before;
-	struct stat after;
+	struct statx before;
+	struct statx after;
 	int namespace = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (namespace < 0 || stat("/", &before) != 0 || setns(namespace, CLONE_NEWNS) != 0 || stat("/", &after) != 0)
+	bool joined = namespace >= 0 && statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &before) == 0 &&
+		      setns(namespace, CLONE_NEWNS) == 0 &&
+		      statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &after) == 0;
+	if (!joined)
 		fail("cannot join a mount namespace");
 	close(namespace);
-	if (before.st_dev != after.st_dev || before.st_ino != after.st_ino)
+	if (before.stx_mnt_id != after.stx_mnt_id || before.stx_ino != after.stx_ino)
 		fail("the agent runs in a chroot, out of which a sandbox would lead");
 }
 

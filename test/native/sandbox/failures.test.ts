@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { Folders, failure, noSandbox } from './sandbox-under-test.js'
 
 const { EINVAL, ENOENT, ENOTDIR, EPERM } = constants.errno
@@ -89,9 +90,16 @@ describe('the check', { skip: noSandbox }, () => {
     })
   }
 
+  it('says that it runs in a chroot', async () => {
+    const folder = makeTempDir('flux-sandbox-')
+    const inside = ['sh', '-c', `mount --rbind / ${folder} && exec chroot ${folder} "$@"`, 'sh']
+    const [said] = await failure(['check', 'network=host'], ['unshare', '--mount', ...inside])
+    assert.equal(said, 'the agent runs in a chroot, out of which a sandbox would lead\n')
+  })
+
   it('says what is missing', async () => {
     const [said, code] = await failure(['check', 'network=host'], ['setpriv', '--bounding-set=-sys_admin', '--'])
-    assert.equal(said, 'cannot make a mount of /etc: Operation not permitted\n')
+    assert.equal(said, 'cannot join a mount namespace: Operation not permitted\n')
     assert.equal(code, EPERM)
   })
 })
