@@ -28,33 +28,31 @@ uint64_t sandbox_inodes(const struct namespaces *namespaces)
 
 /* ---- in another IPC namespace, for a moment: nothing that this thread starts may be born there ---- */
 
-static bool enter(int ipc, int *own)
+/* That of all threads of the launcher. */
+static int own = -1;
+
+static bool enter(int ipc)
 {
-	*own = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
-	if (*own >= 0 && setns(ipc, CLONE_NEWIPC) == 0)
-		return true;
-	if (*own >= 0)
-		close(*own);
-	return false;
+	if (own < 0)
+		own = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
+	return own >= 0 && setns(ipc, CLONE_NEWIPC) == 0;
 }
 
-static void go_back(int own)
+static void go_back(void)
 {
 	if (setns(own, CLONE_NEWIPC) != 0)
 		abort();
-	close(own);
 }
 
 int sandbox_open_queues(int ipc)
 {
-	int own;
-	if (!enter(ipc, &own))
+	if (!enter(ipc))
 		return -1;
 	int system = (int)syscall(FSOPEN, "mqueue", FSOPEN_FLAG_CLOEXEC);
 	int mount = -1;
 	if (system >= 0 && syscall(FSCONFIG, system, FSCONFIG_COMMAND_CREATE, NULL, NULL, 0) == 0)
 		mount = (int)syscall(FSMOUNT, system, FSMOUNT_FLAG_CLOEXEC, 0);
-	go_back(own);
+	go_back();
 	int folder = mount < 0 ? -1 : openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mount >= 0)
 		close(mount);
@@ -79,11 +77,10 @@ static bool has_system_v_objects(void)
 
 static bool has_system_v_remains(int ipc)
 {
-	int own;
-	if (!enter(ipc, &own))
+	if (!enter(ipc))
 		return true;
 	bool found = has_system_v_objects();
-	go_back(own);
+	go_back();
 	return found;
 }
 
