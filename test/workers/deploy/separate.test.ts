@@ -114,6 +114,8 @@ describe('the users of functions', { skip: !isRoot }, () => {
     mkdirSync(join(folder, 'homes'))
     mkdirSync(home('original'))
     chownSync(home('original'), first, first)
+    // File times advance in steps of some milliseconds.
+    await new Promise((resolve) => setTimeout(resolve, 50))
     execFileSync('cp', ['-a', home('original'), home('copy')])
     mkdirSync(home('foreign'))
     chownSync(home('foreign'), NOBODY.uid, NOBODY.gid)
