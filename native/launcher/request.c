@@ -41,8 +41,7 @@ static bool read_layout(struct layout *layout, const unsigned char *payload, siz
 	return true;
 }
 
-/* Finds `count` strings that fill all bytes from `at` to `end`; false where they do not. */
-static bool find_strings(char *at, const char *end, char **strings, size_t count)
+bool find_strings(char *at, const char *end, char **strings, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		char *nul = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;

@@ -1,4 +1,4 @@
-/* The payload of START. */
+/* The payload of START, and strings in any payload. */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -9,5 +9,8 @@
  * EINVAL where the payload is malformed, with ENOMEM where there is no memory for it.
  */
 struct child *request_parse(const unsigned char *payload, size_t length);
+
+/* Finds `count` strings, each ended by NUL, that fill all bytes from `at` to `end`; false where they do not. */
+bool find_strings(char *at, const char *end, char **strings, size_t count);
 
 #endif

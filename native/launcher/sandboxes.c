@@ -3,6 +3,7 @@
 
 #include "list.h"
 #include "protocol.h"
+#include "request.h"
 #include "sandbox_registry.h"
 #include "sandbox_remains.h"
 #include "sandbox_room.h"
@@ -48,7 +49,7 @@ struct sandbox {
 };
 
 /* What SANDBOXES has said, and a checksum of that. */
-static unsigned char *text;
+static char *text;
 static struct sandbox_plan plan;
 static const char *registry;
 static uint64_t plan_id;
@@ -98,7 +99,7 @@ static size_t by_descriptors(void)
 bool sandboxes_configure(const unsigned char *payload, size_t length)
 {
 	struct sandboxes_request request;
-	if (length <= sizeof request || payload[length - 1] != '\0' || text != NULL)
+	if (length <= sizeof request || text != NULL)
 		return false;
 	memcpy(&request, payload, sizeof request);
 	size_t rest = length - sizeof request;
@@ -106,14 +107,9 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 	if (text == NULL)
 		return false;
 	memcpy(text, payload + sizeof request, rest);
-	const char *strings[PLAN_STRINGS];
-	const char *at = (const char *)text;
-	for (int i = 0; i < PLAN_STRINGS; i++) {
-		if (at == (const char *)text + rest)
-			return false;
-		strings[i] = at;
-		at += strlen(at) + 1;
-	}
+	char *strings[PLAN_STRINGS];
+	if (!find_strings(text, text + rest, strings, PLAN_STRINGS))
+		return false;
 	plan = (struct sandbox_plan){
 		.program = strings[0],
 		.user = strings[2],
@@ -127,7 +123,7 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 	registry = strings[1];
 	plan_id = checksum(payload, length);
 	idle_max = by_descriptors() < by_memory() ? by_descriptors() : by_memory();
-	return at == (const char *)text + rest;
+	return true;
 }
 
 /* ---- the sandbox of a function ---- */

@@ -56,7 +56,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
 async function start(context: StartContext): Promise<RunningAgent> {
   const { config, log, service, closers } = context
   const host = await prepareHost(context)
-  const firewall = await startFirewall(context, host.starter)
+  const firewall = await startFirewall(context, host)
   service.starting()
   const recovered = await recoverStore(context, host)
   const { store, identity } = recovered

@@ -1,8 +1,8 @@
 import { StartRefused } from '../../host/start-refused.js'
 import { platform } from '../../os/index.js'
-import type { StarterSetup } from '../../os/platform.js'
 import { FunctionFirewall, openProblem, releaseFirewall } from '../function-firewall.js'
 import type { StartContext } from './context.js'
+import type { Host } from './prepare-host.js'
 
 /**
  * Keeps functions from what they are not to reach, before anything serves; undefined where they have no users of their
@@ -10,7 +10,7 @@ import type { StartContext } from './context.js'
  */
 export async function startFirewall(
   { config, log, closers }: StartContext,
-  starter: StarterSetup,
+  { starter, users }: Host,
 ): Promise<FunctionFirewall | undefined> {
   const { stateDir, deny, isolation } = config
   const refuse = (why: string) => {
@@ -19,8 +19,7 @@ export async function startFirewall(
     }
   }
   const firewall = platform.firewall(stateDir, starter.scratchDir)
-  const isSeparate = starter.kind === 'launcher' && starter.sandboxes !== undefined
-  if (!firewall || !isSeparate) {
+  if (!firewall || users.kind !== 'separate') {
     if (firewall) {
       // Of an agent whose functions were separate, and may be running.
       await releaseFirewall(firewall, log)
