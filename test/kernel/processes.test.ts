@@ -63,7 +63,8 @@ describe('max_processes', { skip: notInGuest }, () => {
   })
 
   it('counts the leader, too', async () => {
-    const lines = `i=0; while [ $i -lt ${MAX} ]; do sleep 1 & i=$((i + 1)); done; wait; echo done`
+    // So long that none has ended before the last is forked, on a slow machine either.
+    const lines = `i=0; while [ $i -lt ${MAX} ]; do sleep 30 & i=$((i + 1)); done; wait; echo done`
     await calls.script('one-more', lines)
     const { error, output } = await calls.execute({ function_name: 'one-more' })
     assert.match(error, /^exit code /)

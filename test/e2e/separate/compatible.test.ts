@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { before, it } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { makeTempDir } from '../../../harness/agent.js'
 import { buildZip, PROGRAM, type ZipEntry } from '../../../harness/zip.js'
 import { describeSeparate, NODE } from '../../support/describe-functions.js'
@@ -95,9 +96,10 @@ describeSeparate('a program', {}, ({ calls, user }) => {
 
   /** Once more where meanwhile this machine has got another user: programs that run then do not find theirs. */
   async function run(lines: string, name = 'run'): Promise<string> {
-    const { ino } = statSync('/etc/passwd')
+    const files = () => ['/etc/passwd', '/etc/group'].map((path) => statSync(path).ino)
+    const found = files()
     const { output, error } = await calls.execute({ function_name: name, args: [lines] })
-    return statSync('/etc/passwd').ino === ino ? `${output}${error}` : run(lines, name)
+    return isDeepStrictEqual(files(), found) ? `${output}${error}` : run(lines, name)
   }
 
   async function deploy(name: string, handler: string, files: readonly ZipEntry[]): Promise<void> {
