@@ -3,27 +3,43 @@ import { BlockList, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { StoreLocation } from '../store/open.js'
-import { parseRedisAddress } from '../store/redis/address.js'
+import { type HostPort, parseRedisAddress, type RedisAddress } from '../store/redis/address.js'
 
 const LOOKUP_LIMIT_MS = 2_000
 
 /**
- * The TCP port of the store where it is on this machine; undefined where it is elsewhere, or no port. A host that is
- * not found, or not within seconds, counts as this machine.
+ * The TCP ports in the store's address that are on this machine; none where it is elsewhere, or has no port. A host that
+ * is not found, or not within seconds, counts as this machine.
  */
-export async function localStorePort(store: StoreLocation): Promise<number | undefined> {
-  if (store.kind !== 'redis') return undefined
-  const { host, port, family } = parseRedisAddress(store.address).connection
-  if (host === undefined || port === undefined) return undefined
+export async function localStorePorts(store: StoreLocation): Promise<number[]> {
+  if (store.kind !== 'redis') return []
+  const { hosts, family = 0 } = listenersOf(parseRedisAddress(store.address))
+  const own = ownAddresses()
+  const here = await Promise.all(hosts.map(({ host }) => isHere(host, family, own)))
+  return hosts.filter((_, index) => here[index]).map(({ port }) => port)
+}
+
+function listenersOf(address: RedisAddress): { hosts: readonly HostPort[]; family?: number } {
+  switch (address.kind) {
+    case 'single': {
+      const { connection } = address
+      return 'path' in connection ? { hosts: [] } : { hosts: [connection], ...connection }
+    }
+    case 'sentinel':
+      return { hosts: address.sentinels, ...address }
+    case 'cluster':
+      return { hosts: address.nodes, ...address }
+  }
+}
+
+async function isHere(host: string, family: number, own: BlockList): Promise<boolean> {
   const limit = new AbortController()
   const addresses = await Promise.race([
-    lookup(host, { all: true, family: family ?? 0 }).catch(() => undefined),
+    lookup(host, { all: true, family }).catch(() => undefined),
     delay(LOOKUP_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined),
   ])
   limit.abort()
-  const own = ownAddresses()
-  const isHere = !addresses || addresses.some(({ address }) => own.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'))
-  return isHere ? port : undefined
+  return !addresses || addresses.some(({ address }) => own.check(address, isIPv6(address) ? 'ipv6' : 'ipv4'))
 }
 
 function ownAddresses(): BlockList {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AgentConfig } from '../config/config.js'
 import { networkTargetText, readNetworkTarget } from '../config/network-target.js'
-import { localStorePort } from '../host/local-store.js'
+import { localStorePorts } from '../host/local-store.js'
 import type { NodeAddresses } from '../host/node-addresses.js'
 import type { Log } from '../log/log.js'
 import type { Firewall, FirewallError, FirewallRules, NetworkTarget } from '../os/platform.js'
@@ -102,8 +102,7 @@ export async function rulesFor(
   ownPort: number,
   found?: NodeAddresses,
 ): Promise<FirewallRules> {
-  const storePort = await localStorePort(store)
-  const localPorts = [...new Set([ownPort, storePort ?? 0])].filter((port) => port !== 0)
+  const localPorts = [...new Set([ownPort, ...(await localStorePorts(store))])].filter((port) => port !== 0)
   const { privateIp, publicIp = found?.publicIp } = network
   const nets = [privateIp, publicIp].flatMap((address) => (address && readNetworkTarget(address)?.net) || [])
   const here = nets.flatMap((net) => localPorts.map((port) => ({ net, port })))

@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict'
 import { networkInterfaces } from 'node:os'
 import { describe, it } from 'node:test'
-import { localStorePort } from '../../src/host/local-store.js'
+import { localStorePorts } from '../../src/host/local-store.js'
 
-const redis = (address: string) => localStorePort({ kind: 'redis', address })
+const redis = (address: string) => localStorePorts({ kind: 'redis', address })
 
-describe('the port of a store on this machine', () => {
+describe('the ports of a store on this machine', () => {
   it('is that of a Redis at an address of it', async () => {
     const own = Object.values(networkInterfaces()).flatMap((found) => found ?? [])
     for (const { address, family } of own)
-      assert.equal(await redis(family === 'IPv6' ? `[${address}]:1` : `${address}:1`), 1, address)
+      assert.deepEqual(await redis(family === 'IPv6' ? `[${address}]:1` : `${address}:1`), [1], address)
     for (const host of ['localhost', '127.9.9.9', '0.0.0.0', '[::1]', '[::ffff:127.0.0.1]'])
-      assert.equal(await redis(`rediss://user:pw@${host}:6380/1?family=0`), 6380, host)
-    assert.equal(await redis('localhost'), 6379)
+      assert.deepEqual(await redis(`rediss://user:pw@${host}:6380/1?family=0`), [6380], host)
+    assert.deepEqual(await redis('localhost'), [6379])
   })
 
   it('is none elsewhere, for a socket and for a folder', async () => {
-    for (const host of ['198.18.0.9', '[2001:db8::1]']) assert.equal(await redis(`${host}:6379`), undefined)
-    assert.equal(await redis('unix:///run/redis.sock'), undefined)
-    assert.equal(await localStorePort({ kind: 'embedded', path: '/store' }), undefined)
+    for (const host of ['198.18.0.9', '[2001:db8::1]']) assert.deepEqual(await redis(`${host}:6379`), [])
+    assert.deepEqual(await redis('unix:///run/redis.sock'), [])
+    assert.deepEqual(await localStorePorts({ kind: 'embedded', path: '/store' }), [])
   })
 
   it('is assumed where the host cannot be found', async () => {
-    assert.equal(await redis('nobody.invalid:7'), 7)
+    assert.deepEqual(await redis('nobody.invalid:7'), [7])
   })
 })

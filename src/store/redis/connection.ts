@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { Redis } from 'ioredis'
 import { Patience } from '../../time/patience.js'
 import { StoreUnavailable } from '../store.js'
-import { parseRedisAddress } from './address.js'
+import { AddressError, parseRedisAddress } from './address.js'
 import { HungUp, isReadOnly, isRefused, isReset, NoSocket, redisProblem } from './errors.js'
 import { SilenceWatch } from './silence.js'
 import { type RedisTls, redisTlsOptions } from './tls.js'
@@ -50,14 +50,17 @@ export class RedisConnection {
 
   /** `address`: see parseRedisAddress. Throws AddressError and RedisTlsError. */
   constructor(address: string, tlsFiles: RedisTls) {
-    const { display, tls, connection } = parseRedisAddress(address)
+    const parsed = parseRedisAddress(address)
+    if (parsed.kind !== 'single') throw new AddressError(`${parsed.kind} is not supported`)
+    const { display, tls, credentials, connection } = parsed
     this.address = display
     this.#tls = tls
-    this.#user = connection.username
-    this.#path = connection.path
+    this.#user = credentials.username
+    this.#path = 'path' in connection ? connection.path : undefined
     this.redis = new Redis({
       ...connection,
-      ...(tls && { tls: redisTlsOptions(tlsFiles, connection.host ?? '') }),
+      ...credentials,
+      ...(tls && { tls: redisTlsOptions(tlsFiles, 'host' in connection ? connection.host : '') }),
       // Works with proxies and with users that lack HELLO, INFO or CLIENT: AUTH, SELECT and the store's commands are
       // enough.
       protocol: 2,

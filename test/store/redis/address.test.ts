@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parseRedisAddress } from '../../../src/store/redis/address.js'
+import { type Credentials, parse, parseRedisAddress, type RedisAddress } from '../../../src/store/redis/address.js'
 
-const cases: [address: string, display: string, connection: object, tls?: boolean][] = [
+interface Expected extends Credentials {
+  readonly [key: string]: unknown
+}
+
+const cases: [address: string, display: string, connection: Expected, tls?: boolean][] = [
   ['redis://localhost:6379', 'redis://localhost:6379', { host: 'localhost', port: 6379, db: 0 }],
   ['redis://cache', 'redis://cache:6379', { host: 'cache', port: 6379, db: 0 }],
   ['redis://cache:7000/3', 'redis://cache:7000/3', { host: 'cache', port: 7000, db: 3 }],
@@ -46,7 +50,7 @@ const cases: [address: string, display: string, connection: object, tls?: boolea
       ['%C3%BC%40', 'ü@'],
       ['%00%0A', '\0\n'],
     ] as const
-  ).map(([written, password]): [string, string, object] => [
+  ).map(([written, password]): [string, string, Expected] => [
     `redis://:${written}@cache`,
     'redis://cache:6379',
     { host: 'cache', port: 6379, db: 0, password },
@@ -55,13 +59,83 @@ const cases: [address: string, display: string, connection: object, tls?: boolea
 
 describe('redis address', () => {
   for (const [address, display, connection, tls = false] of cases) {
-    it(`takes ${address}`, () => assert.deepEqual(parseRedisAddress(address), { display, tls, connection }))
+    it(`takes ${address}`, () => {
+      const { username, password, ...rest } = connection
+      const credentials = { ...(username && { username }), ...(password && { password }) }
+      assert.deepEqual(parseRedisAddress(address), { kind: 'single', display, tls, credentials, connection: rest })
+    })
+  }
+
+  const at = (host: string, port: number) => ({ host, port })
+  const several: [address: string, expected: RedisAddress][] = [
+    [
+      'redis+sentinel://a,b:1,[::1]:2/mymaster',
+      {
+        kind: 'sentinel',
+        display: 'redis+sentinel://a:26379,b:1,[::1]:2/mymaster',
+        tls: false,
+        credentials: {},
+        sentinels: [at('a', 26_379), at('b', 1), at('::1', 2)],
+        name: 'mymaster',
+        db: 0,
+      },
+    ],
+    [
+      'rediss+sentinel://u:p,@/x@10.0.0.1:1/my.master-1_/3?family=4',
+      {
+        kind: 'sentinel',
+        display: 'rediss+sentinel://10.0.0.1:1/my.master-1_/3',
+        tls: true,
+        credentials: { username: 'u', password: 'p,@/x' },
+        sentinels: [at('10.0.0.1', 1)],
+        name: 'my.master-1_',
+        db: 3,
+        family: 4,
+      },
+    ],
+    [
+      'redis+cluster://:p@a,b:7001',
+      {
+        kind: 'cluster',
+        display: 'redis+cluster://a:6379,b:7001',
+        tls: false,
+        credentials: { password: 'p' },
+        nodes: [at('a', 6379), at('b', 7001)],
+      },
+    ],
+    [
+      'REDISS+Cluster://[::1]:7001/0?family=6',
+      {
+        kind: 'cluster',
+        display: 'rediss+cluster://[::1]:7001',
+        tls: true,
+        credentials: {},
+        nodes: [at('::1', 7001)],
+        family: 6,
+      },
+    ],
+  ]
+  for (const [address, expected] of several) {
+    it(`takes ${address}`, () => assert.deepEqual(parse(address), expected))
   }
 
   const refused: [address: string, why: RegExp][] = [
     ['', /is empty/],
     ['http://cache:6379', /http:\/\/ is the address of a web server/],
-    ['redis-sentinel://cache:26379/mymaster', /redis-sentinel:\/\/ is not supported: give the address of the primary/],
+    ['redis-sentinel://cache:26379/mymaster', /is not known: write redis\+sentinel:\/\/host,host\/NAME$/],
+    ['rediss-cluster://cache', /is not known: write rediss\+cluster:\/\/host,host$/],
+    ['redis+sentinel://cache:26379', /name of the primary is missing .*: redis\+sentinel:\/\/host:26379\/NAME/],
+    ['redis+sentinel://cache/', /name of the primary is missing/],
+    ['redis+sentinel://cache//1', /name of the primary is missing/],
+    ['redis+sentinel://cache/my,master', /name of the primary consists of/],
+    ['redis+sentinel://cache/name/secret', /database .* is no number/],
+    ['redis+sentinel://cache/name/1?db=1', /given twice/],
+    ['redis+sentinel://a,,b/name', /host is missing/],
+    ['redis+sentinel:///name', /host is missing/],
+    ['redis+sentinel://:secret,a:6379/name', /host is missing before the port/],
+    ['redis+cluster://a,b:x', /port is no number/],
+    ['redis+cluster://a/1', /a cluster has only the database 0/],
+    ['redis+cluster://a?db=1', /a cluster has only the database 0/],
     ['valkey://cache', /valkey:\/\/ is not known: write redis:/],
     ['redis://', /host is missing/],
     [':6379', /host is missing before the port/],
@@ -100,7 +174,7 @@ describe('redis address', () => {
   for (const [address, why] of refused) {
     it(`refuses ${JSON.stringify(address)}`, () => {
       assert.throws(
-        () => parseRedisAddress(address),
+        () => parse(address),
         (error: Error) => {
           assert.match(error.message, why)
           assert.ok(error.message.replace('parameter secret', '').includes('secret') === false, error.message)
