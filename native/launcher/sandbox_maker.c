@@ -2,6 +2,7 @@
 #include "sandbox_maker.h"
 
 #include "clock.h"
+#include "proc.h"
 #include "sandbox_remains.h"
 #include "thread.h"
 
@@ -168,19 +169,12 @@ static int dismiss(const struct maker *maker, bool hangs)
 
 /* ---- its namespaces ---- */
 
-static int open_of(pid_t pid, const char *path, int flags)
-{
-	char full[64];
-	snprintf(full, sizeof full, "/proc/%d/%s", (int)pid, path);
-	return open(full, flags | O_CLOEXEC);
-}
-
 /* The folder of the state folder, as processes in the sandbox find it: links are its own, not the launcher's. */
 static int open_executions(pid_t pid, const struct sandbox_plan *plan)
 {
 	char path[ARGUMENT_MAX];
 	snprintf(path, sizeof path, "%s/functions/tmp", plan->state);
-	int root = open_of(pid, "root", O_PATH | O_DIRECTORY);
+	int root = proc_open(pid, "root", O_PATH | O_DIRECTORY);
 	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
 	int folder = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 	close(root);
@@ -191,10 +185,10 @@ static bool open_namespaces(pid_t pid, const struct sandbox_plan *plan, struct n
 {
 	bool has_network = plan->has_network;
 	*made = (struct namespaces){
-		.mount = open_of(pid, "ns/mnt", O_RDONLY),
-		.ipc = open_of(pid, "ns/ipc", O_RDONLY),
-		.network = has_network ? -1 : open_of(pid, "ns/net", O_RDONLY),
-		.tmp = open_of(pid, "root/tmp", O_PATH | O_DIRECTORY),
+		.mount = proc_open(pid, "ns/mnt", O_RDONLY),
+		.ipc = proc_open(pid, "ns/ipc", O_RDONLY),
+		.network = has_network ? -1 : proc_open(pid, "ns/net", O_RDONLY),
+		.tmp = proc_open(pid, "root/tmp", O_PATH | O_DIRECTORY),
 		.executions = open_executions(pid, plan),
 	};
 	made->queues = sandbox_open_queues(made->ipc);

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "sandbox_registry.h"
 
+#include "proc.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/nsfs.h>
@@ -81,13 +83,13 @@ uint64_t namespace_id(int fd)
 	return found.st_ino << 32 ^ made_ns;
 }
 
-static int open_of(uint32_t pid, int fd, int flags)
+static int open_descriptor(uint32_t pid, int fd, int flags)
 {
 	if (fd < 0)
 		return -1;
-	char path[64];
-	snprintf(path, sizeof path, "/proc/%" PRIu32 "/fd/%d", pid, fd);
-	return open(path, flags | O_CLOEXEC);
+	char path[32];
+	snprintf(path, sizeof path, "fd/%d", fd);
+	return proc_open((pid_t)pid, path, flags);
 }
 
 /*
@@ -98,12 +100,12 @@ bool registry_open_namespaces(const struct registered *registered, struct namesp
 {
 	const struct namespaces *theirs = &registered->namespaces;
 	*opened = (struct namespaces){
-		.mount = open_of(registered->pid, theirs->mount, O_RDONLY),
-		.ipc = open_of(registered->pid, theirs->ipc, O_RDONLY),
-		.network = open_of(registered->pid, theirs->network, O_RDONLY),
-		.tmp = open_of(registered->pid, theirs->tmp, O_PATH | O_DIRECTORY),
-		.queues = open_of(registered->pid, theirs->queues, O_RDONLY | O_DIRECTORY),
-		.executions = open_of(registered->pid, theirs->executions, O_RDONLY | O_DIRECTORY),
+		.mount = open_descriptor(registered->pid, theirs->mount, O_RDONLY),
+		.ipc = open_descriptor(registered->pid, theirs->ipc, O_RDONLY),
+		.network = open_descriptor(registered->pid, theirs->network, O_RDONLY),
+		.tmp = open_descriptor(registered->pid, theirs->tmp, O_PATH | O_DIRECTORY),
+		.queues = open_descriptor(registered->pid, theirs->queues, O_RDONLY | O_DIRECTORY),
+		.executions = open_descriptor(registered->pid, theirs->executions, O_RDONLY | O_DIRECTORY),
 	};
 	bool complete = opened->ipc >= 0 && opened->tmp >= 0 && (theirs->network < 0) == (opened->network < 0) &&
 			(theirs->queues < 0) == (opened->queues < 0) &&

@@ -22,6 +22,11 @@ export function resolveRunAs({ runAs, allowRoot, file = 'configuration' }: Agent
   )
 }
 
+/** Whether each function shall be a user of its own, and the agent may switch users: whether the system can is not said. */
+export function asksForSeparate({ functions, runAs }: AgentConfig): boolean {
+  return functions.separate && runAs.kind === 'user' && platform.canSwitchUser()
+}
+
 /** Why a runner that is root is refused. */
 export function rootProblem(name: string): string {
   return `user ${name} is root: functions could do anything to this machine; give a user of their own, or allow_root: true as well`

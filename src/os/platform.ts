@@ -337,6 +337,12 @@ export interface Isolation {
   readonly aggregate?: AggregateLimits
 }
 
+/** What can be told of it without changing anything. */
+export interface InspectedIsolation extends Omit<Isolation, 'starter' | 'kept'> {
+  /** Where cgroups would be. */
+  readonly cgroups?: string
+}
+
 export interface IsolationOptions {
   /** Identifies this agent on the machine; must exist. */
   readonly stateDir: string
@@ -401,10 +407,10 @@ export interface Platform {
    */
   isolate(options: IsolationOptions): Promise<Isolation>
   /**
-   * What `isolate` would answer, without changing anything. `cgroups`: where they would be. Without a state folder, which
-   * need not exist, nothing is said of disks.
+   * What `isolate` would answer, without changing anything. Without a state folder, which need not exist, nothing is said
+   * of disks.
    */
-  inspectIsolation(stateDir?: string): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string }
+  inspectIsolation(stateDir?: string): InspectedIsolation
   /** Finds the launchers that no agent has, in a folder for starters' files. */
   keptLaunchers(scratchDir: string): Promise<KeptLaunchers>
   /** Removes what `isolate` made, but for what kept processes need. Call once the workers have ended. */

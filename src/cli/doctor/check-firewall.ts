@@ -1,17 +1,17 @@
 import type { AgentConfig } from '../../config/config.js'
 import { networkTargetText } from '../../config/network-target.js'
+import { asksForSeparate } from '../../host/run-as.js'
 import { runFolder } from '../../host/run-folder.js'
 import { openProblem, rulesFor } from '../../main/function-firewall.js'
 import { SHARED } from '../../main/start/start-firewall.js'
 import { platform } from '../../os/index.js'
+import type { InspectedIsolation } from '../../os/platform.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Checks whether functions are kept from the agent, its store and what network.deny names. */
-export async function checkFirewall(config: AgentConfig): Promise<Finding[]> {
-  const { stateDir, port, deny, isolation, functions, runAs } = config
-  const { problem: noLauncher, notSeparate } = platform.inspectIsolation()
-  const isSeparate =
-    functions.separate && runAs.kind === 'user' && platform.canSwitchUser() && !noLauncher && !notSeparate
+export async function checkFirewall(config: AgentConfig, { notSeparate }: InspectedIsolation): Promise<Finding[]> {
+  const { stateDir, port, deny, isolation } = config
+  const isSeparate = asksForSeparate(config) && !notSeparate
   const wrong = isolation.required && deny.length > 0 ? fail : warn
   const firewall = platform.firewall(stateDir, runFolder(stateDir))
   if (!firewall || !isSeparate) {

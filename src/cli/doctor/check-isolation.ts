@@ -1,31 +1,26 @@
 import type { AgentConfig } from '../../config/config.js'
 import { aggregateText, unenforcedLimits } from '../../host/limits.js'
-import { platform } from '../../os/index.js'
+import { asksForSeparate } from '../../host/run-as.js'
+import type { InspectedIsolation } from '../../os/platform.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 /** Checks whether the launcher starts functions, and which limits are enforced. */
-export function checkIsolation({ isolation, functions, runAs, stateDir }: AgentConfig): Finding[] {
-  const {
-    problem,
-    notSeparate,
-    unboundedDisk,
-    unenforced,
-    cgroups,
-    aggregate = {},
-  } = platform.inspectIsolation(stateDir)
+export function checkIsolation(config: AgentConfig, inspected: InspectedIsolation): Finding[] {
+  const { isolation, functions } = config
+  const { problem, notSeparate, unboundedDisk, unenforced, cgroups, aggregate = {} } = inspected
   const wrong = isolation.required ? fail : warn
   const findings: Finding[] = []
   if (problem) findings.push(wrong('launcher', problem, 'install a C compiler and run `npm run build`'))
   else if (process.platform !== 'win32') findings.push(ok('launcher', 'starts functions, and kills all they leave'))
 
-  if (functions.separate && runAs.kind === 'user' && platform.canSwitchUser()) {
+  if (asksForSeparate(config)) {
     findings.push(
       notSeparate
         ? wrong('separation', `functions cannot be kept apart: ${notSeparate}`, 'or give functions.isolation: shared')
         : ok('separation', 'each function is a user of its own, in a sandbox'),
     )
   }
-  if (functions.separate && functions.diskBytes > 0 && runAs.kind === 'user' && unboundedDisk && !notSeparate) {
+  if (asksForSeparate(config) && functions.diskBytes > 0 && unboundedDisk) {
     const fix = 'put state_dir on a file system with user quotas, or install e2fsprogs; or give functions.disk_bytes: 0'
     findings.push(wrong('disk', `functions.disk_bytes cannot be enforced: ${unboundedDisk}`, fix))
   }

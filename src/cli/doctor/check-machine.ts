@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { access, constants, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
-import { dirname } from 'node:path'
 import type { AgentConfig } from '../../config/config.js'
 import { appsFolder, appsProblem, hole, replaceable } from '../../host/apps-folder.js'
 import { commandedByFunctions, rootProblem } from '../../host/run-as.js'
 import { tryStateDir } from '../../host/state-format.js'
 import { uidsProblem } from '../../host/uid-range.js'
 import { platform } from '../../os/index.js'
+import { nearestExisting } from '../../os/nearest-existing.js'
 import { systemFailure } from '../../os/system-failure.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
@@ -73,7 +73,7 @@ async function checkState(path: string): Promise<Finding> {
 }
 
 async function checkFolder(subject: string, path: string): Promise<Finding> {
-  const existing = await nearestExisting(path)
+  const existing = nearestExisting(path)
   const fix = `make ${existing} a folder that ${userInfo().username} can write, or configure another one`
   if (!(await stat(existing)).isDirectory()) return fail(subject, `${existing} is not a folder`, fix)
   try {
@@ -82,13 +82,4 @@ async function checkFolder(subject: string, path: string): Promise<Finding> {
     return fail(subject, `${path} cannot be written (${(error as NodeJS.ErrnoException).code})`, fix)
   }
   return ok(subject, existing === path ? path : `${path}, to be made`)
-}
-
-async function nearestExisting(path: string): Promise<string> {
-  const parent = dirname(path)
-  if (parent === path) return path
-  return access(path).then(
-    () => path,
-    () => nearestExisting(parent),
-  )
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { LoadedConfig } from '../../config/load.js'
+import { platform } from '../../os/index.js'
 import { loadNamedConfig } from '../named-config.js'
 import { writeJson, writeOut } from '../stdout.js'
 import { checkCertificates } from './check-certificates.js'
@@ -43,14 +44,15 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
   }
   const { config, warnings } = loaded
   const store = await checkStore(config)
+  const isolation = platform.inspectIsolation(config.stateDir)
   return [
     node,
     ...(config.file ? [ok('config', config.file)] : []),
     ...warnings.map((warning) => warn('config', warning)),
     ...checkUser(config),
     ...(await checkFolders(config)),
-    ...checkIsolation(config),
-    ...(await checkFirewall(config)),
+    ...checkIsolation(config, isolation),
+    ...(await checkFirewall(config, isolation)),
     ...checkCertificates(config),
     ...checkSecrets(config),
     store,

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import {
   FRAME_BYTES,
   PROTOCOL_VERSION,
@@ -8,10 +8,12 @@ import {
   READY_EVENT_BYTES,
 } from '../../generated/native/launcher-protocol.js'
 import { installation } from '../../installation.js'
+import { nearestExisting } from '../nearest-existing.js'
 import {
   type CgroupController,
   FUNCTIONS_DIR,
   type FunctionNetwork,
+  type InspectedIsolation,
   type Isolation,
   type IsolationOptions,
   type KeptLauncher,
@@ -110,11 +112,6 @@ function diskProblem(stateDir: string): string | undefined {
   return sandboxProblem('check-disk', `state=${stateDir}`)
 }
 
-/** The state folder may be yet to be made. */
-function nearestExisting(path: string): string {
-  return existsSync(path) || dirname(path) === '/' ? path : nearestExisting(dirname(path))
-}
-
 function sandboxProblem(...args: readonly string[]): string | undefined {
   const { status, stdout, error } = spawnSync(SANDBOX, args, { input: '', timeout: LIMIT_MS, killSignal: 'SIGKILL' })
   if (error) return error.message
@@ -134,9 +131,7 @@ function passageProblem(dir: string): string | undefined {
 }
 
 /** See Platform.inspectIsolation. */
-export function inspectIsolation(
-  stateDir?: string,
-): Omit<Isolation, 'starter' | 'kept'> & { readonly cgroups?: string } {
+export function inspectIsolation(stateDir?: string): InspectedIsolation {
   const problem = launcherProblem()
   if (problem) return { problem, notSeparate: problem, unenforced: allUnenforced(problem) }
   const notSeparate = separationProblem('host')
