@@ -1,4 +1,5 @@
 import type { LoadedConfig } from '../config/load.js'
+import { AgentState } from '../host/agent-state.js'
 import { ServiceManager } from '../host/service-manager.js'
 import { createLog, type Log } from '../log/log.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
@@ -10,7 +11,11 @@ import { loadNamedConfig } from './named-config.js'
 /** Runs the agent until SIGTERM or SIGINT; a second signal ends the drain. SIGHUP reloads the configuration. */
 export async function start(options: { config?: string }): Promise<void> {
   let log: Log | undefined
-  const service = new ServiceManager(platform.takeServiceNotifier((problem) => log?.warn(problem)))
+  const state = new AgentState()
+  const service = new ServiceManager(
+    platform.takeServiceNotifier((problem) => log?.warn(problem)),
+    state,
+  )
   let agent: RunningAgent | undefined
   let reloadDue = false
   // Early: without a handler, SIGHUP would end the process.
@@ -39,7 +44,7 @@ export async function start(options: { config?: string }): Promise<void> {
     await service.close()
     process.exit(0)
   })
-  agent = await startAgent(config, log, service).catch(async (error: unknown) => {
+  agent = await startAgent(config, log, state, service).catch(async (error: unknown) => {
     // Errors with a code are for the operator to fix; others are defects, logged with their stack.
     const known = error instanceof Error && 'code' in error
     const message = systemFailure(error) ?? (error instanceof Error ? error.message : String(error))

@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../config/config.js'
+import type { AgentState } from '../host/agent-state.js'
 import { boundTo, describeListener } from '../host/listener.js'
 import type { ServiceManager } from '../host/service-manager.js'
 import type { Log } from '../log/log.js'
@@ -39,10 +40,15 @@ export interface RunningAgent {
  * opened, then rejects: with StartRefused or a system error, which the operator can fix, or with a defect. Main thread,
  * once.
  */
-export async function startAgent(config: AgentConfig, log: Log, service: ServiceManager): Promise<RunningAgent> {
+export async function startAgent(
+  config: AgentConfig,
+  log: Log,
+  state: AgentState,
+  service: ServiceManager,
+): Promise<RunningAgent> {
   const closers = new Closers()
   try {
-    return await start({ config, log, service, closers })
+    return await start({ config, log, state, service, closers })
   } catch (error) {
     await closers
       .close()
@@ -54,7 +60,7 @@ export async function startAgent(config: AgentConfig, log: Log, service: Service
 }
 
 async function start(context: StartContext): Promise<RunningAgent> {
-  const { config, log, service, closers } = context
+  const { config, log, state, service, closers } = context
   const host = await prepareHost(context)
   const firewall = await startFirewall(context, host)
   service.starting()
@@ -65,12 +71,13 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const execution = await startExecutions(context, host, recovered, functions)
   const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
-  const services = { agentId: config.agentId, admission, registrations, identity, problems, ...execution }
+  const obstacle = () => identity.lost ?? pool.obstacle
+  const services = { agentId: config.agentId, state, admission, registrations, identity, problems, ...execution }
   const { listener, callers } = await startServer(context, host, services)
   await firewall?.serving(boundTo(listener).port, addresses)
   closers.add(purgeRegularly(store, log))
   log.info({ ...boundTo(listener), store: store.address, apps: host.appsDir, version: VERSION }, 'serving')
-  service.serving(describeListener(listener), admission, problems)
+  state.serve({ address: describeListener(listener), load: admission, problems, obstacle })
 
   const live = new LiveConfig(config, functionOf(host.users), {
     log,
@@ -88,7 +95,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
 
   async function stop(reason: string): Promise<void> {
     const { drainSeconds } = live.current
-    service.draining(new Date(Date.now() + drainSeconds * 1000), admission)
+    state.stop(new Date(Date.now() + drainSeconds * 1000), admission)
     log.info({ reason, running: executions.list().length, drain_seconds: drainSeconds }, 'stopping')
     await drain(executions, drainSeconds * 1000, hurried)
     await closers.close()
@@ -101,7 +108,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
       await stop(reason)
       return
     }
-    service.draining(new Date(), admission)
+    state.stop(new Date(), admission)
     const running = await handOver(executions)
     log.info({ reason, running }, 'handing over')
     await closers.close()

@@ -12,6 +12,7 @@ import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { type AgentConnection, openConnection } from '../../src/cli/connection.js'
 import { loadConfig } from '../../src/config/load.js'
+import { AgentState } from '../../src/host/agent-state.js'
 import { ServiceManager } from '../../src/host/service-manager.js'
 import { createLog } from '../../src/log/log.js'
 import { type RunningAgent, startAgent } from '../../src/main/index.js'
@@ -42,7 +43,8 @@ describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
     }
     writeFileSync(file, JSON.stringify({ ...settings, workers: 2, max_tasks: 50 }))
     const { config } = loadConfig({ file, env: {}, cwd: dir })
-    agent = await startAgent(config, createLog('error'), new ServiceManager(undefined))
+    const state = new AgentState()
+    agent = await startAgent(config, createLog('error'), state, new ServiceManager(undefined, state))
     connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
     calls = new Calls(connection.agent)
     await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { AgentState } from '../../src/host/agent-state.js'
 import { ServiceManager } from '../../src/host/service-manager.js'
 import { platform } from '../../src/os/index.js'
 import { noServiceManager, ServiceManagerSocket } from '../support/service-manager.js'
@@ -11,17 +12,18 @@ describe('what the service manager is told of a reload', { skip: noServiceManage
     const socket = await ServiceManagerSocket.open()
     t.after(socket.close)
     process.env['NOTIFY_SOCKET'] = socket.address
-    const service = new ServiceManager(platform.takeServiceNotifier(assert.fail))
+    const state = new AgentState()
+    const service = new ServiceManager(platform.takeServiceNotifier(assert.fail), state)
     assert.equal(process.env['NOTIFY_SOCKET'], undefined)
     service.reloading()
     service.ready()
     const before = process.hrtime.bigint() / 1000n
-    service.serving('127.0.0.1:1', IDLE)
+    state.serve({ address: '127.0.0.1:1', load: IDLE, problems: () => [], obstacle: () => undefined })
     service.reloading()
     service.reloading()
     service.ready()
     service.ready()
-    service.draining(new Date(), IDLE)
+    state.stop(new Date(), IDLE)
     service.reloading()
     service.ready()
     await service.close()
@@ -38,7 +40,8 @@ describe('what the service manager is told of a reload', { skip: noServiceManage
     const socket = await ServiceManagerSocket.open()
     t.after(socket.close)
     process.env['NOTIFY_SOCKET'] = socket.address
-    const service = new ServiceManager(platform.takeServiceNotifier(assert.fail))
+    const state = new AgentState()
+    const service = new ServiceManager(platform.takeServiceNotifier(assert.fail), state)
     const error = Object.assign(new Error(`one\nREADY=1 ${'x'.repeat(9999)}`), { errno: -13 })
     await service.failed(error)
     const { lines } = await socket.told(/^ERRNO=13$/)

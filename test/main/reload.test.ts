@@ -10,13 +10,15 @@ import { eventually } from '../../harness/eventually.js'
 import { openConnection } from '../../src/cli/connection.js'
 import type { AgentConfig } from '../../src/config/config.js'
 import { loadConfig } from '../../src/config/load.js'
+import { AgentState } from '../../src/host/agent-state.js'
 import { ServiceManager } from '../../src/host/service-manager.js'
 import { createLog } from '../../src/log/log.js'
 import { type RunningAgent, startAgent } from '../../src/main/index.js'
 
 /** An agent in this process. */
 async function run(t: TestContext, config: AgentConfig): Promise<[RunningAgent, Calls]> {
-  const agent = await startAgent(config, createLog('fatal'), new ServiceManager(undefined))
+  const state = new AgentState()
+  const agent = await startAgent(config, createLog('fatal'), state, new ServiceManager(undefined, state))
   const connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
   t.after(async () => {
     connection.close()

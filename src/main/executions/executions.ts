@@ -12,7 +12,7 @@ import { Execution } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
 import type { LaunchSpecs } from './launch-specs.js'
 import type { WorkerTask } from './worker.js'
-import type { WorkerPool } from './worker-pool.js'
+import { ALL_DEAD, type WorkerPool } from './worker-pool.js'
 
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
   /** Whether the caller chose the id, which another execution may then have. */
@@ -64,7 +64,7 @@ export class Executions {
     const supervised = this.pool.execute(this.specs.of(lease), task, execution)
     if (!supervised) {
       leave()
-      return refused('every worker thread is being replaced: try again')
+      return refused(`${ALL_DEAD}: try again`)
     }
     execution.supervisedBy(supervised)
     this.track(execution, supervised, number, leave)
@@ -86,7 +86,7 @@ export class Executions {
   }
 
   /** Whether the agent is stopping and starts no new execution. */
-  get draining(): boolean {
+  get stopping(): boolean {
     return this.refusesNew
   }
 

@@ -26,6 +26,8 @@ const MOVEMENT_MS = 250
 /** A worker waits for its launcher first (LEAVE_LIMIT_MS in launcher.c: 5.5 s), then brings its writes to the disk. */
 const CLOSE_LIMIT_MS = 8_000
 
+export const ALL_DEAD = 'every worker thread is being replaced'
+
 /**
  * The workers: threads that supervise processes, each with an event loop for many executions. Piscina restarts dead
  * ones and runs reads from the store. Executions go over a port to each: a Piscina task with a port of its own would
@@ -89,6 +91,11 @@ export class WorkerPool {
   /** Why the store refuses writes of the workers, where no retry will help; each reason once. */
   get problems(): string[] {
     return [...new Set([...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? []))]
+  }
+
+  /** Why no worker can take an execution; undefined where one can. */
+  get obstacle(): string | undefined {
+    return this.isReady ? undefined : ALL_DEAD
   }
 
   /** Applies to the executions that follow. */

@@ -18,7 +18,7 @@ export async function executeFunction(
   refusals: Refusals,
   call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
 ): Promise<ExecutionResponse> {
-  if (executions.draining) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
+  if (executions.stopping) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
   const { function_name: functionName, execution_id: id, args, async } = call.request
   const idGiven = id !== ''
   const validId = idGiven || async ? validateExecutionId(id) : undefined

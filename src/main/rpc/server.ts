@@ -1,6 +1,7 @@
 import type { Server as Listener } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Server, type ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js'
+import type { AgentState } from '../../host/agent-state.js'
 import type { NodeSampler } from '../../host/node-status.js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../../proto.js'
 import type { AdmissionControl } from '../executions/admission.js'
@@ -34,6 +35,7 @@ export interface Services {
   readonly admission: AdmissionControl
   readonly executions: Executions
   readonly identity: Identity
+  readonly state: AgentState
   /** Problems that an operator has to fix. */
   readonly problems: () => string[]
   readonly refusals: Refusals
@@ -54,7 +56,7 @@ export function createServer(services: Services, handlers: Handlers, checkCaller
     ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
-    HealthCheck: handlers.unary(() => healthCheck(executions, identity, services.problems())),
+    HealthCheck: handlers.unary(() => healthCheck(services.state, services.problems())),
     ReportNodeStatus: handlers.unary(() => reportNodeStatus(services, sampler)),
   })
   server.addService(OperationsDefinition, {

@@ -1,4 +1,5 @@
 import type { AgentConfig } from '../../config/config.js'
+import type { AgentState } from '../../host/agent-state.js'
 import type { ServiceManager } from '../../host/service-manager.js'
 import type { Log } from '../../log/log.js'
 import type { Closers } from './closers.js'
@@ -7,6 +8,7 @@ import type { Closers } from './closers.js'
 export interface StartContext {
   readonly config: AgentConfig
   readonly log: Log
+  readonly state: AgentState
   readonly service: ServiceManager
   readonly closers: Closers
 }

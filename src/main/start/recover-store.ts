@@ -29,7 +29,7 @@ export interface RecoveredStore {
  * Rejects with StartRefused where waiting would not help.
  */
 export async function recoverStore(
-  { config, log, service, closers }: StartContext,
+  { config, log, state, closers }: StartContext,
   { kept }: Host,
 ): Promise<RecoveredStore> {
   const { agentId, stateDir, file } = config
@@ -51,14 +51,14 @@ export async function recoverStore(
       : log.warn({ store: store.address, cause }, 'waiting for the store')
   const waiting = (why: StoreUnavailable) => {
     logAway(why)
-    service.waiting(`the store: ${why.message}`)
+    state.wait(`the store: ${why.message}`)
   }
   const functions = await withStore(config, waiting, async () => {
     await store.probe()
     // First: another agent that holds the name must not be disturbed.
     await identity.claim((why) => {
       log.warn(`waiting for the name of this agent: ${why}`)
-      service.waiting(`the name of this agent: ${why}`)
+      state.wait(`the name of this agent: ${why}`)
     })
     identity.keep()
     await replay(await leftoverQueues(writesDir))

@@ -7,6 +7,7 @@ import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { childrenOf } from '../../../harness/proc.js'
 import { loadConfig } from '../../../src/config/load.js'
+import { AgentState } from '../../../src/host/agent-state.js'
 import { ServiceManager } from '../../../src/host/service-manager.js'
 import { createLog } from '../../../src/log/log.js'
 import { startAgent } from '../../../src/main/index.js'
@@ -23,7 +24,8 @@ describe('a start that fails half way', () => {
       const lines = ['agent_id: test', 'host: 127.0.0.1', `port: ${port}`, 'redis_addr: embedded', 'run_as: self']
       writeFileSync(file, [...lines, 'state_dir: state', 'apps_dir: apps', 'log_level: error', ''].join('\n'))
       const { config } = loadConfig({ file, env: {}, cwd: dir })
-      return startAgent(config, createLog('silent'), new ServiceManager(undefined))
+      const state = new AgentState()
+      return startAgent(config, createLog('silent'), state, new ServiceManager(undefined, state))
     }
     const before = childrenOf(process.pid).length
     await assert.rejects(start((taken.address() as AddressInfo).port), { name: 'StartRefused' })
