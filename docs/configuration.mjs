@@ -69,10 +69,15 @@ const SAID = {
   'tls.key_file': said('Its private key, without a passphrase.', 'required with TLS'),
   'tls.allowed_clients': said('Names (CN or DNS SAN) of the client certificates that may call.'),
 
-  'redis_tls.ca_cert': said('The authority that has signed the certificate of Redis.', 'the public ones'),
-  'redis_tls.cert_file': said('The certificate that the agent shows to Redis; needs `redis_tls.key_file`.'),
-  'redis_tls.key_file': said('Its private key; needs `redis_tls.cert_file`.'),
-  'redis_tls.server_name': said('The name in the certificate of Redis.', 'the host of `redis_addr`'),
+  'redis.ca_cert': said('The authority that has signed the certificate of Redis.', 'the public ones'),
+  'redis.cert_file': said('The certificate that the agent shows to Redis; needs `redis.key_file`.'),
+  'redis.key_file': said('Its private key; needs `redis.cert_file`.'),
+  'redis.server_name': said('The name in the certificate of Redis.', 'the host of `redis_addr`'),
+
+  'redis.password_file': said(
+    'A file with the password for Redis, on one line, where it is not in `redis_addr`; read again for each connection.',
+  ),
+  'redis.sentinel_password_file': said('The same for the Sentinels, where they want one.'),
 
   'archive.max_entries': said('Files, folders and links that one deployed archive may hold.'),
   'archive.max_bytes': said('What one deployed archive may take when unpacked.'),

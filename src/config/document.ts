@@ -22,7 +22,7 @@ const MAX_ALIASES = 100
 
 /** Parses and validates a configuration file; `name` is the file, for messages. Throws ConfigError. */
 export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
-  const document = withoutBlanks(parse(decode(contents, name), name))
+  const document = withoutOldNames(withoutBlanks(parse(decode(contents, name), name)), name)
   refuseLiteral(document, name)
   const warnings = unknownKeys(document, name)
   try {
@@ -130,6 +130,14 @@ function withoutBlanks(value: unknown): unknown {
   if (!isSection(value)) return value
   const given = Object.entries(value).filter(([, inner]) => !(typeof inner === 'string' && /^(~|null|)$/.test(inner)))
   return Object.fromEntries(given.map(([key, inner]) => [key, withoutBlanks(inner)]))
+}
+
+/** The section `redis` was called `redis_tls` when it had only the keys for TLS. */
+function withoutOldNames(document: unknown, name: string): unknown {
+  if (!isSection(document) || !isSection(document['redis_tls'])) return document
+  const { redis_tls, redis, ...others } = document
+  if (redis !== undefined) throw new ConfigError(`${name}: redis_tls: give its keys in the section redis`)
+  return { ...others, redis: redis_tls }
 }
 
 function isSection(value: unknown): value is Section {

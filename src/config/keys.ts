@@ -1,5 +1,4 @@
-import type { StoreLocation } from '../store/open.js'
-import type { RedisTls } from '../store/redis/tls.js'
+import type { RedisAccess } from '../store/redis/access.js'
 import type { AgentConfig } from './config.js'
 import { networkTargetText } from './network-target.js'
 import type { ConfigKey } from './schema.js'
@@ -21,7 +20,7 @@ const rule =
 const restart = rule(false)
 const reload = rule(true)
 
-const redisTls = (store: StoreLocation): RedisTls => (store.kind === 'redis' && store.tls) || {}
+const access = ({ store }: AgentConfig): RedisAccess => (store.kind === 'redis' && store.access) || {}
 
 /** All keys of the file. */
 export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
@@ -29,10 +28,12 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   host: restart('host'),
   port: restart('port'),
   redis_addr: restart('store', ({ store }) => (store.kind === 'redis' ? store.address : store)),
-  'redis_tls.ca_cert': restart('store', ({ store }) => redisTls(store).caCert),
-  'redis_tls.cert_file': restart('store', ({ store }) => redisTls(store).certFile),
-  'redis_tls.key_file': restart('store', ({ store }) => redisTls(store).keyFile),
-  'redis_tls.server_name': restart('store', ({ store }) => redisTls(store).serverName),
+  'redis.ca_cert': restart('store', (config) => access(config).caCert),
+  'redis.cert_file': restart('store', (config) => access(config).certFile),
+  'redis.key_file': restart('store', (config) => access(config).keyFile),
+  'redis.server_name': restart('store', (config) => access(config).serverName),
+  'redis.password_file': restart('store', (config) => access(config).passwordFile),
+  'redis.sentinel_password_file': restart('store', (config) => access(config).sentinelPasswordFile),
   'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
   'network.node_public_ip': restart('network', ({ network }) => network.publicIp),
   'network.deny': reload('deny', ({ deny }) => deny.map(networkTargetText)),

@@ -3,8 +3,9 @@ import { hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { ForeignFile, readOwnFile } from '../os/owned-file.js'
 import type { StoreLocation } from '../store/open.js'
+import { type RedisFileError, readPassword } from '../store/redis/access.js'
 import { parseRedisAddress } from '../store/redis/address.js'
-import { type RedisTlsError, readRedisTls } from '../store/redis/tls.js'
+import { readRedisTls } from '../store/redis/tls.js'
 import type { AgentConfig } from './config.js'
 import { ConfigError, readDocument, readSettings } from './document.js'
 import type { Settings } from './schema.js'
@@ -29,7 +30,7 @@ export function loadConfig(options: { file?: string | undefined; env: NodeJS.Pro
   const { settings, warnings } = readDocument(contents, file)
   const config = { file, ...resolveSettings(settings, dirname(file)) }
   checkTlsFiles(config)
-  checkRedisTls(config)
+  checkRedis(config)
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
@@ -110,34 +111,44 @@ function resolveSettings(settings: Settings, base: string): AgentConfig {
   }
 }
 
-function resolveStore({ redis_addr: setting, redis_tls }: Settings, base: string, stateDir: string): StoreLocation {
+function resolveStore({ redis_addr: setting, redis }: Settings, base: string, stateDir: string): StoreLocation {
   if (setting.kind === 'redis') {
-    if (!redis_tls) return setting
-    const { ca_cert, cert_file, key_file, server_name } = redis_tls
-    const tls = {
+    if (!redis) return setting
+    const { ca_cert, cert_file, key_file, server_name, password_file, sentinel_password_file } = redis
+    const access = {
       ...(ca_cert && { caCert: resolve(base, ca_cert) }),
       ...(cert_file && { certFile: resolve(base, cert_file) }),
       ...(key_file && { keyFile: resolve(base, key_file) }),
       ...(server_name && { serverName: server_name }),
+      ...(password_file && { passwordFile: resolve(base, password_file) }),
+      ...(sentinel_password_file && { sentinelPasswordFile: resolve(base, sentinel_password_file) }),
     }
-    return { ...setting, tls }
+    return { ...setting, access }
   }
   return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
 }
 
-/** Refuses TLS keys with an address that would not use them: data would go out unencrypted. */
-function checkRedisTls({ file, store }: AgentConfig): void {
-  if (store.kind !== 'redis' || !store.tls) return
-  if (!parseRedisAddress(store.address).tls) {
-    throw new ConfigError(
-      `${file}: redis_tls: redis_addr is without TLS; write rediss:// there, or leave redis_tls out`,
-    )
+/** Refuses keys that the address would not use: data would go out unencrypted, or a password would be in vain. */
+function checkRedis({ file, store }: AgentConfig): void {
+  if (store.kind !== 'redis' || !store.access) return
+  const { passwordFile, sentinelPasswordFile, ...tls } = store.access
+  const { kind, tls: isTls, credentials } = parseRedisAddress(store.address)
+  const refuse = (problem: string) => {
+    throw new ConfigError(`${file}: redis${problem}`)
   }
+  if (!isTls && Object.keys(tls).length > 0)
+    refuse(': redis_addr is without TLS; write rediss:// there, or leave the keys for TLS out')
+  if (passwordFile && credentials.password)
+    refuse('.password_file: redis_addr contains a password, too; leave it out there, as in redis://user:@host')
+  if (sentinelPasswordFile && kind !== 'sentinel')
+    refuse('.sentinel_password_file: redis_addr names no Sentinels; write redis+sentinel:// there, or leave it out')
   try {
-    readRedisTls(store.tls)
+    readRedisTls(tls)
+    if (passwordFile) readPassword('password_file', passwordFile)
+    if (sentinelPasswordFile) readPassword('sentinel_password_file', sentinelPasswordFile)
   } catch (error) {
-    const { key, message } = error as RedisTlsError
-    throw new ConfigError(`${file}: redis_tls.${key}: ${message}`)
+    const { key, message } = error as RedisFileError
+    refuse(`.${key}: ${message}`)
   }
 }
 

@@ -78,7 +78,8 @@ export type StoreSetting =
   | { readonly kind: 'embedded'; readonly path?: string }
 
 const STORES =
-  'redis://, rediss://, host:port, a host, unix:///path, an absolute socket path, embedded or embedded:FOLDER'
+  'redis://, rediss://, redis+sentinel://, rediss+sentinel://, host:port, a host, unix:///path, an absolute socket ' +
+  'path, embedded or embedded:FOLDER'
 
 /** Edit distance up to which a word counts as a misspelt `embedded`. */
 const MISSPELLED = 3
@@ -110,6 +111,7 @@ const flag = key('true or false', (text) => ({ true: true, false: false })[text.
 const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
 const folder = matching(/^[^\0]+$/, 'the path of a folder')
 const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
+const secretFile = matching(/^[^\0\r\n]+$/, 'the path of a file with the password, on one line')
 const clientName = matching(/^[^\p{C}]+$/u, 'a name as in the CN or a DNS SAN of a client certificate')
 const clientNames = z
   .array(clientName, 'a list of names')
@@ -169,13 +171,15 @@ const tls = z
     return ca_cert && cert_file && key_file ? { ca_cert, cert_file, key_file, allowed_clients } : z.NEVER
   })
 
-const redisTls = z
+const redis = z
   .object(
     {
       ca_cert: pemFile.optional(),
       cert_file: pemFile.optional(),
       key_file: pemFile.optional(),
       server_name: matching(/^[\w.-]{1,253}$/, 'the name in the certificate of Redis').optional(),
+      password_file: secretFile.optional(),
+      sentinel_password_file: secretFile.optional(),
     },
     SECTION,
   )
@@ -208,7 +212,7 @@ export const settingsSchema = z.object(
     host: ip.default('::'),
     port: whole(0, 65_535).default(50_052),
     redis_addr: redisAddr.default({ kind: 'redis', address: 'redis://localhost:6379' }),
-    redis_tls: redisTls.optional(),
+    redis: redis.optional(),
     network: network.prefault({}),
     functions: functions.prefault({}),
     tls: tls.optional(),
@@ -239,7 +243,7 @@ export const settingsSchema = z.object(
 /** The file's contents, with paths as written. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Section = 'network' | 'functions' | 'tls' | 'redis_tls' | 'archive'
+type Section = 'network' | 'functions' | 'tls' | 'redis' | 'archive'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
 /** A key with its section, as people write it. */
@@ -248,7 +252,7 @@ export type ConfigKey =
   | KeyIn<'network'>
   | KeyIn<'functions'>
   | KeyIn<'tls'>
-  | KeyIn<'redis_tls'>
+  | KeyIn<'redis'>
   | KeyIn<'archive'>
   | 'tls.enabled'
 
@@ -258,7 +262,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType
   network: network.shape,
   functions: functions.shape,
   tls: tls.in.shape,
-  redis_tls: redisTls.shape,
+  redis: redis.shape,
   archive: archive.shape,
 }
 

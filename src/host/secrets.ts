@@ -5,7 +5,7 @@ import { mayReach, rightsOf } from './permissions.js'
 
 /** A secret that functions can read. */
 export interface Exposure {
-  readonly kind: 'config' | 'key' | 'state' | 'store'
+  readonly kind: 'config' | 'key' | 'password' | 'state' | 'store'
   /** Absolute. */
   readonly path: string
   /** The command that closes it. */
@@ -19,11 +19,14 @@ export interface Exposure {
 export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): Exposure[] {
   if (!runAs || runAs.uid === process.geteuid?.()) return []
   const { file, tls, stateDir, store } = config
+  const { keyFile, ...access } = (store.kind === 'redis' && store.access) || {}
+  const passwords = [access.passwordFile, access.sentinelPasswordFile].filter((path) => path !== undefined)
   const secrets = [
     // The file may contain the password of Redis.
     ...(file ? [{ kind: 'config', path: file } as const] : []),
     ...(tls ? [{ kind: 'key', path: tls.keyFile } as const] : []),
-    ...(store.kind === 'redis' && store.tls?.keyFile ? [{ kind: 'key', path: store.tls.keyFile } as const] : []),
+    ...(keyFile ? [{ kind: 'key', path: keyFile } as const] : []),
+    ...passwords.map((path) => ({ kind: 'password', path }) as const),
     { kind: 'state', path: stateDir } as const,
     ...(store.kind === 'embedded' ? [{ kind: 'store', path: store.path } as const] : []),
   ]

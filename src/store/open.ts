@@ -1,10 +1,10 @@
-import type { RedisTls } from './redis/tls.js'
+import type { RedisAccess } from './redis/access.js'
 import type { Store } from './store.js'
 
 /** The configured store. */
 export type StoreLocation =
-  /** A Redis URL, `host:port`, `rediss://` or the path of a socket. */
-  | { readonly kind: 'redis'; readonly address: string; readonly tls?: RedisTls }
+  /** See parseRedisAddress. */
+  | { readonly kind: 'redis'; readonly address: string; readonly access?: RedisAccess }
   /** A folder for LMDB; made where it is missing. */
   | { readonly kind: 'embedded'; readonly path: string }
 
@@ -15,6 +15,6 @@ export type StoreLocation =
 export async function openStore(location: StoreLocation): Promise<Store> {
   // Loads only the client that is used: both are large.
   if (location.kind === 'redis')
-    return new (await import('./redis/redis-store.js')).RedisStore(location.address, location.tls)
+    return new (await import('./redis/redis-store.js')).RedisStore(location.address, location.access)
   return new (await import('./embedded/embedded-store.js')).EmbeddedStore(location.path)
 }

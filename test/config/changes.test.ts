@@ -45,16 +45,18 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
   host: ['restart', { host: '::1' }],
   port: ['restart', { port: 2 }],
   redis_addr: ['restart', { store: { kind: 'redis', address: 'redis://:other@host' } }],
-  'redis_tls.ca_cert': [
+  'redis.ca_cert': ['restart', { store: { ...inUse.store, access: { caCert: '/other.pem' } } as AgentConfig['store'] }],
+  'redis.cert_file': ['restart', { store: { ...inUse.store, access: { certFile: '/o.pem' } } as AgentConfig['store'] }],
+  'redis.key_file': ['restart', { store: { ...inUse.store, access: { keyFile: '/o.pem' } } as AgentConfig['store'] }],
+  'redis.password_file': [
     'restart',
-    { store: { ...inUse.store, tls: { caCert: '/other.pem' } } as AgentConfig['store'] },
+    { store: { ...inUse.store, access: { passwordFile: '/o' } } as AgentConfig['store'] },
   ],
-  'redis_tls.cert_file': [
+  'redis.sentinel_password_file': [
     'restart',
-    { store: { ...inUse.store, tls: { certFile: '/o.pem' } } as AgentConfig['store'] },
+    { store: { ...inUse.store, access: { sentinelPasswordFile: '/o' } } as AgentConfig['store'] },
   ],
-  'redis_tls.key_file': ['restart', { store: { ...inUse.store, tls: { keyFile: '/o.pem' } } as AgentConfig['store'] }],
-  'redis_tls.server_name': ['restart', { store: { ...inUse.store, tls: { serverName: 'o' } } as AgentConfig['store'] }],
+  'redis.server_name': ['restart', { store: { ...inUse.store, access: { serverName: 'o' } } as AgentConfig['store'] }],
   'network.node_private_ip': ['restart', { network: { publicIp: '10.0.0.2' } }],
   'network.node_public_ip': ['restart', { network: { privateIp: '10.0.0.1', publicIp: '10.0.0.3' } }],
   'network.deny': ['at once', { deny: [{ port: 26 }] }],

@@ -485,7 +485,7 @@ test('the example shows every key, each with its default', { skip: process.platf
   const plain = load(text, dir).config
   const uncommented = text.replace(/^( *)#(?=\S| {2}\w+:)/gm, '$1')
   // It is for another address than the default.
-  const spelledOut = load(uncommented.replace(/^redis_tls:\n(?:[# ].*\n)+/m, ''), dir)
+  const spelledOut = load(uncommented.replace(/^redis:\n(?:[# ].*\n)+/m, ''), dir)
   assert.deepEqual(spelledOut.warnings, [])
   assert.deepEqual(spelledOut.config, {
     ...plain,

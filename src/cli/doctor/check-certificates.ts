@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs'
 import type { AgentConfig, TlsConfig } from '../../config/config.js'
 import { TLS_SERVER_NAME } from '../../proto.js'
 import { type Identity, isTrusted, keyProblem, readContentsNow, readIdentity } from '../../tls/certificates.js'
+import { checkOpen } from './check-secrets.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 const DAY_MS = 86_400_000
@@ -60,8 +60,7 @@ function* checkUsage({ certificate }: Identity): Iterable<Finding> {
 }
 
 function* checkAccess({ keyFile, allowedClients }: TlsConfig): Iterable<Finding> {
-  if (process.platform !== 'win32' && (statSync(keyFile).mode & 0o077) !== 0)
-    yield warn('tls key file', `others than its owner may read ${keyFile}`, `chmod 600 ${keyFile}`)
+  yield* checkOpen('tls key file', keyFile)
   yield allowedClients.includes(TLS_SERVER_NAME)
     ? warn('tls callers', 'every agent may command this one', `take ${TLS_SERVER_NAME} out of tls.allowed_clients`)
     : ok('tls callers', allowedClients.join(', '))

@@ -2,10 +2,11 @@ import { stat } from 'node:fs/promises'
 import { Redis } from 'ioredis'
 import { Patience } from '../../time/patience.js'
 import { StoreUnavailable } from '../store.js'
+import { passwordReader, type RedisAccess } from './access.js'
 import { AddressError, parseRedisAddress } from './address.js'
-import { HungUp, isReadOnly, isRefused, isReset, NoSocket, redisProblem } from './errors.js'
+import { HungUp, isReadOnly, isRefused, isReset, isStranger, NoSocket, redisProblem } from './errors.js'
 import { SilenceWatch } from './silence.js'
-import { type RedisTls, redisTlsOptions } from './tls.js'
+import { redisTlsOptions } from './tls.js'
 
 /** Time limit for connecting. */
 const CONNECT_LIMIT_MS = 2_000
@@ -35,6 +36,7 @@ export class RedisConnection {
   readonly #silence: SilenceWatch
   readonly #tls: boolean
   readonly #user: string | undefined
+  readonly #passwordFile: string | undefined
   /** Absolute path of a socket. */
   readonly #path: string | undefined
   /** Whether the server has answered on this connection: a stopped one accepts connections, too. */
@@ -48,19 +50,22 @@ export class RedisConnection {
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
 
-  /** `address`: see parseRedisAddress. Throws AddressError and RedisTlsError. */
-  constructor(address: string, tlsFiles: RedisTls) {
+  /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
+  constructor(address: string, access: RedisAccess) {
     const parsed = parseRedisAddress(address)
     if (parsed.kind !== 'single') throw new AddressError(`${parsed.kind} is not supported`)
     const { display, tls, credentials, connection } = parsed
     this.address = display
     this.#tls = tls
     this.#user = credentials.username
+    this.#passwordFile = access.passwordFile
     this.#path = 'path' in connection ? connection.path : undefined
+    const password = access.passwordFile && passwordReader('password_file', access.passwordFile)
     this.redis = new Redis({
       ...connection,
       ...credentials,
-      ...(tls && { tls: redisTlsOptions(tlsFiles, 'host' in connection ? connection.host : '') }),
+      ...(password && { password: password() }),
+      ...(tls && { tls: redisTlsOptions(access, 'host' in connection ? connection.host : undefined) }),
       // Works with proxies and with users that lack HELLO, INFO or CLIENT: AUTH, SELECT and the store's commands are
       // enough.
       protocol: 2,
@@ -70,7 +75,11 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       // 0: unanswered commands are rejected as soon as the connection breaks, not after some reconnects.
       maxRetriesPerRequest: 0,
-      retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS),
+      retryStrategy: (attempt) => {
+        // The next attempt signs in with what the options say then.
+        if (password) this.redis.options.password = password()
+        return Math.min(50 * 2 ** Math.min(attempt, 10), LONGEST_RECONNECT_DELAY_MS)
+      },
       reconnectOnError: (error) => isReadOnly(error) && this.#mayReconnect(error),
       connectTimeout: CONNECT_LIMIT_MS,
       keepAlive: 10_000,
@@ -116,7 +125,12 @@ export class RedisConnection {
     const cause = isRefused(met) ? (this.#noSocket ?? met) : met
     if (isReadOnly(cause)) this.#isReplica()
     const readOnlyMs = this.#readOnly ? this.#readOnly.last - this.#readOnly.since : 0
-    const { problem, ...advice } = redisProblem(cause, { tls: this.#tls, user: this.#user, readOnlyMs })
+    const { problem, ...advice } = redisProblem(cause, {
+      tls: this.#tls,
+      user: this.#user,
+      passwordFile: this.#passwordFile,
+      readOnlyMs,
+    })
     return new StoreUnavailable(`Redis at ${this.address}: ${problem}`, { ...advice, cause })
   }
 
@@ -139,6 +153,8 @@ export class RedisConnection {
       // The cheapest command that the agent needs. A refusal is an answer, too, and may be the last one.
       const refused = (error: Error) => {
         if (error.name === 'ReplyError') this.#failure = error
+        // It would take no command of the store's size from a stranger, and say only that.
+        if (isStranger(error)) redis.disconnect(true)
       }
       void redis
         .exists('flux:exec:')

@@ -5,6 +5,8 @@ export interface RedisContext {
   readonly tls: boolean
   /** The agent's user on Redis; undefined: the default user. */
   readonly user: string | undefined
+  /** The file that contains its password; undefined: the address does, or there is none. */
+  readonly passwordFile: string | undefined
   /** For how long writes have been refused because it is a replica, ms. */
   readonly readOnlyMs: number
 }
@@ -24,9 +26,12 @@ const ADDRESS = 'correct redis_addr'
 const SOCKET = 'give the socket that Redis makes (unixsocket in redis.conf) in redis_addr'
 const ONE_NODE =
   'it is one node of a Redis Cluster, which this agent cannot use: give redis_addr of a Redis that is no cluster'
-const CREDENTIALS = 'correct user and password in redis_addr: redis://user:password@host'
-const TRUST = 'give the authority that has signed its certificate in redis_tls.ca_cert'
-const CLIENT_CERTIFICATE = 'give a certificate that it accepts in redis_tls.cert_file and redis_tls.key_file'
+const CREDENTIALS: Advice = (_, { passwordFile }) =>
+  passwordFile
+    ? `correct the password in ${passwordFile} (redis.password_file), or the user in redis_addr: redis://user:@host`
+    : 'correct user and password in redis_addr: redis://user:password@host'
+const TRUST = 'give the authority that has signed its certificate in redis.ca_cert'
+const CLIENT_CERTIFICATE = 'give a certificate that it accepts in redis.cert_file and redis.key_file'
 const NO_TLS = 'it does not speak TLS there: give its TLS port, or redis:// instead of rediss://'
 const RENEW = 'replace the certificate of Redis'
 
@@ -48,7 +53,10 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
       fix: 'it is a replica: give the address of its primary in redis_addr',
     },
   ],
-  [coded('NOAUTH'), permanent('it wants a password: redis_addr: redis://user:password@host')],
+  [
+    coded('NOAUTH'),
+    permanent('it wants a password: redis_addr: redis://user:password@host, or a file in redis.password_file'),
+  ],
   [coded('WRONGPASS'), permanent(CREDENTIALS)],
   [/invalid password|invalid username|without any password configured/i, permanent(CREDENTIALS)],
   [/operation not permitted/i, permanent(CREDENTIALS)],
@@ -95,7 +103,7 @@ const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
   [/^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|CERT_REJECTED)$/, permanent(RENEW)],
   [
     /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
-    permanent('its certificate has another name: give that in redis_addr, or in redis_tls.server_name'),
+    permanent('its certificate has another name: give that in redis_addr, or in redis.server_name'),
   ],
   [/^ERR_SSL_\w*ALERT_(CERTIFICATE|UNKNOWN_CA|BAD_CERTIFICATE|HANDSHAKE|\w*ACCESS)/, permanent(CLIENT_CERTIFICATE)],
   [/^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST)$/, permanent(NO_TLS)],
@@ -134,6 +142,11 @@ export function redisProblem(error: unknown, context: RedisContext): StoreProble
 /** Whether a Redis refused a write because it is a replica. */
 export function isReadOnly(error: unknown): boolean {
   return error instanceof Error && coded('READONLY').test(withoutArguments(error.message))
+}
+
+/** Whether Redis wants a password first. */
+export function isStranger(error: unknown): boolean {
+  return error instanceof Error && coded('NOAUTH').test(error.message)
 }
 
 /** Whether nothing listens at the address. */

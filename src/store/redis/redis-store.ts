@@ -14,6 +14,7 @@ import {
   type StoreUnavailable,
   type StoreWrite,
 } from '../store.js'
+import type { RedisAccess } from './access.js'
 import { Begins } from './begins.js'
 import { RedisConnection } from './connection.js'
 import { isReadOnly } from './errors.js'
@@ -22,7 +23,6 @@ import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.
 import { type RedisCommand, runPipeline } from './pipeline.js'
 import { commandsInScripts, deleteProbe } from './probe.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
-import type { RedisTls } from './tls.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
 
 /** Time limit for reads and small writes. */
@@ -44,9 +44,9 @@ export class RedisStore implements Store {
     return answers.map((answer) => answer === BEGUN)
   })
 
-  /** `address`: see parseRedisAddress. Throws AddressError and RedisTlsError. */
-  constructor(address: string, tls: RedisTls = {}) {
-    this.#connection = new RedisConnection(address, tls)
+  /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
+  constructor(address: string, access: RedisAccess = {}) {
+    this.#connection = new RedisConnection(address, access)
     this.address = this.#connection.address
   }
 

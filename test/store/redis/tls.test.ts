@@ -6,8 +6,8 @@ import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
 import { eventually } from '../../../harness/eventually.js'
 import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
+import type { RedisAccess } from '../../../src/store/redis/access.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
-import type { RedisTls } from '../../../src/store/redis/tls.js'
 import { StoreUnavailable } from '../../../src/store/store.js'
 import { examine } from '../../cli/doctor/examine.js'
 import { makeAuthority } from '../../support/certificates.js'
@@ -15,7 +15,7 @@ import { makeAuthority } from '../../support/certificates.js'
 describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, () => {
   const dir = makeTempDir('flux-redis-tls-')
   const file = (name: string) => join(dir, name)
-  const tls: RedisTls = { caCert: file('ca.pem'), certFile: file('client.pem'), keyFile: file('client-key.pem') }
+  const tls: RedisAccess = { caCert: file('ca.pem'), certFile: file('client.pem'), keyFile: file('client-key.pem') }
   const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
   let server: RedisServer
   let port: number
@@ -37,7 +37,7 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
   })
   after(() => server.stop())
 
-  const problem = async (address: string, options: RedisTls | undefined, expected: RegExp) => {
+  const problem = async (address: string, options: RedisAccess | undefined, expected: RegExp) => {
     const store = new RedisStore(address, options)
     try {
       return await eventually(`${expected}`, async () => {
@@ -66,15 +66,11 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
   })
 
   it('is refused with the key that is missing', async () => {
-    const refused: readonly [string, RedisTls | undefined, RegExp][] = [
-      [
-        'localhost',
-        undefined,
-        /self-signed certificate in certificate chain; give the authority .* redis_tls\.ca_cert$/,
-      ],
-      ['localhost', { ...tls, caCert: file('other-ca.pem') }, /certificate.*redis_tls\.ca_cert$/],
-      ['localhost', { caCert: file('ca.pem') }, /certificate required; give a certificate .* redis_tls\.cert_file/],
-      ['127.0.0.1', tls, /altnames.*; its certificate has another name: .* redis_tls\.server_name$/],
+    const refused: readonly [string, RedisAccess | undefined, RegExp][] = [
+      ['localhost', undefined, /self-signed certificate in certificate chain; give the authority .* redis\.ca_cert$/],
+      ['localhost', { ...tls, caCert: file('other-ca.pem') }, /certificate.*redis\.ca_cert$/],
+      ['localhost', { caCert: file('ca.pem') }, /certificate required; give a certificate .* redis\.cert_file/],
+      ['127.0.0.1', tls, /altnames.*; its certificate has another name: .* redis\.server_name$/],
     ]
     for (const [host, options, expected] of refused) {
       const error = await problem(`rediss://${host}:${port}`, options, expected)
@@ -89,7 +85,7 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
 
   it('serves an agent, its threads too; doctor tells files that do not fit', async (t) => {
     const redis_addr = `rediss://localhost:${port}`
-    const agent = await startTestAgent({ config: { redis_addr, redis_tls: keys, workers: 1 } })
+    const agent = await startTestAgent({ config: { redis_addr, redis: keys, workers: 1 } })
     t.after(() => agent.stop())
     const calls = new Calls(agent.client)
     await calls.script('hello', 'echo hello')
@@ -100,16 +96,16 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
     )
 
     const wrong: readonly [object, RegExp][] = [
-      [{ ...keys, ca_cert: file('none.pem') }, /redis_tls\.ca_cert: .*none\.pem cannot be read \(ENOENT\)/],
-      [{ ...keys, ca_cert: file('client-key.pem') }, /redis_tls\.ca_cert: .*client-key\.pem holds no certificate/],
-      [{ ...keys, key_file: file('redis-key.pem') }, /redis_tls\.key_file: .*redis-key\.pem holds no key.*client\.pem/],
-      [{ cert_file: keys.cert_file }, /redis_tls\.key_file is missing/],
+      [{ ...keys, ca_cert: file('none.pem') }, /redis\.ca_cert: .*none\.pem cannot be read \(ENOENT\)/],
+      [{ ...keys, ca_cert: file('client-key.pem') }, /redis\.ca_cert: .*client-key\.pem holds no certificate/],
+      [{ ...keys, key_file: file('redis-key.pem') }, /redis\.key_file: .*redis-key\.pem holds no key.*client\.pem/],
+      [{ cert_file: keys.cert_file }, /redis\.key_file is missing/],
     ]
-    for (const [redis_tls, expected] of wrong) {
-      const { find } = await examine({ redis_addr, redis_tls })
+    for (const [redis, expected] of wrong) {
+      const { find } = await examine({ redis_addr, redis })
       assert.match(find('config')?.message ?? '', expected)
     }
-    const { find } = await examine({ redis_addr: 'localhost', redis_tls: keys })
-    assert.match(find('config')?.message ?? '', /redis_tls: redis_addr is without TLS; write rediss:/)
+    const { find } = await examine({ redis_addr: 'localhost', redis: keys })
+    assert.match(find('config')?.message ?? '', /redis: redis_addr is without TLS; write rediss:/)
   })
 })
