@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOOKING 0
+#define MAKING 0
 #define USING 1
 
 int registry_open(const char *folder, uint32_t uid)
@@ -31,17 +31,17 @@ static bool lock(int file, int how, short type, off_t byte)
 
 bool registry_lock(int file)
 {
-	return lock(file, F_OFD_SETLKW, F_WRLCK, LOOKING);
+	return lock(file, F_OFD_SETLKW, F_WRLCK, MAKING);
 }
 
 void registry_unlock(int file)
 {
-	lock(file, F_OFD_SETLK, F_UNLCK, LOOKING);
+	lock(file, F_OFD_SETLK, F_UNLCK, MAKING);
 }
 
-void registry_use(int file)
+bool registry_use(int file)
 {
-	lock(file, F_OFD_SETLK, F_RDLCK, USING);
+	return lock(file, F_OFD_SETLKW, F_RDLCK, USING);
 }
 
 void registry_leave(int file)
@@ -49,10 +49,9 @@ void registry_leave(int file)
 	lock(file, F_OFD_SETLK, F_UNLCK, USING);
 }
 
-bool registry_is_used(int file)
+bool registry_use_alone(int file)
 {
-	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = USING, .l_len = 1 };
-	return fcntl(file, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
+	return lock(file, F_OFD_SETLK, F_WRLCK, USING);
 }
 
 struct registered registry_read(int file)

@@ -3,8 +3,10 @@
  * What it says is only believed where it is still true. Two bytes of the file are locked (F_OFD_SETLK of fcntl(2)), so
  * that a launcher's death gives its locks back:
  *
- *     the first   by who looks at the sandbox, makes it or gives it up, for that moment
- *     the second  shared, by each launcher that runs executions of the function
+ *     the first   by who makes the sandbox, or closes its descriptors, for that moment
+ *     the second  shared, by each launcher that runs executions of the function; alone, by who gives the sandbox up
+ *
+ * A launcher that registered the sandbox itself needs only the second to start in it: nobody else gives it up then.
  */
 #ifndef SANDBOX_REGISTRY_H
 #define SANDBOX_REGISTRY_H
@@ -34,16 +36,16 @@ struct registered {
 /* The function's file; -1 with errno. */
 int registry_open(const char *folder, uint32_t uid);
 
-/* Waits for others that look at it. False with errno. */
+/* Waits for others that make it, or close it. False with errno. */
 bool registry_lock(int file);
 void registry_unlock(int file);
 
-/* Notes that this launcher runs executions of the function, or does no more. Only while it is locked. */
-void registry_use(int file);
+/* Notes that this launcher runs executions of the function. Waits for one that is giving its sandbox up. False with errno. */
+bool registry_use(int file);
 void registry_leave(int file);
 
-/* Whether another launcher runs executions of the function. Only while it is locked. */
-bool registry_is_used(int file);
+/* After registry_use: whether nobody else runs executions of the function. Then others wait until registry_leave. */
+bool registry_use_alone(int file);
 
 /* What it says; an id of 0 where it says nothing. */
 struct registered registry_read(int file);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "sandboxes.h"
 
+#include "checksum.h"
 #include "list.h"
 #include "protocol.h"
 #include "request.h"
@@ -9,6 +10,7 @@
 #include "sandbox_room.h"
 #include "table.h"
 #include "tmpdir.h"
+#include "users_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,26 +62,6 @@ static size_t idle_max;
 
 /* ---- plan ---- */
 
-/* FNV-1a (RFC 9923), by bytes and by numbers. */
-#define CHECKSUM_START 0xcbf29ce484222325
-#define CHECKSUM_PRIME 0x100000001b3
-
-static uint64_t checksum(const unsigned char *bytes, size_t length)
-{
-	uint64_t sum = CHECKSUM_START;
-	for (size_t i = 0; i < length; i++)
-		sum = (sum ^ bytes[i]) * CHECKSUM_PRIME;
-	return sum;
-}
-
-static uint64_t checksum_of(const uint64_t *numbers, size_t count)
-{
-	uint64_t sum = CHECKSUM_START;
-	for (size_t i = 0; i < count; i++)
-		sum = (sum ^ numbers[i]) * CHECKSUM_PRIME;
-	return sum;
-}
-
 static size_t by_memory(void)
 {
 	uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -122,6 +104,7 @@ bool sandboxes_configure(const unsigned char *payload, size_t length)
 	};
 	registry = strings[1];
 	plan_id = checksum(payload, length);
+	users_open();
 	idle_max = by_descriptors() < by_memory() ? by_descriptors() : by_memory();
 	return true;
 }
@@ -144,20 +127,6 @@ static uint64_t folders_id(const char *function)
 		inode_of("%s/functions/homes/%s", plan.state, function),
 	};
 	return checksum_of(inodes, sizeof inodes / sizeof *inodes);
-}
-
-/* Which files of users the host has. One that is replaced takes along what a sandbox has in its place. */
-static uint64_t users_id(void)
-{
-	struct stat users = { 0 };
-	struct stat groups = { 0 };
-	stat("/etc/passwd", &users);
-	stat("/etc/group", &groups);
-	const uint64_t found[] = {
-		users.st_ino,  (uint64_t)users.st_mtim.tv_sec,  (uint64_t)users.st_mtim.tv_nsec,
-		groups.st_ino, (uint64_t)groups.st_mtim.tv_sec, (uint64_t)groups.st_mtim.tv_nsec,
-	};
-	return checksum_of(found, sizeof found / sizeof *found);
 }
 
 static void give_up(struct sandbox *sandbox)
@@ -200,9 +169,9 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 		sandbox->users = found->users;
 		sandbox->inodes = found->inodes;
 	} else {
+		sandbox->users = users_id();
 		if (!sandbox_make(&plan, uid, function, &sandbox->namespaces))
 			return false;
-		sandbox->users = users_id();
 		sandbox->inodes = sandbox_inodes(&sandbox->namespaces);
 	}
 	sandbox->id = namespace_id(sandbox->namespaces.mount);
@@ -211,42 +180,66 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 	return true;
 }
 
+/* Whether it is the one that is registered, by this launcher: others would look for its descriptors elsewhere. */
+static bool is_registered_here(const struct sandbox *sandbox, const struct registered *found, uint64_t folders)
+{
+	return found->id != 0 && found->id == sandbox->id && found->plan == plan_id && found->folders == folders &&
+	       found->pid == (uint32_t)getpid();
+}
+
+/* Takes a sandbox and registers it here. Nobody else makes one meanwhile. False with errno. */
+static bool take_registered(struct sandbox *sandbox, const char *function, uint64_t folders)
+{
+	uint32_t uid = (uint32_t)sandbox->by_uid.key;
+	struct registered found = registry_read(sandbox->file);
+	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.folders == folders;
+	if (!current && !acquire(sandbox, &found, uid, function, folders))
+		return false;
+	register_here(sandbox, folders);
+	return true;
+}
+
 /* Before the first of its executions here. False with errno. */
 static bool enter_use(struct sandbox *sandbox, const char *function)
 {
-	uint32_t uid = (uint32_t)sandbox->by_uid.key;
 	uint64_t folders = folders_id(function);
+	if (!registry_use(sandbox->file))
+		return false;
+	struct registered found = registry_read(sandbox->file);
+	if (is_registered_here(sandbox, &found, folders))
+		return true;
+	registry_leave(sandbox->file);
 	if (!registry_lock(sandbox->file))
 		return false;
-	registry_use(sandbox->file);
-	struct registered found = registry_read(sandbox->file);
-	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.folders == folders;
-	bool acquired = current || acquire(sandbox, &found, uid, function, folders);
-	if (acquired && found.pid != (uint32_t)getpid())
-		register_here(sandbox, folders);
+	bool taken = registry_use(sandbox->file) && take_registered(sandbox, function, folders);
 	int error = errno;
-	if (!acquired)
+	if (!taken)
 		registry_leave(sandbox->file);
 	registry_unlock(sandbox->file);
 	errno = error;
-	return acquired;
+	return taken;
+}
+
+/* The last that leaves is alone, also where several leave at once: each tries again once it has let the others be alone. */
+static bool is_last(const struct sandbox *sandbox)
+{
+	if (registry_use_alone(sandbox->file))
+		return true;
+	registry_leave(sandbox->file);
+	return registry_use_alone(sandbox->file);
 }
 
 /* After the last of them. */
 static void leave_use(struct sandbox *sandbox)
 {
-	if (!registry_lock(sandbox->file)) {
-		registry_leave(sandbox->file);
+	if (!is_last(sandbox))
 		return;
-	}
-	registry_leave(sandbox->file);
-	bool unclean = sandbox->haunted || sandbox_has_remains(&sandbox->namespaces, sandbox->inodes);
-	if (unclean && !registry_is_used(sandbox->file)) {
+	if (sandbox->haunted || sandbox_has_remains(&sandbox->namespaces, sandbox->inodes)) {
 		unregister(sandbox);
 		give_up(sandbox);
 		sandbox->haunted = false;
 	}
-	registry_unlock(sandbox->file);
+	registry_leave(sandbox->file);
 }
 
 static struct sandbox *find_or_add(uint32_t uid)
