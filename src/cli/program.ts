@@ -4,6 +4,7 @@ import { cancelCommand } from './cancel.js'
 import { checkConfigCommand } from './check-config.js'
 import { deployCommand } from './deploy/deploy.js'
 import { doctorCommand } from './doctor/doctor.js'
+import { drainCommand, resumeCommand } from './drain.js'
 import { execCommand } from './exec.js'
 import { handoverCommand } from './handover.js'
 import { logsCommand } from './logs.js'
@@ -20,6 +21,8 @@ export function createProgram(): Command {
     .addCommand(startCommand())
     .addCommand(stopCommand())
     .addCommand(handoverCommand())
+    .addCommand(drainCommand())
+    .addCommand(resumeCommand())
     .addCommand(deployCommand())
     .addCommand(execCommand())
     .addCommand(logsCommand())

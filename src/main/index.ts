@@ -6,6 +6,7 @@ import type { Log } from '../log/log.js'
 import type { Store } from '../store/store.js'
 import { VERSION } from '../version.js'
 import { drain, handOver } from './executions/drain.js'
+import { NodeDrain } from './executions/node-drain.js'
 import { LiveConfig, type Reload } from './reload.js'
 import { Closers } from './start/closers.js'
 import type { StartContext } from './start/context.js'
@@ -72,7 +73,10 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
   const obstacle = () => identity.lost ?? pool.obstacle
-  const services = { agentId: config.agentId, state, admission, registrations, identity, problems, ...execution }
+  const nodeDrain = new NodeDrain(config.stateDir, admission, state, log)
+  nodeDrain.restore()
+  const ours = { agentId: config.agentId, state, nodeDrain, problems }
+  const services = { ...ours, admission, registrations, identity, ...execution }
   const { listener, callers } = await startServer(context, host, services)
   await firewall?.serving(boundTo(listener).port, addresses)
   closers.add(purgeRegularly(store, log))

@@ -26,7 +26,13 @@ describeAgent('HealthCheck and ReportNodeStatus', options, ({ agent, calls }) =>
 
   it('tell that it is healthy, and the version of its package', async () => {
     const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
-    assert.deepEqual(await calls.health(), { healthy: true, version: manifest.version, problems: [] })
+    assert.deepEqual(await calls.health(), {
+      healthy: true,
+      version: manifest.version,
+      problems: [],
+      state: 'serving',
+      drained_since: '',
+    })
   })
 
   it('tell the id that is configured, letter for letter', async () => {

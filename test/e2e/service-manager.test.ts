@@ -88,6 +88,17 @@ describe('a service manager', { skip: noServiceManager }, () => {
     for (const [i, { at }] of told.entries()) assert.ok(at - (told[i - 2]?.at ?? 0) > 900, 'more than one a second')
   })
 
+  it('is told of a drain, and of its end', async (t) => {
+    const { agent, manager } = await startService(t)
+    await manager.told(/^STATUS=serving/)
+    const address = ['--address', `127.0.0.1:${agent.port}`]
+    assert.equal((await runCli(['drain', ...address])).code, 0)
+    await manager.told(/^STATUS=draining since 20\S+Z, on 127\.0\.0\.1:\d+: 0 executions running, 0 waiting$/)
+    assert.equal((await runCli(['resume', ...address])).code, 0)
+    await eventually('its end is told', () => manager.with(/^STATUS=serving/).length === 2)
+    assert.equal(manager.with(/^READY=1$/).length, 1)
+  })
+
   it('lets a stop last for as long as the agent says', async (t) => {
     const { agent, calls, manager } = await startService(t, { config: { drain_seconds: 600 } })
     const gate = new Gate()

@@ -16,6 +16,7 @@ export type Admission =
   | { readonly kind: 'admitted'; readonly slot: Slot }
   | { readonly kind: 'queued'; readonly ticket: Ticket }
   | { readonly kind: 'full' }
+  | { readonly kind: 'closed' }
 
 interface Waiter {
   readonly arrival: number
@@ -43,6 +44,7 @@ export class AdmissionControl {
   private activeCount = 0
   private waitingCount = 0
   private arrivals = 0
+  private isClosed = false
 
   constructor(
     private maxActive: number,
@@ -71,6 +73,16 @@ export class AdmissionControl {
     this.serveWaiting()
   }
 
+  /** Answers `closed` to every request from now on; who waits already gets a slot as before. */
+  close(): void {
+    this.isClosed = true
+  }
+
+  /** Ends `close`. */
+  open(): void {
+    this.isClosed = false
+  }
+
   /** Sets how many executions of a function may hold slots at once; 0: no limit. */
   limit(name: string, maxConcurrency: number): void {
     this.account(name).limit = maxConcurrency
@@ -81,6 +93,7 @@ export class AdmissionControl {
    * Asks for a slot. `granted` is called later, once, if the answer is `queued` and the ticket is not given up before.
    */
   request(name: string, behavior: ConcurrencyBehavior, granted: (slot: Slot) => void): Admission {
+    if (this.isClosed) return { kind: 'closed' }
     const account = this.account(name)
     // A new execution must not overtake those that wait.
     const free = this.hasPlace(account) && account.waiting.size === 0

@@ -58,13 +58,13 @@ export class Executions {
     }
     const execution = new Execution(id, name, async)
     const leave = this.admit(execution, lease)
-    if (!leave) return refused(`function ${name} at capacity`)
+    if (typeof leave === 'string') return refused(leave)
     const given = number === undefined ? {} : { idNumber: number }
     const task = { ...request, ...given, hold: execution.isQueued }
     const supervised = this.pool.execute(this.specs.of(lease), task, execution)
     if (!supervised) {
       leave()
-      return refused(`${ALL_DEAD}: try again`)
+      return refused(ALL_DEAD)
     }
     execution.supervisedBy(supervised)
     this.track(execution, supervised, number, leave)
@@ -152,18 +152,21 @@ export class Executions {
   }
 
   /**
-   * Takes a slot, or a place in the queue. Answers a function that gives it and the lease back; undefined at capacity.
+   * Takes a slot, or a place in the queue. Answers a function that gives it and the lease back, or why there is none.
    */
-  private admit(execution: Execution, lease: FunctionLease): (() => void) | undefined {
+  private admit(execution: Execution, lease: FunctionLease): (() => void) | string {
     let slot: Slot | undefined
     const { name, maxConcurrencyBehavior } = lease.settings
     const admission = this.admission.request(name, maxConcurrencyBehavior, (granted) => {
       slot = granted
       execution.go()
     })
-    if (admission.kind === 'full') {
+    if (admission.kind === 'full' || admission.kind === 'closed') {
       lease.release()
-      return undefined
+      // The control plane looks for the words `at capacity`, and tries elsewhere or again.
+      return admission.kind === 'full'
+        ? `function ${name} at capacity`
+        : `function ${name} at capacity: its agent is draining`
     }
     if (admission.kind === 'admitted') {
       slot = admission.slot

@@ -26,7 +26,7 @@ const MOVEMENT_MS = 250
 /** A worker waits for its launcher first (LEAVE_LIMIT_MS in launcher.c: 5.5 s), then brings its writes to the disk. */
 const CLOSE_LIMIT_MS = 8_000
 
-export const ALL_DEAD = 'every worker thread is being replaced'
+export const ALL_DEAD = 'every worker thread is being replaced: try again'
 
 /**
  * The workers: threads that supervise processes, each with an event loop for many executions. Piscina restarts dead
@@ -88,9 +88,10 @@ export class WorkerPool {
     })
   }
 
-  /** Why the store refuses writes of the workers, where no retry will help; each reason once. */
+  /** What an operator should know: why the store refuses writes for good, or no worker lives. Each reason once. */
   get problems(): string[] {
-    return [...new Set([...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? []))]
+    const refused = [...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? [])
+    return [...new Set([...refused, ...(this.obstacle ? [this.obstacle] : [])])]
   }
 
   /** Why no worker can take an execution; undefined where one can. */

@@ -4,5 +4,12 @@ import { VERSION } from '../../version.js'
 
 /** Healthy while the agent takes new executions. */
 export function healthCheck(state: AgentState, problems: string[]): HealthCheckResponse {
-  return { healthy: state.current.kind === 'serving', version: VERSION, problems }
+  const { current, drainedSince } = state
+  return {
+    healthy: current.kind === 'serving',
+    version: VERSION,
+    problems,
+    state: current.kind,
+    drained_since: drainedSince?.toISOString() ?? '',
+  }
 }

@@ -6,6 +6,7 @@ import type { NodeSampler } from '../../host/node-status.js'
 import { AgentServiceDefinition, messageLimits, OperationsDefinition } from '../../proto.js'
 import type { AdmissionControl } from '../executions/admission.js'
 import type { Executions } from '../executions/executions.js'
+import type { NodeDrain } from '../executions/node-drain.js'
 import type { Refusals } from '../executions/refusals.js'
 import type { WorkerPool } from '../executions/worker-pool.js'
 import type { Registrations } from '../functions/registrations.js'
@@ -13,6 +14,7 @@ import type { Identity } from '../store/identity.js'
 import { cancelExecution } from './cancel-execution.js'
 import type { Connections } from './connections.js'
 import { deployFunction } from './deploy-function.js'
+import { drain, resume } from './drain.js'
 import { executeFunction } from './execute-function.js'
 import { allowFarDeadlines } from './far-deadlines.js'
 import { followOutput } from './follow-output.js'
@@ -36,6 +38,7 @@ export interface Services {
   readonly executions: Executions
   readonly identity: Identity
   readonly state: AgentState
+  readonly nodeDrain: NodeDrain
   /** Problems that an operator has to fix. */
   readonly problems: () => string[]
   readonly refusals: Refusals
@@ -46,7 +49,7 @@ export interface Services {
 
 /** Makes the server with every call of both services, which `checkCallers` lets pass. */
 export function createServer(services: Services, handlers: Handlers, checkCallers: ServerInterceptor): Server {
-  const { executions, identity, refusals, pool, registrations, sampler } = services
+  const { executions, identity, state, nodeDrain, refusals, pool, registrations, sampler } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [checkCallers] })
   allowFarDeadlines(server)
@@ -56,12 +59,14 @@ export function createServer(services: Services, handlers: Handlers, checkCaller
     ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
-    HealthCheck: handlers.unary(() => healthCheck(services.state, services.problems())),
+    HealthCheck: handlers.unary(() => healthCheck(state, services.problems())),
     ReportNodeStatus: handlers.unary(() => reportNodeStatus(services, sampler)),
   })
   server.addService(OperationsDefinition, {
     FollowOutput: handlers.streaming((call) => followOutput(executions, pool, call)),
     ListExecutions: handlers.unary(() => listExecutions(executions, usage)),
+    Drain: handlers.unary(() => drain(nodeDrain, state)),
+    Resume: handlers.unary(() => resume(nodeDrain)),
   })
   return server
 }

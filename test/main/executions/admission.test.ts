@@ -32,6 +32,20 @@ describe('AdmissionControl', () => {
     assert.deepEqual(control.request('h', 'exit', nobody), { kind: 'full' })
   })
 
+  it('turns everybody away while it is closed, but lets those go on who wait', () => {
+    const control = new AdmissionControl(1, 10)
+    const slot = admitted(control.request('f', 'wait', nobody))
+    let granted = 0
+    control.request('f', 'wait', () => granted++)
+    control.close()
+    assert.deepEqual(control.request('f', 'wait', nobody), { kind: 'closed' })
+    assert.deepEqual(control.request('f', 'exit', nobody), { kind: 'closed' })
+    slot.release()
+    assert.equal(granted, 1)
+    control.open()
+    assert.deepEqual(control.request('f', 'exit', nobody), { kind: 'full' })
+  })
+
   it('gives a place back once, however often it is released', () => {
     const control = new AdmissionControl(0, 10)
     control.limit('f', 2)
