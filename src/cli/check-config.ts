@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { sourceNames } from '../config/sources.js'
 import { loadCertificates } from '../tls/certificates.js'
 import { loadNamedConfig } from './named-config.js'
 import { writeOut } from './stdout.js'
@@ -17,6 +18,10 @@ export function checkConfigCommand(): Command {
       const { config, warnings } = loadNamedConfig(options)
       const tlsWarnings = config.tls ? loadCertificates(config.tls).warnings : []
       for (const warning of [...warnings, ...tlsWarnings]) console.error(`flux-agent: ${warning}`)
-      await writeOut(`${config.file ?? 'development defaults'}: ok\n`)
+      await writeOut(
+        sourceNames(config)
+          .map((source) => `${source}: ok\n`)
+          .join(''),
+      )
     })
 }

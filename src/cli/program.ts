@@ -44,7 +44,10 @@ Try it:
 function startCommand(): Command {
   return new Command('start')
     .summary('run the agent')
-    .description('Run the agent in the foreground until SIGTERM or Ctrl-C. On SIGHUP it reads its configuration again.')
+    .description(
+      'Run the agent in the foreground until SIGTERM or Ctrl-C. On SIGHUP it reads its configuration again. Variables ' +
+        'named FLUX_AGENT_KEY have priority over the file.',
+    )
     .option('--config <FILE>', 'configuration (default: $AGENT_CONFIG, ./agent.yaml, else development defaults)')
     .addHelpText('after', '\nExample:\n  flux-agent start --config /etc/flux-agent/agent.yaml')
     .action(async (options: { config?: string }) => {

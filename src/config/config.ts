@@ -1,11 +1,10 @@
 import type { ArchiveLimits } from '../archive/limits.js'
 import type { FunctionNetwork, NetworkTarget, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
+import type { Sources } from './sources.js'
 
 /** The agent's configuration: validated, defaults filled in, all paths absolute. */
-export interface AgentConfig {
-  /** The configuration file; absent for the development defaults. */
-  readonly file?: string
+export interface AgentConfig extends Sources {
   readonly agentId: string
   /** Address to listen on. `::`: all addresses, IPv6 where the machine has it, and IPv4. */
   readonly host: string

@@ -1,9 +1,11 @@
-import { closest, distance } from 'fastest-levenshtein'
 import { FAILSAFE_SCHEMA, loadAll, YAMLException } from 'js-yaml'
 import type * as z from 'zod'
-import { KNOWN_KEYS, type Settings, settingsSchema } from './schema.js'
+import type { Variables } from './environment.js'
+import { nearestKey } from './nearest-key.js'
+import { type ConfigKey, KNOWN_KEYS, SECTIONS, type Settings, settingsSchema } from './schema.js'
+import { placeOf, type Sources } from './sources.js'
 
-/** The configuration is invalid: a line for each wrong value, with the file, the key and what is allowed. */
+/** The configuration is invalid: a line for each wrong value, with file and key, or variable, and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly code = 'CONFIG_INVALID'
@@ -15,18 +17,38 @@ type Section = Readonly<Record<string, unknown>>
 const VARIABLE = /\$\{\w+[^}]*\}|\$\(\w[^)]*\)|^\$[A-Z_]+$|^%[A-Z_]+%$|\{\{.*\}\}|<%.*%>|^~(?=\/)/
 /** Typographic quotes at either end of a value; YAML does not know them. */
 const CURLY = /^[\u2018-\u201f\u00ab\u00bb\uff02]|[\u2018-\u201f\u00ab\u00bb\uff02]$/
-/** Keys that differ by more than this share count as unrelated. */
-const ALIKE = 1 / 2
 /** The file needs no aliases; the limit keeps a small file from expanding to a huge one. */
 const MAX_ALIASES = 100
 
-/** Parses and validates a configuration file; `name` is the file, for messages. Throws ConfigError. */
-export function readDocument(contents: Buffer, name: string): { settings: Settings; warnings: string[] } {
-  const document = withoutOldNames(withoutBlanks(parse(decode(contents, name), name)), name)
-  refuseLiteral(document, name)
-  const warnings = unknownKeys(document, name)
+/** Parses and validates a configuration file, with variables in place of its keys. Throws ConfigError. */
+export function readDocument(
+  contents: Buffer,
+  file: string,
+  variables: Variables,
+): { settings: Settings; warnings: string[] } {
+  const document = withoutOldNames(withoutBlanks(parse(decode(contents, file), file)), file)
+  refuseLiteral(document, { file, fromVariables: [] })
+  const warnings = [...unknownKeys(document, file), ...variables.warnings]
+  return readAll(document, file, variables, warnings)
+}
+
+/** Validates what variables give, without a file. Throws ConfigError. */
+export function readWithoutFile(variables: Variables): { settings: Settings; warnings: string[] } {
+  return readAll({}, undefined, variables, [...variables.warnings])
+}
+
+/** Validates keys as parsed from a file. Throws ConfigError. */
+export function readSettings(document: unknown, sources: Sources): Settings {
+  const result = settingsSchema.safeParse(document)
+  if (result.success) return result.data
+  throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, sources)).join('\n'))
+}
+
+function readAll(document: unknown, file: string | undefined, { values }: Variables, warnings: string[]) {
+  const sources = { ...(file !== undefined && { file }), fromVariables: [...values.keys()] }
+  for (const [key, value] of values) refuseLiteral(value, sources, key.split('.'))
   try {
-    return { settings: readSettings(document, name), warnings }
+    return { settings: readSettings(withVariables(document, values), sources), warnings }
   } catch (error) {
     // An unknown key may be a misspelt required one.
     if (error instanceof ConfigError && warnings.length > 0) {
@@ -36,11 +58,17 @@ export function readDocument(contents: Buffer, name: string): { settings: Settin
   }
 }
 
-/** Validates keys as parsed from a file. Throws ConfigError. */
-export function readSettings(document: unknown, name: string): Settings {
-  const result = settingsSchema.safeParse(document)
-  if (result.success) return result.data
-  throw new ConfigError(result.error.issues.map((issue) => describe(issue, document, name)).join('\n'))
+/** What is no section, where one must be, stays for its message. */
+function withVariables(document: unknown, values: Variables['values']): unknown {
+  if (!isSection(document)) return document
+  let merged: Section = document
+  for (const [key, value] of values) {
+    const [first = '', second] = key.split('.')
+    const inner = merged[first] ?? {}
+    if (second === undefined) merged = { ...merged, [first]: value }
+    else if (isSection(inner)) merged = { ...merged, [first]: { ...inner, [second]: value } }
+  }
+  return merged
 }
 
 /** Decodes UTF-8, or UTF-16 with a byte order mark, as editors and shells on Windows write it. */
@@ -76,24 +104,24 @@ function wideEncoding(contents: Buffer): string | undefined {
 }
 
 /** Refuses what other readers would expand or strip and this one does not: as it stands it is not what was meant. */
-function refuseLiteral(value: unknown, name: string, path: readonly string[] = []): void {
-  const key = path.join('.')
+function refuseLiteral(value: unknown, sources: Sources, path: readonly string[] = []): void {
+  const at = place(sources, path)
   if (isSection(value)) {
     for (const [inner, child] of Object.entries(value)) {
       if (inner === '<<')
-        throw new ConfigError(`${name}: ${join(key, inner)}: keys are not merged; write them out here`)
-      refuseLiteral(child, name, [...path, inner])
+        throw new ConfigError(`${place(sources, [...path, inner])}: keys are not merged; write them out here`)
+      refuseLiteral(child, sources, [...path, inner])
     }
   } else if (Array.isArray(value)) {
-    for (const child of value) refuseLiteral(child, name, path)
+    for (const child of value) refuseLiteral(child, sources, path)
   } else if (typeof value === 'string') {
     const quote = CURLY.exec(value.trim())?.[0]
     if (quote) {
       const what = `YAML takes ${quote}, as word processors write quotes, for a part of the value`
-      throw new ConfigError(`${name}: ${key}: ${what}; write " instead, or no quotes`)
+      throw new ConfigError(`${at}: ${what}; write " instead, or no quotes`)
     }
     const variable = VARIABLE.exec(value)?.[0]
-    if (variable) throw new ConfigError(`${name}: ${key}: ${variable} is not expanded; write the value itself`)
+    if (variable) throw new ConfigError(`${at}: ${variable} is not expanded; write the value itself`)
   }
 }
 
@@ -144,16 +172,23 @@ function isSection(value: unknown): value is Section {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function describe(issue: z.core.$ZodIssue, document: unknown, name: string): string {
-  const key = issue.path.join('.')
+function describe(issue: z.core.$ZodIssue, document: unknown, sources: Sources): string {
+  const at = place(sources, issue.path)
   const value = issue.path.reduce<unknown>((inner, step) => (inner as Section | undefined)?.[String(step)], document)
   // With a reason, the value is not quoted: it may contain a password.
   if (issue.code === 'custom' && issue.params?.['reason']) {
-    return `${name}: ${key}: ${issue.params['reason']}; allowed: ${issue.message}`
+    return `${at}: ${issue.params['reason']}; allowed: ${issue.message}`
   }
-  if (value === undefined) return `${name}: ${key} is missing; allowed: ${issue.message}`
-  const subject = key === '' ? 'the file' : `${key}:`
-  return `${name}: ${subject} ${shown(value)} is not allowed; allowed: ${issue.message}`
+  if (value === undefined) return `${at} is missing; allowed: ${issue.message}`
+  return `${at}${issue.path.length === 0 ? '' : ':'} ${shown(value)} is not allowed; allowed: ${issue.message}`
+}
+
+/** Where the value at a path was given, for messages. */
+function place(sources: Sources, path: readonly PropertyKey[]): string {
+  if (path.length === 0) return `${sources.file}: the file`
+  const [first = '', second] = path.map(String)
+  const key = second !== undefined && first in SECTIONS ? join(first, second) : first
+  return placeOf(sources, key as ConfigKey, path.join('.'))
 }
 
 /** A value for a message: without passwords and keys, on one line, short. */
@@ -171,19 +206,12 @@ function unknownKeys(document: unknown, name: string): string[] {
     const found = section === '' ? document : (document as Section)[section]
     const unknown = isSection(found) ? Object.keys(found).filter((key) => !known.includes(key)) : []
     const candidates = [...keysOf(section, known), ...everywhere]
-    const names = candidates.map(({ key }) => key)
     return unknown.map((key) => {
-      const near = candidates[names.indexOf(closest(key, names))]
-      const isNear = near !== undefined && distance(plain(key), plain(near.key)) <= near.key.length * ALIKE
-      const hint = isNear ? `; did you mean "${near.path}"?` : ''
+      const near = nearestKey(key, candidates)
+      const hint = near ? `; did you mean "${near.path}"?` : ''
       return `${name}: unknown key ${JSON.stringify(join(section, key))} is ignored${hint}`
     })
   })
-}
-
-/** A key without its style, as in agentId or agent-id. */
-function plain(key: string): string {
-  return key.toLowerCase().replaceAll(/[^a-z\d]/g, '')
 }
 
 function keysOf(section: string, keys: readonly string[]) {

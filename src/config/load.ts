@@ -1,14 +1,16 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { ForeignFile, readOwnFile } from '../os/owned-file.js'
-import type { StoreLocation } from '../store/open.js'
 import { type RedisFileError, readPassword } from '../store/redis/access.js'
 import { parseRedisAddress } from '../store/redis/address.js'
 import { readRedisTls } from '../store/redis/tls.js'
 import type { AgentConfig } from './config.js'
-import { ConfigError, readDocument, readSettings } from './document.js'
+import { ConfigError, readDocument, readSettings, readWithoutFile } from './document.js'
+import { readVariables, type Variables } from './environment.js'
+import { resolveSettings } from './resolve.js'
 import type { Settings } from './schema.js'
+import { placeOf, type Sources, sourceName } from './sources.js'
 
 export { ConfigError } from './document.js'
 
@@ -18,35 +20,78 @@ export interface LoadedConfig {
   readonly warnings: readonly string[]
 }
 
+/** What a configuration is read from, beside its file. */
+export interface Surroundings {
+  /** Its FLUX_AGENT_ variables have priority over the file. */
+  readonly env: NodeJS.ProcessEnv
+  /** Absolute; relative paths in variables begin here. */
+  readonly cwd: string
+}
+
 /**
- * Loads the configuration from `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, else development
- * defaults that listen on loopback only. Throws ConfigError. Blocks.
+ * Loads the configuration from `file` (the --config option), else AGENT_CONFIG, else ./agent.yaml, and from variables.
+ * Without any of them: development defaults that listen on loopback only. Throws ConfigError. Blocks.
  */
-export function loadConfig(options: { file?: string | undefined; env: NodeJS.ProcessEnv; cwd: string }): LoadedConfig {
+export function loadConfig(options: Surroundings & { readonly file?: string | undefined }): LoadedConfig {
   const named = options.file ?? (options.env['AGENT_CONFIG'] || undefined)
   const file = resolve(options.cwd, named ?? 'agent.yaml')
-  const contents = readConfigFile(file, named !== undefined)
-  if (contents === undefined) return developmentDefaults(options.cwd)
-  const { settings, warnings } = readDocument(contents, file)
-  const config = { file, ...resolveSettings(settings, dirname(file)) }
+  const variables = readVariables(options.env)
+  const contents = named === undefined ? readDefaultFile(file) : readConfigFile(file)
+  if (contents !== undefined) return fromFile(file, contents, variables, options.cwd)
+  return variables.values.size > 0 ? withoutFile(variables, options.cwd) : developmentDefaults(variables, options.cwd)
+}
+
+/** Loads from where a running agent's configuration came from. Throws ConfigError. Blocks. */
+export function loadAgain({ file }: Sources, { env, cwd }: Surroundings): LoadedConfig {
+  const variables = readVariables(env)
+  return file === undefined ? withoutFile(variables, cwd) : fromFile(file, readConfigFile(file), variables, cwd)
+}
+
+function fromFile(file: string, contents: Buffer, variables: Variables, cwd: string): LoadedConfig {
+  return checked({ file, fromVariables: [...variables.values.keys()] }, readDocument(contents, file, variables), cwd)
+}
+
+function withoutFile(variables: Variables, cwd: string): LoadedConfig {
+  return checked({ fromVariables: [...variables.values.keys()] }, readWithoutFile(variables), cwd)
+}
+
+function checked(
+  sources: Sources,
+  { settings, warnings }: { readonly settings: Settings; readonly warnings: readonly string[] },
+  cwd: string,
+): LoadedConfig {
+  const { file, fromVariables } = sources
+  const folder = file === undefined ? cwd : dirname(file)
+  const config = resolveSettings(settings, sources, (key, path) =>
+    resolve(fromVariables.includes(key) ? cwd : folder, path),
+  )
   checkTlsFiles(config)
   checkRedis(config)
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
-/** Undefined where the default file does not exist. */
-function readConfigFile(file: string, named: boolean): Buffer | undefined {
+/** Undefined where there is none. */
+function readDefaultFile(file: string): Buffer | undefined {
   try {
-    return readOwnFile(file)
+    return readConfigFile(file)
   } catch (error) {
-    if (error instanceof ForeignFile) throw new ConfigError(error.message)
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT' && !named) return undefined
-    throw new ConfigError(`${file}: cannot be read: ${code === 'ENOENT' ? 'there is no such file' : message}`)
+    if (((error as Error).cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 
-function developmentDefaults(cwd: string): LoadedConfig {
+function readConfigFile(file: string): Buffer {
+  try {
+    return readOwnFile(file)
+  } catch (error) {
+    if (error instanceof ForeignFile) throw new ConfigError(error.message, { cause: error })
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such file' : message
+    throw new ConfigError(`${file}: cannot be read: ${why}`, { cause: error })
+  }
+}
+
+function developmentDefaults(variables: Variables, cwd: string): LoadedConfig {
   const document = {
     agent_id: `dev-${hostname()}`,
     host: '127.0.0.1',
@@ -57,121 +102,71 @@ function developmentDefaults(cwd: string): LoadedConfig {
   const warning =
     `no configuration file: development defaults are used (loopback only, embedded store in ./.flux-agent); ` +
     `give one with --config FILE, AGENT_CONFIG=FILE or ./agent.yaml`
-  return { config: resolveSettings(readSettings(document, 'development defaults'), cwd), warnings: [warning] }
-}
-
-function resolveSettings(settings: Settings, base: string): AgentConfig {
-  const { network, functions, tls, archive, run_as } = settings
-  const stateDir = resolve(base, settings.state_dir)
-  return {
-    agentId: settings.agent_id,
-    host: settings.host,
-    port: settings.port,
-    store: resolveStore(settings, base, stateDir),
-    network: {
-      ...(network.node_private_ip && { privateIp: network.node_private_ip }),
-      ...(network.node_public_ip && { publicIp: network.node_public_ip }),
-    },
-    deny: network.deny,
-    functions: {
-      separate: functions.isolation === 'separate',
-      uids: functions.uids,
-      tmpBytes: functions.tmp_bytes,
-      diskBytes: functions.disk_bytes,
-      network: network.functions,
-      codeCache: functions.code_cache,
-    },
-    ...(tls && {
-      tls: {
-        caCert: resolve(base, tls.ca_cert),
-        certFile: resolve(base, tls.cert_file),
-        keyFile: resolve(base, tls.key_file),
-        allowedClients: tls.allowed_clients,
-      },
-    }),
-    maxTasks: settings.max_tasks,
-    maxQueued: settings.max_queued,
-    maxOutputBytes: settings.max_output_bytes,
-    backlogBytes: settings.store_backlog_bytes,
-    drainSeconds: settings.drain_seconds,
-    surviveSeconds: settings.survive_seconds,
-    runAs: run_as === 'self' ? { kind: 'self' } : { kind: 'user', name: run_as },
-    allowRoot: settings.allow_root,
-    ...(settings.apps_dir && { appsDir: resolve(base, settings.apps_dir) }),
-    stateDir,
-    archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
-    workers: settings.workers,
-    isolation: {
-      required: settings.isolation === 'required',
-      noNewPrivileges: settings.no_new_privileges,
-      maxProcesses: settings.max_processes,
-      oomKill: settings.oom_kill,
-    },
-    logLevel: settings.log_level,
-  }
-}
-
-function resolveStore({ redis_addr: setting, redis }: Settings, base: string, stateDir: string): StoreLocation {
-  if (setting.kind === 'redis') {
-    if (!redis) return setting
-    const { ca_cert, cert_file, key_file, server_name, password_file, sentinel_password_file } = redis
-    const access = {
-      ...(ca_cert && { caCert: resolve(base, ca_cert) }),
-      ...(cert_file && { certFile: resolve(base, cert_file) }),
-      ...(key_file && { keyFile: resolve(base, key_file) }),
-      ...(server_name && { serverName: server_name }),
-      ...(password_file && { passwordFile: resolve(base, password_file) }),
-      ...(sentinel_password_file && { sentinelPasswordFile: resolve(base, sentinel_password_file) }),
-    }
-    return { ...setting, access }
-  }
-  return { kind: 'embedded', path: setting.path ? resolve(base, setting.path) : join(stateDir, 'store') }
+  const sources = { fromVariables: [] }
+  const config = resolveSettings(readSettings(document, sources), sources, (_key, path) => resolve(cwd, path))
+  return { config, warnings: [warning, ...variables.warnings] }
 }
 
 /** Refuses keys that the address would not use: data would go out unencrypted, or a password would be in vain. */
-function checkRedis({ file, store }: AgentConfig): void {
+function checkRedis(config: AgentConfig): void {
+  const { store } = config
   if (store.kind !== 'redis' || !store.access) return
   const { passwordFile, sentinelPasswordFile, ...tls } = store.access
   const { kind, tls: isTls, credentials } = parseRedisAddress(store.address)
-  const refuse = (problem: string) => {
-    throw new ConfigError(`${file}: redis${problem}`)
+  const refuse = (place: string, problem: string) => {
+    throw new ConfigError(`${place}: ${problem}`)
   }
   if (!isTls && Object.keys(tls).length > 0)
-    refuse(': redis_addr is without TLS; write rediss:// there, or leave the keys for TLS out')
+    refuse(
+      `${sourceName(config)}: redis`,
+      'redis_addr is without TLS; write rediss:// there, or leave the keys for TLS out',
+    )
   if (passwordFile && credentials.password)
-    refuse('.password_file: redis_addr contains a password, too; leave it out there, as in redis://user:@host')
+    refuse(
+      placeOf(config, 'redis.password_file'),
+      'redis_addr contains a password, too; leave it out there, as in redis://user:@host',
+    )
   if (sentinelPasswordFile && kind !== 'sentinel')
-    refuse('.sentinel_password_file: redis_addr names no Sentinels; write redis+sentinel:// there, or leave it out')
+    refuse(
+      placeOf(config, 'redis.sentinel_password_file'),
+      'redis_addr names no Sentinels; write redis+sentinel:// there, or leave it out',
+    )
   try {
     readRedisTls(tls)
     if (passwordFile) readPassword('password_file', passwordFile)
     if (sentinelPasswordFile) readPassword('sentinel_password_file', sentinelPasswordFile)
   } catch (error) {
     const { key, message } = error as RedisFileError
-    refuse(`.${key}: ${message}`)
+    refuse(placeOf(config, `redis.${key}`), message)
   }
 }
 
-function checkTlsFiles({ file, tls }: AgentConfig): void {
+function checkTlsFiles(config: AgentConfig): void {
+  const { tls } = config
   if (!tls) return
-  const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
-  for (const [key, path] of Object.entries(keys)) {
+  const keys = [
+    ['tls.ca_cert', tls.caCert],
+    ['tls.cert_file', tls.certFile],
+    ['tls.key_file', tls.keyFile],
+  ] as const
+  for (const [key, path] of keys) {
     try {
       accessSync(path, constants.R_OK)
       if (statSync(path).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       throw new ConfigError(
-        `${file}: tls.${key}: ${JSON.stringify(path)} is not allowed; allowed: a PEM file that the agent can read (${code})`,
+        `${placeOf(config, key)}: ${JSON.stringify(path)} is not allowed; allowed: a PEM file that the agent can read (${code})`,
       )
     }
   }
 }
 
-function exposure({ file, tls, host, port }: AgentConfig): string[] {
+function exposure(config: AgentConfig): string[] {
+  const { tls, host, port } = config
   if (tls || isLoopback(host)) return []
   return [
-    `${file}: NO TLS: everybody who reaches ${host} port ${port} can run programs on this node; ` +
+    `${sourceName(config)}: NO TLS: everybody who reaches ${host} port ${port} can run programs on this node; ` +
       `give the tls keys, or host: 127.0.0.1`,
   ]
 }

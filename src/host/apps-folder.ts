@@ -12,6 +12,7 @@ import {
 import { dirname, join, relative, sep } from 'node:path'
 import { accessFor, grantFolder } from '../archive/access.js'
 import type { AgentConfig } from '../config/config.js'
+import { placeOf, type Sources } from '../config/sources.js'
 import type { Log } from '../log/log.js'
 import { makeFolders } from '../os/make-folders.js'
 import type { RunAs } from '../os/platform.js'
@@ -21,7 +22,7 @@ import { StartRefused } from './start-refused.js'
 /** With the sticky bit, users who may write to a folder can only rename and remove their own files. */
 const HOME_MODE = 0o1770
 
-type AppsConfig = Pick<AgentConfig, 'appsDir' | 'stateDir' | 'file'>
+type AppsConfig = Pick<AgentConfig, 'appsDir' | 'stateDir'> & Sources
 
 /** Why the apps folder cannot be used, and what to do about it. */
 export interface AppsProblem {
@@ -30,7 +31,7 @@ export interface AppsProblem {
 }
 
 /** Absolute path of the folder for deployed code. `runAs` undefined: functions run as the agent's own user. */
-export function appsFolder({ appsDir, stateDir }: Omit<AppsConfig, 'file'>, runAs: RunAs | undefined): string {
+export function appsFolder({ appsDir, stateDir }: Omit<AppsConfig, keyof Sources>, runAs: RunAs | undefined): string {
   return appsDir ?? join(runAs?.home ?? stateDir, 'apps')
 }
 
@@ -147,6 +148,6 @@ function refuseProblem(config: AppsConfig, apps: string, runAs: RunAs): void {
   if (problem) throw refusal(config, `${problem.message}; ${problem.fix}`)
 }
 
-function refusal({ file }: AppsConfig, message: string): StartRefused {
-  return new StartRefused(`${file ?? 'configuration'}: apps_dir: ${message}`)
+function refusal(config: AppsConfig, message: string): StartRefused {
+  return new StartRefused(`${placeOf(config, 'apps_dir')}: ${message}`)
 }

@@ -1,6 +1,7 @@
 import { type TakenOver, takeOver } from '../config/changes.js'
 import type { AgentConfig } from '../config/config.js'
-import { loadConfig } from '../config/load.js'
+import { loadAgain } from '../config/load.js'
+import { isDevelopment, sourceName } from '../config/sources.js'
 import { exposureWarnings } from '../host/secrets.js'
 import type { Log } from '../log/log.js'
 import type { RunAs } from '../os/platform.js'
@@ -21,7 +22,7 @@ export type Reload =
   | { readonly kind: 'refused'; readonly problems: readonly string[] }
   | (Omit<TakenOver, 'config'> & {
       readonly kind: 'taken over'
-      readonly file: string
+      readonly source: string
       readonly warnings: readonly string[]
     })
 
@@ -49,18 +50,23 @@ export class LiveConfig {
     return this.config
   }
 
-  /** Reads the file again and applies every reloadable key; nothing, if anything in it is wrong. Blocks. */
+  /** Reads the file, and the files that keys name, again and applies every reloadable key; nothing, if anything in it is wrong. Blocks. */
   reload(): Reload {
-    const { file } = this.config
-    if (file === undefined) return { kind: 'not read', why: 'development defaults are used: there is no file to read' }
+    if (isDevelopment(this.config))
+      return { kind: 'not read', why: 'development defaults are used: there is no file to read' }
     try {
-      const { config: asked, warnings } = loadConfig({ file, env: {}, cwd: '/' })
+      const { config: asked, warnings } = loadAgain(this.config, { env: process.env, cwd: process.cwd() })
       const { config, ...changes } = takeOver(this.config, asked)
       const certificates = config.tls && loadCertificates(config.tls)
       // Nothing below this line fails.
       if (config.tls && certificates) this.parts.tls.use(config.tls, certificates)
       this.apply(config)
-      return { kind: 'taken over', file, ...changes, warnings: [...warnings, ...exposureWarnings(config, this.runAs)] }
+      return {
+        kind: 'taken over',
+        source: sourceName(config),
+        ...changes,
+        warnings: [...warnings, ...exposureWarnings(config, this.runAs)],
+      }
     } catch (error) {
       return { kind: 'refused', problems: (error as Error).message.split('\n') }
     }
@@ -89,11 +95,11 @@ export function logReload(log: Log, reload: Reload): void {
       for (const problem of reload.problems) log.error(`${problem}; the agent goes on with the configuration in use`)
       break
     case 'taken over': {
-      const { file, changed, pending, warnings } = reload
+      const { source, changed, pending, warnings } = reload
       for (const warning of warnings) log.warn(warning)
-      for (const key of pending) log.warn(`${key}: changed in ${file}; takes effect after a restart`)
+      for (const key of pending) log.warn(`${key}: changed in ${source}; takes effect after a restart`)
       const changes = changed.map(({ key, from, to }) => [key, `${from} → ${to}`])
-      log.info({ file, changed: Object.fromEntries(changes) }, 'configuration read again')
+      log.info({ file: source, changed: Object.fromEntries(changes) }, 'configuration read again')
       break
     }
   }

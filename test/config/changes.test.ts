@@ -8,6 +8,7 @@ const MiB = 2 ** 20
 const tls = { caCert: '/ca.pem', certFile: '/agent.pem', keyFile: '/key.pem', allowedClients: ['flux'] }
 const inUse: AgentConfig = {
   file: '/agent.yaml',
+  fromVariables: [],
   agentId: 'a',
   host: '127.0.0.1',
   port: 1,

@@ -52,6 +52,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
   const { file, config } = load('agent_id: a')
   assert.deepEqual(config, {
     file,
+    fromVariables: [],
     agentId: 'a',
     host: '::',
     allowRoot: false,

@@ -47,7 +47,12 @@ describe('the apps folder', { skip: noUsers }, () => {
   function open(appsDir?: string, runner = runAs): string[] {
     const lines: string[] = []
     const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) })
-    const config = { stateDir: '/state', file: '/etc/agent.yaml', ...(appsDir !== undefined && { appsDir }) }
+    const config = {
+      stateDir: '/state',
+      file: '/etc/agent.yaml',
+      fromVariables: [],
+      ...(appsDir !== undefined && { appsDir }),
+    }
     openAppsFolder(config, runner, log)
     return lines
   }

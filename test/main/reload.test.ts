@@ -49,7 +49,7 @@ describe('the configuration of a running agent', () => {
     const { kind, ...rest } = agent.reload()
     assert.equal(kind, 'taken over')
     assert.deepEqual(rest, {
-      file,
+      source: file,
       changed: [{ key: 'max_output_bytes', from: 33_554_432, to: 131_072 }],
       pending: [],
       warnings: [`${file}: unknown key "max_task" is ignored; did you mean "max_tasks"?`],

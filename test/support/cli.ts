@@ -27,12 +27,12 @@ interface CliOptions {
 
 /** Starts `flux-agent ARGS` without what this process's environment says about agents. */
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
-  const { AGENT_CONFIG: _config, FLUX_AGENT_ADDRESS: _address, ...own } = process.env
+  const own = Object.entries(process.env).filter(([name]) => !/^(AGENT_CONFIG|FLUX_AGENT_.*)$/.test(name))
   const child = spawn(process.execPath, [CLI, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LIMIT_MS,
     killSignal: 'SIGKILL',
-    env: { ...own, ...options.env },
+    env: { ...Object.fromEntries(own), ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   })
   onExit(() => child.kill('SIGKILL'))

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { LoadedConfig } from '../../config/load.js'
+import { isDevelopment, sourceNames } from '../../config/sources.js'
 import { platform } from '../../os/index.js'
 import { loadNamedConfig } from '../named-config.js'
 import { writeJson, writeOut } from '../stdout.js'
@@ -47,7 +48,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
   const isolation = platform.inspectIsolation(config.stateDir)
   return [
     node,
-    ...(config.file ? [ok('config', config.file)] : []),
+    ...(isDevelopment(config) ? [] : [ok('config', sourceNames(config).join(', '))]),
     ...warnings.map((warning) => warn('config', warning)),
     ...checkUser(config),
     ...(await checkFolders(config)),

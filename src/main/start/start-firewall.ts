@@ -1,3 +1,4 @@
+import { placeOf } from '../../config/sources.js'
 import { StartRefused } from '../../host/start-refused.js'
 import { platform } from '../../os/index.js'
 import { FunctionFirewall, openProblem, releaseFirewall } from '../function-firewall.js'
@@ -15,7 +16,7 @@ export async function startFirewall(
   const { stateDir, deny, isolation } = config
   const refuse = (why: string) => {
     if (deny.length > 0 && isolation.required) {
-      throw new StartRefused(`${config.file}: network.deny: ${why}; or set isolation: best_effort`)
+      throw new StartRefused(`${placeOf(config, 'network.deny')}: ${why}; or set isolation: best_effort`)
     }
   }
   const firewall = platform.firewall(stateDir, starter.scratchDir)

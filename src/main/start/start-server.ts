@@ -1,5 +1,6 @@
 import type { Server as Listener } from 'node:net'
 import type { AgentConfig } from '../../config/config.js'
+import { sourceName } from '../../config/sources.js'
 import { awaitListener, listenProblem } from '../../host/listener.js'
 import { NodeSampler } from '../../host/node-status.js'
 import { StartRefused } from '../../host/start-refused.js'
@@ -30,10 +31,9 @@ export async function startServer(
 }
 
 async function listen(config: AgentConfig, log: Log): Promise<Listener> {
-  const { file = 'development defaults', port } = config
   const problem = (error: NodeJS.ErrnoException) => {
     const { message, fix } = listenProblem(config, error)
-    return `${file}: cannot listen on ${config.host} port ${port}: ${message}; ${fix}`
+    return `${sourceName(config)}: cannot listen on ${config.host} port ${config.port}: ${message}; ${fix}`
   }
   const listener = await awaitListener(config, (error) => log.warn(`${problem(error)}; trying for some seconds`)).catch(
     (error: NodeJS.ErrnoException) => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentConfig } from '../../config/config.js'
+import { placeOf, type Sources } from '../../config/sources.js'
 import { StartRefused } from '../../host/start-refused.js'
 import { StoreUnavailable } from '../../store/store.js'
 
@@ -29,7 +30,7 @@ export async function whenStored<T>(waiting: (why: StoreUnavailable) => void, ac
 
 /** As whenStored, for a start: rejects with StartRefused where no retry will help. */
 export function withStore<T>(
-  { file, store }: Pick<AgentConfig, 'file' | 'store'>,
+  config: Pick<AgentConfig, 'store'> & Sources,
   waiting: (why: StoreUnavailable) => void,
   act: () => Promise<T>,
 ): Promise<T> {
@@ -38,8 +39,8 @@ export function withStore<T>(
       return await act()
     } catch (error) {
       if (!(error instanceof StoreUnavailable) || !error.permanent) throw error
-      const key = store.kind === 'redis' ? 'redis_addr' : 'state_dir'
-      throw new StartRefused(`${file ?? 'development defaults'}: ${key}: ${error.message}`)
+      const key = config.store.kind === 'redis' ? 'redis_addr' : 'state_dir'
+      throw new StartRefused(`${placeOf(config, key)}: ${error.message}`)
     }
   })
 }
