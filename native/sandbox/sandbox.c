@@ -16,6 +16,7 @@
  *   - `apps` has nothing but the folder `name`, which is read-only;
  *   - `state` has nothing but functions/tmp and functions/caches/NAME;
  *   - /proc shows no processes of other users, and queues and segments are the sandbox's own;
+ *   - `uid` has no keys;
  *   - what the host mounts later appears, unless it is covered.
  *
  * What is not there when it is made (the code, the folders in `state`) is left out. Nothing outside changes, except that
@@ -31,6 +32,7 @@
 #include "disk.h"
 #include "failure.h"
 #include "generated.h"
+#include "keys.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,6 +200,7 @@ static bool make(char **arguments)
 	values[DISK_BYTES] = "0";
 	read_arguments(arguments);
 	struct box box = read_box();
+	clear_keys(box.user.id);
 	box.disk = open_disk_of(&box);
 	enter_box(&box);
 	if (!says_ready())

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeTempDir } from '../../../harness/agent.js'
 import { installation } from '../../../src/installation.js'
@@ -27,14 +27,31 @@ export class Node {
   uidOf(name: string): number {
     const known = this.uids.get(name)
     if (known !== undefined) return known
-    const uid = FIRST_UID + this.uids.size
+    return this.give(FIRST_UID + this.uids.size, name)
+  }
+
+  /** Removes a function, and gives its user to another one. */
+  passOn(from: string, to: string): void {
+    const uid = this.uidOf(from)
+    this.uids.delete(from)
+    rmSync(this.homeOf(from), { recursive: true })
+    rmSync(join(this.apps, from), { recursive: true })
+    this.give(uid, to)
+  }
+
+  /** A function of that user. */
+  give(uid: number, name: string): number {
     this.uids.set(name, uid)
-    const home = join(this.state, 'functions/homes', name)
+    const home = this.homeOf(name)
     mkdirSync(home, { recursive: true })
     chownSync(home, uid, uid)
     chmodSync(home, 0o700)
     mkdirSync(join(this.apps, name))
     return uid
+  }
+
+  private homeOf(name: string): string {
+    return join(this.state, 'functions/homes', name)
   }
 
   tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
@@ -26,6 +27,9 @@ const DISK_BYTES = 16 * 2 ** 20
 const noDisk = noSandboxes || (platform.inspectIsolation('/tmp').unboundedDisk ?? false)
 /** What is removed is so at the lowest priority, and the machine may have other work. */
 const GONE_SECONDS = 60
+
+/** Whose keys are locked from the first test on, until the machine starts anew. */
+const LOCKED_UID = 2_049_999_999
 
 const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
 
@@ -137,6 +141,35 @@ if (!noSandboxes)
       assert.equal(await node.run(launcher, 'a', 'id -un; id -gn'), 'flux-runner\nflux-runner\n')
       launcher.kill(first)
       await first.ended
+    })
+
+    const keysOf = (node: Node, name: string) => {
+      node.uidOf(name)
+      copyFileSync(helper('keys'), join(node.apps, name, 'keys'))
+      return join(node.apps, name, 'keys')
+    }
+
+    it('has no keys of another function that had the same user', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      const keys = keysOf(node, 'a')
+      assert.match(await node.run(launcher, 'a', `${keys} add && ${keys} list`), /^user\nsession\n/)
+      assert.match(await node.run(launcher, 'a', `${keys} list`), /^user\nsession\n/)
+      node.passOn('a', 'b')
+      const others = keysOf(node, 'b')
+      assert.equal(await node.run(launcher, 'b', `${others} list && ${others} add && echo added`), 'added\n')
+    })
+
+    it('is refused where the one before has locked its keys for good', async () => {
+      const node = new Node()
+      const launcher = launch({ says: /the sandbox of function b cannot be made: cannot clear the keys of user \d+,/ })
+      node.tell(launcher)
+      const as = ['--reuid', String(LOCKED_UID), '--regid', String(LOCKED_UID), '--clear-groups']
+      const { status } = spawnSync('setpriv', [...as, helper('keys'), 'lock'])
+      assert.equal(status, 0)
+      node.give(LOCKED_UID, 'b')
+      const { step, errno } = await node.script(launcher, 'b', 'true').failed
+      assert.deepEqual([step, errno], ['SANDBOX', constants.errno.EACCES])
     })
 
     it('is bounded, and says so in no more than the error of a write', async () => {
