@@ -1,8 +1,10 @@
-import { type CpuInfo, cpus, freemem, totalmem } from 'node:os'
+import { type CpuInfo, cpus } from 'node:os'
+import { platform } from '../os/index.js'
+import type { NodeResources } from '../os/platform.js'
 
-/** The machine's load, with the keys of NodeStatusResponse. */
+/** The load of the machine, or of the cgroup that executions are limited by, with the keys of NodeStatusResponse. */
 export interface NodeSample {
-  /** Over all cores, 0 to 100. */
+  /** Over all cores, or over those that a cgroup may use where more of these are busy; 0 to 100. */
   readonly cpu_percent: number
   /** Memory that is not available to new processes, 0 to 100. */
   readonly memory_percent: number
@@ -16,10 +18,14 @@ const MiB = 2 ** 20
 export class NodeSampler {
   private readonly timer: NodeJS.Timeout
   private times: CpuTimes = { busy: 0, total: 0 }
+  private groupTimes: CpuTimes | undefined
   private sample: NodeSample
 
   /** `cpu_percent` is the average since boot until the second sample. */
-  constructor(intervalMs = 1000) {
+  constructor(
+    intervalMs = 1000,
+    private readonly resources: () => NodeResources = platform.nodeResources(),
+  ) {
     this.sample = this.take()
     this.timer = setInterval(() => {
       this.sample = this.take()
@@ -37,20 +43,28 @@ export class NodeSampler {
 
   private take(): NodeSample {
     const times = sumTimes(cpus())
-    const cpuPercent = busyPercent(this.times, times)
+    const machinePercent = busyPercent(this.times, times)
     this.times = times
-    const total = totalmem()
-    const used = total - freemem()
+    const { totalBytes: total, availableBytes, processors } = this.resources()
+    const used = total - availableBytes
     return {
-      cpu_percent: cpuPercent,
+      cpu_percent: Math.max(machinePercent, this.groupPercent(processors)),
       memory_percent: (used / total) * 100,
       memory_total_mb: Math.round(total / MiB),
       memory_used_mb: Math.round(used / MiB),
     }
   }
+
+  /** 0 for the first sample: a cgroup does not say since when it is. */
+  private groupPercent(processors: NodeResources['processors']): number {
+    if (!processors) return 0
+    const before = this.groupTimes
+    this.groupTimes = { busy: processors.usedSeconds * 1000, total: performance.now() * processors.limit }
+    return before ? busyPercent(before, this.groupTimes) : 0
+  }
 }
 
-/** Milliseconds since boot, over all cores. */
+/** Milliseconds since some moment, over all cores. */
 export interface CpuTimes {
   readonly busy: number
   readonly total: number

@@ -398,6 +398,15 @@ export interface StringLimits {
   sizeOf(text: string): number
 }
 
+/** What executions can have of this machine: all of it, or what a cgroup with a limit leaves. */
+export interface NodeResources {
+  readonly totalBytes: number
+  /** What new processes can have without swapping. */
+  readonly availableBytes: number
+  /** Where a cgroup limits the processors: its limit in cores, and the seconds of processor time it has used. */
+  readonly processors?: { readonly limit: number; readonly usedSeconds: number }
+}
+
 /** Everything that depends on the operating system. One implementation for each, chosen in index.ts. */
 export interface Platform {
   /**
@@ -455,6 +464,8 @@ export interface Platform {
   processStartTime(pid: number): string | undefined
   /** Resources used by each process; those that have ended are left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
+  /** Measures what executions can have. Call it after `isolate`; each call of its answer takes some microseconds. */
+  nodeResources(): () => NodeResources
   /** The holder of a TCP port; undefined where it is free or unknown. For error messages. */
   portHolder(port: number): PortHolder | undefined
   /** The user of that name; undefined where there is none. Reads the system's database; at the start only. */

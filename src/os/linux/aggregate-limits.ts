@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { AggregateLimits, CgroupController } from '../platform.js'
+import { cgroupsFrom } from './cgroup-mounts.js'
 import type { CgroupPlace } from './cgroup-place.js'
 
 const MEBIBYTE = 2 ** 20
@@ -66,13 +67,8 @@ function without({ part, least, most }: Reserve, limit: number): number {
   return Math.floor(limit - Math.min(Math.max(part * limit, least), most * limit))
 }
 
-/** A cgroup and those above it, as far as this mount shows them. */
-function cgroupsFrom(dir: string): string[] {
-  return existsSync(join(dir, 'cgroup.procs')) ? [dir, ...cgroupsFrom(dirname(dir))] : []
-}
-
-/** Infinity where there is none: the root cgroup has no such file. */
-function limitIn(file: string): number {
+/** The number at the start of a cgroup's file. Infinity where there is none: the root cgroup has no such file. */
+export function limitIn(file: string): number {
   try {
     const [digits] = /^\d+/.exec(readFileSync(file, 'latin1')) ?? []
     return digits === undefined ? Number.POSITIVE_INFINITY : Number(digits)

@@ -1,23 +1,14 @@
 import { createHash } from 'node:crypto'
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, realpathSync, rmdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { CgroupController, CgroupParent } from '../platform.js'
 import { aggregateLimits } from './aggregate-limits.js'
 import { childrenOf, emptied, enableControllers, killCgroup, removeTree } from './cgroup-files.js'
+import { cgroupMounts, currentCgroup, type Mount, readOr } from './cgroup-mounts.js'
 import type { CgroupPlace } from './cgroup-place.js'
 import { favourCgroup } from './priority.js'
 
 const CONTROLLERS: readonly CgroupController[] = ['memory', 'cpu', 'pids']
-const USUAL_MOUNT = '/sys/fs/cgroup'
 /** The agent's own leaf: a cgroup with controllers enabled for its children may not contain processes (cgroups(7)). */
 const LEAF = 'agent'
 const EXECUTIONS = 'executions'
@@ -102,26 +93,10 @@ async function removeLeftovers(dir: string, launchers: readonly string[]): Promi
   for (const cgroup of left) removeTree(cgroup)
 }
 
-interface Mount {
-  readonly dir: string
-  /** The cgroup that the mount shows. */
-  readonly root: string
-}
-
-/** Mounts of cgroup2, the usual one first (proc(5), /proc/PID/mountinfo). */
-function cgroupMounts(): Mount[] {
-  const lines = readOr('/proc/self/mountinfo', '').split('\n')
-  const mounts = lines.filter((line) => line.includes(' - cgroup2 ')).map((line) => line.split(' '))
-  return mounts
-    .flatMap(([, , , root, dir]) => (root && dir ? [{ root, dir }] : []))
-    .sort((a, b) => Number(b.dir === USUAL_MOUNT) - Number(a.dir === USUAL_MOUNT))
-}
-
 /** The agent's own cgroup, if it contains no other process and is not the root of the hierarchy. */
-function ownCgroup({ dir, root }: Mount): string | undefined {
-  const [, path] = /^0::(.*)$/m.exec(readOr('/proc/self/cgroup', '')) ?? []
-  if (path === undefined || !`${path}/`.startsWith(root === '/' ? '/' : `${root}/`)) return undefined
-  const current = join(dir, root === '/' ? path : path.slice(root.length))
+function ownCgroup(mount: Mount): string | undefined {
+  const current = currentCgroup(mount)
+  if (current === undefined) return undefined
   // The leaf of an agent that executed this one, or started it.
   if (basename(current) === LEAF && existsSync(join(dirname(current), EXECUTIONS))) return dirname(current)
   if (!existsSync(join(current, 'cgroup.type'))) return undefined
@@ -151,13 +126,5 @@ function isWritable(dir: string): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-function readOr(file: string, otherwise: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch {
-    return otherwise
   }
 }

@@ -10,6 +10,7 @@ import { Nftables } from './firewall/nftables.js'
 import { inspectIsolation, isolate, release } from './isolation.js'
 import { keptLaunchers } from './launcher/kept-launchers.js'
 import { LauncherStarter } from './launcher/launcher-starter.js'
+import { executionsGroups, nodeResources } from './node-resources.js'
 import { takeServiceNotifier } from './notifier.js'
 import { portHolder } from './port-holder.js'
 import { renice } from './priority.js'
@@ -53,6 +54,7 @@ export const linux: Platform = {
   renice,
   killGroup,
   processStartTime,
+  nodeResources: () => nodeResources(executionsGroups()),
   portHolder,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
   findUser,

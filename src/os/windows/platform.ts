@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { freemem, totalmem } from 'node:os'
 import { pidUsage } from '../pidusage.js'
 import type { Platform } from '../platform.js'
 import { handlerProblem } from './command.js'
@@ -41,6 +42,7 @@ export const windows: Platform = {
   renice: () => {},
   killGroup,
   processStartTime,
+  nodeResources: () => () => ({ totalBytes: totalmem(), availableBytes: freemem() }),
   portHolder: () => undefined,
   usage: pidUsage,
   findUser: () => undefined,

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { startTestAgent, type TestAgent, type TestAgentOptions } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
+import { eventually } from '../../harness/eventually.js'
+
+/** What limits a node. */
+export interface LimitedNode {
+  readonly memoryMb: number
+  /** Starts an agent within these limits. */
+  readonly through: NonNullable<TestAgentOptions['through']>
+}
+
+/** Tests that an agent tells the limits of the cgroup it runs in as those of its node. */
+export function describeLimitedNode(title: string, skip: string | false, limit: () => LimitedNode): void {
+  describe(title, { skip }, () => {
+    let agent: TestAgent
+    let calls: Calls
+    let limits: LimitedNode
+
+    before(async () => {
+      limits = limit()
+      agent = await startTestAgent({ through: limits.through })
+      calls = new Calls(agent.client)
+    })
+    after(() => agent?.stop())
+
+    it('has the memory of its limit, and uses what runs within', async () => {
+      const { memory_total_mb, memory_used_mb, memory_percent } = await calls.status()
+      assert.equal(memory_total_mb, limits.memoryMb)
+      // The agent itself, and none of the rest of the machine.
+      assert.ok(memory_used_mb > 40 && memory_used_mb < limits.memoryMb * 0.9, `${memory_used_mb} MB`)
+      assert.ok(Math.abs(memory_percent - (memory_used_mb / memory_total_mb) * 100) < 0.1, `${memory_percent} %`)
+      // In a variable of the shell.
+      await calls.script('big', 'x=$(head -c 100000000 /dev/zero | tr "\\0" x); sleep 60; echo "$x" | tail -c 1')
+      const id = await calls.start('big')
+      await eventually(
+        'its memory is used',
+        async () => (await calls.status()).memory_used_mb > memory_used_mb + 80,
+        60,
+      )
+      await calls.cancel(id)
+    })
+
+    it('is busy when its share of the processor is used', async () => {
+      await calls.script('burn', 'while :; do :; done')
+      const id = await calls.start('burn')
+      await eventually('it is busy', async () => (await calls.status()).cpu_percent > 60, 60)
+      await calls.cancel(id)
+      await eventually('it is idle again', async () => (await calls.status()).cpu_percent < 60, 60)
+    })
+  })
+}
