@@ -23,8 +23,9 @@ export class RedisServer {
   readonly #options: readonly string[]
   #place: { readonly port: number; readonly dir: string } | undefined
   #process: ChildProcess | undefined
+  #isPaused = false
 
-  /** `options` as on its command line, besides the ones that every one gets. */
+  /** `options` as on its command line, besides the ones that every one gets; the path of a configuration may be first. */
   constructor(...options: readonly string[]) {
     this.#options = options
   }
@@ -39,6 +40,12 @@ export class RedisServer {
     return this.place.port
   }
 
+  /** The one for TLS, where it has one. */
+  get tlsPort(): number | undefined {
+    const port = this.#option('--tls-port')
+    return port === undefined ? undefined : Number(port)
+  }
+
   get address(): string {
     return `redis://127.0.0.1:${this.port}`
   }
@@ -47,11 +54,17 @@ export class RedisServer {
     return this.#process !== undefined
   }
 
+  /** Whether it runs and is not paused. */
+  get answering(): boolean {
+    return this.running && !this.#isPaused
+  }
+
   /** Runs commands on a separate connection. */
   async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     // Loaded here only, since most tests need no Redis.
     const { Redis } = await import('ioredis')
-    const redis = new Redis(this.port, { retryStrategy: () => 20 })
+    const password = this.#option('--requirepass')
+    const redis = new Redis(this.port, { retryStrategy: () => 20, ...(password && { password }) })
     redis.on('error', () => {})
     try {
       return await use(redis)
@@ -66,6 +79,7 @@ export class RedisServer {
     if (child === undefined) return
     this.#process = undefined
     child.kill('SIGCONT')
+    this.#isPaused = false
     const exit = once(child, 'exit')
     child.ref()
     // In one step: a write between a SAVE and the kill would be answered, and lost.
@@ -80,7 +94,9 @@ export class RedisServer {
     this.#place ??= { port: await freePort(), dir: await mkdtemp(join(tmpdir(), 'flux-redis-')) }
     const { port, dir } = this.#place
     const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
-    const options = [...own, ...this.#options]
+    const [first] = this.#options
+    const options =
+      first?.startsWith('-') === false ? [first, ...own, ...this.#options.slice(1)] : [...own, ...this.#options]
     this.#process = spawn('redis-server', options, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
     // A test that failed before it could stop it must not wait for it.
@@ -96,16 +112,23 @@ export class RedisServer {
 
   pause(): void {
     this.#process?.kill('SIGSTOP')
+    this.#isPaused = true
   }
 
   resume(): void {
     this.#process?.kill('SIGCONT')
+    this.#isPaused = false
   }
 
   /** Ends it and deletes its folder. */
   async stop(): Promise<void> {
     await this.halt()
     if (this.#place) await rm(this.#place.dir, { recursive: true, force: true })
+  }
+
+  #option(name: string): string | undefined {
+    const at = this.#options.indexOf(name)
+    return at === -1 ? undefined : this.#options[at + 1]
   }
 
   private get place() {

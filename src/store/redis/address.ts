@@ -65,11 +65,6 @@ const MAX_SOCKET_PATH = 107
 export function parseRedisAddress(address: string): RedisAddress {
   const parsed = parse(address)
   if (parsed.kind === 'cluster') throw new AddressError('a cluster is not supported: give a Redis that is no cluster')
-  if (parsed.kind === 'sentinel') {
-    throw new AddressError(
-      'Sentinel is not supported: give the address of the primary, or a name or proxy that leads to it',
-    )
-  }
   return parsed
 }
 

@@ -4,9 +4,10 @@ import { Patience } from '../../time/patience.js'
 import { StoreUnavailable } from '../store.js'
 import { passwordReader, type RedisAccess } from './access.js'
 import { AddressError, parseRedisAddress } from './address.js'
-import { HungUp, isReadOnly, isRefused, isReset, isStranger, NoSocket, redisProblem } from './errors.js'
+import { HungUp, isReadOnly, isRefused, isReset, NoPrimary, NoSocket, redisProblem, refusesAll } from './errors.js'
+import { FailoverWatch } from './failover-watch.js'
 import { SilenceWatch } from './silence.js'
-import { redisTlsOptions } from './tls.js'
+import { targetOf } from './target.js'
 
 /** Time limit for connecting. */
 const CONNECT_LIMIT_MS = 2_000
@@ -34,6 +35,8 @@ export class RedisConnection {
    */
   readonly firstContact: Promise<void>
   readonly #silence: SilenceWatch
+  /** Undefined without Sentinels. */
+  readonly #failover: FailoverWatch | undefined
   readonly #tls: boolean
   readonly #user: string | undefined
   readonly #passwordFile: string | undefined
@@ -53,19 +56,19 @@ export class RedisConnection {
   /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
   constructor(address: string, access: RedisAccess) {
     const parsed = parseRedisAddress(address)
-    if (parsed.kind !== 'single') throw new AddressError(`${parsed.kind} is not supported`)
-    const { display, tls, credentials, connection } = parsed
+    if (parsed.kind === 'cluster') throw new AddressError(`${parsed.kind} is not supported`)
+    const { display, tls, credentials } = parsed
     this.address = display
     this.#tls = tls
     this.#user = credentials.username
     this.#passwordFile = access.passwordFile
-    this.#path = 'path' in connection ? connection.path : undefined
+    this.#path = parsed.kind === 'single' && 'path' in parsed.connection ? parsed.connection.path : undefined
+    const { options, sentinels } = targetOf(parsed, access)
     const password = access.passwordFile && passwordReader('password_file', access.passwordFile)
     this.redis = new Redis({
-      ...connection,
+      ...options,
       ...credentials,
       ...(password && { password: password() }),
-      ...(tls && { tls: redisTlsOptions(access, 'host' in connection ? connection.host : undefined) }),
       // Works with proxies and with users that lack HELLO, INFO or CLIENT: AUTH, SELECT and the store's commands are
       // enough.
       protocol: 2,
@@ -86,6 +89,7 @@ export class RedisConnection {
     })
     this.#watch()
     this.#silence = new SilenceWatch(this.redis, SILENCE_LIMIT_MS)
+    this.#failover = sentinels && new FailoverWatch(this.redis, sentinels)
     this.firstContact = this.#change(CONNECT_LIMIT_MS)
   }
 
@@ -101,6 +105,7 @@ export class RedisConnection {
   use(): Redis {
     if (!this.isReady) throw this.unavailable(undefined)
     this.#silence.begin()
+    this.#failover?.begin()
     return this.redis
   }
 
@@ -127,6 +132,7 @@ export class RedisConnection {
     const readOnlyMs = this.#readOnly ? this.#readOnly.last - this.#readOnly.since : 0
     const { problem, ...advice } = redisProblem(cause, {
       tls: this.#tls,
+      sentinel: this.#failover !== undefined,
       user: this.#user,
       passwordFile: this.#passwordFile,
       readOnlyMs,
@@ -136,6 +142,7 @@ export class RedisConnection {
 
   close(): void {
     this.#silence.end()
+    this.#failover?.end()
     this.redis.disconnect()
   }
 
@@ -153,8 +160,7 @@ export class RedisConnection {
       // The cheapest command that the agent needs. A refusal is an answer, too, and may be the last one.
       const refused = (error: Error) => {
         if (error.name === 'ReplyError') this.#failure = error
-        // It would take no command of the store's size from a stranger, and say only that.
-        if (isStranger(error)) redis.disconnect(true)
+        if (refusesAll(error)) redis.disconnect(true)
       }
       void redis
         .exists('flux:exec:')
@@ -166,6 +172,8 @@ export class RedisConnection {
       this.#lastError = error
       // After a failed SELECT ioredis would go on in the wrong database.
       if (error.command?.name === 'select') redis.disconnect(true)
+      // There is no connection that could close.
+      if (error instanceof NoPrimary) this.#announce()
     })
     redis.on('close', () => {
       this.#answers = false

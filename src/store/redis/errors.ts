@@ -3,6 +3,8 @@ import type { StoreProblem } from '../store.js'
 /** The connection on which an error occurred. */
 export interface RedisContext {
   readonly tls: boolean
+  /** Whether Sentinels tell which Redis it is. */
+  readonly sentinel: boolean
   /** The agent's user on Redis; undefined: the default user. */
   readonly user: string | undefined
   /** The file that contains its password; undefined: the address does, or there is none. */
@@ -24,6 +26,8 @@ interface Rule {
 const KEYS = '~agent:function:* ~flux:exec* ~flux-agent:*'
 const ADDRESS = 'correct redis_addr'
 const SOCKET = 'give the socket that Redis makes (unixsocket in redis.conf) in redis_addr'
+const NO_EXISTS =
+  'the agent needs a Redis that has EXISTS; if it is a Sentinel, write redis+sentinel://host,host/NAME in redis_addr'
 const ONE_NODE =
   'it is one node of a Redis Cluster, which this agent cannot use: give redis_addr of a Redis that is no cluster'
 const CREDENTIALS: Advice = (_, { passwordFile }) =>
@@ -49,8 +53,11 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
   [
     coded('READONLY'),
     {
-      permanent: ({ readOnlyMs }) => readOnlyMs >= READ_ONLY_PATIENCE_MS,
-      fix: 'it is a replica: give the address of its primary in redis_addr',
+      permanent: ({ readOnlyMs, sentinel }) => !sentinel && readOnlyMs >= READ_ONLY_PATIENCE_MS,
+      fix: (_, { sentinel }) =>
+        sentinel
+          ? 'it is a replica that its Sentinels take for the primary: compare SENTINEL MASTER of each'
+          : 'it is a replica: give the address of its primary in redis_addr',
     },
   ],
   [
@@ -76,6 +83,7 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
   [coded('MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN'), permanent(ONE_NODE)],
   [/not allowed in cluster mode/i, permanent(ONE_NODE)],
   [/DB index|invalid DB/i, permanent('it has no such database: correct the number behind the / in redis_addr')],
+  [/unknown command ['`]exists/i, permanent(NO_EXISTS)],
   [
     /unknown (redis )?(sub)?command|unsupported|not supported|not allowed from script|wrong number of arguments|syntax error/i,
     permanent((command) => `the agent needs a Redis 4 or newer that has ${command}: give one in redis_addr`),
@@ -85,7 +93,12 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
 
 /** Connection errors, by their code. */
 const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
-  [/^ECONNREFUSED$/, outage(`start Redis, or ${ADDRESS}`)],
+  [
+    /^ECONNREFUSED$/,
+    outage((_, { sentinel }) =>
+      sentinel ? 'its Sentinels still name that one: they have chosen no other yet' : `start Redis, or ${ADDRESS}`,
+    ),
+  ],
   [/^ENOENT$/, outage(`start Redis, which makes that socket, or ${ADDRESS}`)],
   [/^(EACCES|EPERM)$/, permanent("let the agent's user write to that socket: unixsocketperm in redis.conf")],
   [/^ENOTDIR$/, permanent(ADDRESS)],
@@ -113,6 +126,15 @@ const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
 const NO_REDIS: Rule = permanent('what answers there is no Redis, or speaks TLS (rediss://): correct redis_addr')
 const SILENT = outage('what listens there hangs up without an answer: is it a Redis, and without TLS (rediss://)?')
 
+/** No Sentinel names a primary. */
+export class NoPrimary extends Error {
+  override readonly name = 'NoPrimary'
+
+  constructor(readonly why: StoreProblem) {
+    super(why.problem)
+  }
+}
+
 /** The server closed the connection before it sent anything. */
 export class HungUp extends Error {
   override readonly name = 'HungUp'
@@ -130,6 +152,7 @@ export class NoSocket extends Error {
 
 /** Explains an error of Redis, or of the connection to it. */
 export function redisProblem(error: unknown, context: RedisContext): StoreProblem {
+  if (error instanceof NoPrimary) return error.why
   const said = describe(error)
   const rule = ruleFor(error, said)
   const command = refusedCommand(error, said)
@@ -144,9 +167,14 @@ export function isReadOnly(error: unknown): boolean {
   return error instanceof Error && coded('READONLY').test(withoutArguments(error.message))
 }
 
-/** Whether Redis wants a password first. */
-export function isStranger(error: unknown): boolean {
-  return error instanceof Error && coded('NOAUTH').test(error.message)
+/** Whether what refused EXISTS will refuse every other command, too, and in words that say less. */
+export function refusesAll(error: Error): boolean {
+  return /^NOAUTH\b|unknown command/i.test(error.message)
+}
+
+/** Whether Redis, or a Sentinel, wants a password, or another one. */
+export function wantsOtherPassword(error: unknown): boolean {
+  return error instanceof Error && /^NOAUTH\b|WRONGPASS|invalid password/i.test(error.message)
 }
 
 /** Whether nothing listens at the address. */
