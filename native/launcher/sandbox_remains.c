@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "sandbox_remains.h"
 
+#include "sandbox_emptying.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -94,8 +96,16 @@ static bool has_queues(int folder)
 	return folder >= 0 && (fstat(folder, &found) != 0 || found.st_size > EMPTY_FOLDER);
 }
 
-bool sandbox_has_remains(const struct namespaces *namespaces, uint64_t inodes)
+/* What was removed and is open somewhere still counts, and so does what is in other folders than /tmp. */
+static bool has_files(const struct namespaces *namespaces, uint64_t inodes)
 {
-	return sandbox_inodes(namespaces) != inodes || has_queues(namespaces->queues) ||
-	       has_system_v_remains(namespaces->ipc);
+	if (sandbox_inodes(namespaces) == inodes)
+		return false;
+	sandbox_empty(namespaces->tmp);
+	return sandbox_inodes(namespaces) != inodes;
+}
+
+bool sandbox_keeps_remains(const struct namespaces *namespaces, uint64_t inodes)
+{
+	return has_files(namespaces, inodes) || has_queues(namespaces->queues) || has_system_v_remains(namespaces->ipc);
 }

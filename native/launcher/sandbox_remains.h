@@ -13,7 +13,10 @@ int sandbox_open_queues(int ipc);
 /* How many files and folders there are among its temporary files. */
 uint64_t sandbox_inodes(const struct namespaces *namespaces);
 
-/* Whether there are more, or message queues, shared memory or semaphores (sysvipc(7), mq_overview(7)). */
-bool sandbox_has_remains(const struct namespaces *namespaces, uint64_t inodes);
+/*
+ * Removes those beyond so many where they are few, and answers whether any are left, or message queues, shared memory or
+ * semaphores (sysvipc(7), mq_overview(7)).
+ */
+bool sandbox_keeps_remains(const struct namespaces *namespaces, uint64_t inodes);
 
 #endif

@@ -234,7 +234,7 @@ static void leave_use(struct sandbox *sandbox)
 {
 	if (!is_last(sandbox))
 		return;
-	if (sandbox->haunted || sandbox_has_remains(&sandbox->namespaces, sandbox->inodes)) {
+	if (sandbox->haunted || sandbox_keeps_remains(&sandbox->namespaces, sandbox->inodes)) {
 		unregister(sandbox);
 		give_up(sandbox);
 		sandbox->haunted = false;

@@ -3,8 +3,9 @@
  * the node's. It is made once for a function, by a program of its own (native/sandbox), and each of its executions joins
  * it. It lasts as long as a launcher holds its descriptors. Launchers share it: see sandbox_registry.h.
  *
- * It is clean when the first execution of its function starts: where the last one has left anything in its temporary
- * files or its IPC namespace, it is given up, and the next execution gets a new one.
+ * It is clean when the first execution of its function starts: a few small files in /tmp are removed after the last one.
+ * Where that has left anything else in its temporary files or its IPC namespace, it is given up, and the next execution
+ * gets a new one.
  */
 #ifndef SANDBOXES_H
 #define SANDBOXES_H

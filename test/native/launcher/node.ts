@@ -54,13 +54,13 @@ export class Node {
     return join(this.state, 'functions/homes', name)
   }
 
-  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0): void {
+  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0, home = '/home/flux-runner'): void {
     launcher.send(
       sandboxesFrame(tmpBytes, diskBytes, 0, [
         installation.sandbox,
         this.registry,
         'flux-runner',
-        '/home/flux-runner',
+        home,
         this.apps,
         this.state,
       ]),

@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { constants } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
+import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { openDescriptors } from '../../../harness/proc.js'
@@ -32,6 +44,12 @@ const GONE_SECONDS = 60
 const LOCKED_UID = 2_049_999_999
 
 const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
+
+/** Descriptors of mount namespaces. */
+function mountsHeld(pid: number): string[] {
+  const fds = `/proc/${pid}/fd`
+  return readdirSync(fds).filter((fd) => /^mnt:/.test(readlinkSync(join(fds, fd))))
+}
 
 if (!noSandboxes)
   describeEach('a sandbox', ({ launch }) => {
@@ -68,8 +86,65 @@ if (!noSandboxes)
       assert.equal(await node.run(launcher, 'a', 'ls -A /tmp /dev/shm | grep -e file -e one || echo none'), 'none\n')
     })
 
+    const host = join(makeTempDir('flux-host-'), 'file')
+    writeFileSync(host, 'kept', { mode: 0o666 })
+    const FEW = [
+      ['a file', 'echo >/tmp/file'],
+      ['folders in folders', 'umask 0; mkdir -p /tmp/a/b/c/d; echo >/tmp/a/b/c/d/file; echo >/tmp/a/other'],
+      ['folders that their owner cannot open', 'mkdir -p /tmp/a/b; echo >/tmp/a/b/file; chmod 0 /tmp/a/b /tmp/a'],
+      ['links', `ln -s ${host} /tmp/link; ln -s ${dirname(host)} /tmp/folder; echo >/tmp/one; ln /tmp/one /tmp/two`],
+      ['a pipe and a name as "..."', 'mkfifo /tmp/pipe; echo >/tmp/...; echo >/tmp/.hidden'],
+      ['folders fifty deep', 'cd /tmp; for i in $(seq 50); do mkdir d && cd d || exit; done'],
+    ] as const
+    for (const [what, lines] of FEW) {
+      it(`is the same one, and empty, where it was left with ${what} in /tmp`, async () => {
+        const node = new Node()
+        const launcher = launchOn(node)
+        const before = await node.run(launcher, 'a', NAMESPACES)
+        assert.equal(await node.run(launcher, 'a', lines), '')
+        assert.equal(await node.run(launcher, 'a', `ls -A /tmp | grep -v flux-; ${NAMESPACES}`), before)
+        assert.equal(readFileSync(host, 'utf8'), 'kept')
+      })
+    }
+
+    it('keeps what is mounted in its /tmp when that is emptied', async () => {
+      const node = new Node()
+      const launcher = launch()
+      const home = `/tmp/flux-home-${process.pid}`
+      node.tell(launcher, TMP_BYTES, 0, home)
+      const left = `cd ${home} && echo kept >file && echo >/tmp/file`
+      const before = await node.run(launcher, 'a', `${NAMESPACES}; ${left}`)
+      const seen = `cat ${home}/file; ls -d ${node.apps}/a; ls -A /tmp | grep -v flux- || true`
+      assert.equal(await node.run(launcher, 'a', `${NAMESPACES}; ${seen}`), `${before}kept\n${node.apps}/a\n`)
+    })
+
+    const MUCH = [
+      ['many files', 'cd /tmp; seq 100 | xargs touch'],
+      ['a large file', 'head -c 2M /dev/zero >/tmp/file'],
+      ['a file in /dev/shm', 'echo >/dev/shm/file'],
+      ['a file in /var/tmp, beside one in /tmp', 'echo >/var/tmp/file; echo >/tmp/file'],
+    ] as const
+    for (const [what, lines] of MUCH) {
+      it(`is another one where it was left with ${what}`, async () => {
+        const node = new Node()
+        const launcher = launchOn(node)
+        const before = await node.run(launcher, 'a', NAMESPACES)
+        // It is held open, so that the next one cannot have its number.
+        const held = openSync(`/proc/${launcher.pid}/fd/${mountsHeld(launcher.pid)[0]}`, 'r')
+        assert.equal(await node.run(launcher, 'a', lines), '')
+        const after = await node.run(
+          launcher,
+          'a',
+          `ls -A /tmp /dev/shm /var/tmp | grep -v -e : -e flux-; ${NAMESPACES}`,
+        )
+        closeSync(held)
+        assert.notEqual(after.trim().split('\n')[2], before.split('\n')[0])
+        assert.match(after, /^\n\nmnt:/)
+      })
+    }
+
     const REMAINS = [
-      ['a file', 'set -C; echo >/tmp/file'],
+      ['a large file', 'set -C; head -c 2M /dev/zero >/tmp/file'],
       ['shared memory', 'ipcmk -M 4096 >&2'],
       ['a semaphore', 'ipcmk -S 1 >&2'],
       ['a message queue', 'ipcmk -Q >&2'],
