@@ -15,7 +15,10 @@ export class FailoverWatch {
   constructor(
     private readonly redis: Redis,
     private readonly sentinels: Sentinels,
-  ) {}
+  ) {
+    // ioredis sends commands of its own from then on.
+    redis.on('connect', () => this.begin())
+  }
 
   /** Call when a command is sent. */
   begin(): void {

@@ -6,28 +6,9 @@ import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { noRedis, type RedisServer } from '../../../harness/redis.js'
 import { RedisSentinels } from '../../../harness/sentinels.js'
-import type { RedisAccess } from '../../../src/store/redis/access.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
-import { StoreUnavailable } from '../../../src/store/store.js'
 import { output, running } from '../records.js'
-
-/** What a store at that address says once it says one of these. */
-async function problemAt(address: string, expected: RegExp, access?: RedisAccess): Promise<StoreUnavailable> {
-  const store = new RedisStore(address, access)
-  try {
-    return await eventually(`${expected}`, async () => {
-      const error = await store.record('x').then(
-        () => undefined,
-        (failure: unknown) => failure,
-      )
-      assert.ok(error instanceof StoreUnavailable, 'it answers')
-      assert.match(error.message, expected)
-      return error
-    })
-  } finally {
-    await store.close()
-  }
-}
+import { readProblem } from './problem.js'
 
 describe('a store behind Sentinels', { skip: noRedis ?? false }, () => {
   let set: RedisSentinels
@@ -109,24 +90,27 @@ describe('a store behind Sentinels', { skip: noRedis ?? false }, () => {
     await eventually('it answers', () => found.record('x').then(() => true))
     await found.close()
     await three.halt()
-    const error = await problemAt(set.address, /none of its 3 Sentinels answers: .*; start them, or correct redis_addr/)
+    const error = await readProblem(
+      set.address,
+      /none of its 3 Sentinels answers: .*; start them, or correct redis_addr/,
+    )
     assert.equal(error.permanent, false)
   })
 
   it('says what an operator has to correct', async () => {
     const [sentinel] = set.sentinels as [RedisServer]
     const primary = await set.primary()
-    const unknown = await problemAt(
+    const unknown = await readProblem(
       set.address.replace(/\w+$/, 'nobody'),
       /its Sentinels watch no primary called nobody; correct the name in redis_addr/,
     )
     assert.equal(unknown.permanent, true)
-    const other = await problemAt(
+    const other = await readProblem(
       `redis+sentinel://127.0.0.1:${primary.port}/primary`,
       /its Sentinel does not answer: .*unknown command.*; what answers there is no Sentinel: correct redis_addr/i,
     )
     assert.equal(other.permanent, true)
-    await problemAt(
+    await readProblem(
       `redis://127.0.0.1:${sentinel.port}`,
       /'exists'; the agent needs .*; if it is a Sentinel, write redis\+sentinel:/,
     )
@@ -144,10 +128,13 @@ describe('Sentinels with a password', { skip: noRedis ?? false }, () => {
     })
     t.after(() => set.stop())
     const address = set.address.replace('//', '//:redis@')
-    const missing = await problemAt(address, /Sentinels answers: .*NOAUTH.*; give .* in redis\.sentinel_password_file/)
+    const missing = await readProblem(
+      address,
+      /Sentinels answers: .*NOAUTH.*; give .* in redis\.sentinel_password_file/,
+    )
     assert.equal(missing.permanent, true)
     writeFileSync(sentinelPasswordFile, 'wrong')
-    await problemAt(address, /WRONGPASS.*; correct the password in \S+password \(redis\.sentinel_password_file\)/, {
+    await readProblem(address, /WRONGPASS.*; correct the password in \S+password \(redis\.sentinel_password_file\)/, {
       sentinelPasswordFile,
     })
     const store = new RedisStore(address, { sentinelPasswordFile })

@@ -6,11 +6,13 @@ import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
 import { eventually } from '../../../harness/eventually.js'
 import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
+import { RedisSentinels } from '../../../harness/sentinels.js'
 import type { RedisAccess } from '../../../src/store/redis/access.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
-import { StoreUnavailable } from '../../../src/store/store.js'
 import { examine } from '../../cli/doctor/examine.js'
 import { makeAuthority } from '../../support/certificates.js'
+import { output } from '../records.js'
+import { readProblem } from './problem.js'
 
 describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, () => {
   const dir = makeTempDir('flux-redis-tls-')
@@ -19,6 +21,7 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
   const keys = { ca_cert: tls.caCert, cert_file: tls.certFile, key_file: tls.keyFile }
   let server: RedisServer
   let port: number
+  let options: readonly string[]
 
   before(async () => {
     const authority = await makeAuthority('redis-ca')
@@ -32,27 +35,10 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
     writeFileSync(file('client-key.pem'), client.key)
     port = await freePort()
     const files = { 'tls-cert-file': 'redis.pem', 'tls-key-file': 'redis-key.pem', 'tls-ca-cert-file': 'ca.pem' }
-    const options = Object.entries(files).flatMap(([option, name]) => [`--${option}`, file(name)])
+    options = Object.entries(files).flatMap(([option, name]) => [`--${option}`, file(name)])
     server = await RedisServer.start('--tls-port', String(port), ...options)
   })
   after(() => server.stop())
-
-  const problem = async (address: string, options: RedisAccess | undefined, expected: RegExp) => {
-    const store = new RedisStore(address, options)
-    try {
-      return await eventually(`${expected}`, async () => {
-        const error = await store.record('x').then(
-          () => undefined,
-          (failure: unknown) => failure,
-        )
-        assert.ok(error instanceof StoreUnavailable, 'it answers')
-        assert.match(error.message, expected)
-        return error
-      })
-    } finally {
-      await store.close()
-    }
-  }
 
   it('takes what it is given with the authority and a certificate', async () => {
     for (const [host, options] of [
@@ -73,14 +59,29 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
       ['127.0.0.1', tls, /altnames.*; its certificate has another name: .* redis\.server_name$/],
     ]
     for (const [host, options, expected] of refused) {
-      const error = await problem(`rediss://${host}:${port}`, options, expected)
+      const error = await readProblem(`rediss://${host}:${port}`, expected, options)
       assert.equal(error.permanent, true)
     }
   })
 
   it('and the port without TLS are not the same', async () => {
-    await problem(`redis://localhost:${port}`, undefined, /(rediss:\/\/)/)
-    await problem(`rediss://localhost:${server.port}`, tls, /redis:\/\/ instead of rediss|speaks no TLS/)
+    await readProblem(`redis://localhost:${port}`, /(rediss:\/\/)/)
+    await readProblem(`rediss://localhost:${server.port}`, /redis:\/\/ instead of rediss|speaks no TLS/, tls)
+  })
+
+  it('is spoken with Sentinels, too, and with the primary that they name', async (t) => {
+    const set = await RedisSentinels.start({ tls: options })
+    t.after(() => set.stop())
+    const error = await readProblem(set.address, /Sentinels answers: .*certificate.*redis\.ca_cert$/)
+    assert.equal(error.permanent, true)
+    const store = new RedisStore(set.address, { ...tls, serverName: 'localhost' })
+    t.after(() => store.close())
+    await store.probe()
+    const primary = await set.failOver()
+    await eventually('it writes to the new primary', async () => {
+      await store.write([output('tls', 0, 'x')])
+      return (await primary.with((redis) => redis.get('flux:exec-output:tls'))) === 'x'
+    })
   })
 
   it('serves an agent, its threads too; doctor tells files that do not fit', async (t) => {
