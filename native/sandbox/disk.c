@@ -88,7 +88,7 @@ static void discard(int caches, const char *name, int tmp)
 	}
 }
 
-/* The agent removes the folder of a version with that version: here what is in the image follows. */
+/* The agent makes and removes the folder of a version with that version: here what is in the image follows. */
 static void discard_old_caches(int image, int kept)
 {
 	int tmp = open_folder(image, "tmp");
@@ -104,13 +104,38 @@ static void discard_old_caches(int image, int kept)
 	close(tmp);
 }
 
+/* Not where the image is full: that keeps no function from starting. */
+static void add_cache(int caches, const char *name, uint32_t uid)
+{
+	if (mkdirat(caches, name, 0700) != 0)
+		return;
+	if (fchownat(caches, name, uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
+		unlinkat(caches, name, AT_REMOVEDIR);
+}
+
+static void add_new_caches(int image, int kept, uint32_t uid)
+{
+	int into = open_folder(image, "caches");
+	DIR *versions = fdopendir(openat(kept, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	if (versions == NULL)
+		fail("cannot list the caches of a function");
+	for (struct dirent *entry; (entry = readdir(versions)) != NULL;) {
+		if (!is_self(entry->d_name))
+			add_cache(into, entry->d_name, uid);
+	}
+	closedir(versions);
+	close(into);
+}
+
 static void follow_caches(const struct disk *disk, int image)
 {
 	char *folder = path_in(disk, "caches");
 	int all = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int kept = all < 0 ? -1 : openat(all, disk->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (kept >= 0)
+	if (kept >= 0) {
 		discard_old_caches(image, kept);
+		add_new_caches(image, kept, disk->uid);
+	}
 	close(kept);
 	close(all);
 	free(folder);

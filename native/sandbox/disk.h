@@ -21,7 +21,8 @@ struct disk {
  * A mount of the function's image, STATE/functions/images/NAME.img, that is nowhere yet; -1 where it has none. In it are
  *
  *     home    the function's
- *     caches  the function's; in place of STATE/functions/caches/NAME, as whose folders it has no others
+ *     caches  the function's; in place of STATE/functions/caches/NAME, as whose folders it has no others: those that are
+ *             missing are made, unless the image is full
  *     tmp     in place of STATE/functions/tmp
  *
  * What a function has kept in `home` before there was a bound stays there, without one: a sentence on standard error says

@@ -151,6 +151,21 @@ describe('what a function keeps on disk', { skip: noDisk }, () => {
     await second.close()
   })
 
+  it('has a cache for each version, which counts, and needs no room for it to be used up', async () => {
+    const folders = new Folders()
+    const caches = join(folders.state, 'functions/caches/mine')
+    mkdirSync(join(caches, 'v1'))
+    const first = await open(folders)
+    assert.equal(first.run(`stat -c '%a %u %g' ${caches}/v1`), `700 ${UID} ${UID}\n`)
+    assert.match(first.try(fill(`${caches}/v1/large`)).stderr, FULL)
+    first.try(`cat /dev/zero >${folders.homeAt}/rest`)
+    await first.close()
+    mkdirSync(join(caches, 'v2'))
+    const second = await open(folders)
+    assert.match(second.run(`ls ${caches}`), /^v1\n/)
+    await second.close()
+  })
+
   it('stays where it is, unbounded and said, when it is from before there was a bound', async () => {
     const folders = new Folders()
     writeFileSync(join(folders.home, 'old'), 'old')
