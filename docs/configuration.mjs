@@ -1,13 +1,10 @@
 // Writes configuration.md from the schema of the configuration, and what is said here of its keys. Build first.
 //   node docs/configuration.mjs            writes it
 //   node docs/configuration.mjs --check    fails where it is stale
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { KEYS } from '../dist/src/config/keys.js'
 import { allowedValues, SECTIONS } from '../dist/src/config/schema.js'
+import { writePage } from './page.mjs'
 
-const PAGE = join(import.meta.dirname, 'configuration.md')
-const TEMPLATE = readFileSync(join(import.meta.dirname, 'configuration.md.in'), 'utf8')
 const UNITS = ['TiB', 'GiB', 'MiB', 'KiB']
 
 /** One sentence for each key, and its default in words where the value would not tell. */
@@ -79,19 +76,19 @@ const SAID = {
   ),
   'redis.sentinel_password_file': said('The same for the Sentinels, where they want one.'),
 
+  'metrics.listen': said(
+    'Where [metrics](metrics.md) and a page for people are served, by HTTP to everybody who reaches it; port 0: any free one.',
+    'none: nothing is served or counted',
+  ),
+
   'archive.max_entries': said('Files, folders and links that one deployed archive may hold.'),
   'archive.max_bytes': said('What one deployed archive may take when unpacked.'),
   'archive.max_ratio': said('How many times its packed size a deployed archive may take when unpacked.'),
 }
 
-const page = TEMPLATE.replace('@KEYS@', Object.entries(SECTIONS).map(table).join('\n\n'))
 for (const key of Object.keys(SAID))
   if (!(key in KEYS)) fail(`docs/configuration.mjs has a sentence for ${key}, which is no key`)
-if (process.argv[2] !== '--check') writeFileSync(PAGE, page)
-else if (readFileSync(PAGE, 'utf8') !== page) {
-  console.error(`${resolve(PAGE)} is stale: npm run docs`)
-  process.exitCode = 1
-}
+writePage('configuration.md', { KEYS: Object.entries(SECTIONS).map(table).join('\n\n') })
 
 function table([section, shape]) {
   const keys = Object.keys(shape).filter((key) => !(key in SECTIONS))

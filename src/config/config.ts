@@ -1,6 +1,7 @@
 import type { ArchiveLimits } from '../archive/limits.js'
 import type { FunctionNetwork, NetworkTarget, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
+import type { Endpoint } from './endpoint.js'
 import type { Sources } from './sources.js'
 
 /** The agent's configuration: validated, defaults filled in, all paths absolute. */
@@ -34,6 +35,8 @@ export interface AgentConfig extends Sources {
   readonly appsDir?: string
   readonly stateDir: string
   readonly archive: ArchiveLimits
+  /** Where metrics and the page are served; absent: nowhere, and nothing is counted. */
+  readonly metrics?: Endpoint
   /** Worker threads that supervise processes. */
   readonly workers: number
   readonly isolation: IsolationConfig

@@ -1,5 +1,6 @@
 import type { RedisAccess } from '../store/redis/access.js'
 import type { AgentConfig } from './config.js'
+import { endpointText } from './endpoint.js'
 import { networkTargetText } from './network-target.js'
 import type { ConfigKey } from './schema.js'
 
@@ -62,6 +63,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'archive.max_entries': reload('archive', ({ archive }) => archive.maxEntries),
   'archive.max_bytes': reload('archive', ({ archive }) => archive.maxBytes),
   'archive.max_ratio': reload('archive', ({ archive }) => archive.maxRatio),
+  'metrics.listen': restart('metrics', ({ metrics }) => metrics && endpointText(metrics)),
   workers: restart('workers'),
   isolation: restart('isolation', ({ isolation }) => isolation.required),
   no_new_privileges: restart('isolation', ({ isolation }) => isolation.noNewPrivileges),

@@ -7,6 +7,7 @@ import { parseRedisAddress } from '../store/redis/address.js'
 import { readRedisTls } from '../store/redis/tls.js'
 import type { AgentConfig } from './config.js'
 import { ConfigError, readDocument, readSettings, readWithoutFile } from './document.js'
+import { endpointText } from './endpoint.js'
 import { readVariables, type Variables } from './environment.js'
 import { resolveSettings } from './resolve.js'
 import type { Settings } from './schema.js'
@@ -163,12 +164,15 @@ function checkTlsFiles(config: AgentConfig): void {
 }
 
 function exposure(config: AgentConfig): string[] {
-  const { tls, host, port } = config
-  if (tls || isLoopback(host)) return []
-  return [
+  const { tls, host, port, metrics } = config
+  const programs =
     `${sourceName(config)}: NO TLS: everybody who reaches ${host} port ${port} can run programs on this node; ` +
-      `give the tls keys, or host: 127.0.0.1`,
-  ]
+    `give the tls keys, or host: 127.0.0.1`
+  const shown =
+    metrics &&
+    `${placeOf(config, 'metrics.listen')}: everybody who reaches ${endpointText(metrics)} can read the names and the ` +
+      `errors of functions; give 127.0.0.1:${metrics.port}, or let a firewall choose who does`
+  return [...(tls || isLoopback(host) ? [] : [programs]), ...(shown && !isLoopback(metrics.host) ? [shown] : [])]
 }
 
 function isLoopback(host: string): boolean {

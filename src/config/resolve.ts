@@ -9,7 +9,7 @@ export type Resolve = (key: ConfigKey, path: string) => string
 
 /** What the keys say, with absolute paths. */
 export function resolveSettings(settings: Settings, sources: Sources, absolute: Resolve): AgentConfig {
-  const { network, functions, tls, archive, run_as } = settings
+  const { network, functions, tls, archive, metrics, run_as } = settings
   const stateDir = absolute('state_dir', settings.state_dir)
   return {
     ...sources,
@@ -49,6 +49,7 @@ export function resolveSettings(settings: Settings, sources: Sources, absolute: 
     ...(settings.apps_dir && { appsDir: absolute('apps_dir', settings.apps_dir) }),
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
+    ...(metrics.listen && { metrics: metrics.listen }),
     workers: settings.workers,
     isolation: {
       required: settings.isolation === 'required',

@@ -5,6 +5,7 @@ import * as z from 'zod'
 import type { FunctionNetwork, OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import type { LogLevel } from './config.js'
+import { readEndpoint } from './endpoint.js'
 import { readNetworkTarget } from './network-target.js'
 
 /**
@@ -203,6 +204,11 @@ const archive = z.object(
   SECTION,
 )
 
+const metrics = z.object(
+  { listen: key('an IP address with a port, as in 127.0.0.1:9464 and [::1]:9464', readEndpoint).optional() },
+  SECTION,
+)
+
 /** The whole file with defaults filled in; paths as written. */
 export const settingsSchema = z.object(
   {
@@ -230,6 +236,7 @@ export const settingsSchema = z.object(
     apps_dir: folder.optional(),
     state_dir: folder.default(process.platform === 'win32' ? './data' : '/var/lib/flux-agent'),
     archive: archive.prefault({}),
+    metrics: metrics.prefault({}),
     workers: whole(1, 64).default(() => Math.min(64, availableParallelism())),
     isolation: oneOf(['best_effort', 'required']).default('best_effort'),
     no_new_privileges: flag.default(true),
@@ -243,7 +250,7 @@ export const settingsSchema = z.object(
 /** The file's contents, with paths as written. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Section = 'network' | 'functions' | 'tls' | 'redis' | 'archive'
+type Section = 'network' | 'functions' | 'tls' | 'redis' | 'archive' | 'metrics'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
 /** A key with its section, as people write it. */
@@ -254,6 +261,7 @@ export type ConfigKey =
   | KeyIn<'tls'>
   | KeyIn<'redis'>
   | KeyIn<'archive'>
+  | KeyIn<'metrics'>
   | 'tls.enabled'
 
 /** Every key with its schema, by its section; `''` holds the top level. */
@@ -264,6 +272,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType
   tls: tls.in.shape,
   redis: redis.shape,
   archive: archive.shape,
+  metrics: metrics.shape,
 }
 
 /** All keys by section; `''` is the top level. */

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AgentConfig } from '../config/config.js'
+import { type Endpoint, endpointText } from '../config/endpoint.js'
 import { platform } from '../os/index.js'
 
 const EVERYWHERE = '::'
@@ -10,25 +11,27 @@ const RETRY_MS = 100
 /** How long a taken port is retried: the kernel may have given it to a short outgoing connection. */
 const PATIENCE_MS = 5_000
 
-type Address = Pick<AgentConfig, 'host' | 'port'>
-
 /**
  * Listens on an address of this machine. EVERYWHERE: on all addresses; IPv4 alone where there is no IPv6. Rejects with
- * the system's error.
+ * the system's error. `server`: one that does not listen yet.
  */
-export async function openListener({ host, port }: Address): Promise<Server> {
-  return bind(host, port).catch((error: NodeJS.ErrnoException) => {
-    if (host === EVERYWHERE && NO_IPV6.has(error.code ?? '')) return bind('0.0.0.0', port)
+export async function openListener({ host, port }: Endpoint, server = plainServer()): Promise<Server> {
+  return bind(server, host, port).catch((error: NodeJS.ErrnoException) => {
+    if (host === EVERYWHERE && NO_IPV6.has(error.code ?? '')) return bind(server, '0.0.0.0', port)
     throw error
   })
 }
 
 /** As openListener, but retries for some seconds where the port is taken; `taken` is called once, at once. */
-export async function awaitListener(address: Address, taken: (error: NodeJS.ErrnoException) => void): Promise<Server> {
+export async function awaitListener(
+  address: Endpoint,
+  taken: (error: NodeJS.ErrnoException) => void,
+  server = plainServer(),
+): Promise<Server> {
   const end = performance.now() + PATIENCE_MS
   for (let reported = false; ; await sleep(RETRY_MS)) {
     try {
-      return await openListener(address)
+      return await openListener(address, server)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || performance.now() >= end) throw error
       if (!reported) taken(error as NodeJS.ErrnoException)
@@ -39,11 +42,12 @@ export async function awaitListener(address: Address, taken: (error: NodeJS.Errn
 
 /** The listener's address, for messages. */
 export function describeListener(listener: Server): string {
-  const { host, port } = boundTo(listener)
-  return host === EVERYWHERE ? `[::]:${port} (IPv6 and IPv4)` : `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const bound = boundTo(listener)
+  const text = endpointText(bound)
+  return bound.host === EVERYWHERE ? `${text} (IPv6 and IPv4)` : text
 }
 
-export function boundTo(listener: Server): { readonly host: string; readonly port: number } {
+export function boundTo(listener: Server): Endpoint {
   const address = listener.address()
   if (address === null || typeof address === 'string') throw new Error('it listens on no port')
   return { host: address.address, port: address.port }
@@ -55,14 +59,14 @@ export interface ListenProblem {
   readonly fix: string
 }
 
-export function listenProblem({ host, port }: Address, error: NodeJS.ErrnoException): ListenProblem {
+export function listenProblem({ host, port }: Endpoint, error: NodeJS.ErrnoException): ListenProblem {
   switch (error.code) {
     case 'EADDRINUSE':
       return takenProblem(port)
     case 'EADDRNOTAVAIL':
       return {
         message: 'this machine does not have that address',
-        fix: 'give another host, or leave it out to listen on all of them',
+        fix: 'give one that it has, as 127.0.0.1, or one for all of them, as 0.0.0.0 or ::',
       }
     case 'EAFNOSUPPORT':
       return { message: `this machine has no IPv${host.includes(':') ? 6 : 4}`, fix: 'give another host' }
@@ -88,14 +92,14 @@ function takenProblem(port: number): ListenProblem {
   }
 }
 
-function bind(host: string, port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer({ noDelay: true })
-    server.once('error', reject)
-    // Dual stack, independent of net.ipv6.bindv6only.
-    server.listen({ host, port, ipv6Only: false }, () => {
-      server.off('error', reject)
-      resolve(server)
-    })
-  })
+function plainServer(): Server {
+  return createServer({ noDelay: true })
+}
+
+async function bind(server: Server, host: string, port: number): Promise<Server> {
+  // Dual stack, independent of net.ipv6.bindv6only.
+  server.listen({ host, port, ipv6Only: false })
+  // Not by a callback of `listen`, which would stay after a failure.
+  await once(server, 'listening')
+  return server
 }

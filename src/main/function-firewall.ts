@@ -8,17 +8,17 @@ import type { Firewall, FirewallError, FirewallRules, NetworkTarget } from '../o
 
 const LOOK_MS = 60_000
 
-type Settings = Pick<AgentConfig, 'deny' | 'functions' | 'network' | 'port' | 'store'>
+type Settings = Pick<AgentConfig, 'deny' | 'functions' | 'metrics' | 'network' | 'port' | 'store'>
 
 /**
- * Keeps separate functions from the agent's own port, from its store where that is on this node, and from what
+ * Keeps separate functions from the agent's own ports, from its store where that is on this node, and from what
  * network.deny names. Looks every minute whether that is still so. Main thread.
  */
 export class FunctionFirewall {
   /** In them a public address that was looked up: a router may lead packets to it back to this node. */
   private addresses: NodeAddresses | undefined
-  /** 0: not known yet. */
-  private port: number
+  /** The agent's own, for calls and for metrics, as far as they are known. */
+  private ports: readonly number[]
   private installed: FirewallRules | undefined
   /** As logged. */
   private problem: FirewallError | undefined
@@ -30,14 +30,14 @@ export class FunctionFirewall {
     private config: Settings,
     private readonly log: Log,
   ) {
-    this.port = config.port
+    this.ports = ownPorts(config)
   }
 
-  /** Keeps functions from the agent's port, which is known by now, and from addresses of this node that get known. */
-  async serving(port: number, addresses: NodeAddresses): Promise<void> {
+  /** Keeps functions from the agent's ports, which are known by now, and from addresses of this node that get known. */
+  async serving(ports: readonly number[], addresses: NodeAddresses): Promise<void> {
     this.addresses = addresses
-    if (port === this.port) return
-    this.port = port
+    if (isDeepStrictEqual(ports, this.ports)) return
+    this.ports = ports
     await this.refresh()
   }
 
@@ -66,7 +66,7 @@ export class FunctionFirewall {
   }
 
   private async enforce(): Promise<FirewallError | undefined> {
-    const rules = await rulesFor(this.config, this.port, this.addresses)
+    const rules = await rulesFor(this.config, this.ports, this.addresses)
     const same = isDeepStrictEqual(rules, this.installed)
     if (same && (await this.firewall.isInstalled())) return undefined
     try {
@@ -96,13 +96,18 @@ export class FunctionFirewall {
   }
 }
 
-/** `ownPort`: the agent's; 0: none. */
+/** The configured ports of the agent, for calls and for metrics. */
+export function ownPorts({ port, metrics }: Pick<AgentConfig, 'port' | 'metrics'>): number[] {
+  return [port, metrics?.port ?? 0].filter((own) => own !== 0)
+}
+
+/** `ports`: the agent's. */
 export async function rulesFor(
   { deny, functions, network, store }: Settings,
-  ownPort: number,
+  ports: readonly number[],
   found?: NodeAddresses,
 ): Promise<FirewallRules> {
-  const localPorts = [...new Set([ownPort, ...(await localStorePorts(store))])].filter((port) => port !== 0)
+  const localPorts = [...new Set([...ports, ...(await localStorePorts(store))])]
   const { privateIp, publicIp = found?.publicIp } = network
   const nets = [privateIp, publicIp].flatMap((address) => (address && readNetworkTarget(address)?.net) || [])
   const here = nets.flatMap((net) => localPorts.map((port) => ({ net, port })))

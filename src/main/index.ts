@@ -15,6 +15,7 @@ import { recoverStore } from './start/recover-store.js'
 import { startExecutions } from './start/start-executions.js'
 import { startFirewall } from './start/start-firewall.js'
 import { startFunctions } from './start/start-functions.js'
+import { startMetrics } from './start/start-metrics.js'
 import { startServer } from './start/start-server.js'
 
 const PURGE_MS = 60_000
@@ -65,22 +66,35 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const host = await prepareHost(context)
   const firewall = await startFirewall(context, host)
   service.starting()
+  const metrics = await startMetrics(context, host)
+  const counts = metrics?.counts
   const recovered = await recoverStore(context, host)
   const { store, identity } = recovered
   const functions = await startFunctions(context, host, recovered)
   const { admission, registrations } = functions
-  const execution = await startExecutions(context, host, recovered, functions)
+  const execution = await startExecutions(context, host, recovered, functions, counts)
   const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
   const obstacle = () => identity.lost ?? pool.obstacle
   const nodeDrain = new NodeDrain(config.stateDir, admission, state, log)
   nodeDrain.restore()
-  const ours = { agentId: config.agentId, state, nodeDrain, problems }
+  const ours = { agentId: config.agentId, state, nodeDrain, problems, counts }
   const services = { ...ours, admission, registrations, identity, ...execution }
   const { listener, callers } = await startServer(context, host, services)
-  await firewall?.serving(boundTo(listener).port, addresses)
+  await firewall?.serving([boundTo(listener).port, ...(metrics ? [metrics.port] : [])], addresses)
   closers.add(purgeRegularly(store, log))
   log.info({ ...boundTo(listener), store: store.address, apps: host.appsDir, version: VERSION }, 'serving')
+  if (metrics) {
+    metrics.sources.serving = {
+      load: admission,
+      functions: () => functions.functions.count,
+      workers: () => pool.ready,
+      queues: () => [...pool.queues, execution.writes.state],
+      backlogBytes: () => live.current.backlogBytes,
+      storeAwayMs: () => identity.storeAwayMs,
+      problems,
+    }
+  }
   state.serve({ address: describeListener(listener), load: admission, problems, obstacle })
 
   const live = new LiveConfig(config, functionOf(host.users), {

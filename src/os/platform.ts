@@ -177,6 +177,8 @@ export interface Survivors {
 /** The start failed, and nothing of it runs. */
 export interface StartFailure {
   readonly kind: 'not started'
+  /** Which step failed, in one word of few: a system call's name, `sandbox`, `launcher`, or `spawn`. */
+  readonly step: string
   /** The errno's name, as in `ENOENT`, or LAUNCHER_DIED. */
   readonly code: string
   /** One sentence that names the file and what is wrong. */
@@ -254,6 +256,8 @@ export interface ProcessStarter {
    * throws: where it has died, that is each process's end.
    */
   adopt(launcher: string, processes: number): AdoptedProcesses
+  /** How many launchers have replaced a dead one so far. */
+  readonly restarts: number
   /** Kills every process that still runs, which is reported as usual, and frees its files. */
   close(): Promise<void>
   /** Leaves those that may outlive this process to the next agent. No event is reported any more. */
@@ -368,6 +372,13 @@ export interface ProcessUse {
   readonly memoryBytes: number
 }
 
+/** What the processes of a group use together; absent: not known. */
+export interface GroupUse {
+  /** Also of those that have ended. */
+  readonly cpuMs?: number
+  readonly memoryBytes?: number
+}
+
 /** The holder of a TCP port of this machine. */
 export interface PortHolder {
   /** Whether it listens; otherwise the port is one end of a connection, as an outgoing one. */
@@ -466,6 +477,8 @@ export interface Platform {
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
   /** Measures what executions can have. Call it after `isolate`; each call of its answer takes some microseconds. */
   nodeResources(): () => NodeResources
+  /** What all that starters with this setup run uses; undefined where they have no cgroups. Never rejects. */
+  executionsUse(setup: StarterSetup): Promise<GroupUse | undefined>
   /** The holder of a TCP port; undefined where it is free or unknown. For error messages. */
   portHolder(port: number): PortHolder | undefined
   /** The user of that name; undefined where there is none. Reads the system's database; at the start only. */

@@ -2,7 +2,9 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ArchiveLimits } from '../archive/limits.js'
 import type { EndCause, Limits, RunAs, StarterSetup, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
+import type { QueueState } from '../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../store/record.js'
+import type { Counted } from './histogram.js'
 import type { KeptNote } from './kept-note.js'
 
 /** Everything that crosses between the main thread and the workers. All types here are structured-cloneable. */
@@ -32,6 +34,8 @@ export interface WorkerSetup {
   readonly settings: WorkerSettings
   /** The nice value of a worker and of all that it starts. */
   readonly nice: number
+  /** Whether it counts, and sends WorkerFigures. */
+  readonly counts: boolean
 }
 
 /** A worker's first message: it is ready, and this is how to talk to it. */
@@ -68,7 +72,24 @@ export type FromThread =
   | { readonly kind: 'failed'; readonly number: number; readonly error: string }
   /** Why the store refuses the worker's writes, where no retry will help; undefined: it no longer does. */
   | { readonly kind: 'store'; readonly refuses: string | undefined }
+  /** Once a second, where they have changed. */
+  | { readonly kind: 'figures'; readonly figures: WorkerFigures }
   | { readonly kind: 'closed' }
+
+/** What a worker has counted since the last ones, and how it is now. */
+export interface WorkerFigures extends QueueState {
+  /** Printed by functions. */
+  readonly outputBytes: number
+  /** Launchers that have replaced a dead one. */
+  readonly launcherRestarts: number
+  /** Writes that the store has taken. */
+  readonly writes: number
+  /** How long the store took for each batch of them, seconds, by WRITE_BOUNDS. */
+  readonly batches: Counted
+}
+
+/** Seconds. */
+export const WRITE_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
 
 /** What all executions of a function share, until it is registered or deployed again. */
 export interface LaunchSpec {
@@ -129,15 +150,36 @@ export type ToExecution =
   /** This reader hung up or has its last answer. */
   | { readonly kind: 'unfollow'; readonly request: number }
 
+/** Why executions are refused. */
+export const REFUSALS = [
+  'at_capacity',
+  'draining',
+  'function_unknown',
+  'not_deployed',
+  'id_taken',
+  'invalid',
+  'no_worker',
+  'backlog_full',
+  'disk_failed',
+  'stopping',
+] as const
+export type RefusalReason = (typeof REFUSALS)[number]
+
 /** The execution did not begin. */
 export interface Refusal {
   readonly kind: 'refused'
+  readonly reason: RefusalReason
   readonly error: string
   /** Whether another execution has this id, so that its record must not be touched. */
   readonly idTaken: boolean
 }
 
-export const ID_TAKEN: Refusal = { kind: 'refused', error: 'execution ID already exists', idTaken: true }
+export const ID_TAKEN: Refusal = {
+  kind: 'refused',
+  reason: 'id_taken',
+  error: 'execution ID already exists',
+  idTaken: true,
+}
 
 /** From a running execution to the main thread. */
 export type FromExecution =
@@ -161,7 +203,14 @@ export type OutputPart =
   | { readonly kind: 'lost'; readonly bytes: number }
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
+/** What became of an execution that has begun; `lost`: its supervisor died, and nobody knows. */
+export const OUTCOMES = ['success', 'failed', 'timeout', 'cancelled', 'oom', 'start_failed', 'stopped', 'lost'] as const
+export type OutcomeKind = (typeof OUTCOMES)[number]
+
 export interface Outcome {
+  readonly kind: OutcomeKind
+  /** Present where its process did not start: see StartFailure. */
+  readonly failedStep?: string
   readonly record: ExecutionRecord
   /** Sync only: the whole retained output. Empty for async executions. */
   readonly output: Uint8Array

@@ -27,8 +27,16 @@ export interface Identity {
   readonly key: KeyObject
 }
 
+/** When certificates end, epoch ms; of several the first. */
+export interface CertificateExpiry {
+  /** Of the presented certificate and its issuers. */
+  readonly certificate: number
+  readonly authority: number
+}
+
 /** TLS files that match. */
 export interface Certificates {
+  readonly expiry: CertificateExpiry
   readonly context: SecureContextOptions
   /** The digest of their contents. */
   readonly digest: string
@@ -81,7 +89,7 @@ export function checkCertificates(tls: TlsConfig, contents: TlsContents): Certif
   } catch (error) {
     throw new TlsError(`${tls.certFile}: cannot be used for TLS (${(error as Error).message}); issue it anew`)
   }
-  return { context, digest: digestOf(contents), warnings: warnings(tls, identity) }
+  return { context, digest: digestOf(contents), expiry: expiryOf(identity), warnings: warnings(tls, identity) }
 }
 
 /** Parses the files. Throws TlsError where one contains nothing of its kind. */
@@ -121,6 +129,11 @@ export function digestOf({ ca, cert, key }: TlsContents): string {
   const hash = createHash('sha256')
   for (const part of [ca, cert, key]) hash.update(createHash('sha256').update(part).digest())
   return hash.digest('hex')
+}
+
+function expiryOf({ certificate, issuers, authorities }: Identity): CertificateExpiry {
+  const first = (all: readonly X509Certificate[]) => Math.min(...all.map(({ validTo }) => Date.parse(validTo)))
+  return { certificate: first([certificate, ...issuers]), authority: first(authorities) }
 }
 
 function unreadable(file: string, error: unknown): TlsError {

@@ -2,6 +2,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { ServerCredentials } from '@grpc/grpc-js'
 import type { TlsConfig } from '../config/config.js'
 import {
+  type CertificateExpiry,
   type Certificates,
   checkCertificates,
   digestOf,
@@ -13,6 +14,8 @@ import {
 
 export interface ReloadingCredentials {
   readonly credentials: ServerCredentials
+  /** Of the files in use; undefined without TLS. */
+  readonly expiry: CertificateExpiry | undefined
   /** Makes new connections use `certificates`, read from the files of `tls`, and watches those files from now on. */
   use(tls: TlsConfig, certificates: Certificates): void
   /** Stops watching the files. */
@@ -30,11 +33,13 @@ export function serverCredentials(
   onProblem: (problem: string) => void,
   intervalMs = 2000,
 ): ReloadingCredentials {
-  if (!tls) return { credentials: ServerCredentials.createInsecure(), use() {}, close() {} }
+  if (!tls) return { credentials: ServerCredentials.createInsecure(), expiry: undefined, use() {}, close() {} }
   const initial = loadCertificates(tls)
   const credentials = new MutualTlsCredentials(initial.context)
-  const take = ({ context, warnings }: Certificates) => {
+  let { expiry } = initial
+  const take = ({ context, warnings, ...taken }: Certificates) => {
     credentials.use(context)
+    expiry = taken.expiry
     for (const warning of warnings) onProblem(warning)
   }
   const watch = (files: TlsConfig, { digest }: Certificates) =>
@@ -50,6 +55,9 @@ export function serverCredentials(
   let unwatch = watch(tls, initial)
   return {
     credentials,
+    get expiry() {
+      return expiry
+    },
     use(files, certificates) {
       // A running check may have read the old files.
       unwatch()

@@ -4,7 +4,9 @@ import { Outbox } from '../threads/outbox.js'
 import { adopt } from './execution/adopt.js'
 import { execute } from './execution/execute.js'
 import { TaskChannel } from './execution/task-channel.js'
-import { closeThread, configure, queue, starter, storeRefusal } from './thread.js'
+import { closeThread, configure, figures, queue, starter, storeRefusal } from './thread.js'
+
+const FIGURES_MS = 1_000
 
 const { port1, port2 } = new MessageChannel()
 const outbox = new Outbox<FromThread>(port1)
@@ -16,6 +18,7 @@ const specs = new Map<string, LaunchSpec>()
 port1.on('message', (messages: readonly ToThread[]) => {
   for (const message of messages) receive(message)
 })
+if (figures) setInterval(tellFigures, FIGURES_MS).unref()
 // Running executions keep the thread alive, not the port.
 port1.unref()
 parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
@@ -51,6 +54,11 @@ function receive(message: ToThread): void {
       })
       break
   }
+}
+
+function tellFigures(): void {
+  const news = figures?.take(queue.state, starter.restarts)
+  if (news) outbox.send({ kind: 'figures', figures: news })
 }
 
 async function run(number: number, settled: (channel: TaskChannel) => Promise<void>): Promise<void> {

@@ -8,6 +8,7 @@ import { WriteQueue } from '../store/queue/write-queue.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { logIdLogEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from '../threads/messages.js'
+import { Figures } from './figures.js'
 
 /** What all executions of one worker share. */
 
@@ -17,6 +18,8 @@ export let { settings } = setup
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = await openStore(setup.store)
+/** Absent: nothing is counted. */
+export const figures = setup.counts ? new Figures() : undefined
 export const starter = platform.createStarter(setup.starter)
 /** Absent: functions have none. */
 export const sandboxes = setup.starter.kind === 'launcher' ? setup.starter.sandboxes : undefined
@@ -33,6 +36,7 @@ export const queue = new WriteQueue({
     if (event.kind === 'refused') storeRefusal.report(event.cause.message)
     else if (event.kind === 'back') storeRefusal.report(undefined)
   },
+  measured: figures && ((writes, ms) => figures.stored(writes, ms)),
 })
 
 export const idLog = new IdLog(join(setup.stateDir, IDS_DIR), (event) => logIdLogEvent(log, event))

@@ -81,6 +81,7 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
   allow_root: ['restart', { allowRoot: true }],
   apps_dir: ['restart', { appsDir: '/other' }],
   state_dir: ['restart', { stateDir: '/other' }],
+  'metrics.listen': ['restart', { metrics: { host: '127.0.0.1', port: 9464 } }],
   'archive.max_entries': ['at once', { archive: { ...inUse.archive, maxEntries: 2 } }],
   'archive.max_bytes': ['at once', { archive: { ...inUse.archive, maxBytes: 2 * MiB } }],
   'archive.max_ratio': ['at once', { archive: { ...inUse.archive, maxRatio: 2 } }],

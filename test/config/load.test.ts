@@ -83,6 +83,23 @@ test('a file with only an agent_id gets every default', { skip: process.platform
   })
 })
 
+test('metrics are served where an address says so, and whoever else can read them is told', () => {
+  const read = (listen: string) => load(`${LOOPBACK}metrics: { listen: "${listen}" }`)
+  assert.deepEqual(read('127.0.0.1:9464').config.metrics, { host: '127.0.0.1', port: 9464 })
+  assert.deepEqual(read('[::1]:0').config.metrics, { host: '::1', port: 0 })
+  assert.deepEqual(read('127.0.0.1:9464').warnings, [])
+  const { file, warnings } = read('0.0.0.0:9464')
+  const told =
+    'metrics.listen: everybody who reaches 0.0.0.0:9464 can read the names and the errors of functions; ' +
+    'give 127.0.0.1:9464, or let a firewall choose who does'
+  assert.deepEqual(warnings, [`${file}: ${told}`])
+  for (const listen of ['9464', ':9464', '127.0.0.1', 'localhost:9464', '::1:9464', '[127.0.0.1]:1', '127.0.0.1:65536'])
+    assert.deepEqual(errors(`${LOOPBACK}metrics: { listen: "${listen}" }`), [
+      `: metrics.listen: ${JSON.stringify(listen)} is not allowed; ` +
+        'allowed: an IP address with a port, as in 127.0.0.1:9464 and [::1]:9464',
+    ])
+})
+
 test('UTF-16 with its byte order mark is read, other encodings are told', () => {
   const little = Buffer.from(`\ufeff${LOOPBACK}`, 'utf16le')
   assert.equal(load(little).config.agentId, 'a')

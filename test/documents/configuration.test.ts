@@ -7,11 +7,8 @@ import { makeTempDir } from '../../harness/agent.js'
 import { KEYS } from '../../src/config/keys.js'
 import { ROOT } from './markdown.js'
 
-function check(root: string) {
-  const { status, stderr } = spawnSync(process.execPath, ['docs/configuration.mjs', '--check'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
+function check(root: string, script = 'docs/configuration.mjs') {
+  const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { cwd: root, encoding: 'utf8' })
   return { status, stderr }
 }
 
@@ -44,5 +41,11 @@ describe('docs/configuration.md', () => {
     assert.equal(check(root).status, 0)
     writeFileSync(page, readFileSync(page, 'utf8').replace('`50052`', '`50053`'))
     assert.deepEqual(check(root), { status: 1, stderr: `${page} is stale: npm run docs\n` })
+  })
+})
+
+describe('docs/metrics.md', () => {
+  it("is what the table of the agent's metrics makes of it", () => {
+    assert.deepEqual(check(ROOT, 'docs/metrics.mjs'), { status: 0, stderr: '' })
   })
 })

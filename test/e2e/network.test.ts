@@ -12,6 +12,7 @@ import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { platform } from '../../src/os/index.js'
 import { tableOf } from '../../src/os/linux/firewall/nftables.js'
+import { METRICS_ON, metricsUrl } from '../support/metrics.js'
 import { hasTable, nft, noFirewall, someUids } from '../support/reach.js'
 import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 
@@ -40,6 +41,7 @@ describe('the network of separate functions', { skip: skip ?? false }, () => {
     run_as: user.name,
     functions: { uids: `${UIDS.first}-${UIDS.last}` },
     network: { node_public_ip: '192.0.2.1', deny },
+    ...METRICS_ON,
   })
   const start = async (...deny: string[]) => {
     agent = await startTestAgent({ dir, config: keys(...deny) })
@@ -68,6 +70,7 @@ describe('the network of separate functions', { skip: skip ?? false }, () => {
   it('has no agent, no store and nothing denied in it, and all else', async () => {
     assert.equal(await tried('127.0.0.1', agent.port), 'refused')
     assert.equal(await tried('127.0.0.1', redis.port), 'refused')
+    assert.equal(await tried('127.0.0.1', Number(new URL(metricsUrl(agent)).port)), 'refused')
     assert.equal(await tried(LOST, 443), 'refused')
     assert.equal(await tried('127.0.0.1', (other.address() as { port: number }).port), 'open\n')
   })

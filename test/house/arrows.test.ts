@@ -25,17 +25,20 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'workers/deploy': ['archive', 'os', 'threads'],
   'main/store': ['config', 'host', 'log', 'store'],
   'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],
+  /** What is counted knows nobody who has it counted. */
+  'main/metrics': ['', 'host', 'os', 'store', 'threads', 'tls'],
+  'main/http': ['host', 'log', 'main/metrics'],
   'main/executions': [
     ...['config', 'host', 'ids', 'installation', 'log', 'os', 'store', 'threads', 'time'],
-    'main/functions',
+    ...['main/functions', 'main/metrics'],
   ],
   'main/rpc': [
     ...['', 'generated', 'host', 'log', 'os', 'threads', 'time', 'tls'],
-    ...['main/executions', 'main/functions', 'main/store'],
+    ...['main/executions', 'main/functions', 'main/metrics', 'main/store'],
   ],
   main: [
     ...['', 'config', 'host', 'ids', 'log', 'os', 'store', 'threads', 'tls'],
-    ...['main/executions', 'main/functions', 'main/rpc', 'main/store'],
+    ...['main/executions', 'main/functions', 'main/http', 'main/metrics', 'main/rpc', 'main/store'],
   ],
   cli: [
     '',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import pino from 'pino'
@@ -7,6 +8,7 @@ import { makeTempDir } from '../../harness/agent.js'
 import { eventually } from '../../harness/eventually.js'
 import { onExit } from '../../harness/on-exit.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
+import type { Endpoint } from '../../src/config/endpoint.js'
 import { readNetworkTarget } from '../../src/config/network-target.js'
 import { nodeAddresses } from '../../src/host/node-addresses.js'
 import { FunctionFirewall } from '../../src/main/function-firewall.js'
@@ -21,6 +23,13 @@ const FUNCTION = UIDS.first
 const EMBEDDED: StoreLocation = { kind: 'embedded', path: '/nowhere' }
 const FUNCTIONS = { separate: true, uids: UIDS, tmpBytes: 0, diskBytes: 0, network: 'host', codeCache: false } as const
 
+interface Given {
+  readonly port?: number
+  readonly store?: StoreLocation
+  readonly broken?: boolean
+  readonly metrics?: Endpoint
+}
+
 describe('what functions cannot reach', { skip: noFirewall }, () => {
   let reach: Reach
   const tried = (address: string, port: number) => {
@@ -28,7 +37,7 @@ describe('what functions cannot reach', { skip: noFirewall }, () => {
     return reach.try(FUNCTION, 'tcp', address, port)
   }
 
-  function start(t: TestContext, { port = 0, store = EMBEDDED, broken = false } = {}) {
+  function start(t: TestContext, { port = 0, store = EMBEDDED, broken = false, metrics }: Given = {}) {
     const stateDir = makeTempDir('flux-firewall-')
     const table = tableOf(stateDir)
     onExit(() => spawnSync('nft', ['delete', 'table', 'inet', table]))
@@ -38,7 +47,7 @@ describe('what functions cannot reach', { skip: noFirewall }, () => {
     }
     const logger = pino({ base: {} }, { write })
     const nftables = broken ? new Broken(stateDir, stateDir) : new Nftables(stateDir, stateDir)
-    const config = { port, store, deny: [], functions: FUNCTIONS, network: {} }
+    const config = { port, store, deny: [], functions: FUNCTIONS, network: {}, ...(metrics && { metrics }) }
     const firewall = new FunctionFirewall(nftables, config, logger)
     t.after(() => firewall.close())
     const warnings = () => linesOf(log).filter(({ level }) => level >= 40)
@@ -63,10 +72,24 @@ describe('what functions cannot reach', { skip: noFirewall }, () => {
     await firewall.refresh()
     assert.equal(await tried('127.0.0.1', port), 'ok')
     const addresses = nodeAddresses({ privateIp: '127.0.0.1', publicIp: '198.18.1.1' })
-    await firewall.serving(port, addresses)
+    await firewall.serving([port], addresses)
     assert.equal(await tried('127.0.0.1', port), 'ECONNREFUSED')
     assert.equal(await tried('::1', port), 'ECONNREFUSED')
     assert.equal(await tried('198.18.1.1', port), 'ECONNREFUSED')
+  })
+
+  it('is the address of the metrics, whatever is given for the agent', async (t) => {
+    const server = createServer((connection) => connection.end()).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const { port } = server.address() as { port: number }
+    const { firewall } = start(t, { metrics: { host: '127.0.0.1', port } })
+    await firewall.refresh()
+    assert.equal(await tried('127.0.0.1', port), 'ECONNREFUSED')
+    assert.equal(await reach.try(0, 'tcp', '127.0.0.1', port), 'ok')
+    firewall.use([readNetworkTarget('198.18.1.3') ?? assert.fail()])
+    await eventually('it is denied', async () => (await tried('198.18.1.3', 9)) === 'ECONNREFUSED')
+    assert.equal(await tried('127.0.0.1', port), 'ECONNREFUSED')
   })
 
   it('follows a reload, and comes back with a warning after somebody has removed it', async (t) => {

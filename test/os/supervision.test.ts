@@ -91,7 +91,7 @@ describe('Supervision', () => {
     it('comes back from a process that never ran, which took no time', () => {
       for (const outcome of [
         { kind: 'never started' },
-        { kind: 'not started', code: 'ENOENT', error: 'cannot start' },
+        { kind: 'not started', step: 'exec', code: 'ENOENT', error: 'cannot start' },
       ] as const) {
         const supervision = supervise()
         supervision.kill('cancelled')

@@ -9,6 +9,7 @@ import { checkFirewall } from './check-firewall.js'
 import { checkFunctions } from './check-functions.js'
 import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
+import { checkMetrics } from './check-metrics.js'
 import { checkName } from './check-name.js'
 import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
@@ -59,6 +60,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     store,
     ...(store.level === 'fail' ? [] : [...(await checkName(config)), ...(await checkFunctions(config))]),
     await checkPort(config),
+    ...(await checkMetrics(config)),
   ]
 }
 

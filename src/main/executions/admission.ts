@@ -56,6 +56,11 @@ export class AdmissionControl {
     return this.maxActive
   }
 
+  /** The most executions that may wait for a slot, over all functions. */
+  get maxWaiting(): number {
+    return this.maxQueued
+  }
+
   /** Executions that hold a slot. */
   get active(): number {
     return this.activeCount

@@ -1,5 +1,6 @@
 import type { EndCause } from '../../os/platform.js'
 import type { FromExecution, FromStore, Outcome, OutputPart, Refusal, ToExecution } from '../../threads/messages.js'
+import type { ExecutionWatch } from '../metrics/execution-counts.js'
 import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
@@ -46,6 +47,8 @@ export class Execution implements TaskListener {
     readonly functionName: string,
     readonly async: boolean,
     readonly startedAt = new Date(),
+    /** Absent: nothing is counted. */
+    private readonly watch?: ExecutionWatch,
   ) {
     this.accepted = new Promise((resolve) => {
       this.accept = resolve
@@ -90,6 +93,7 @@ export class Execution implements TaskListener {
   /** Starts it: it has a slot. */
   go(): void {
     this.phase = { kind: 'running' }
+    this.watch?.hasSlot()
     this.send({ kind: 'go' })
   }
 
@@ -98,6 +102,7 @@ export class Execution implements TaskListener {
    * names the cause that won; with undefined where it was refused.
    */
   async kill(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
+    this.watch?.isKilled()
     this.send({ kind: 'kill', cause })
     const final = await this.ended
     return final.kind === 'ended' ? final.outcome : undefined
@@ -152,9 +157,11 @@ export class Execution implements TaskListener {
         break
       case 'started':
         this.phase = { kind: 'running', pid: message.pid }
+        this.watch?.hasStarted()
         break
       case 'ended':
         this.accept({ kind: 'accepted' })
+        this.watch?.hasEnded(message.outcome)
         this.finish(message)
         break
       case 'snapshot':

@@ -5,8 +5,9 @@ import { endRecord } from '../../store/queue/end-record.js'
 import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { KeptNote } from '../../threads/kept-note.js'
-import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal } from '../../threads/messages.js'
+import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal, type RefusalReason } from '../../threads/messages.js'
 import type { FunctionLease, Functions } from '../functions/functions.js'
+import type { ExecutionCounts } from '../metrics/execution-counts.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
@@ -45,6 +46,8 @@ export class Executions {
     private readonly recent: RecentIds,
     /** Whether async executions outlive their worker. */
     private readonly survive: boolean,
+    /** Absent: nothing is counted. */
+    private readonly counts?: ExecutionCounts,
   ) {}
 
   start({ idGiven, ...request }: ExecutionRequest): Started {
@@ -54,17 +57,19 @@ export class Executions {
     const lease = this.functions.lease(name)
     if (!lease) {
       const known = this.functions.settings(name) !== undefined
-      return refused(known ? `function ${name} is not deployed on this agent` : 'function not found')
+      return known
+        ? refused('not_deployed', `function ${name} is not deployed on this agent`)
+        : refused('function_unknown', 'function not found')
     }
-    const execution = new Execution(id, name, async)
+    const execution = new Execution(id, name, async, undefined, this.counts?.begins(name))
     const leave = this.admit(execution, lease)
-    if (typeof leave === 'string') return refused(leave)
+    if (typeof leave !== 'function') return leave
     const given = number === undefined ? {} : { idNumber: number }
     const task = { ...request, ...given, hold: execution.isQueued }
     const supervised = this.pool.execute(this.specs.of(lease), task, execution)
     if (!supervised) {
       leave()
-      return refused(ALL_DEAD)
+      return refused('no_worker', ALL_DEAD)
     }
     execution.supervisedBy(supervised)
     this.track(execution, supervised, number, leave)
@@ -154,7 +159,7 @@ export class Executions {
   /**
    * Takes a slot, or a place in the queue. Answers a function that gives it and the lease back, or why there is none.
    */
-  private admit(execution: Execution, lease: FunctionLease): (() => void) | string {
+  private admit(execution: Execution, lease: FunctionLease): (() => void) | Refusal {
     let slot: Slot | undefined
     const { name, maxConcurrencyBehavior } = lease.settings
     const admission = this.admission.request(name, maxConcurrencyBehavior, (granted) => {
@@ -165,8 +170,8 @@ export class Executions {
       lease.release()
       // The control plane looks for the words `at capacity`, and tries elsewhere or again.
       return admission.kind === 'full'
-        ? `function ${name} at capacity`
-        : `function ${name} at capacity: its agent is draining`
+        ? refused('at_capacity', `function ${name} at capacity`)
+        : refused('draining', `function ${name} at capacity: its agent is draining`)
     }
     if (admission.kind === 'admitted') {
       slot = admission.slot
@@ -228,7 +233,8 @@ export class Executions {
   }
 
   private resume({ record }: KeptNote, pid: number | undefined): Execution {
-    const execution = new Execution(record.execution_id, record.function_name, true, new Date(record.started_at))
+    const { execution_id: id, function_name: name, started_at } = record
+    const execution = new Execution(id, name, true, new Date(started_at), this.counts?.resumes(name))
     execution.takenOver(pid)
     return execution
   }
@@ -253,10 +259,10 @@ export class Executions {
       started_at: execution.startedAt.toISOString(),
       status_at: new Date().toISOString(),
     }
-    return { record, output: new Uint8Array() }
+    return { kind: 'lost', record, output: new Uint8Array() }
   }
 }
 
-function refused(error: string): Refusal {
-  return { kind: 'refused', error, idTaken: false }
+function refused(reason: RefusalReason, error: string): Refusal {
+  return { kind: 'refused', reason, error, idTaken: false }
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Piscina } from 'piscina'
 import { StartRefused } from '../../host/start-refused.js'
 import { installation } from '../../installation.js'
+import type { QueueState } from '../../store/queue/write-queue.js'
 import type {
   ExecuteTask,
   FromStore,
@@ -10,6 +11,7 @@ import type {
   ReadOutputTask,
   ReadRecordTask,
   ThreadHello,
+  WorkerFigures,
   WorkerSettings,
   WorkerSetup,
 } from '../../threads/messages.js'
@@ -44,6 +46,8 @@ export class WorkerPool {
     setup: WorkerSetup,
     /** A thread has died and is replaced; `queueId` names its unstored writes. */
     private readonly threadDied: (queueId: string) => void,
+    /** Called with what workers have counted. */
+    private readonly told?: (figures: WorkerFigures) => void,
   ) {
     this.settings = setup.settings
     this.pool = new Piscina({
@@ -97,6 +101,16 @@ export class WorkerPool {
   /** Why no worker can take an execution; undefined where one can. */
   get obstacle(): string | undefined {
     return this.isReady ? undefined : ALL_DEAD
+  }
+
+  /** What waits for the store at the workers, where that is counted. */
+  get queues(): QueueState[] {
+    return [...this.threads].flatMap(({ queue }) => queue ?? [])
+  }
+
+  /** Workers that are ready. */
+  get ready(): number {
+    return this.threads.size
   }
 
   /** Applies to the executions that follow. */
@@ -173,7 +187,7 @@ export class WorkerPool {
   }
 
   private welcome(hello: ThreadHello): void {
-    const thread = new Worker(hello)
+    const thread = new Worker(hello, this.told)
     // A replacement knows only the settings of the start.
     thread.configure(this.settings)
     this.threads.add(thread)

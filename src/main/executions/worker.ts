@@ -1,3 +1,4 @@
+import type { QueueState } from '../../store/queue/write-queue.js'
 import type {
   AdoptTask,
   ExecuteTask,
@@ -7,6 +8,7 @@ import type {
   ThreadHello,
   ToExecution,
   ToThread,
+  WorkerFigures,
   WorkerSettings,
 } from '../../threads/messages.js'
 import { Outbox } from '../../threads/outbox.js'
@@ -47,8 +49,13 @@ export class Worker {
   private readonly specs = new Map<string, LaunchSpec>()
   private lastNumber = 0
   private refused: string | undefined
+  private figures: WorkerFigures | undefined
 
-  constructor(readonly hello: ThreadHello) {
+  /** `told`: called with the worker's figures, where it counts. */
+  constructor(
+    readonly hello: ThreadHello,
+    private readonly told: (figures: WorkerFigures) => void = () => {},
+  ) {
     const { port } = hello
     this.outbox = new Outbox(port)
     this.closed = new Promise((resolve) => {
@@ -70,6 +77,11 @@ export class Worker {
   /** Why the store refuses the worker's writes, where no retry will help. */
   get refusedByStore(): string | undefined {
     return this.refused
+  }
+
+  /** What waits there for the store; undefined where it is not counted, or there was nothing yet. */
+  get queue(): QueueState | undefined {
+    return this.figures
   }
 
   /** Tasks that are not settled. */
@@ -136,6 +148,10 @@ export class Worker {
         break
       case 'store':
         this.refused = message.refuses
+        break
+      case 'figures':
+        this.figures = message.figures
+        this.told(message.figures)
         break
     }
   }

@@ -32,6 +32,11 @@ export class Functions {
     private readonly remove: (versionDir: string) => void,
   ) {}
 
+  /** How many there are, with or without code. */
+  get count(): number {
+    return this.byName.size
+  }
+
   settings(name: string): FunctionSettings | undefined {
     return this.byName.get(name)?.settings
   }

@@ -1,6 +1,7 @@
 import { ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js'
 import type { Log } from '../../log/log.js'
 import { CallerRefused, type Callers } from '../../tls/callers.js'
+import type { Counts } from '../metrics/counts.js'
 import type { Connections } from './connections.js'
 import { Uploads } from './uploads.js'
 
@@ -16,7 +17,7 @@ const NAMES_MAX = 100
  * grpc-js passes a call whose deadline expires before its request is complete to the handler, and never tells it of the
  * expiry: what it started would have no caller and no end. Behind an interceptor such a call is dropped.
  */
-export function checkCallers(callers: Callers, connections: Connections, log: Log): ServerInterceptor {
+export function checkCallers(callers: Callers, connections: Connections, log: Log, counts?: Counts): ServerInterceptor {
   const logRefusal = logOnce(log)
   const uploads = new Uploads()
   return ({ path }, call) =>
@@ -28,6 +29,7 @@ export function checkCallers(callers: Callers, connections: Connections, log: Lo
           if (!(error instanceof CallerRefused)) throw error
           call.sendStatus({ code: error.code, details: error.message })
           connections.refused(call.getConnectionInfo())
+          if (counts) counts.refusedCallers++
           logRefusal(error.message, call.getPeer())
           return
         }

@@ -7,6 +7,7 @@ import type { Execution } from '../executions/execution.js'
 import type { Executions } from '../executions/executions.js'
 import type { Refusals } from '../executions/refusals.js'
 import { validateArgs, validateExecutionId } from '../functions/validation.js'
+import type { Counts } from '../metrics/counts.js'
 import { RpcError } from './handler.js'
 
 /**
@@ -16,20 +17,28 @@ import { RpcError } from './handler.js'
 export async function executeFunction(
   executions: Executions,
   refusals: Refusals,
+  counts: Counts | undefined,
   call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
 ): Promise<ExecutionResponse> {
-  if (executions.stopping) throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
+  if (executions.stopping) {
+    counts?.refused('stopping')
+    throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
+  }
   const { function_name: functionName, execution_id: id, args, async } = call.request
   const idGiven = id !== ''
   const validId = idGiven || async ? validateExecutionId(id) : undefined
   // An invalid id cannot have a record.
-  if (validId && !validId.ok) return failure(validId.message)
-  const refuse = ({ error, idTaken }: Omit<Refusal, 'kind'>) => {
+  if (validId && !validId.ok) {
+    counts?.refused('invalid')
+    return failure(validId.message)
+  }
+  const refuse = ({ reason, error, idTaken }: Omit<Refusal, 'kind'>) => {
+    counts?.refused(reason)
     if (async && !idTaken) refusals.add({ id, functionName, error })
     return failure(error)
   }
   const validArgs = validateArgs(args)
-  if (!validArgs.ok) return refuse({ error: validArgs.message, idTaken: executions.isTaken(id) })
+  if (!validArgs.ok) return refuse({ reason: 'invalid', error: validArgs.message, idTaken: executions.isTaken(id) })
 
   const started = executions.start({ id: idGiven ? id : randomUUID(), idGiven, functionName, args, async })
   if (started.kind === 'refused') return refuse(started)

@@ -13,6 +13,7 @@ import { Refusals } from '../executions/refusals.js'
 import { Rescue } from '../executions/rescue.js'
 import { WorkerPool } from '../executions/worker-pool.js'
 import { workerSettings } from '../executions/worker-settings.js'
+import type { Counts } from '../metrics/counts.js'
 import type { StartContext } from './context.js'
 import type { Host } from './prepare-host.js'
 import type { RecoveredStore } from './recover-store.js'
@@ -36,6 +37,7 @@ export async function startExecutions(
   { runAs, users, starter, survives, kept }: Host,
   { store, replayQueue }: RecoveredStore,
   { admission, functions }: FunctionServices,
+  counts: Counts | undefined,
 ): Promise<ExecutionServices> {
   const { agentId, stateDir } = config
   const writes = new WriteQueue({
@@ -43,6 +45,7 @@ export async function startExecutions(
     dir: join(stateDir, WRITES_DIR),
     boundBytes: config.backlogBytes,
     report: (event) => logQueueEvent(log, store, event),
+    measured: counts && ((stored, ms) => counts.stored(stored, ms)),
   })
   closers.add(() =>
     writes.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost')),
@@ -59,12 +62,15 @@ export async function startExecutions(
       starter,
       settings: workerSettings(config),
       nice,
+      counts: counts !== undefined,
     },
     (queueId) => {
+      if (counts) counts.workerDeaths++
       log.error('a worker thread has died; it is replaced')
       if (rescue) rescue.workerDied(queueId)
       else void replayQueue(queueId)
     },
+    counts && ((figures) => counts.told(figures)),
   )
   closers.add(() => pool.close(executions.handedOver))
   await pool.started()
@@ -81,7 +87,17 @@ export async function startExecutions(
   const refusals = new Refusals(agentId, store, log)
   closers.add(() => refusals.close())
   const specs = new LaunchSpecs(addresses, users)
-  const executions = new Executions(agentId, functions, admission, pool, writes, specs, recent, survives)
+  const executions = new Executions(
+    agentId,
+    functions,
+    admission,
+    pool,
+    writes,
+    specs,
+    recent,
+    survives,
+    counts?.executions,
+  )
   rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueue, log })
   await executions.takeOver(kept)
   if (executions.list().length > 0) log.info({ executions: executions.list().length }, 'took running executions over')

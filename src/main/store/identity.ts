@@ -62,6 +62,8 @@ export class Identity {
   /** When the store last answered, epoch ms: the wall clock also runs while the machine sleeps. */
   private askedAt = 0
   private other: string | undefined
+  /** Since when the store has not answered a renewal, by `performance.now`. */
+  private awaySince: number | undefined
   /** Why the store refuses the renewal, where no retry will help. */
   private refused: string | undefined
 
@@ -110,6 +112,11 @@ export class Identity {
     return this.other
   }
 
+  /** For how long the store has not answered renewals, ms; 0: it answers. */
+  get storeAwayMs(): number {
+    return this.awaySince === undefined ? 0 : performance.now() - this.awaySince
+  }
+
   /**
    * Undefined while the lease is valid. After a pause of this process in which it may have ended: resolves once the
    * store was asked, with or without an answer.
@@ -154,9 +161,11 @@ export class Identity {
       if (this.other && !other) log.info(`agent_id ${agentId} is this agent's again`)
       this.other = other
       this.refused = undefined
+      this.awaySince = undefined
     } catch (error) {
       const isKnown = error instanceof StoreUnavailable
       if (!isKnown) log.error({ err: error }, 'the name is not renewed')
+      this.awaySince ??= performance.now()
       const refused = isKnown && error.permanent ? error.message : undefined
       if (refused && !this.refused) log.error({ cause: refused }, 'no retry will help until that is put right')
       this.refused = refused

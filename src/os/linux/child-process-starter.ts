@@ -25,6 +25,7 @@ const PIPE_MAX = 1_048_576
 
 /** Starts processes by child_process, each as the leader of a session and group of its own. */
 export class ChildProcessStarter implements ProcessStarter {
+  readonly restarts = 0
   private readonly fifos: Fifos
   private readonly supervised = new Set<Supervised>()
   private turns: Promise<unknown> = Promise.resolve()

@@ -20,7 +20,7 @@ import { firstLineProblem } from './program/first-line.js'
 import { within } from './program/probe.js'
 import { nativeProblem, programProblem } from './program/program.js'
 import { strings } from './program/string-limits.js'
-import { procUsage } from './usage.js'
+import { cgroupUse, procUsage } from './usage.js'
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -57,6 +57,8 @@ export const linux: Platform = {
   nodeResources: () => nodeResources(executionsGroups()),
   portHolder,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
+  executionsUse: async (setup) =>
+    setup.kind === 'launcher' && setup.cgroups ? cgroupUse(setup.cgroups.dir) : undefined,
   findUser,
   canSwitchUser: () => process.getuid?.() === 0,
   createUserHint: (name) => `useradd --system --create-home --home-dir /home/${name} --shell /usr/sbin/nologin ${name}`,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import type { ProcessUse } from '../platform.js'
+import { join } from 'node:path'
+import type { GroupUse, ProcessUse } from '../platform.js'
 import { parseStat } from './process-stat.js'
 
 /** The unit of processor times that the kernel shows to programs, on every machine that runs Node (times(2)). */
@@ -19,6 +20,17 @@ export async function procUsage(pids: readonly number[]): Promise<Map<number, Pr
     if (use) found.set(pid, use)
   }
   return found
+}
+
+/** Resource use of a cgroup with those below it. Never rejects: what cannot be read is left out (cgroups(7)). */
+export async function cgroupUse(dir: string): Promise<GroupUse> {
+  const read = (name: string) => readFile(join(dir, name), 'latin1').catch(() => '')
+  const [stat, current] = await Promise.all([read('cpu.stat'), read('memory.current')])
+  const [, microseconds] = /^usage_usec (\d+)$/m.exec(stat) ?? []
+  return {
+    ...(microseconds && { cpuMs: Number(microseconds) / 1000 }),
+    ...(current && { memoryBytes: Number(current) }),
+  }
 }
 
 async function useOf(pid: number, uptimeMs: number): Promise<ProcessUse | undefined> {

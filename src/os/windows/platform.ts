@@ -45,6 +45,7 @@ export const windows: Platform = {
   nodeResources: () => () => ({ totalBytes: totalmem(), availableBytes: freemem() }),
   portHolder: () => undefined,
   usage: pidUsage,
+  executionsUse: async () => undefined,
   findUser: () => undefined,
   canSwitchUser: () => false,
   createUserHint: (name) => `run_as: self (functions cannot run as ${name} on Windows)`,

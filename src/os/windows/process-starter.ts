@@ -22,6 +22,7 @@ type Child = ChildProcessByStdio<null, Readable, Readable>
 
 /** Starts processes by child_process; taskkill ends them with their descendants. */
 export class ChildProcessStarter implements ProcessStarter {
+  readonly restarts = 0
   private readonly running = new Set<Supervised>()
 
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
@@ -180,7 +181,7 @@ function startFailure({ file, cwd, args, env }: StartRequest, { code = 'UNKNOWN'
 }
 
 function notStarted(code: string, problem: string): ProcessOutcome {
-  return { kind: 'not started', code, error: `${problem} (${code})` }
+  return { kind: 'not started', step: 'spawn', code, error: `${problem} (${code})` }
 }
 
 /** Windows ignores case in names of variables: the last one wins. */

@@ -33,6 +33,11 @@ export class Spiller {
     this.#options = options
   }
 
+  /** What the writes on disk take up. */
+  get diskBytes(): number {
+    return this.#diskBytes
+  }
+
   /** Whether any write is on disk or leaving. While so, later ones have to follow, to keep the order. */
   get inUse(): boolean {
     return this.#diskBytes > 0 || this.#firstLeaving !== undefined

@@ -22,8 +22,18 @@ export interface WriteQueueOptions {
   /** Pending bytes beyond which the queue is `full`. */
   readonly boundBytes: number
   readonly report: (event: QueueEvent) => void
+  /** Called for each batch that the store has taken, with how long that took. */
+  readonly measured?: ((writes: number, ms: number) => void) | undefined
   /** Size of one file on disk, bytes; default 16 MiB. */
   readonly segmentBytes?: number
+}
+
+/** What waits for the store. */
+export interface QueueState {
+  readonly memoryBytes: number
+  readonly diskBytes: number
+  /** For how long the store has taken no write that it was sent; 0: it takes them, as far as known. */
+  readonly awayMs: number
 }
 
 /** Events for the log. */
@@ -52,12 +62,14 @@ export class WriteQueue {
   readonly #file: SpillFile
   readonly #spiller: Spiller
   readonly #report: (event: QueueEvent) => void
+  readonly #measured: WriteQueueOptions['measured']
   readonly #late = new LateBegins()
 
   #head: QueuedWrite | undefined
   #tail: QueuedWrite | undefined
   #bytes = 0
   #away = false
+  #awaySince = 0
   #refused = false
   #draining = false
   readonly #closing = new AbortController()
@@ -65,6 +77,7 @@ export class WriteQueue {
   constructor(options: WriteQueueOptions) {
     this.#store = options.store
     this.#report = options.report
+    this.#measured = options.measured
     this.boundBytes = options.boundBytes
     this.#file = new SpillFile(join(options.dir, this.id), options.segmentBytes ?? 16 * MiB)
     this.#spiller = new Spiller({
@@ -77,6 +90,12 @@ export class WriteQueue {
   /** Whether the store rejects writes, or has not answered for a second. */
   get away(): boolean {
     return this.#away
+  }
+
+  get state(): QueueState {
+    const { diskBytes } = this.#spiller
+    const awayMs = this.#away ? performance.now() - this.#awaySince : 0
+    return { memoryBytes: this.#bytes - diskBytes, diskBytes, awayMs }
   }
 
   /** Whether it takes no write any more. */
@@ -146,8 +165,10 @@ export class WriteQueue {
    */
   async #send(batch: readonly StoreWrite[]): Promise<Error | undefined> {
     const patience = new Patience(SLOW_ANSWER_MS, () => this.#goAway(new Error('no answer for a second')))
+    const begun = performance.now()
     try {
       const taken = await this.#store.write(this.#late.allowed(batch))
+      this.#measured?.(batch.length, performance.now() - begun)
       for (const id of taken) this.#report({ kind: 'taken', id })
       this.#late.note(batch, taken)
       return undefined
@@ -189,6 +210,7 @@ export class WriteQueue {
     this.#report({ kind: refused ? 'refused' : 'away', cause })
     if (this.#away) return
     this.#away = true
+    this.#awaySince = performance.now()
     // While the disk is in use, all writes in memory are leaving for it already.
     if (!this.#spiller.inUse) for (const entry of entriesFrom(this.#head)) this.#spiller.spill(entry)
   }

@@ -29,7 +29,7 @@ export async function adopt(task: AdoptTask, processes: AdoptedProcesses, channe
     const stored = await answerOf(() => store.record(id))
     if (stored && stored.status !== 'running' && stored.started_at === record.started_at) {
       await forget(number, keptFrom, processes)
-      channel.send({ kind: 'ended', outcome: { record: stored, output: new Uint8Array() } })
+      channel.send({ kind: 'ended', outcome: { kind: stored.status, record: stored, output: new Uint8Array() } })
       return
     }
     const storedBytes = await answerOf(() => store.outputLength(id))

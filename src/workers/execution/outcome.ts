@@ -1,5 +1,6 @@
 import type { EndCause, Limits, OutOfMemory, ProcessEnd, ProcessFacts, Survivors } from '../../os/platform.js'
 import type { ExecutionRecord, ExecutionStatus } from '../../store/record.js'
+import type { OutcomeKind } from '../../threads/messages.js'
 import { type RoomBounds, usedUpSentences } from './used-up.js'
 
 /** The limits that an execution ran under. */
@@ -48,6 +49,23 @@ export function endedRecord(
   }
 }
 
+/** The same in one word. */
+export function outcomeKind(result: ProcessEnd, cause: EndCause | undefined): OutcomeKind {
+  if (cause) return cause === 'hangup' ? 'cancelled' : cause
+  switch (result.kind) {
+    case 'exited':
+      return result.code === 0 ? 'success' : 'failed'
+    case 'killed':
+      return killedForMemory(result) ? 'oom' : 'failed'
+    case 'not started':
+      return 'start_failed'
+    case 'never started':
+      return 'cancelled'
+    case 'lost':
+      return 'lost'
+  }
+}
+
 /** Processes that SIGKILL did not end. */
 export function survivorsOf(result: ProcessEnd): Survivors | undefined {
   return result.kind === 'lost' ? undefined : result.survivors
@@ -69,20 +87,21 @@ function resultVerdict(result: ProcessEnd, { memoryMb }: Limits): [ExecutionStat
   switch (result.kind) {
     case 'exited':
       return result.code === 0 ? ['success', ''] : ['failed', `exit code ${result.code}`]
-    case 'killed':
-      return [
-        'failed',
-        // With oom_kill: process, the leader may have ended for another reason.
-        result.outOfMemory && result.signal === 'SIGKILL'
-          ? outOfMemoryError(result.outOfMemory, memoryMb)
-          : `killed by ${result.signal}`,
-      ]
+    case 'killed': {
+      const who = killedForMemory(result)
+      return ['failed', who ? outOfMemoryError(who, memoryMb) : `killed by ${result.signal}`]
+    }
     case 'lost':
     case 'not started':
       return ['failed', result.error]
     case 'never started':
       return ['cancelled', 'execution cancelled']
   }
+}
+
+/** With oom_kill: process, the leader may have ended for another reason. */
+function killedForMemory({ outOfMemory, signal }: ProcessFacts & { readonly signal: string }): OutOfMemory | undefined {
+  return signal === 'SIGKILL' ? outOfMemory : undefined
 }
 
 function outOfMemoryError(who: OutOfMemory, memoryMb: number): string {

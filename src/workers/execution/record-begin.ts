@@ -1,7 +1,7 @@
 import type { ExecutionRecord } from '../../store/record.js'
 import { StoreUnavailable } from '../../store/store.js'
 import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
-import { queue, store } from '../thread.js'
+import { figures, queue, store } from '../thread.js'
 
 /**
  * Records an async execution as begun. While the store is unavailable, the record waits on disk, within bounds. Answers
@@ -10,7 +10,7 @@ import { queue, store } from '../thread.js'
 export async function recordBegin(record: ExecutionRecord): Promise<Refusal | undefined> {
   if (queue.full) {
     const error = 'store unavailable: its backlog on this agent is full; try again when the store is back'
-    return { kind: 'refused', error, idTaken: false }
+    return { kind: 'refused', reason: 'backlog_full', error, idTaken: false }
   }
   if (!queue.away) {
     const begun = await answer(store.begin(record))
@@ -20,13 +20,16 @@ export async function recordBegin(record: ExecutionRecord): Promise<Refusal | un
   const error = 'store unavailable, and the disk of this agent does not take what waits for it; try again'
   const status_at = new Date().toISOString()
   queue.push({ kind: 'end', record: { ...record, status: 'failed', error, status_at, refused: true } })
-  return { kind: 'refused', error, idTaken: false }
+  return { kind: 'refused', reason: 'disk_failed', error, idTaken: false }
 }
 
 /** The store's answer; undefined where it is unavailable or too slow. */
 async function answer(question: Promise<boolean>): Promise<boolean | undefined> {
+  const begun = performance.now()
   try {
-    return await question
+    const answered = await question
+    figures?.stored(1, performance.now() - begun)
+    return answered
   } catch (error) {
     if (error instanceof StoreUnavailable) return undefined
     throw error

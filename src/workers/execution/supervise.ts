@@ -3,9 +3,9 @@ import { platform } from '../../os/index.js'
 import type { EndCause, ProcessEnd, ProcessListener, SupervisedProcess } from '../../os/platform.js'
 import { endRecord } from '../../store/queue/end-record.js'
 import type { ExecutionRecord } from '../../store/record.js'
-import { log, queue, sandboxes } from '../thread.js'
+import { figures, log, queue, sandboxes } from '../thread.js'
 import { Ending } from './ending.js'
-import { type Bounds, endedRecord, survivorsOf } from './outcome.js'
+import { type Bounds, endedRecord, outcomeKind, survivorsOf } from './outcome.js'
 import { type Output, wholeOutput } from './output.js'
 import { Readers } from './readers.js'
 import type { TaskChannel } from './task-channel.js'
@@ -60,6 +60,7 @@ export async function supervise(
       },
       output: (chunk) => {
         output.push(chunk)
+        if (figures) figures.outputBytes += chunk.length
         // Of an async one it is, once it is in the store or on disk.
         if (!context.async) process.release(chunk.length)
       },
@@ -93,7 +94,7 @@ async function settle(context: Context, end: ProcessEnd, recorded?: () => void):
   logSurvivors(begun, end)
   const written = async ? endRecord(queue, record) : undefined
   context.shown = async () => (written && !(await soon(written.durable)) ? begun : record)
-  await tellOutcome(context, record, cause)
+  await tellOutcome(context, record, end, cause)
   await written?.durable
   recorded?.()
   await Promise.all([written?.stored, readers.end(record)])
@@ -123,9 +124,13 @@ function soon(event: Promise<void>): Promise<boolean> {
 async function tellOutcome(
   { async, channel, output }: Context,
   record: ExecutionRecord,
+  end: ProcessEnd,
   cause: EndCause | undefined,
 ): Promise<void> {
   const bytes = async ? new Uint8Array() : await wholeOutput(output)
   const transfer = bytes.length >= TRANSFER_MIN_BYTES ? [bytes.buffer as ArrayBuffer] : []
-  channel.send({ kind: 'ended', outcome: { record, output: bytes, ...(cause && { cause }) } }, transfer)
+  const kind = outcomeKind(end, cause)
+  const failedStep = kind === 'start_failed' && end.kind === 'not started' && { failedStep: end.step }
+  const outcome = { kind, ...failedStep, record, output: bytes, ...(cause && { cause }) }
+  channel.send({ kind: 'ended', outcome }, transfer)
 }

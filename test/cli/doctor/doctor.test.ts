@@ -14,6 +14,7 @@ import {
   writeAgentFiles,
 } from '../../support/certificates.js'
 import { runCli } from '../../support/cli.js'
+import { METRICS_ON, metricsUrl } from '../../support/metrics.js'
 import { examine } from './examine.js'
 
 const DAY = 86_400_000
@@ -44,7 +45,19 @@ test('where all is well no check fails, and nothing is made', async () => {
     [],
   )
   const subjects = new Set(findings.map(({ subject }) => subject))
-  for (const subject of ['node', 'config', 'user', 'state', 'apps', 'store', 'port', 'tls key', 'tls ca', 'tls name'])
+  for (const subject of [
+    'node',
+    'config',
+    'user',
+    'state',
+    'apps',
+    'store',
+    'port',
+    'metrics',
+    'tls key',
+    'tls ca',
+    'tls name',
+  ])
     assert.ok(subjects.has(subject), subject)
   assert.deepEqual(readdirSync(dir), ['agent.yaml'])
 })
@@ -184,6 +197,26 @@ test('a port that another program has fails, and one that an agent has does not'
   assert.match(other.find('port')?.message ?? '', /^the agent ".+" listens on /)
   assert.equal(code, 0)
   assert.match(find('port')?.message ?? '', /^a flux-agent, version .* listens on/)
+})
+
+test('an address for metrics that another program has fails, and one that serves them does not', async (t) => {
+  assert.match((await examine({})).find('metrics')?.message ?? '', /^none: /)
+  const { server, port } = await listen()
+  t.after(() => server.close())
+  const taken = await examine({ metrics: { listen: `127.0.0.1:${port}` } })
+  assert.equal(taken.code, 1)
+  assert.match(
+    taken.find('metrics')?.message ?? '',
+    /^metrics\.listen: 127\.0\.0\.1:\d+: another program listens there/,
+  )
+
+  const agent = await startTestAgent({ config: METRICS_ON })
+  t.after(() => agent.stop())
+  const url = metricsUrl(agent)
+  const metrics = { listen: new URL(url).host }
+  const own = await examine({ metrics, agent_id: 'test-agent' })
+  assert.deepEqual([own.code, own.find('metrics')?.message], [0, `this agent serves them on ${url}`])
+  assert.equal((await examine({ metrics, agent_id: 'other' })).code, 1)
 })
 
 test('certificates that the control plane or TLS would not take fail', async (t) => {

@@ -4,8 +4,8 @@ import { Execution } from '../../../src/main/executions/execution.js'
 import { type FromExecution, ID_TAKEN, type Outcome, type ToExecution } from '../../../src/threads/messages.js'
 import { ended } from '../../store/records.js'
 
-const OUTCOME: Outcome = { record: ended('id'), output: new Uint8Array() }
-const FAILED: Outcome = { record: { ...ended('id'), status: 'failed' }, output: new Uint8Array() }
+const OUTCOME: Outcome = { kind: 'success', record: ended('id'), output: new Uint8Array() }
+const FAILED: Outcome = { kind: 'failed', record: { ...ended('id'), status: 'failed' }, output: new Uint8Array() }
 
 describe("the main thread's end of an execution", () => {
   const told: ToExecution[] = []

@@ -79,7 +79,7 @@ describe("the main thread's end of a supervising thread", () => {
   it('settles a task once nothing is left to do, and answers nothing of it after that', async () => {
     const listener = silent()
     const { settled } = execute('a', listener)
-    const outcome = { record: ended('a'), output: new Uint8Array() }
+    const outcome = { kind: 'success' as const, record: ended('a'), output: new Uint8Array() }
     say({ kind: 'message', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
     await settled
     assert.deepEqual(listener.heard, ['ended', 'detached'])

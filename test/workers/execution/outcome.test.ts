@@ -32,10 +32,10 @@ describe('endedRecord', () => {
   })
 
   it('tells why a process was not started', () => {
-    assert.deepEqual(verdict({ kind: 'not started', code: 'ENOENT', error: 'no such file', durationMs: 0 }), [
-      'failed',
-      'no such file',
-    ])
+    assert.deepEqual(
+      verdict({ kind: 'not started', step: 'exec', code: 'ENOENT', error: 'no such file', durationMs: 0 }),
+      ['failed', 'no such file'],
+    )
   })
 
   it('ends the record that was begun and keeps what that said', () => {
@@ -119,7 +119,7 @@ describe('endedRecord', () => {
     const results: ProcessEnd[] = [
       { ...killed, survivors },
       { kind: 'never started', durationMs: 0, survivors },
-      { kind: 'not started', code: 'ETIMEDOUT', error: 'no', durationMs: 0, survivors },
+      { kind: 'not started', step: 'exec', code: 'ETIMEDOUT', error: 'no', durationMs: 0, survivors },
     ]
     for (const result of results) {
       const record = endedRecord(running('x'), result, 'cancelled', BOUNDS, 0)

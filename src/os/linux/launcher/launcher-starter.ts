@@ -19,6 +19,7 @@ import type { Confinement } from './requests.js'
 /** Starts processes through a launcher, and a new launcher if it dies. Takes over those of an earlier agent. */
 export class LauncherStarter implements ProcessStarter {
   private readonly confinement: Confinement
+  restarts = 0
   private readonly adopted = new Set<Launcher>()
   /** Starts what is new. */
   private launcher: Launcher | undefined
@@ -38,7 +39,7 @@ export class LauncherStarter implements ProcessStarter {
 
   start(request: StartRequest, listener: ProcessListener): SupervisedProcess {
     try {
-      this.launcher ??= this.launch()
+      this.launcher ??= this.relaunch()
     } catch (error) {
       return notStarted(error as NodeJS.ErrnoException, listener)
     }
@@ -64,6 +65,12 @@ export class LauncherStarter implements ProcessStarter {
     return [...this.adopted, ...(this.launcher ? [this.launcher] : [])]
   }
 
+  private relaunch(): Launcher {
+    const launcher = this.launch()
+    this.restarts++
+    return launcher
+  }
+
   private launch(): Launcher {
     const name = `launcher-${randomBytes(6).toString('hex')}`
     const launcher = this.keep(name, (events) => startLauncher(this.setup, name, events))
@@ -85,7 +92,7 @@ export class LauncherStarter implements ProcessStarter {
 }
 
 function notStarted({ code = 'UNKNOWN', message }: NodeJS.ErrnoException, listener: ProcessListener) {
-  const failure = startFailure(code, `no new launcher can be started: ${message} (${code})`)
+  const failure = startFailure('launcher', code, `no new launcher can be started: ${message} (${code})`)
   queueMicrotask(() => listener.ended({ ...failure, durationMs: 0 }))
   return { kill: () => {}, release: () => {}, forget: () => {} }
 }

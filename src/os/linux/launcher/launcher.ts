@@ -162,7 +162,7 @@ export class Launcher implements LauncherEvents {
     const message = `${step} failed`
     const explained = request
       ? explainFailure({ step, code, message }, request)
-      : Promise.resolve(startFailure(code, `cannot start: ${message} (${code})`))
+      : Promise.resolve(startFailure(step, code, `cannot start: ${message} (${code})`))
     void explained.then((failure) => this.ended(id, { ...failure, ...facts }))
   }
 
@@ -216,7 +216,7 @@ export class Launcher implements LauncherEvents {
     const lost = [...this.tracked.values()].filter(({ ended }) => !ended)
     this.tracked.clear()
     for (const { pid, listener } of lost) {
-      if (pid === undefined) listener.ended({ ...startFailure('LAUNCHER_DIED', error), durationMs: 0 })
+      if (pid === undefined) listener.ended({ ...startFailure('launcher', 'LAUNCHER_DIED', error), durationMs: 0 })
     }
     const running = lost.filter(({ pid }) => pid !== undefined)
     void this.killRemains(running.map(({ pid }) => pid as number)).then(() => {

@@ -16,14 +16,14 @@ const CHECKED_MAX = 10_000
 export async function formatFailure(file: string): Promise<StartFailure | undefined> {
   if (checked.has(file)) return undefined
   const problem = await within(() => programProblem(file, dirname(file)))
-  if (problem?.code === 'ENOEXEC') return startFailure('ENOEXEC', `${problem.text} (ENOEXEC)`)
+  if (problem?.code === 'ENOEXEC') return startFailure('exec', 'ENOEXEC', `${problem.text} (ENOEXEC)`)
   if (checked.size >= CHECKED_MAX) checked.clear()
   checked.add(file)
   return undefined
 }
 
-export function startFailure(code: string, error: string): StartFailure {
-  return { kind: 'not started', code, error }
+export function startFailure(step: string, code: string, error: string): StartFailure {
+  return { kind: 'not started', step, code, error }
 }
 
 /** The system's error for a start. */
@@ -37,9 +37,9 @@ export interface SystemFailure {
 
 /** Explains a failed start: which file, and what is wrong with it. */
 export async function explainFailure(failure: SystemFailure, request: StartRequest): Promise<StartFailure> {
-  const { code, message } = failure
+  const { step = 'spawn', code, message } = failure
   const text = (await within(() => reason(failure, request))) ?? `cannot start ${request.file}: ${message}`
-  return startFailure(code, `${text} (${code})`)
+  return startFailure(step, code, `${text} (${code})`)
 }
 
 async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {

@@ -1,0 +1,26 @@
+import type { State } from '../../host/agent-state.js'
+import { Exposition } from '../metrics/exposition.js'
+import type { Sources } from '../metrics/sources.js'
+import { type Answer, type Routes, text } from './server.js'
+
+/** What the address of the metrics answers. */
+export function routesOf(sources: Sources): Routes {
+  const exposition = new Exposition(sources)
+  const { state } = sources
+  return {
+    '/metrics': async () => ({ type: exposition.contentType, body: await exposition.text() }),
+    // That it answers says that the main thread is alive.
+    '/healthz': () => ({
+      ...text(`ok: ${state.current.kind}`),
+      headers: { 'X-Agent-Id': encodeURIComponent(sources.agentId) },
+    }),
+    '/readyz': () => readiness(state.current),
+  }
+}
+
+/** Only an agent that takes executions is ready. */
+function readiness(state: State): Answer {
+  if (state.kind === 'serving') return text('ready')
+  const why = 'cause' in state ? `: ${state.cause}` : ''
+  return text(`not ready: ${state.kind}${why}`, 503)
+}

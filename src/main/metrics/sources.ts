@@ -1,0 +1,31 @@
+import type { AgentState, Load } from '../../host/agent-state.js'
+import type { GroupUse } from '../../os/platform.js'
+import type { QueueState } from '../../store/queue/write-queue.js'
+import type { CertificateExpiry } from '../../tls/certificates.js'
+import type { Counts } from './counts.js'
+
+/** Where metrics are read. */
+export interface Sources {
+  readonly agentId: string
+  readonly state: AgentState
+  readonly counts: Counts
+  /** Of the certificates in use; undefined without TLS. */
+  readonly certificates: () => CertificateExpiry | undefined
+  /** What all executions together use now; undefined where the system does not tell. */
+  readonly executionsUse: () => Promise<GroupUse | undefined>
+  /** Absent until the agent serves. */
+  serving?: ServingSources
+}
+
+/** What there is once the agent serves. */
+export interface ServingSources {
+  readonly load: Load & { readonly maxTasks: number; readonly maxWaiting: number }
+  readonly functions: () => number
+  readonly workers: () => number
+  /** For how long the store has not answered the main thread, ms; 0: it answers. */
+  readonly storeAwayMs: () => number
+  /** Of each thread. */
+  readonly queues: () => readonly QueueState[]
+  readonly backlogBytes: () => number
+  readonly problems: () => readonly string[]
+}
