@@ -5,7 +5,7 @@ import { StoreUnavailable } from '../store.js'
 import { passwordReader, type RedisAccess } from './access.js'
 import { AddressError, parseRedisAddress } from './address.js'
 import { HungUp, isReadOnly, isRefused, isReset, NoPrimary, NoSocket, redisProblem, refusesAll } from './errors.js'
-import { FailoverWatch } from './failover-watch.js'
+import { FailoverWatch, REPLACED } from './failover-watch.js'
 import { SilenceWatch } from './silence.js'
 import { targetOf } from './target.js'
 
@@ -113,6 +113,11 @@ export class RedisConnection {
   async ready(limitMs: number): Promise<void> {
     const end = performance.now() + limitMs
     for (let left = limitMs; !this.isReady && left > 0; left = end - performance.now()) await this.#change(left)
+  }
+
+  /** Call with how long an answer took. Rejects with StoreUnavailable where what it says may be lost. */
+  async confirm(tookMs: number): Promise<void> {
+    if (await this.#failover?.isVoid(tookMs)) throw this.unavailable(new Error(REPLACED))
   }
 
   /** Call when the server has accepted a write. */

@@ -245,11 +245,12 @@ export class RedisStore implements Store {
 
   async #ask<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
     const redis = this.#connection.use()
-    try {
-      return await ask(redis)
-    } catch (error) {
+    const asked = performance.now()
+    const answer = await ask(redis).catch((error: unknown) => {
       throw this.#connection.unavailable(error)
-    }
+    })
+    await this.#connection.confirm(performance.now() - asked)
+    return answer
   }
 }
 

@@ -88,6 +88,18 @@ export class Sentinels {
     return false
   }
 
+  /**
+   * As `hasMoved`, by all Sentinels, for what happened until this call; false where none of them answers.
+   */
+  async haveMoved(): Promise<boolean> {
+    const before = this.#primary
+    if (!before) return false
+    return this.primary().then(
+      (now) => isNewer(now, before),
+      () => false,
+    )
+  }
+
   /** Closes the connection that is kept. */
   release(): void {
     this.#kept?.close()
