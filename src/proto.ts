@@ -1,5 +1,5 @@
 import { type ChannelOptions, loadPackageDefinition } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
+import { loadSync, type PackageDefinition } from '@grpc/proto-loader'
 import type { ProtoGrpcType as FluxProto } from './generated/flux.js'
 import type { ProtoGrpcType as OperationsProto } from './generated/operations.js'
 import { installation } from './installation.js'
@@ -7,16 +7,25 @@ import { installation } from './installation.js'
 export type { AgentServiceClient, AgentServiceHandlers } from './generated/flux/AgentService.js'
 export type { OperationsClient, OperationsHandlers } from './generated/flux/operations/Operations.js'
 
-// The same options as `npm run generate`, so that messages have the shape of the generated types.
-const definition = loadSync(['flux.proto', 'operations.proto'], {
-  includeDirs: [installation.protoFolder],
-  keepCase: true,
-  longs: Number,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-})
-const loaded = loadPackageDefinition(definition) as unknown as FluxProto & OperationsProto
+/** In the protos' folder. */
+export const OWN_PROTOS: string[] = ['flux.proto', 'operations.proto']
+const loaded = loadPackageDefinition(loadProtos(OWN_PROTOS)) as unknown as FluxProto & OperationsProto
+
+/** Blocks for some milliseconds. */
+export function loadProtos(files: string[]): PackageDefinition {
+  // The same options as `npm run generate`, so that messages have the shape of the generated types.
+  return loadSync(files, {
+    includeDirs: [installation.protoFolder],
+    keepCase: true,
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  })
+}
+
+export const AGENT_SERVICE = 'flux.AgentService'
+export const OPERATIONS = 'flux.operations.Operations'
 
 /** Client constructor and, as `.service`, definition of the control plane's contract. */
 export const AgentService = loaded.flux.AgentService

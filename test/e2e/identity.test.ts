@@ -4,7 +4,10 @@ import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
+import { answer } from '../../src/cli/connection.js'
+import type { HealthCheckResponse__Output } from '../../src/generated/grpc/health/v1/HealthCheckResponse.js'
 import { runCli } from '../support/cli.js'
+import { standardClients } from '../support/flux-client.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
 describe('two agents of one agent_id', { skip: noRedis ?? false }, () => {
@@ -53,6 +56,10 @@ describe('two agents of one agent_id', { skip: noRedis ?? false }, () => {
     await calls.script('hello', 'echo hello')
     await redis.with((client) => client.set('flux-agent:agent:test-agent', 'another'))
     await eventually('it is not healthy', async () => !(await calls.health()).healthy)
+    assert.equal((await calls.health()).state, 'stuck')
+    const { health } = standardClients(agent.client)
+    const checked = await answer<HealthCheckResponse__Output>((options, done) => health.Check({}, options, done))
+    assert.equal(checked.status, 'NOT_SERVING')
     await assert.rejects(calls.execute({ function_name: 'hello' }), /UNAVAILABLE: agent_id test-agent is held by/)
     // What they would change is the other's: all agents read the same functions.
     const held = /UNAVAILABLE: agent_id test-agent is held by/

@@ -29,6 +29,12 @@ const RPCS = [
   'ReportNodeStatus',
   'ListExecutions',
   'FollowOutput',
+  'Drain',
+  'Resume',
+  'Check',
+  'List',
+  'Watch',
+  'ServerReflectionInfo',
 ]
 const everywhere = (status: string) => Object.fromEntries(RPCS.map((name) => [name, status]))
 

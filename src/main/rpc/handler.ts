@@ -1,7 +1,9 @@
-import type { EventEmitter } from 'node:events'
+import { type EventEmitter, setMaxListeners } from 'node:events'
 import {
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   status,
@@ -24,16 +26,34 @@ export class RpcError extends Error {
 }
 
 type Unary<Request, Response> = (call: ServerUnaryCall<Request, Response>) => Promise<Response> | Response
-type Streaming<Request, Response> = (call: ServerWritableStream<Request, Response>) => Promise<void>
+/** `closing` is aborted when the server closes, which then waits for the call. */
+type Streaming<Request, Response> = (
+  call: ServerWritableStream<Request, Response>,
+  closing: AbortSignal,
+) => Promise<void>
+type Bidirectional<Request, Response> = (
+  call: ServerDuplexStream<Request, Response>,
+  closing: AbortSignal,
+) => Promise<void>
+
+interface StreamedCall extends Pick<EventEmitter, 'emit' | 'once'> {
+  getPath(): string
+  end(): unknown
+}
 
 /** Wraps every call handler so that each call is answered: grpc-js leaves a call open when its handler rejects. */
 export class Handlers {
   private readonly open = new WaitGroup()
+  private readonly closing = new AbortController()
 
-  constructor(private readonly log: Log) {}
+  constructor(private readonly log: Log) {
+    // Every open stream listens.
+    setMaxListeners(0, this.closing.signal)
+  }
 
-  /** Resolves when no call is open: each is completely answered or cancelled. */
-  answered(): Promise<void> {
+  /** Has streams without an end of their own end. Resolves when no call is open: each is answered or cancelled. */
+  close(): Promise<void> {
+    this.closing.abort()
     return this.open.wait()
   }
 
@@ -49,14 +69,22 @@ export class Handlers {
   }
 
   streaming<Request, Response>(handle: Streaming<Request, Response>): handleServerStreamingCall<Request, Response> {
-    return async (call) => {
-      this.enter(call)
-      try {
-        await handle(call)
-        call.end()
-      } catch (error) {
-        call.emit('error', this.statusOf(error, call.getPath()))
-      }
+    return (call) => this.stream(call, (closing) => handle(call, closing))
+  }
+
+  bidirectional<Request, Response>(
+    handle: Bidirectional<Request, Response>,
+  ): handleBidiStreamingCall<Request, Response> {
+    return (call) => this.stream(call, (closing) => handle(call, closing))
+  }
+
+  private async stream(call: StreamedCall, handle: (closing: AbortSignal) => Promise<void>): Promise<void> {
+    this.enter(call)
+    try {
+      await handle(this.closing.signal)
+      call.end()
+    } catch (error) {
+      call.emit('error', this.statusOf(error, call.getPath()))
     }
   }
 

@@ -25,6 +25,7 @@ import { healthCheck } from './health-check.js'
 import { listExecutions, UsageSampler } from './list-executions.js'
 import { registerFunction } from './register-function.js'
 import { reportNodeStatus } from './report-node-status.js'
+import { addStandardServices } from './standard-services.js'
 
 /** Time for calls to finish once the server has stopped listening. */
 const SHUTDOWN_LIMIT_MS = 2_000
@@ -71,6 +72,7 @@ export function createServer(services: Services, handlers: Handlers, checkCaller
     Drain: handlers.unary(() => drain(nodeDrain, state)),
     Resume: handlers.unary(() => resume(nodeDrain)),
   })
+  addStandardServices(server, state, handlers)
   return server
 }
 
@@ -96,7 +98,7 @@ export function serve(
     listener.close()
     const limit = sleep(SHUTDOWN_LIMIT_MS, undefined, { ref: false })
     // Before anything else: grpc-js drops calls on a closing connection when it sends a keepalive ping.
-    await Promise.race([handlers.answered(), limit])
+    await Promise.race([handlers.close(), limit])
     // The last answers may not have left this process yet.
     injector.drain(SHUTDOWN_LIMIT_MS)
     await Promise.race([connections.closed(), limit])

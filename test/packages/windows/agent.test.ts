@@ -147,7 +147,13 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
     const node = await calls.status()
     assert.equal(node.agent_id, 'windows-1')
     assert.ok(node.memory_total_mb > 0)
-    assert.deepEqual(await calls.health(), { healthy: true, version: VERSION, problems: [] })
+    assert.deepEqual(await calls.health(), {
+      healthy: true,
+      version: VERSION,
+      problems: [],
+      state: 'serving',
+      drained_since: '',
+    })
   })
 
   const ECHO = 'console.log(JSON.stringify(process.argv.slice(2)))'

@@ -40,7 +40,13 @@ describe('the bootstrap', () => {
     bootstrap()
     assert.equal(property('Type'), 'notify')
     assert.equal(property('ActiveState'), 'active')
-    assert.deepEqual(await calling((calls) => calls.health()), { healthy: true, version: versions.built, problems: [] })
+    assert.deepEqual(await calling((calls) => calls.health()), {
+      healthy: true,
+      version: versions.built,
+      problems: [],
+      state: 'serving',
+      drained_since: '',
+    })
     assert.equal((await calling((calls) => calls.status())).agent_id, 'guest')
     assert.equal(attempt('systemctl', 'is-enabled', UNIT).output.trim(), 'enabled')
   })
