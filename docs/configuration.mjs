@@ -84,6 +84,11 @@ const SAID = {
   'archive.max_entries': said('Files, folders and links that one deployed archive may hold.'),
   'archive.max_bytes': said('What one deployed archive may take when unpacked.'),
   'archive.max_ratio': said('How many times its packed size a deployed archive may take when unpacked.'),
+
+  'traces.endpoint': said(
+    'The collector that gets [the spans of executions](tracing.md), by OTLP over HTTP; a URL without a path has `/v1/traces`.',
+    'no spans',
+  ),
 }
 
 for (const key of Object.keys(SAID))

@@ -2,6 +2,7 @@ import type { ArchiveLimits } from '../archive/limits.js'
 import type { FunctionNetwork, NetworkTarget, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
 import type { Endpoint } from './endpoint.js'
+import type { LogLevel } from './schema.js'
 import type { Sources } from './sources.js'
 
 /** The agent's configuration: validated, defaults filled in, all paths absolute. */
@@ -37,6 +38,8 @@ export interface AgentConfig extends Sources {
   readonly archive: ArchiveLimits
   /** Where metrics and the page are served; absent: nowhere, and nothing is counted. */
   readonly metrics?: Endpoint
+  /** Where the spans of executions go, a URL; absent: nobody records them. */
+  readonly tracesEndpoint?: string
   /** Worker threads that supervise processes. */
   readonly workers: number
   readonly isolation: IsolationConfig
@@ -76,5 +79,3 @@ export interface TlsConfig {
   /** Names (CN or DNS SAN) of clients that may call. */
   readonly allowedClients: readonly string[]
 }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -50,6 +50,7 @@ export function resolveSettings(settings: Settings, sources: Sources, absolute: 
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
     ...(metrics.listen && { metrics: metrics.listen }),
+    ...(settings.traces.endpoint && { tracesEndpoint: settings.traces.endpoint }),
     workers: settings.workers,
     isolation: {
       required: settings.isolation === 'required',

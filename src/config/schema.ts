@@ -4,7 +4,6 @@ import { distance } from 'fastest-levenshtein'
 import * as z from 'zod'
 import type { FunctionNetwork, OomKill } from '../os/platform.js'
 import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
-import type { LogLevel } from './config.js'
 import { readEndpoint } from './endpoint.js'
 import { readNetworkTarget } from './network-target.js'
 
@@ -122,7 +121,8 @@ const TARGET = 'an IP address, a net as in 10.0.0.0/8, a port, or both as in 10.
 const networkTargets = z
   .array(key(TARGET, readNetworkTarget), 'a list of targets')
   .register(allowedValues, { allowed: `a list, each ${TARGET}` })
-const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 const FUNCTION_NETWORKS: readonly FunctionNetwork[] = ['host', 'none']
 const OOM_KILLS: readonly OomKill[] = ['execution', 'process']
 const SECTION = 'a section of keys'
@@ -209,6 +209,19 @@ const metrics = z.object(
   SECTION,
 )
 
+const COLLECTOR = 'http:// or https:// and the address of a collector, as in http://localhost:4318'
+
+const traces = z.object({ endpoint: key(COLLECTOR, readCollector).optional() }, SECTION)
+
+/** OTLP/HTTP, "Endpoint URLs": one without a path has the usual one. */
+function readCollector(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  // fetch refuses addresses with a password.
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) return undefined
+  if (url.pathname === '/') url.pathname = '/v1/traces'
+  return url.href
+}
+
 /** The whole file with defaults filled in; paths as written. */
 export const settingsSchema = z.object(
   {
@@ -237,6 +250,7 @@ export const settingsSchema = z.object(
     state_dir: folder.default(process.platform === 'win32' ? './data' : '/var/lib/flux-agent'),
     archive: archive.prefault({}),
     metrics: metrics.prefault({}),
+    traces: traces.prefault({}),
     workers: whole(1, 64).default(() => Math.min(64, availableParallelism())),
     isolation: oneOf(['best_effort', 'required']).default('best_effort'),
     no_new_privileges: flag.default(true),
@@ -250,7 +264,7 @@ export const settingsSchema = z.object(
 /** The file's contents, with paths as written. */
 export type Settings = z.output<typeof settingsSchema>
 
-type Section = 'network' | 'functions' | 'tls' | 'redis' | 'archive' | 'metrics'
+type Section = 'network' | 'functions' | 'tls' | 'redis' | 'archive' | 'metrics' | 'traces'
 type KeyIn<S extends Section> = `${S}.${keyof NonNullable<Settings[S]> & string}`
 
 /** A key with its section, as people write it. */
@@ -262,6 +276,7 @@ export type ConfigKey =
   | KeyIn<'redis'>
   | KeyIn<'archive'>
   | KeyIn<'metrics'>
+  | KeyIn<'traces'>
   | 'tls.enabled'
 
 /** Every key with its schema, by its section; `''` holds the top level. */
@@ -273,6 +288,7 @@ export const SECTIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType
   redis: redis.shape,
   archive: archive.shape,
   metrics: metrics.shape,
+  traces: traces.shape,
 }
 
 /** All keys by section; `''` is the top level. */

@@ -17,6 +17,7 @@ import { startFirewall } from './start/start-firewall.js'
 import { startFunctions } from './start/start-functions.js'
 import { startMetrics } from './start/start-metrics.js'
 import { startServer } from './start/start-server.js'
+import { startTracing } from './tracing/tracing.js'
 
 const PURGE_MS = 60_000
 
@@ -72,13 +73,17 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const { store, identity } = recovered
   const functions = await startFunctions(context, host, recovered)
   const { admission, registrations } = functions
+  const { tracesEndpoint } = config
+  const tracing = tracesEndpoint === undefined ? undefined : await startTracing(tracesEndpoint, config.agentId, log)
+  // Closed after the executions, so that it has their last spans.
+  closers.add(() => tracing?.close())
   const execution = await startExecutions(context, host, recovered, functions, counts)
   const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
   const obstacle = () => identity.lost ?? pool.obstacle
   const nodeDrain = new NodeDrain(config.stateDir, admission, state, log)
   nodeDrain.restore()
-  const ours = { agentId: config.agentId, state, nodeDrain, problems, counts }
+  const ours = { agentId: config.agentId, state, nodeDrain, problems, counts, tracing }
   const services = { ...ours, admission, registrations, identity, ...execution }
   const { listener, callers } = await startServer(context, host, services)
   await firewall?.serving([boundTo(listener).port, ...(metrics ? [metrics.port] : [])], addresses)

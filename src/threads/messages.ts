@@ -119,6 +119,8 @@ export interface ExecuteTask {
   readonly async: boolean
   readonly functionName: string
   readonly args: readonly string[]
+  /** Of this execution alone; they have priority over the function's own. */
+  readonly variables?: Readonly<Record<string, string>>
   /** Whether to wait for `go` before the process is started, as every slot is taken. */
   readonly hold: boolean
 }

@@ -77,6 +77,7 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
   store_backlog_bytes: ['at once', { backlogBytes: 2 * MiB }],
   survive_seconds: ['restart', { surviveSeconds: 2 }],
   drain_seconds: ['at once', { drainSeconds: 2 }],
+  'traces.endpoint': ['restart', { tracesEndpoint: 'http://other:4318/v1/traces' }],
   run_as: ['restart', { runAs: { kind: 'user', name: 'other' } }],
   allow_root: ['restart', { allowRoot: true }],
   apps_dir: ['restart', { appsDir: '/other' }],

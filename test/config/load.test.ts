@@ -514,6 +514,7 @@ test('the example shows every key, each with its default', { skip: process.platf
       { port: 25 },
     ],
     appsDir: '/home/flux-runner/apps',
+    tracesEndpoint: 'http://localhost:4318/v1/traces',
     workers: 4,
   })
 })

@@ -23,6 +23,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   workers: ['ids', 'log', 'os', 'store', 'threads', 'workers/execution'],
   'workers/execution': ['os', 'store', 'threads', 'workers'],
   'workers/deploy': ['archive', 'os', 'threads'],
+  'main/tracing': ['', 'log', 'store'],
   'main/store': ['config', 'host', 'log', 'store'],
   'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],
   /** What is counted knows nobody who has it counted. */
@@ -30,15 +31,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main/http': ['host', 'log', 'main/metrics'],
   'main/executions': [
     ...['config', 'host', 'ids', 'installation', 'log', 'os', 'store', 'threads', 'time'],
-    ...['main/functions', 'main/metrics'],
+    ...['main/functions', 'main/metrics', 'main/tracing'],
   ],
   'main/rpc': [
     ...['', 'generated', 'host', 'log', 'os', 'threads', 'time', 'tls'],
-    ...['main/executions', 'main/functions', 'main/metrics', 'main/store'],
+    ...['main/executions', 'main/functions', 'main/metrics', 'main/store', 'main/tracing'],
   ],
   main: [
     ...['', 'config', 'host', 'ids', 'log', 'os', 'store', 'threads', 'tls'],
-    ...['main/executions', 'main/functions', 'main/http', 'main/metrics', 'main/rpc', 'main/store'],
+    ...['main/executions', 'main/functions', 'main/http', 'main/metrics', 'main/rpc', 'main/store', 'main/tracing'],
   ],
   cli: [
     '',

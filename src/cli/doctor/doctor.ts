@@ -13,6 +13,7 @@ import { checkMetrics } from './check-metrics.js'
 import { checkName } from './check-name.js'
 import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
+import { checkTraces } from './check-traces.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
 interface DoctorOptions {
@@ -57,6 +58,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...(await checkFirewall(config, isolation)),
     ...checkCertificates(config),
     ...checkSecrets(config),
+    ...(await checkTraces(config)),
     store,
     ...(store.level === 'fail' ? [] : [...(await checkName(config)), ...(await checkFunctions(config))]),
     await checkPort(config),

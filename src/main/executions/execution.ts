@@ -1,6 +1,7 @@
 import type { EndCause } from '../../os/platform.js'
 import type { FromExecution, FromStore, Outcome, OutputPart, Refusal, ToExecution } from '../../threads/messages.js'
 import type { ExecutionWatch } from '../metrics/execution-counts.js'
+import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
@@ -49,6 +50,8 @@ export class Execution implements TaskListener {
     readonly startedAt = new Date(),
     /** Absent: nothing is counted. */
     private readonly watch?: ExecutionWatch,
+    /** Absent: nobody records its spans. */
+    readonly trace?: ExecutionTrace,
   ) {
     this.accepted = new Promise((resolve) => {
       this.accept = resolve
@@ -94,6 +97,7 @@ export class Execution implements TaskListener {
   go(): void {
     this.phase = { kind: 'running' }
     this.watch?.hasSlot()
+    this.trace?.mark('slot')
     this.send({ kind: 'go' })
   }
 
@@ -158,8 +162,10 @@ export class Execution implements TaskListener {
       case 'started':
         this.phase = { kind: 'running', pid: message.pid }
         this.watch?.hasStarted()
+        this.trace?.mark('started')
         break
       case 'ended':
+        this.trace?.ended(message.outcome.record)
         this.accept({ kind: 'accepted' })
         this.watch?.hasEnded(message.outcome)
         this.finish(message)

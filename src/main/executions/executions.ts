@@ -8,6 +8,7 @@ import type { KeptNote } from '../../threads/kept-note.js'
 import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal, type RefusalReason } from '../../threads/messages.js'
 import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { ExecutionCounts } from '../metrics/execution-counts.js'
+import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
@@ -18,6 +19,8 @@ import { ALL_DEAD, type WorkerPool } from './worker-pool.js'
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
   /** Whether the caller chose the id, which another execution may then have. */
   readonly idGiven: boolean
+  /** Absent: nobody records its spans. */
+  readonly trace?: ExecutionTrace | undefined
 }
 
 export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
@@ -50,7 +53,7 @@ export class Executions {
     private readonly counts?: ExecutionCounts,
   ) {}
 
-  start({ idGiven, ...request }: ExecutionRequest): Started {
+  start({ idGiven, trace, ...request }: ExecutionRequest): Started {
     const { id, functionName: name, async } = request
     const number = idGiven ? idNumber(id) : undefined
     if (this.isTaken(id, number)) return ID_TAKEN
@@ -61,7 +64,7 @@ export class Executions {
         ? refused('not_deployed', `function ${name} is not deployed on this agent`)
         : refused('function_unknown', 'function not found')
     }
-    const execution = new Execution(id, name, async, undefined, this.counts?.begins(name))
+    const execution = new Execution(id, name, async, undefined, this.counts?.begins(name), trace)
     const leave = this.admit(execution, lease)
     if (typeof leave !== 'function') return leave
     const given = number === undefined ? {} : { idNumber: number }
@@ -211,6 +214,7 @@ export class Executions {
       if (execution.async && record) await endRecord(this.writes, record).stored
     } finally {
       if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
+      execution.trace?.settled()
     }
   }
 

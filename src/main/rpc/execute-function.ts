@@ -8,6 +8,8 @@ import type { Executions } from '../executions/executions.js'
 import type { Refusals } from '../executions/refusals.js'
 import { validateArgs, validateExecutionId } from '../functions/validation.js'
 import type { Counts } from '../metrics/counts.js'
+import { readTraceContext, traceVariables } from '../tracing/trace-context.js'
+import type { Tracing } from '../tracing/tracing.js'
 import { RpcError } from './handler.js'
 
 /**
@@ -18,6 +20,7 @@ export async function executeFunction(
   executions: Executions,
   refusals: Refusals,
   counts: Counts | undefined,
+  tracing: Tracing | undefined,
   call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
 ): Promise<ExecutionResponse> {
   if (executions.stopping) {
@@ -40,7 +43,12 @@ export async function executeFunction(
   const validArgs = validateArgs(args)
   if (!validArgs.ok) return refuse({ reason: 'invalid', error: validArgs.message, idTaken: executions.isTaken(id) })
 
-  const started = executions.start({ id: idGiven ? id : randomUUID(), idGiven, functionName, args, async })
+  const caller = readTraceContext(call.metadata)
+  const trace = tracing?.begin(caller, async)
+  const inside = trace?.inside ?? caller
+  const variables = inside && { variables: traceVariables(inside) }
+  const newId = idGiven ? id : randomUUID()
+  const started = executions.start({ id: newId, idGiven, functionName, args, async, trace, ...variables })
   if (started.kind === 'refused') return refuse(started)
   const { execution } = started
   if (!async) endOnHangUp(call, execution)

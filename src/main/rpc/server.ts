@@ -12,6 +12,7 @@ import type { WorkerPool } from '../executions/worker-pool.js'
 import type { Registrations } from '../functions/registrations.js'
 import type { Counts } from '../metrics/counts.js'
 import type { Identity } from '../store/identity.js'
+import type { Tracing } from '../tracing/tracing.js'
 import { cancelExecution } from './cancel-execution.js'
 import type { Connections } from './connections.js'
 import { deployFunction } from './deploy-function.js'
@@ -49,18 +50,21 @@ export interface Services {
   readonly sampler: NodeSampler
   /** Absent: nothing is counted. */
   readonly counts: Counts | undefined
+  readonly tracing: Tracing | undefined
 }
 
 /** Makes the server with every call of both services, which `checkCallers` lets pass. */
 export function createServer(services: Services, handlers: Handlers, checkCallers: ServerInterceptor): Server {
-  const { executions, identity, state, nodeDrain, refusals, pool, registrations, sampler, counts } = services
+  const { executions, identity, state, nodeDrain, refusals, pool, registrations, sampler, counts, tracing } = services
   const usage = new UsageSampler()
   const server = new Server({ ...messageLimits, ...KEEPALIVE, 'grpc.enable_channelz': 0, interceptors: [checkCallers] })
   allowFarDeadlines(server)
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => identity.act(() => registerFunction(registrations, call))),
     DeployFunction: handlers.unary((call) => identity.act(() => deployFunction(registrations, counts, call))),
-    ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, counts, call))),
+    ExecuteFunction: handlers.unary((call) =>
+      identity.act(() => executeFunction(executions, refusals, counts, tracing, call)),
+    ),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
     HealthCheck: handlers.unary(() => healthCheck(state, services.problems())),

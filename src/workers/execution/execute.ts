@@ -85,7 +85,7 @@ class StartGate {
 }
 
 function startRequest(
-  { id, args, async, idNumber }: ExecuteTask,
+  { id, args, variables, async, idNumber }: ExecuteTask,
   { functionName, versionDir, handler, env, limits, timeoutSeconds, runAs, sandboxed }: LaunchSpec,
   record: ExecutionRecord,
   maxOutputBytes: number,
@@ -98,7 +98,7 @@ function startRequest(
     file,
     args,
     cwd: dirname(file),
-    env: { ...baseEnvironment, ...env, FLUX_EXECUTION_ID: id },
+    env: { ...baseEnvironment, ...env, ...variables, FLUX_EXECUTION_ID: id },
     ownTmpdir: !('TMPDIR' in env),
     ...(runAs && { runAs }),
     ...(sandboxed && { sandbox: functionName }),

@@ -1,0 +1,27 @@
+import type { Log } from '../../log/log.js'
+import { beginTrace, type ExecutionTrace } from './execution-trace.js'
+import type { TraceContext } from './trace-context.js'
+
+/** Records the spans of executions. Main thread only. */
+export interface Tracing {
+  /** Of an execution that begins now; undefined where its caller records none. */
+  begin(parent: TraceContext | undefined, async: boolean): ExecutionTrace | undefined
+  /** Executions whose spans nobody took. */
+  readonly dropped: number
+  /** Sends what waits, for at most some seconds. */
+  close(): Promise<void>
+}
+
+/** Sends spans to this endpoint. */
+export async function startTracing(endpoint: string, agentId: string, log: Log): Promise<Tracing> {
+  // Loaded here only: most agents send none.
+  const { TraceSender } = await import('./trace-sender.js')
+  const sender = new TraceSender(endpoint, agentId, log)
+  return {
+    begin: (parent, async) => beginTrace(parent, async, sender.add),
+    get dropped() {
+      return sender.dropped
+    },
+    close: () => sender.close(),
+  }
+}
