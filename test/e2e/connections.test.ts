@@ -22,6 +22,7 @@ import { issueAgent, makeCertificates, writeAgentFiles } from '../support/certif
 import { agentFor } from '../support/describe-agent.js'
 import { type Clients, clientsTo, mutualTls, statusOf } from '../support/flux-client.js'
 import { callSync } from '../support/live-calls.js'
+import { noOtherMachine, OtherMachine } from '../support/other-machine.js'
 import { openProxy } from '../support/proxy.js'
 
 const MB = 1_000_000
@@ -57,7 +58,9 @@ describe('connections', { concurrency: true }, () => {
       const behind = openConnection(`127.0.0.1:${proxy.port}`, credentials.createInsecure())
       const cutOff = callSync(behind.agent, { function_name: 'long' }, 600)
       // Its kernel goes on to acknowledge what comes.
-      const frozen = spawn(process.execPath, [SYNC_CALLER, String(agent.port), 'long', 'frozen'], { stdio: 'ignore' })
+      const frozen = spawn(process.execPath, [SYNC_CALLER, `127.0.0.1:${agent.port}`, 'long', 'frozen'], {
+        stdio: 'ignore',
+      })
       onExit(() => frozen.kill('SIGKILL'))
       const healthy = callSync(agent.client, { function_name: 'minute' }, 600)
       const pids = [await pidOf(cutOff.id), await pidOf('frozen')]
@@ -76,6 +79,30 @@ describe('connections', { concurrency: true }, () => {
       const outcome = await healthy.outcome
       assert.ok('output' in outcome, 'a healthy caller gets its answer')
       assert.equal(outcome.output.toString(), 'done\n')
+    })
+  })
+
+  describe('a caller on another machine', { skip: noOtherMachine ?? false }, () => {
+    it('takes its sync execution with it where all packets are dropped', { timeout: 120_000 }, async (t) => {
+      const [agent, calls] = await agentFor(t, { config: { host: '0.0.0.0' } })
+      await calls.script('long', 'echo $$; echo ready; exec sleep 600')
+      const machine = new OtherMachine()
+      const address = `${machine.here}:${agent.port}`
+      const caller = machine.start(process.execPath, SYNC_CALLER, address, 'long', 'dropped')
+      t.after(async () => {
+        caller.kill('SIGKILL')
+        await once(caller, 'exit')
+        machine.remove()
+      })
+      const { output } = await calls.printed('dropped', 'ready', 30)
+      const vanished = performance.now()
+      machine.vanish()
+      await eventually('it has ended', () => !isRunning(Number(output?.split('\n')[0])), 60)
+      const seconds = (performance.now() - vanished) / 1000
+      t.diagnostic(`ended after ${seconds.toFixed(1)} s`)
+      assert.ok(seconds > 5, `ended after ${seconds} s, by something else`)
+      assert.equal(caller.exitCode, null, 'the caller waits')
+      await eventually('its slot is given back', async () => (await calls.status()).active_tasks === 0)
     })
   })
 
