@@ -8,6 +8,7 @@ import { interpreters } from './cases/interpreters.js'
 import { launch } from './cases/launch.js'
 import { limits } from './cases/limits.js'
 import { many } from './cases/many.js'
+import { metrics } from './cases/metrics.js'
 import { output } from './cases/output.js'
 import { soak } from './cases/soak.js'
 import { throughput } from './cases/throughput.js'
@@ -28,6 +29,7 @@ const BENCHES: readonly Bench[] = [
   interpreters,
   soak,
   idle,
+  metrics,
 ]
 
 const { names, given, options } = readArguments(BENCHES)

@@ -26,7 +26,7 @@ export function stageProgram({ os, cpu, compiler }, folder) {
   mkdirSync(folder, { recursive: true })
   writeManifest(folder)
   installPackages({ os, cpu }, folder)
-  cpSync(join(root, 'proto'), join(folder, 'proto'), { recursive: true })
+  for (const read of ['proto', 'page']) cpSync(join(root, read), join(folder, read), { recursive: true })
   const program = files(join(root, 'dist', 'agent'), '.js')
   for (const file of program) copy(file, join(folder, relative(root, file)))
   if (os === 'linux') compileInto(join(folder, 'dist'), compiler)

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url'
 export const installation = {
   manifest: path('../../package.json'),
   protoFolder: path('../../proto/'),
+  /** What a browser is sent. */
+  pageFolder: path('../../page/'),
   launcher: path('../native/launcher'),
   sandbox: path('../native/sandbox'),
   notifier: path('../native/notifier'),

@@ -10,6 +10,7 @@ import { NodeDrain } from './executions/node-drain.js'
 import { LiveConfig, type Reload } from './reload.js'
 import { Closers } from './start/closers.js'
 import type { StartContext } from './start/context.js'
+import { factsOf } from './start/facts.js'
 import { functionOf, prepareHost } from './start/prepare-host.js'
 import { recoverStore } from './start/recover-store.js'
 import { startExecutions } from './start/start-executions.js'
@@ -89,19 +90,6 @@ async function start(context: StartContext): Promise<RunningAgent> {
   await firewall?.serving([boundTo(listener).port, ...(metrics ? [metrics.port] : [])], addresses)
   closers.add(purgeRegularly(store, log))
   log.info({ ...boundTo(listener), store: store.address, apps: host.appsDir, version: VERSION }, 'serving')
-  if (metrics) {
-    metrics.sources.serving = {
-      load: admission,
-      functions: () => functions.functions.count,
-      workers: () => pool.ready,
-      queues: () => [...pool.queues, execution.writes.state],
-      backlogBytes: () => live.current.backlogBytes,
-      storeAwayMs: () => identity.storeAwayMs,
-      problems,
-    }
-  }
-  state.serve({ address: describeListener(listener), load: admission, problems, obstacle })
-
   const live = new LiveConfig(config, functionOf(host.users), {
     log,
     ...host,
@@ -110,6 +98,19 @@ async function start(context: StartContext): Promise<RunningAgent> {
     ...functions,
     ...execution,
   })
+  metrics?.serve({
+    load: admission,
+    functions: () => functions.functions.count,
+    executions: () => executions.list(),
+    storeAddress: store.address,
+    workers: () => pool.ready,
+    queues: () => [...pool.queues, execution.writes.state],
+    backlogBytes: () => live.current.backlogBytes,
+    storeAwayMs: () => identity.storeAwayMs,
+    problems,
+    facts: () => factsOf(live.current, host),
+  })
+  state.serve({ address: describeListener(listener), load: admission, problems, obstacle })
   let hurry: () => void = () => {}
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve

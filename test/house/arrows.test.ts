@@ -28,7 +28,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],
   /** What is counted knows nobody who has it counted. */
   'main/metrics': ['', 'host', 'os', 'store', 'threads', 'tls'],
-  'main/http': ['host', 'log', 'main/metrics'],
+  'main/http': ['', 'host', 'installation', 'log', 'main/metrics', 'threads'],
   'main/executions': [
     ...['config', 'host', 'ids', 'installation', 'log', 'os', 'store', 'threads', 'time'],
     ...['main/functions', 'main/metrics', 'main/tracing'],

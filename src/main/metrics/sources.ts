@@ -17,10 +17,29 @@ export interface Sources {
   serving?: ServingSources
 }
 
+/** How the agent is set up, in words, by what they are about. */
+export interface Facts {
+  readonly limits: Readonly<Record<string, string>>
+  readonly isolation: Readonly<Record<string, string>>
+}
+
+/** An execution that runs or waits. */
+export interface ListedExecution {
+  readonly id: string
+  readonly functionName: string
+  readonly isQueued: boolean
+  readonly async: boolean
+  readonly startedAt: Date
+}
+
 /** What there is once the agent serves. */
 export interface ServingSources {
   readonly load: Load & { readonly maxTasks: number; readonly maxWaiting: number }
   readonly functions: () => number
+  /** Oldest first. */
+  readonly executions: () => readonly ListedExecution[]
+  /** Without its password. */
+  readonly storeAddress: string
   readonly workers: () => number
   /** For how long the store has not answered the main thread, ms; 0: it answers. */
   readonly storeAwayMs: () => number
@@ -28,4 +47,5 @@ export interface ServingSources {
   readonly queues: () => readonly QueueState[]
   readonly backlogBytes: () => number
   readonly problems: () => readonly string[]
+  readonly facts: () => Facts
 }

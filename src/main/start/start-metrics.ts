@@ -3,7 +3,7 @@ import { placeOf } from '../../config/sources.js'
 import { boundTo } from '../../host/listener.js'
 import { platform } from '../../os/index.js'
 import type { Counts } from '../metrics/counts.js'
-import type { Sources } from '../metrics/sources.js'
+import type { ServingSources, Sources } from '../metrics/sources.js'
 import type { StartContext } from './context.js'
 import { listen } from './listen.js'
 import type { Host } from './prepare-host.js'
@@ -13,7 +13,8 @@ export interface MetricsService {
   readonly counts: Counts
   /** The port it listens on. */
   readonly port: number
-  readonly sources: Sources
+  /** Call once the agent serves. */
+  serve(serving: ServingSources): void
 }
 
 /**
@@ -26,12 +27,14 @@ export async function startMetrics(
 ): Promise<MetricsService | undefined> {
   const { metrics: endpoint, agentId } = config
   if (!endpoint) return undefined
-  const [{ Counts }, { watchDelay }, { createHttpServer, closeHttpServer }, { routesOf }] = await Promise.all([
-    import('../metrics/counts.js'),
-    import('../metrics/delay.js'),
-    import('../http/server.js'),
-    import('../http/routes.js'),
-  ])
+  const [{ Counts }, { watchDelay }, { createHttpServer, closeHttpServer }, { routesOf }, { Recent }] =
+    await Promise.all([
+      import('../metrics/counts.js'),
+      import('../metrics/delay.js'),
+      import('../http/server.js'),
+      import('../http/routes.js'),
+      import('../metrics/recent.js'),
+    ])
   const counts = new Counts()
   const sources: Sources = {
     agentId,
@@ -40,11 +43,19 @@ export async function startMetrics(
     certificates: () => tls.expiry,
     executionsUse: () => platform.executionsUse(starter),
   }
-  const server = createHttpServer(routesOf(sources), log)
+  const recent = new Recent(counts, () => sources.serving?.load)
+  const server = createHttpServer(routesOf(sources, recent), log)
   await listen(endpoint, placeOf(config, 'metrics.listen'), log, server)
   closers.add(() => closeHttpServer(server))
   closers.add(watchDelay(counts.delay))
+  closers.add(recent.watch())
   const bound = boundTo(server)
   log.info({ url: `http://${endpointText(bound)}/` }, 'metrics are served')
-  return { counts, port: bound.port, sources }
+  return {
+    counts,
+    port: bound.port,
+    serve: (serving) => {
+      sources.serving = serving
+    },
+  }
 }
