@@ -242,4 +242,4 @@ async function run() {
 }
 
 document.addEventListener('visibilitychange', () => document.hidden || refresh())
-run()
+void run()
