@@ -45,8 +45,14 @@ export interface Store {
    */
   probe(): Promise<void>
 
-  /** Every stored function. Those that cannot be read are passed to `unreadable`. */
-  functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]>
+  /** What works, but not as it should; for an operator. */
+  warnings(): Promise<StoreProblem[]>
+
+  /**
+   * Every stored function; where the store does not list them, those of `known` names. Those that cannot be read are
+   * passed to `unreadable`.
+   */
+  functions(unreadable: (name: string, why: string) => void, known?: readonly string[]): Promise<FunctionSettings[]>
   /**
    * Resolves once stored. Rejects with OutcomeUnknown where the function may be stored, now or later, until
    * `withdrawFunction` has resolved for this `registration` (a unique name).

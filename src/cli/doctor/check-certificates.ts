@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import type { AgentConfig, TlsConfig } from '../../config/config.js'
 import { TLS_SERVER_NAME } from '../../proto.js'
 import { type Identity, isTrusted, keyProblem, readContentsNow, readIdentity } from '../../tls/certificates.js'
@@ -40,14 +41,22 @@ function* checkValidity({ authorities, issuers, certificate }: Identity): Iterab
     ...authorities.map((authority) => ['tls ca dates', authority] as const),
     ...[certificate, ...issuers].map((one) => ['tls dates', one] as const),
   ]
-  for (const [subject, { validFrom, validTo }] of dated) {
-    const days = (Date.parse(validTo) - Date.now()) / DAY_MS
-    if (Date.parse(validFrom) > Date.now())
-      yield fail(subject, `not valid before ${validFrom}`, "set this machine's clock, or wait")
-    else if (days < 0) yield fail(subject, `expired on ${validTo}`, REISSUE)
-    else if (days < SOON_DAYS) yield warn(subject, `expires in ${Math.floor(days)} days`, REISSUE)
-    else yield ok(subject, `valid until ${validTo}`)
-  }
+  for (const [subject, one] of dated) yield checkDates(subject, one, REISSUE)
+}
+
+/** Checks when a certificate is valid; `which` stands before the finding. */
+export function checkDates(
+  subject: string,
+  { validFrom, validTo }: X509Certificate,
+  reissue: string,
+  which = '',
+): Finding {
+  const days = (Date.parse(validTo) - Date.now()) / DAY_MS
+  if (Date.parse(validFrom) > Date.now())
+    return fail(subject, `${which}not valid before ${validFrom}`, "set this machine's clock, or wait")
+  if (days < 0) return fail(subject, `${which}expired on ${validTo}`, reissue)
+  if (days < SOON_DAYS) return warn(subject, `${which}expires in ${Math.floor(days)} days`, reissue)
+  return ok(subject, `${which}valid until ${validTo}`)
 }
 
 function* checkUsage({ certificate }: Identity): Iterable<Finding> {

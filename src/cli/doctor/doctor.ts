@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import type { AgentConfig } from '../../config/config.js'
 import type { LoadedConfig } from '../../config/load.js'
 import { isDevelopment, sourceNames } from '../../config/sources.js'
 import { platform } from '../../os/index.js'
@@ -11,6 +12,7 @@ import { checkIsolation } from './check-isolation.js'
 import { checkFolders, checkNode, checkUser } from './check-machine.js'
 import { checkMetrics } from './check-metrics.js'
 import { checkName } from './check-name.js'
+import { checkRedis, checkReview } from './check-redis.js'
 import { checkSecrets } from './check-secrets.js'
 import { checkPort, checkStore } from './check-services.js'
 import { checkTraces } from './check-traces.js'
@@ -60,10 +62,16 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...checkSecrets(config),
     ...(await checkTraces(config)),
     store,
-    ...(store.level === 'fail' ? [] : [...(await checkName(config)), ...(await checkFunctions(config))]),
+    ...(await checkRedis(config)),
+    ...(store.level === 'fail' ? [] : await checkStored(config)),
     await checkPort(config),
     ...(await checkMetrics(config)),
   ]
+}
+
+/** What the store has; it answers. */
+async function checkStored(config: AgentConfig): Promise<Finding[]> {
+  return [...(await checkReview(config)), ...(await checkName(config)), ...(await checkFunctions(config))]
 }
 
 function line({ level, subject, message, fix }: Finding): string {

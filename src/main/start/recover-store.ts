@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FunctionSettings } from '../../store/function.js'
 import { openStore } from '../../store/open.js'
@@ -30,7 +31,7 @@ export interface RecoveredStore {
  */
 export async function recoverStore(
   { config, log, state, closers }: StartContext,
-  { kept }: Host,
+  { appsDir, kept }: Host,
 ): Promise<RecoveredStore> {
   const { agentId, stateDir, file } = config
   const store = await openStore(config.store)
@@ -65,8 +66,12 @@ export async function recoverStore(
     await withdrawals.replay()
     const ended = await store.endLeftovers(agentId, 'agent restarted', idsOf(kept))
     if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
-    return store.functions((name, why) =>
-      log.warn({ function: name, why }, 'stored function is not readable, and not loaded: register it again'),
+    for (const { problem, fix } of await store.warnings())
+      log.warn({ store: store.address }, fix === undefined ? problem : `${problem}; ${fix}`)
+    return store.functions(
+      (name, why) =>
+        log.warn({ function: name, why }, 'stored function is not readable, and not loaded: register it again'),
+      await readdir(appsDir).catch(() => []),
     )
   })
   return { store, identity, withdrawals, functions, replayQueue: (id) => whenStored(logAway, () => replay([id])) }

@@ -78,6 +78,10 @@ export class EmbeddedStore implements Store {
     }
   }
 
+  async warnings(): Promise<[]> {
+    return []
+  }
+
   async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
     const { functionFromJson } = await functionJson()
     return this.#read(() => {

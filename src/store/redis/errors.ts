@@ -172,6 +172,11 @@ export function refusesAll(error: Error): boolean {
   return /^NOAUTH\b|unknown command/i.test(error.message)
 }
 
+/** Whether the server lacks the command, or the user may not use it. */
+export function isCommandRefused(error: unknown): boolean {
+  return error instanceof Error && /NOPERM|unknown command/i.test(error.message)
+}
+
 /** Whether Redis, or a Sentinel, wants a password, or another one. */
 export function wantsOtherPassword(error: unknown): boolean {
   return error instanceof Error && /^NOAUTH\b|WRONGPASS|invalid password/i.test(error.message)

@@ -11,17 +11,19 @@ import {
   type NameHolder,
   OutcomeUnknown,
   type Store,
+  type StoreProblem,
   type StoreUnavailable,
   type StoreWrite,
 } from '../store.js'
 import type { RedisAccess } from './access.js'
 import { Begins } from './begins.js'
 import { RedisConnection } from './connection.js'
-import { isReadOnly } from './errors.js'
+import { isCommandRefused, isReadOnly } from './errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './functions.js'
 import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.js'
 import { type RedisCommand, runPipeline } from './pipeline.js'
 import { commandsInScripts, deleteProbe } from './probe.js'
+import { evictionProblem, scanProblem } from './review.js'
 import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
 
@@ -58,7 +60,6 @@ export class RedisStore implements Store {
     // XX: checks the right to write without writing, since every agent reads this key.
     const put: RedisCommand = { name: 'set', keys: [FUNCTION_PREFIX + name], args: [functionToJson(settings), 'XX'] }
     try {
-      await this.#answer((redis) => redis.scan('0', 'MATCH', FUNCTION_PREFIX + name, 'COUNT', 1))
       await this.#answer((redis) => runPipeline(redis, [put, ...commandsInScripts(probe)]))
       // A registration that is withdrawn first stores nothing.
       await this.withdrawFunction(settings, id)
@@ -73,22 +74,26 @@ export class RedisStore implements Store {
     }
   }
 
-  async functions(unreadable: (name: string, why: string) => void): Promise<FunctionSettings[]> {
-    const { functionFromJson } = await functionJson()
-    const keys = new Set<string>()
-    let cursor = '0'
-    do {
-      const at = cursor
-      const [next, found] = await this.#answer((redis) => redis.scan(at, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000))
-      for (const key of found) keys.add(key)
-      cursor = next
-    } while (cursor !== '0')
+  async warnings(): Promise<StoreProblem[]> {
+    const ask = <T>(command: (redis: Redis) => Promise<T>) => this.#answer(command)
+    return [...(await scanProblem(ask)), ...(await evictionProblem(ask))]
+  }
 
+  async functions(
+    unreadable: (name: string, why: string) => void,
+    known: readonly string[] = [],
+  ): Promise<FunctionSettings[]> {
+    const { functionFromJson } = await functionJson()
+    const keys = await this.#functionKeys().catch((error: StoreUnavailable) => {
+      if (isCommandRefused(error.cause)) return undefined
+      throw error
+    })
     const functions: FunctionSettings[] = []
-    for (const chunk of chunks([...keys], CHUNK_IDS)) {
+    for (const chunk of chunks(keys ?? known.map((name) => FUNCTION_PREFIX + name), CHUNK_IDS)) {
       const texts = await this.#answer((redis) => redis.mget(chunk))
       for (const [index, key] of chunk.entries()) {
         const name = key.slice(FUNCTION_PREFIX.length)
+        if (!keys && texts[index] === null) continue
         try {
           functions.push(functionFromJson(name, texts[index] ?? ''))
         } catch (error) {
@@ -97,6 +102,18 @@ export class RedisStore implements Store {
       }
     }
     return functions
+  }
+
+  async #functionKeys(): Promise<string[]> {
+    const keys = new Set<string>()
+    let cursor = '0'
+    do {
+      const at = cursor
+      const [next, found] = await this.#answer((redis) => redis.scan(at, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000))
+      for (const key of found) keys.add(key)
+      cursor = next
+    } while (cursor !== '0')
+    return [...keys]
   }
 
   async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {

@@ -5,8 +5,9 @@ import type { HostPort, SentinelAddress } from './address.js'
 import { isRefused, NoPrimary, redisProblem, wantsOtherPassword } from './errors.js'
 import { redisTlsOptions } from './tls.js'
 
-/** For connecting to a Sentinel, and again for its answer. */
-const SENTINEL_LIMIT_MS = 1_000
+const CONNECT_LIMIT_MS = 1_000
+/** With the time for connecting. */
+const ANSWER_LIMIT_MS = 2_000
 
 /** The Redis that Sentinels name. */
 export interface Primary extends HostPort {
@@ -129,8 +130,8 @@ export class Sentinels {
       enableReadyCheck: false,
       disableClientInfo: true,
       retryStrategy: null,
-      connectTimeout: SENTINEL_LIMIT_MS,
-      commandTimeout: 2 * SENTINEL_LIMIT_MS,
+      connectTimeout: CONNECT_LIMIT_MS,
+      commandTimeout: ANSWER_LIMIT_MS,
     })
     return new SentinelLink(client, tls, this.#access.sentinelPasswordFile)
   }
@@ -180,7 +181,9 @@ class SentinelLink {
       const epoch = await this.client.call('SENTINEL', 'MASTER', name).then(epochOf, () => undefined)
       return { kind: 'primary', primary: { host, port, epoch } }
     } catch (error) {
-      return { kind: 'failed', problem: this.#problem(this.#failure ?? error) }
+      const isSilent = (error as Error).message === 'Command timed out'
+      const silence = new Error(`no answer within ${ANSWER_LIMIT_MS / 1000} s`)
+      return { kind: 'failed', problem: this.#problem(this.#failure ?? (isSilent ? silence : error)) }
     }
   }
 

@@ -7,6 +7,7 @@ import { eventually } from '../../../harness/eventually.js'
 import { noRedis, type RedisServer } from '../../../harness/redis.js'
 import { RedisSentinels } from '../../../harness/sentinels.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
+import { examine } from '../../cli/doctor/examine.js'
 import { output, running } from '../records.js'
 import { readProblem } from './problem.js'
 
@@ -89,6 +90,12 @@ describe('a store behind Sentinels', { skip: noRedis ?? false }, () => {
     const found = new RedisStore(set.address)
     await eventually('it answers', () => found.record('x').then(() => true))
     await found.close()
+    const { findings, find } = await examine({ redis_addr: set.address })
+    assert.equal(find('store')?.level, 'ok', find('store')?.message)
+    const told = findings.filter(({ subject }) => subject === 'sentinels').map(({ message }) => message)
+    assert.match(told[0] ?? '', /^1 of 3 name 127\.0\.0\.1:\d+$/)
+    assert.match(told[1] ?? '', new RegExp(`^Sentinel 127\\.0\\.0\\.1:${one.port}: .*ECONNREFUSED`))
+    assert.match(told[2] ?? '', new RegExp(`^Sentinel 127\\.0\\.0\\.1:${two.port}: no answer within 2 s$`))
     await three.halt()
     const error = await readProblem(
       set.address,

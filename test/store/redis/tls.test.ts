@@ -96,6 +96,13 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
       async () => (await server.with((r) => r.get(`flux:exec-output:${id}`))) === 'hello\n',
     )
 
+    const right = await examine({ redis_addr, redis: keys })
+    assert.equal(right.find('store')?.level, 'ok')
+    const dates = right.findings.filter(({ subject }) => subject === 'redis tls').map(({ message }) => message)
+    assert.match(
+      dates.join('\n'),
+      /^\S+ca\.pem: (valid until|expires in).*\n\S+client\.pem: (valid until|expires in).*$/,
+    )
     const wrong: readonly [object, RegExp][] = [
       [{ ...keys, ca_cert: file('none.pem') }, /redis\.ca_cert: .*none\.pem cannot be read \(ENOENT\)/],
       [{ ...keys, ca_cert: file('client-key.pem') }, /redis\.ca_cert: .*client-key\.pem holds no certificate/],
