@@ -61,6 +61,8 @@ describeAgent('a drain by an operator', ({ agent, calls }) => {
     assert.match(stdout.toString(), /^agent: .*, draining\ndrained: +since 20\S+Z: takes no new executions until /)
     const health = await calls.health()
     assert.deepEqual([health.healthy, health.state], [false, 'draining'])
+    const doctor = await runCli(['doctor', '--config', agent.configFile])
+    assert.match(doctor.stdout.toString(), /^warn +drain +drained since 20\S+Z: no new executions are taken; /m)
     const status = await calls.status()
     assert.deepEqual([status.cpu_percent, status.memory_percent], [100, 100])
     assert.equal(status.memory_used_mb, status.memory_total_mb)

@@ -6,6 +6,7 @@ import { platform } from '../../os/index.js'
 import { loadNamedConfig } from '../named-config.js'
 import { writeJson, writeOut } from '../stdout.js'
 import { checkCertificates } from './check-certificates.js'
+import { checkDrain } from './check-drain.js'
 import { checkFirewall } from './check-firewall.js'
 import { checkFunctions } from './check-functions.js'
 import { checkIsolation } from './check-isolation.js'
@@ -65,6 +66,7 @@ async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...(await checkRedis(config)),
     ...(store.level === 'fail' ? [] : await checkStored(config)),
     await checkPort(config),
+    checkDrain(config),
     ...(await checkMetrics(config)),
   ]
 }

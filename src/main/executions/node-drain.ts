@@ -1,12 +1,8 @@
-import { statSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { AgentState } from '../../host/agent-state.js'
+import { drainedFile, drainedSince } from '../../host/drained.js'
 import type { Log } from '../../log/log.js'
 import type { AdmissionControl } from './admission.js'
-
-/** In the state folder, as long as the agent is drained; its time is when that began. */
-const FILE = 'drained'
 
 /** An operator's drain: what was accepted goes on, nothing new is admitted, also after a restart. Main thread only. */
 export class NodeDrain {
@@ -14,17 +10,17 @@ export class NodeDrain {
   private turn: Promise<unknown> = Promise.resolve()
 
   constructor(
-    stateDir: string,
+    private readonly stateDir: string,
     private readonly admission: AdmissionControl,
     private readonly state: AgentState,
     private readonly log: Log,
   ) {
-    this.file = join(stateDir, FILE)
+    this.file = drainedFile(stateDir)
   }
 
   /** Goes on with the drain of an earlier run, if there is one. Blocks; at the start. */
   restore(): void {
-    const since = statSync(this.file, { throwIfNoEntry: false })?.mtime
+    const since = drainedSince(this.stateDir)
     if (!since) return
     this.begin(since)
     this.log.warn({ since }, 'drained since an earlier run: no new executions are taken until `flux-agent resume`')
