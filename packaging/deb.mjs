@@ -15,6 +15,7 @@ import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
 
 const SOURCES = join(import.meta.dirname, 'debian')
+const OBSERVABILITY = join(import.meta.dirname, 'observability')
 const MAINTAINER_SCRIPTS = ['postinst', 'prerm', 'postrm']
 const UNITS = ['flux-agent.service', 'flux-agent-executions.service']
 
@@ -79,6 +80,8 @@ function stageSystemFiles(tree) {
   install('example.agent.yaml', join(tree, 'etc/flux-agent/agent.yaml.example'))
   install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))
   install(join(SOURCES, 'copyright'), join(documents, 'copyright'))
+  for (const name of ['alerts.yaml', 'dashboard.json'])
+    install(join(OBSERVABILITY, name), join(documents, 'observability', name))
   install(join(runtimeFolder({ os: 'linux', cpu: 'x64' }), 'LICENSE'), join(documents, 'LICENSE.node'))
   writeCompressed(join(documents, 'changelog.gz'), changelog())
   const program = createProgram()

@@ -3,7 +3,7 @@
 import { join, sep } from 'node:path'
 import { build } from './build.mjs'
 import { choose, thoseWithGuest } from './choice.mjs'
-import { has, hasLoadLibraries, inCi } from './machine.mjs'
+import { has, hasLoadLibraries, inCi, provide } from './machine.mjs'
 import { runInGuest, runTests } from './node-test.mjs'
 import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
 import { printSlowest } from './slowest.mjs'
@@ -25,6 +25,8 @@ if (!has('nft', 'nftables') || !has('ip', 'iproute2'))
   console.log('nft or ip is not installed: the tests of the firewall are skipped')
 if (!hasLoadLibraries())
   console.log('libnghttp2-dev or libssl-dev is not installed: the tests that need them are skipped')
+// Large ones, whose tests are skipped without them.
+if (inCi) for (const [tool, debianPackage] of [['promtool', 'prometheus'], ['chromium']]) provide(tool, debianPackage)
 const ordinary = chosen.filter((file) => !isIn('kernel', file))
 const inGuest = chosen.filter((file) => isIn('kernel', file))
 

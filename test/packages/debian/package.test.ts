@@ -74,9 +74,11 @@ for (const architecture of ARCHITECTURES) {
       for (const path of [
         '/etc/flux-agent/agent.yaml.example',
         '/usr/bin/flux-agent',
+        '/usr/lib/flux-agent/page/index.html',
         '/usr/lib/systemd/system/flux-agent.service',
         '/usr/share/bash-completion/completions/flux-agent',
         '/usr/share/doc/flux-agent/copyright',
+        '/usr/share/doc/flux-agent/observability/alerts.yaml',
         '/usr/share/man/man1/flux-agent.1.gz',
       ]) {
         assert.ok(paths.includes(path), path)
