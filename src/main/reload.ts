@@ -5,7 +5,7 @@ import { isDevelopment, sourceName } from '../config/sources.js'
 import { exposureWarnings } from '../host/secrets.js'
 import type { Log } from '../log/log.js'
 import type { RunAs } from '../os/platform.js'
-import type { WriteQueue } from '../store/queue/write-queue.js'
+import type { WriteQueues } from '../store/queue/write-queues.js'
 import type { ChangeableCallers } from '../tls/callers.js'
 import { loadCertificates } from '../tls/certificates.js'
 import type { ReloadingCredentials } from '../tls/credentials.js'
@@ -34,7 +34,7 @@ interface Parts {
   readonly callers: ChangeableCallers
   readonly admission: AdmissionControl
   readonly deployer: Deployer
-  readonly writes: WriteQueue
+  readonly writes: WriteQueues
   readonly pool: WorkerPool
 }
 

@@ -17,6 +17,12 @@ export type StoreWrite =
    */
   | { readonly kind: 'end'; readonly record: ExecutionRecord }
 
+/** First and last slot of a cluster, and the node that has them. */
+export type SlotRange = readonly [from: number, to: number, node: string]
+
+/** Is told where the slots are: all of them, when that is known and whenever it changes. */
+export type NodesListener = (nodes: readonly SlotRange[]) => void
+
 /** How long a new execution waits for the store before it treats it as unavailable. */
 export const BEGIN_LIMIT_MS = 500
 
@@ -64,6 +70,13 @@ export interface Store {
    */
   withdrawFunction(settings: FunctionSettings, registration: string): Promise<void>
 
+  /**
+   * The node of the store that an execution's record and output are on, as far as that is known now; '' where there is
+   * only one. Writes of different nodes need not wait for each other.
+   */
+  nodeOf(id: string): string
+  /** Tells of what `nodeOf` is found by; never where there is only one node. */
+  watchNodes(listener: NodesListener): void
   /**
    * Records an execution as begun. Answers false, and changes nothing, where the id has a record other than a
    * refusal's. Answers true again for the same record.

@@ -3,20 +3,21 @@ import type { Log } from '../log/log.js'
 import type { QueueEvent } from '../store/queue/write-queue.js'
 import type { Store } from '../store/store.js'
 
-/** Logs how the store takes writes. */
-export function logQueueEvent(log: Log, store: Store, event: QueueEvent): void {
+/** Logs how the store, or a node of it, takes writes. */
+export function logQueueEvent(log: Log, store: Pick<Store, 'address'>, event: QueueEvent, node: string): void {
+  const where = { store: store.address, ...(node && { node }) }
   switch (event.kind) {
     case 'away':
-      log.warn({ store: store.address, cause: event.cause.message }, 'store is away: writes wait for it')
+      log.warn({ ...where, cause: event.cause.message }, 'store is away: writes wait for it')
       break
     case 'refused':
       log.error(
-        { store: store.address, cause: event.cause.message },
+        { ...where, cause: event.cause.message },
         'store refuses writes, and no retry will help: writes wait until the cause is fixed',
       )
       break
     case 'back':
-      log.info({ store: store.address }, 'store is back')
+      log.info(where, 'store is back')
       break
     case 'disk-failed':
       log.error(

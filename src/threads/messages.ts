@@ -43,8 +43,8 @@ export interface ThreadHello {
   readonly kind: 'hello'
   /** Carries arrays of ToThread one way and of FromThread the other. */
   readonly port: MessagePort
-  /** Names the folder of its unstored writes, should it die. */
-  readonly queueId: string
+  /** Names the folders of its unstored writes, should it die. */
+  readonly queuesId: string
 }
 
 /** From the main thread to a worker. `number` identifies an execution on this port, and is never reused. */

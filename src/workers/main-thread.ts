@@ -4,7 +4,7 @@ import { Outbox } from '../threads/outbox.js'
 import { adopt } from './execution/adopt.js'
 import { execute } from './execution/execute.js'
 import { TaskChannel } from './execution/task-channel.js'
-import { closeThread, configure, figures, queue, starter, storeRefusal } from './thread.js'
+import { closeThread, configure, figures, queues, starter, storeRefusal } from './thread.js'
 
 const FIGURES_MS = 1_000
 
@@ -21,7 +21,7 @@ port1.on('message', (messages: readonly ToThread[]) => {
 if (figures) setInterval(tellFigures, FIGURES_MS).unref()
 // Running executions keep the thread alive, not the port.
 port1.unref()
-parentPort?.postMessage({ kind: 'hello', port: port2, queueId: queue.id } satisfies ThreadHello, [port2])
+parentPort?.postMessage({ kind: 'hello', port: port2, queuesId: queues.id } satisfies ThreadHello, [port2])
 
 function receive(message: ToThread): void {
   switch (message.kind) {
@@ -57,7 +57,7 @@ function receive(message: ToThread): void {
 }
 
 function tellFigures(): void {
-  const news = figures?.take(queue.state, starter.restarts)
+  const news = figures?.take(queues.state, starter.restarts)
   if (news) outbox.send({ kind: 'figures', figures: news })
 }
 

@@ -3,12 +3,12 @@ import { threadId, workerData } from 'node:worker_threads'
 import { IdLog } from '../ids/id-log.js'
 import { createLog } from '../log/log.js'
 import { platform } from '../os/index.js'
-import { openStore } from '../store/open.js'
-import { WriteQueue } from '../store/queue/write-queue.js'
+import { WriteQueues } from '../store/queue/write-queues.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { logIdLogEvent, logQueueEvent } from '../threads/log-events.js'
 import { IDS_DIR, type WorkerSettings, type WorkerSetup, WRITES_DIR } from '../threads/messages.js'
 import { Figures } from './figures.js'
+import { linkedStore } from './linked-store.js'
 
 /** What all executions of one worker share. */
 
@@ -17,7 +17,7 @@ export let { settings } = setup
 // A thread that replaces a dead one starts with the main thread's priority.
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
-export const store = await openStore(setup.store)
+export const store = await linkedStore(setup.store)
 /** Absent: nothing is counted. */
 export const figures = setup.counts ? new Figures() : undefined
 export const starter = platform.createStarter(setup.starter)
@@ -27,14 +27,18 @@ export const baseEnvironment = platform.baseEnvironment(setup.runAs)
 /** Set by the main thread's channel: reports what the store refuses for good; undefined: it no longer does. */
 export const storeRefusal = { report: (_refused: string | undefined): void => {} }
 
-export const queue = new WriteQueue({
+/** Why nodes of the store refuse writes for good. */
+const refusals = new Map<string, string>()
+
+export const queues = new WriteQueues({
   store,
   dir: join(setup.stateDir, WRITES_DIR),
   boundBytes: settings.backlogBytes,
-  report: (event) => {
-    logQueueEvent(log, store, event)
-    if (event.kind === 'refused') storeRefusal.report(event.cause.message)
-    else if (event.kind === 'back') storeRefusal.report(undefined)
+  report: (event, node) => {
+    logQueueEvent(log, store, event, node)
+    if (event.kind === 'refused') refusals.set(node, event.cause.message)
+    else if (event.kind !== 'back' || !refusals.delete(node)) return
+    storeRefusal.report([...refusals.values()][0])
   },
   measured: figures && ((writes, ms) => figures.stored(writes, ms)),
 })
@@ -57,13 +61,13 @@ setInterval(() => {
 export function configure(changed: WorkerSettings): void {
   settings = changed
   log.level = changed.logLevel
-  queue.boundBytes = changed.backlogBytes
+  queues.boundBytes = changed.backlogBytes
 }
 
 /** Puts unstored writes on disk for the next start. Call when no execution is left, or to hand over those that are. */
 export async function closeThread(handOver: boolean): Promise<void> {
   await (handOver ? starter.handOver() : starter.close())
   void idLog.close()
-  await queue.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
+  await queues.close().catch((error: Error) => log.error({ cause: error.message }, 'waiting writes are lost'))
   await store.close()
 }

@@ -1,21 +1,10 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import type { Worker } from 'node:worker_threads'
-import { credentials } from '@grpc/grpc-js'
-import { makeTempDir } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
-import { type AgentConnection, openConnection } from '../../src/cli/connection.js'
-import { loadConfig } from '../../src/config/load.js'
-import { AgentState } from '../../src/host/agent-state.js'
-import { ServiceManager } from '../../src/host/service-manager.js'
-import { createLog } from '../../src/log/log.js'
-import { type RunningAgent, startAgent } from '../../src/main/index.js'
+import { type AgentInProcess, startAgentInProcess } from '../support/agent-in-process.js'
 import { callSync } from '../support/live-calls.js'
 
 const USUAL = getPriority()
@@ -23,41 +12,23 @@ const USUAL = getPriority()
 // With LMDB, a thread that is ended in the middle of its native code can take the process with it (SIGSEGV).
 describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
   let redis: RedisServer
-  const threads: Worker[] = []
-  let agent: RunningAgent
-  let connection: AgentConnection
-  let calls: Calls
+  let agent: AgentInProcess
 
   before(async () => {
-    process.on('worker', (worker) => threads.push(worker))
     redis = await RedisServer.start()
-    const dir = makeTempDir('flux-worker-death-')
-    const file = join(dir, 'agent.yaml')
-    const settings = {
-      agent_id: 'mortal',
-      host: '127.0.0.1',
-      port: 0,
-      redis_addr: redis.address,
-      run_as: 'self',
-      state_dir: dir,
-    }
-    writeFileSync(file, JSON.stringify({ ...settings, workers: 2, max_tasks: 50 }))
-    const { config } = loadConfig({ file, env: {}, cwd: dir })
-    const state = new AgentState()
-    agent = await startAgent(config, createLog('error'), state, new ServiceManager(undefined, state))
-    connection = openConnection(`127.0.0.1:${agent.port}`, credentials.createInsecure())
-    calls = new Calls(connection.agent)
+    agent = await startAgentInProcess({ redis_addr: redis.address, workers: 2 })
+    const { calls } = agent
     await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')
     await calls.script('hi', 'echo hi')
     await calls.script('nice', 'nice')
   })
   after(async () => {
-    connection.close()
-    await agent.stop('the test is over')
+    await agent.stop()
     await redis.stop()
   })
 
   it('takes its sync executions with it, but no slot, and is replaced; async ones go on', async () => {
+    const { calls, connection, threads } = agent
     const sync = Array.from({ length: 4 }, () => callSync(connection.agent, { function_name: 'wait' }))
     const async = await Promise.all([1, 2, 3, 4].map(() => calls.start('wait')))
     const pids: number[] = []

@@ -12,7 +12,7 @@ import { RedisStore } from '../../src/store/redis/redis-store.js'
 import * as scripts from '../../src/store/redis/scripts.js'
 import { StoreUnavailable } from '../../src/store/store.js'
 
-const COMMANDS = [...Object.keys(IN_SCRIPTS), ...['EVAL', 'EVALSHA', 'SETRANGE', 'GETRANGE', 'SMEMBERS', 'MGET']]
+const COMMANDS = [...Object.keys(IN_SCRIPTS), ...['EVAL', 'EVALSHA', 'GETRANGE', 'SMEMBERS']]
 
 describe('the probe of a Redis', { skip: noRedis ?? false }, () => {
   let server: RedisServer

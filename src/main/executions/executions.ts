@@ -2,7 +2,7 @@ import { idNumber } from '../../ids/id-number.js'
 import type { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
 import { endRecord } from '../../store/queue/end-record.js'
-import type { WriteQueue } from '../../store/queue/write-queue.js'
+import type { WriteQueues } from '../../store/queue/write-queues.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { KeptNote } from '../../threads/kept-note.js'
 import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal, type RefusalReason } from '../../threads/messages.js'
@@ -43,7 +43,7 @@ export class Executions {
     private readonly admission: AdmissionControl,
     private readonly pool: WorkerPool,
     /** For the records of executions whose worker has died. */
-    private readonly writes: WriteQueue,
+    private readonly writes: WriteQueues,
     private readonly specs: LaunchSpecs,
     /** The ids of executions that have ended. */
     private readonly recent: RecentIds,
@@ -211,7 +211,7 @@ export class Executions {
       execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
       // The end of the record may have been lost with the worker.
       const record = execution.outcome?.record
-      if (execution.async && record) await endRecord(this.writes, record).stored
+      if (execution.async && record) await endRecord(this.writes.for(record.execution_id), record).stored
     } finally {
       if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
       execution.trace?.settled()

@@ -15,7 +15,7 @@ export interface RescueOptions {
   /** Where the launchers are. */
   readonly scratchDir: string
   /** Stores the writes that a dead worker had on disk. */
-  readonly replayQueue: (queueId: string) => Promise<void>
+  readonly replayQueues: (queuesId: string) => Promise<void>
   readonly log: Log
 }
 
@@ -28,8 +28,8 @@ export class Rescue {
   constructor(private readonly options: RescueOptions) {}
 
   /** Call in the turn in which the worker's executions learn of its death. */
-  workerDied(queueId: string): void {
-    this.queues.push(queueId)
+  workerDied(queuesId: string): void {
+    this.queues.push(queuesId)
     this.running ??= this.run().finally(() => {
       this.running = undefined
     })
@@ -69,6 +69,6 @@ export class Rescue {
   }
 
   private async replay(): Promise<void> {
-    for (let queue = this.queues.pop(); queue; queue = this.queues.pop()) await this.options.replayQueue(queue)
+    for (let queue = this.queues.pop(); queue; queue = this.queues.pop()) await this.options.replayQueues(queue)
   }
 }

@@ -15,7 +15,9 @@ import type {
   WorkerSettings,
   WorkerSetup,
 } from '../../threads/messages.js'
+import type { StoreWanted } from '../../threads/store-calls.js'
 import { Patience } from '../../time/patience.js'
+import { StoreLinks } from './store-links.js'
 import { type Adoption, type TaskListener, Worker, type WorkerTask } from './worker.js'
 
 /** More tasks than will ever be pending. */
@@ -38,14 +40,15 @@ export const ALL_DEAD = 'every worker thread is being replaced: try again'
 export class WorkerPool {
   private readonly pool: Piscina
   private readonly threads = new Set<Worker>()
+  private readonly storeLinks = new StoreLinks()
   private settings: WorkerSettings
   private closing = false
 
   constructor(
     private readonly size: number,
     setup: WorkerSetup,
-    /** A thread has died and is replaced; `queueId` names its unstored writes. */
-    private readonly threadDied: (queueId: string) => void,
+    /** A thread has died and is replaced; `queuesId` names its unstored writes. */
+    private readonly threadDied: (queuesId: string) => void,
     /** Called with what workers have counted. */
     private readonly told?: (figures: WorkerFigures) => void,
   ) {
@@ -64,7 +67,10 @@ export class WorkerPool {
       recordTiming: false,
       workerHistogram: false,
     })
-    this.pool.on('message', (hello: ThreadHello) => this.welcome(hello))
+    this.pool.on('message', (message: StoreWanted | ThreadHello) => {
+      if (message.kind === 'hello') this.welcome(message)
+      else this.storeLinks.add(message.port)
+    })
   }
 
   /**
@@ -193,7 +199,7 @@ export class WorkerPool {
     this.threads.add(thread)
     void thread.closed.then(() => {
       this.threads.delete(thread)
-      if (!this.closing) this.threadDied(hello.queueId)
+      if (!this.closing) this.threadDied(hello.queuesId)
     })
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { FunctionSettings } from '../../store/function.js'
 import { openStore } from '../../store/open.js'
 import { leftoverQueues, replayLeftovers } from '../../store/queue/leftovers.js'
+import { isQueueOf } from '../../store/queue/write-queues.js'
 import type { Store, StoreUnavailable } from '../../store/store.js'
 import { WRITES_DIR } from '../../threads/messages.js'
 import { idsOf } from '../executions/kept-executions.js'
@@ -22,7 +23,7 @@ export interface RecoveredStore {
   readonly withdrawals: Withdrawals
   readonly functions: readonly FunctionSettings[]
   /** Stores the writes that a dead worker left, once the store answers. */
-  readonly replayQueue: (queueId: string) => Promise<void>
+  readonly replayQueues: (queuesId: string) => Promise<void>
 }
 
 /**
@@ -74,5 +75,10 @@ export async function recoverStore(
       await readdir(appsDir).catch(() => []),
     )
   })
-  return { store, identity, withdrawals, functions, replayQueue: (id) => whenStored(logAway, () => replay([id])) }
+  const replayQueues = (id: string) =>
+    whenStored(logAway, async () => {
+      const folders = await leftoverQueues(writesDir)
+      await replay(folders.filter((folder) => isQueueOf(id, folder)))
+    })
+  return { store, identity, withdrawals, functions, replayQueues }
 }

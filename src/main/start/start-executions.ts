@@ -4,7 +4,7 @@ import { type NodeAddresses, nodeAddresses } from '../../host/node-addresses.js'
 import { readIds } from '../../ids/id-log.js'
 import { RecentIds } from '../../ids/recent-ids.js'
 import { platform } from '../../os/index.js'
-import { WriteQueue } from '../../store/queue/write-queue.js'
+import { WriteQueues } from '../../store/queue/write-queues.js'
 import { logIdLogEvent, logQueueEvent } from '../../threads/log-events.js'
 import { IDS_DIR, WRITES_DIR } from '../../threads/messages.js'
 import { Executions } from '../executions/executions.js'
@@ -27,7 +27,7 @@ export interface ExecutionServices {
   readonly refusals: Refusals
   readonly pool: WorkerPool
   /** The main thread's own writes to the store. */
-  readonly writes: WriteQueue
+  readonly writes: WriteQueues
   readonly addresses: NodeAddresses
 }
 
@@ -35,16 +35,16 @@ export interface ExecutionServices {
 export async function startExecutions(
   { config, log, closers }: StartContext,
   { runAs, users, starter, survives, kept }: Host,
-  { store, replayQueue }: RecoveredStore,
+  { store, replayQueues }: RecoveredStore,
   { admission, functions }: FunctionServices,
   counts: Counts | undefined,
 ): Promise<ExecutionServices> {
   const { agentId, stateDir } = config
-  const writes = new WriteQueue({
+  const writes = new WriteQueues({
     store,
     dir: join(stateDir, WRITES_DIR),
     boundBytes: config.backlogBytes,
-    report: (event) => logQueueEvent(log, store, event),
+    report: (event, node) => logQueueEvent(log, store, event, node),
     measured: counts && ((stored, ms) => counts.stored(stored, ms)),
   })
   closers.add(() =>
@@ -64,11 +64,11 @@ export async function startExecutions(
       nice,
       counts: counts !== undefined,
     },
-    (queueId) => {
+    (queuesId) => {
       if (counts) counts.workerDeaths++
       log.error('a worker thread has died; it is replaced')
-      if (rescue) rescue.workerDied(queueId)
-      else void replayQueue(queueId)
+      if (rescue) rescue.workerDied(queuesId)
+      else void replayQueues(queuesId)
     },
     counts && ((figures) => counts.told(figures)),
   )
@@ -98,7 +98,7 @@ export async function startExecutions(
     survives,
     counts?.executions,
   )
-  rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueue, log })
+  rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueues, log })
   await executions.takeOver(kept)
   if (executions.list().length > 0) log.info({ executions: executions.list().length }, 'took running executions over')
   return { executions, refusals, pool, writes, addresses }

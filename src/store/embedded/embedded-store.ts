@@ -116,6 +116,12 @@ export class EmbeddedStore implements Store {
     })
   }
 
+  nodeOf(): string {
+    return ''
+  }
+
+  watchNodes(): void {}
+
   begin(record: ExecutionRecord): Promise<boolean> {
     const begun = this.#transaction(() => this.#begin(record) === 'begun')
     return withinPatience(begun, BEGIN_LIMIT_MS, () => new StoreUnavailable('the disk of the embedded store is slow'))

@@ -24,6 +24,8 @@ export interface WriteQueueOptions {
   readonly report: (event: QueueEvent) => void
   /** Called for each batch that the store has taken, with how long that took. */
   readonly measured?: ((writes: number, ms: number) => void) | undefined
+  /** Unique; default: a random one. */
+  readonly id?: string
   /** Size of one file on disk, bytes; default 16 MiB. */
   readonly segmentBytes?: number
 }
@@ -56,7 +58,7 @@ export class WriteQueue {
   /** Pending bytes beyond which it is `full`. */
   boundBytes: number
   /** Unique; names the queue's folder. */
-  readonly id = `${process.pid}-${randomBytes(8).toString('hex')}`
+  readonly id: string
 
   readonly #store: Pick<Store, 'write'>
   readonly #file: SpillFile
@@ -75,6 +77,7 @@ export class WriteQueue {
   readonly #closing = new AbortController()
 
   constructor(options: WriteQueueOptions) {
+    this.id = options.id ?? `${process.pid}-${randomBytes(8).toString('hex')}`
     this.#store = options.store
     this.#report = options.report
     this.#measured = options.measured

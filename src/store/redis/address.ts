@@ -63,13 +63,6 @@ const MAX_SOCKET_PATH = 107
  * AddressError.
  */
 export function parseRedisAddress(address: string): RedisAddress {
-  const parsed = parse(address)
-  if (parsed.kind === 'cluster') throw new AddressError('a cluster is not supported: give a Redis that is no cluster')
-  return parsed
-}
-
-/** As parseRedisAddress. */
-export function parse(address: string): RedisAddress {
   const text = address.trim()
   if (text === '') throw new AddressError('the address is empty')
   if (/[\s\p{C}]/u.test(text))

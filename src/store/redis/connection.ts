@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { Patience } from '../../time/patience.js'
 import { StoreUnavailable } from '../store.js'
 import { passwordReader, type RedisAccess } from './access.js'
-import { AddressError, parseRedisAddress } from './address.js'
+import type { SentinelAddress, SingleAddress } from './address.js'
 import { HungUp, isReadOnly, isRefused, isReset, NoPrimary, NoSocket, redisProblem, refusesAll } from './errors.js'
 import { FailoverWatch, REPLACED } from './failover-watch.js'
 import { SilenceWatch } from './silence.js'
@@ -53,10 +53,12 @@ export class RedisConnection {
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
 
-  /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
-  constructor(address: string, access: RedisAccess) {
-    const parsed = parseRedisAddress(address)
-    if (parsed.kind === 'cluster') throw new AddressError(`${parsed.kind} is not supported`)
+  /** `cluster`: whether it is one node of a cluster. Throws RedisFileError. */
+  constructor(
+    parsed: SingleAddress | SentinelAddress,
+    access: RedisAccess,
+    private readonly cluster = false,
+  ) {
     const { display, tls, credentials } = parsed
     this.address = display
     this.#tls = tls
@@ -138,6 +140,7 @@ export class RedisConnection {
     const { problem, ...advice } = redisProblem(cause, {
       tls: this.#tls,
       sentinel: this.#failover !== undefined,
+      cluster: this.cluster,
       user: this.#user,
       passwordFile: this.#passwordFile,
       readOnlyMs,

@@ -5,6 +5,8 @@ export interface RedisContext {
   readonly tls: boolean
   /** Whether Sentinels tell which Redis it is. */
   readonly sentinel: boolean
+  /** Whether it is a node of a cluster, as the address says. */
+  readonly cluster: boolean
   /** The agent's user on Redis; undefined: the default user. */
   readonly user: string | undefined
   /** The file that contains its password; undefined: the address does, or there is none. */
@@ -28,8 +30,7 @@ const ADDRESS = 'correct redis_addr'
 const SOCKET = 'give the socket that Redis makes (unixsocket in redis.conf) in redis_addr'
 const NO_EXISTS =
   'the agent needs a Redis that has EXISTS; if it is a Sentinel, write redis+sentinel://host,host/NAME in redis_addr'
-const ONE_NODE =
-  'it is one node of a Redis Cluster, which this agent cannot use: give redis_addr of a Redis that is no cluster'
+const ONE_NODE = 'it is one node of a Redis Cluster: write redis+cluster://host:port,host:port in redis_addr'
 const CREDENTIALS: Advice = (_, { passwordFile }) =>
   passwordFile
     ? `correct the password in ${passwordFile} (redis.password_file), or the user in redis_addr: redis://user:@host`
@@ -40,6 +41,11 @@ const NO_TLS = 'it does not speak TLS there: give its TLS port, or redis:// inst
 const RENEW = 'replace the certificate of Redis'
 
 const outage = (fix?: Advice): Rule => ({ permanent: false, ...(fix !== undefined && { fix }) })
+/** An outage, but where the address is that of one node. */
+const ofCluster = (fix: string): Rule => ({
+  permanent: ({ cluster }) => !cluster,
+  fix: (_, { cluster }) => (cluster ? fix : ONE_NODE),
+})
 const permanent = (fix: Advice): Rule => ({ permanent: true, fix })
 
 /** Redis' errors, by their first word or words in them; temporary ones first. */
@@ -80,7 +86,11 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
     permanent((_, { user = 'default' }) => `let its user do what scripts do: ACL SETUSER ${user} +@read +@write`),
   ],
   [coded('DENIED'), permanent('its protected mode keeps this machine out: give it a password, or bind it to loopback')],
-  [coded('MOVED', 'ASK', 'CROSSSLOT', 'CLUSTERDOWN', 'TRYAGAIN'), permanent(ONE_NODE)],
+  [coded('CROSSSLOT'), permanent(ONE_NODE)],
+  [coded('MOVED', 'ASK'), ofCluster('its nodes do not agree on who serves a slot: redis-cli --cluster check')],
+  [coded('CLUSTERDOWN'), ofCluster('not all of its slots are served: redis-cli --cluster check, and --cluster fix')],
+  [coded('TRYAGAIN'), ofCluster('a slot is being moved: if that is no longer so, redis-cli --cluster fix')],
+  [/cluster support disabled/i, permanent('it is no cluster: write redis:// in redis_addr')],
   [/not allowed in cluster mode/i, permanent(ONE_NODE)],
   [/DB index|invalid DB/i, permanent('it has no such database: correct the number behind the / in redis_addr')],
   [/unknown command ['`]exists/i, permanent(NO_EXISTS)],
@@ -95,9 +105,10 @@ const REPLIES: readonly (readonly [RegExp, Rule])[] = [
 const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
   [
     /^ECONNREFUSED$/,
-    outage((_, { sentinel }) =>
-      sentinel ? 'its Sentinels still name that one: they have chosen no other yet' : `start Redis, or ${ADDRESS}`,
-    ),
+    outage((_, { sentinel, cluster }) => {
+      if (sentinel) return 'its Sentinels still name that one: they have chosen no other yet'
+      return cluster ? 'start it: no replica has taken its slots over yet' : `start Redis, or ${ADDRESS}`
+    }),
   ],
   [/^ENOENT$/, outage(`start Redis, which makes that socket, or ${ADDRESS}`)],
   [/^(EACCES|EPERM)$/, permanent("let the agent's user write to that socket: unixsocketperm in redis.conf")],

@@ -1,33 +1,45 @@
 import type { Probe } from '../probe.js'
+import type { Keys } from './keys.js'
 import type { RedisCommand } from './pipeline.js'
-import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
+
+/** The names of the probe's keys. */
+interface ProbeKeys {
+  readonly record: string
+  readonly output: string
+  readonly gaps: string
+  readonly running: string
+}
 
 /** Arguments for each command that scripts call. Before version 7.2 Redis does not say which of them it refuses. */
-export const IN_SCRIPTS: Readonly<Record<string, (probe: Probe) => Omit<RedisCommand, 'name' | 'script'>>> = {
-  SET: ({ id }) => ({ keys: [recordKey(id)], args: ['{}', 'NX', 'PX', 60_000] }),
-  GET: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
-  EXISTS: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
-  TYPE: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
-  PTTL: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
-  PEXPIRE: ({ id }) => ({ keys: [recordKey(id)], args: [60_000] }),
-  DEL: ({ id }) => ({ keys: [recordKey(id)], args: [] }),
-  STRLEN: ({ id }) => ({ keys: [outputKey(id)], args: [] }),
-  HSET: ({ id }) => ({ keys: [gapsKey(id)], args: [0, 1] }),
-  HGETALL: ({ id }) => ({ keys: [gapsKey(id)], args: [] }),
-  HDEL: ({ id }) => ({ keys: [gapsKey(id)], args: [0] }),
-  SADD: ({ id, agentId }) => ({ keys: [runningKey(agentId)], args: [id] }),
-  SREM: ({ id, agentId }) => ({ keys: [runningKey(agentId)], args: [id] }),
-  UNLINK: (probe) => ({ keys: keysOf(probe), args: [] }),
+export const IN_SCRIPTS: Readonly<
+  Record<string, (keys: ProbeKeys, probe: Probe) => Omit<RedisCommand, 'name' | 'script'>>
+> = {
+  SET: ({ record }) => ({ keys: [record], args: ['{}', 'NX', 'PX', 60_000] }),
+  GET: ({ record }) => ({ keys: [record], args: [] }),
+  EXISTS: ({ record }) => ({ keys: [record], args: [] }),
+  TYPE: ({ record }) => ({ keys: [record], args: [] }),
+  PTTL: ({ record }) => ({ keys: [record], args: [] }),
+  PEXPIRE: ({ record }) => ({ keys: [record], args: [60_000] }),
+  DEL: ({ record }) => ({ keys: [record], args: [] }),
+  STRLEN: ({ output }) => ({ keys: [output], args: [] }),
+  SETRANGE: ({ output }) => ({ keys: [output], args: [0, ''] }),
+  HSET: ({ gaps }) => ({ keys: [gaps], args: [0, 1] }),
+  HGETALL: ({ gaps }) => ({ keys: [gaps], args: [] }),
+  HDEL: ({ gaps }) => ({ keys: [gaps], args: [0] }),
+  SADD: ({ running }, { id }) => ({ keys: [running], args: [id] }),
+  SREM: ({ running }, { id }) => ({ keys: [running], args: [id] }),
+  UNLINK: ({ record, output, gaps, running }) => ({ keys: [record, output, gaps, running], args: [] }),
 }
 
 /**
  * The scripts' commands on their own, so that a refusal names the command. Keys left by an agent that is killed
  * meanwhile expire.
  */
-export function commandsInScripts(probe: Probe): RedisCommand[] {
-  const running = [runningKey(probe.agentId)]
+export function commandsInScripts(keys: Keys, probe: Probe): RedisCommand[] {
+  const own = keysOf(keys, probe)
+  const running = [own.running]
   return [
-    ...Object.entries(IN_SCRIPTS).map(([name, make]) => ({ name: name.toLowerCase(), ...make(probe) })),
+    ...Object.entries(IN_SCRIPTS).map(([name, make]) => ({ name: name.toLowerCase(), ...make(own, probe) })),
     // The set gets a time to live, which later members do not change; real agents' sets have none.
     { name: 'sadd', keys: running, args: [''] },
     { name: 'pexpire', keys: running, args: [60_000] },
@@ -35,10 +47,15 @@ export function commandsInScripts(probe: Probe): RedisCommand[] {
 }
 
 /** Deletes the probe's keys, and `others`. */
-export function deleteProbe(probe: Probe, others: readonly string[]): RedisCommand {
-  return { name: 'unlink', keys: [...keysOf(probe), ...others], args: [] }
+export function deleteProbe(keys: Keys, probe: Probe, others: readonly string[]): RedisCommand[] {
+  return [...Object.values(keysOf(keys, probe)), ...others].map((key) => ({ name: 'unlink', keys: [key], args: [] }))
 }
 
-function keysOf({ id, agentId }: Probe): string[] {
-  return [recordKey(id), outputKey(id), gapsKey(id), runningKey(agentId)]
+function keysOf(keys: Keys, { id, agentId }: Probe): ProbeKeys {
+  return {
+    record: keys.record(id),
+    output: keys.output(id),
+    gaps: keys.gaps(id),
+    running: keys.running(agentId, id),
+  }
 }

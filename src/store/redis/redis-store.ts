@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import { withinPatience } from '../../time/patience.js'
 import type { FunctionSettings } from '../function.js'
 import { type Gap, joinedGaps, readableEnd } from '../gaps.js'
@@ -9,6 +8,7 @@ import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
 import {
   BEGIN_LIMIT_MS,
   type NameHolder,
+  type NodesListener,
   OutcomeUnknown,
   type Store,
   type StoreProblem,
@@ -16,15 +16,18 @@ import {
   type StoreWrite,
 } from '../store.js'
 import type { RedisAccess } from './access.js'
+import { parseRedisAddress } from './address.js'
 import { Begins } from './begins.js'
+import { ClusterNodes } from './cluster.js'
 import { RedisConnection } from './connection.js'
 import { isCommandRefused, isReadOnly } from './errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './functions.js'
 import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.js'
-import { type RedisCommand, runPipeline } from './pipeline.js'
+import type { RedisNodes } from './nodes.js'
+import { isWrongType, type RedisCommand, type Reply, runPipeline, type Sender } from './pipeline.js'
 import { commandsInScripts, deleteProbe } from './probe.js'
-import { evictionProblem, scanProblem } from './review.js'
-import { gapsKey, outputKey, recordKey, runningKey } from './scripts.js'
+import { type AskNode, evictionProblem, scanProblem } from './review.js'
+import { SingleNode } from './single-node.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
 
 /** Time limit for reads and small writes. */
@@ -35,21 +38,21 @@ const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
 
 /**
- * The store in Redis 4 or newer, on one connection that reconnects forever. Used on the thread that made it; several
+ * The store in Redis 4 or newer, on one connection, to each node of a cluster, that reconnects forever. Used on the thread that made it; several
  * threads, processes and machines may each have their own.
  */
 export class RedisStore implements Store {
   readonly address: string
-  readonly #connection: RedisConnection
-  readonly #begins = new Begins(async (records) => {
-    const answers = await this.#answer((redis) => runPipeline(redis, records.map(beginCommand)), BEGIN_LIMIT_MS)
-    return answers.map((answer) => answer === BEGUN)
-  })
+  readonly #nodes: RedisNodes
+  /** By the node of the records. */
+  readonly #begins = new Map<string, Begins>()
 
   /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
   constructor(address: string, access: RedisAccess = {}) {
-    this.#connection = new RedisConnection(address, access)
-    this.address = this.#connection.address
+    const parsed = parseRedisAddress(address)
+    this.#nodes =
+      parsed.kind === 'cluster' ? new ClusterNodes(parsed, access) : new SingleNode(new RedisConnection(parsed, access))
+    this.address = this.#nodes.address
   }
 
   async probe(): Promise<void> {
@@ -60,7 +63,7 @@ export class RedisStore implements Store {
     // XX: checks the right to write without writing, since every agent reads this key.
     const put: RedisCommand = { name: 'set', keys: [FUNCTION_PREFIX + name], args: [functionToJson(settings), 'XX'] }
     try {
-      await this.#answer((redis) => runPipeline(redis, [put, ...commandsInScripts(probe)]))
+      await this.#run([put, ...commandsInScripts(this.#nodes.keys, probe)])
       // A registration that is withdrawn first stores nothing.
       await this.withdrawFunction(settings, id)
       await this.putFunction(settings, id)
@@ -70,13 +73,20 @@ export class RedisStore implements Store {
       await exercise(this, probe)
     } finally {
       const withdrawn = putCommand(name, '', id).keys
-      await this.#answer((redis) => runPipeline(redis, [deleteProbe(probe, withdrawn)])).catch(() => undefined)
+      await this.#run(deleteProbe(this.#nodes.keys, probe, withdrawn)).catch(() => undefined)
     }
   }
 
   async warnings(): Promise<StoreProblem[]> {
-    const ask = <T>(command: (redis: Redis) => Promise<T>) => this.#answer(command)
-    return [...(await scanProblem(ask)), ...(await evictionProblem(ask))]
+    const found = new Map<string, StoreProblem>()
+    await this.#eachNode(async (node) => {
+      const ask: AskNode = async (name, ...args) => {
+        const [answer] = await this.#run([{ name, keys: [], args }], ANSWER_LIMIT_MS, node)
+        return answer
+      }
+      for (const one of [...(await scanProblem(ask)), ...(await evictionProblem(ask))]) found.set(one.problem, one)
+    })
+    return [...found.values()]
   }
 
   async functions(
@@ -90,7 +100,7 @@ export class RedisStore implements Store {
     })
     const functions: FunctionSettings[] = []
     for (const chunk of chunks(keys ?? known.map((name) => FUNCTION_PREFIX + name), CHUNK_IDS)) {
-      const texts = await this.#answer((redis) => redis.mget(chunk))
+      const texts = await this.#texts(chunk)
       for (const [index, key] of chunk.entries()) {
         const name = key.slice(FUNCTION_PREFIX.length)
         if (!keys && texts[index] === null) continue
@@ -106,30 +116,35 @@ export class RedisStore implements Store {
 
   async #functionKeys(): Promise<string[]> {
     const keys = new Set<string>()
-    let cursor = '0'
-    do {
-      const at = cursor
-      const [next, found] = await this.#answer((redis) => redis.scan(at, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000))
-      for (const key of found) keys.add(key)
-      cursor = next
-    } while (cursor !== '0')
+    await this.#eachNode(async (node) => {
+      let cursor = '0'
+      do {
+        const args = [cursor, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000]
+        const [answer] = await this.#run([{ name: 'scan', keys: [], args }], ANSWER_LIMIT_MS, node)
+        const [next, found] = answer as [string, string[]]
+        for (const key of found) keys.add(key)
+        cursor = next
+      } while (cursor !== '0')
+    })
     return [...keys]
   }
 
   async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {
     const { functionToJson } = await functionJson()
     const command = putCommand(settings.name, functionToJson(settings), registration)
-    await this.#connection.firstContact
-    const sent = this.#connection.isReady
+    await this.#nodes.firstContact
+    const sent = this.#nodes.isReady(FUNCTION_PREFIX + settings.name)
     // By the command's own answer: a StoreUnavailable may tell of what its connection met before.
     let refused = false
-    const put = (redis: Redis) =>
-      runPipeline(redis, [command]).catch((error: Error) => {
-        refused = error.name === 'ReplyError'
-        throw error
-      })
+    const put: Sender = {
+      send: async (commands) => {
+        const replies = await this.#nodes.send(commands)
+        refused = replies.some(([, , bySelf]) => bySelf)
+        return replies
+      },
+    }
     try {
-      await this.#answer(put)
+      await this.#run([command], ANSWER_LIMIT_MS, put)
     } catch (error) {
       const { message, cause } = error as StoreUnavailable
       throw sent && !refused ? new OutcomeUnknown(message, { cause }) : error
@@ -138,30 +153,41 @@ export class RedisStore implements Store {
 
   async withdrawFunction(settings: FunctionSettings, registration: string): Promise<void> {
     const { functionToJson } = await functionJson()
-    const command = withdrawCommand(settings.name, functionToJson(settings), registration)
-    await this.#answer((redis) => runPipeline(redis, [command]))
+    await this.#run([withdrawCommand(settings.name, functionToJson(settings), registration)])
+  }
+
+  nodeOf(id: string): string {
+    return this.#nodes.nodeOf(this.#nodes.keys.record(id))
+  }
+
+  watchNodes(listener: NodesListener): void {
+    this.#nodes.watch(listener)
   }
 
   begin(record: ExecutionRecord): Promise<boolean> {
-    return this.#begins.add(record)
+    const node = this.nodeOf(record.execution_id)
+    const begins = this.#begins.get(node) ?? new Begins((records) => this.#beginAll(records))
+    this.#begins.set(node, begins)
+    return begins.add(record)
   }
 
   async refuse(records: readonly ExecutionRecord[]): Promise<void> {
     for (const chunk of chunks(records, CHUNK_IDS)) {
-      await this.#answer((redis) => runPipeline(redis, chunk.map(refuseCommand)))
+      await this.#run(chunk.map((record) => refuseCommand(this.#nodes.keys, record)))
     }
   }
 
   async write(batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
-    await this.#connection.firstContact
+    await this.#nodes.firstContact
     // The connection's time limit is enough.
-    const taken = await this.#ask((redis) => writeBatch(redis, batch))
-    this.#connection.wrote()
+    const taken = await writeBatch(this.#nodes, batch)
+    this.#nodes.wrote()
     return taken
   }
 
   async record(id: string): Promise<ExecutionRecord | undefined> {
-    return parseRecord(await this.#answer((redis) => ofType(redis.get(recordKey(id)), null)))
+    const [text] = await this.#texts([this.#nodes.keys.record(id)])
+    return parseRecord(text)
   }
 
   async output(id: string, from: number, to: number): Promise<Buffer> {
@@ -169,9 +195,8 @@ export class RedisStore implements Store {
     const parts: Buffer[] = []
     for (let at = from; at < readable; at += READ_PART_BYTES) {
       const end = Math.min(at + READ_PART_BYTES, readable)
-      const part = await this.#answer((redis) =>
-        ofType(redis.getrangeBuffer(outputKey(id), at, end - 1), Buffer.alloc(0)),
-      )
+      const keys = [this.#nodes.keys.output(id)]
+      const part = await this.#read({ name: 'getrangeBuffer', keys, args: [at, end - 1] }, Buffer.alloc(0))
       parts.push(part)
       if (part.length < end - at) break
     }
@@ -179,96 +204,117 @@ export class RedisStore implements Store {
   }
 
   async gaps(id: string): Promise<Gap[]> {
-    const found = await this.#answer((redis) => ofType(redis.hgetall(gapsKey(id)), {}))
+    const found = await this.#read({ name: 'hgetall', keys: [this.#nodes.keys.gaps(id)], args: [] }, {})
     return joinedGaps(Object.entries(found).map(([from, to]) => ({ from: Number(from), to: Number(to) })))
   }
 
   outputLength(id: string): Promise<number> {
-    return this.#answer((redis) => ofType(redis.strlen(outputKey(id)), 0))
+    return this.#read({ name: 'strlen', keys: [this.#nodes.keys.output(id)], args: [] }, 0)
   }
 
   async renewLeases(ids: readonly string[]): Promise<void> {
+    const { keys } = this.#nodes
     for (const chunk of chunks(ids, CHUNK_IDS)) {
-      const commands = chunk.flatMap((id): RedisCommand[] => [
-        { name: 'pexpire', keys: [recordKey(id)], args: [RECORD_TTL_MS] },
-        { name: 'pexpire', keys: [outputKey(id)], args: [RECORD_TTL_MS] },
-        { name: 'pexpire', keys: [gapsKey(id)], args: [RECORD_TTL_MS] },
-      ])
-      await this.#answer((redis) => runPipeline(redis, commands))
+      const renewed = chunk.flatMap((id) => [keys.record(id), keys.output(id), keys.gaps(id)])
+      await this.#run(renewed.map((key) => ({ name: 'pexpire', keys: [key], args: [RECORD_TTL_MS] })))
     }
   }
 
   async endLeftovers(agentId: string, error: string, alive: ReadonlySet<string> = new Set()): Promise<number> {
     let ended = 0
-    const running = runningKey(agentId)
-    const [ids] = await this.#answer((redis) => runPipeline(redis, [{ name: 'smembers', keys: [running], args: [] }]))
-    const left = (ids as string[]).filter((id) => !alive.has(id))
-    for (const chunk of chunks(left, CHUNK_IDS)) {
-      const texts = await this.#answer((redis) => redis.mget(chunk.map(recordKey)))
-      const commands: RedisCommand[] = []
-      for (const [index, id] of chunk.entries()) {
-        const record = parseRecord(texts[index])
-        if (record?.status !== 'running' || record.agent_id !== agentId) {
-          commands.push({ name: 'srem', keys: [running], args: [id] })
-        } else {
+    const { keys } = this.#nodes
+    for (const sets of chunks(keys.allRunning(agentId), CHUNK_IDS)) {
+      const members = await this.#run(sets.map((key) => ({ name: 'smembers', keys: [key], args: [] })))
+      for (const chunk of chunks((members as string[][]).flat(), CHUNK_IDS)) {
+        const left = chunk.filter((id) => !alive.has(id))
+        if (left.length === 0) continue
+        const texts = await this.#texts(left.map(keys.record))
+        const commands = left.map((id, index): RedisCommand => {
+          const record = parseRecord(texts[index])
+          if (record?.status !== 'running' || record.agent_id !== agentId) {
+            return { name: 'srem', keys: [keys.running(agentId, id)], args: [id] }
+          }
           ended++
-          commands.push(endCommand({ ...record, status: 'failed', error, status_at: new Date().toISOString() }))
-        }
+          return endCommand(keys, { ...record, status: 'failed', error, status_at: new Date().toISOString() })
+        })
+        await this.#run(commands)
       }
-      await this.#answer((redis) => runPipeline(redis, commands))
     }
     return ended
   }
 
   async claimName(agentId: string, holder: string, ms: number, replaced = ''): Promise<NameHolder | undefined> {
-    const command = claimCommand(agentId, holder, ms, replaced)
-    const [answer] = await this.#answer((redis) => runPipeline(redis, [command]))
+    const [answer] = await this.#run([claimCommand(agentId, holder, ms, replaced)])
     if (!Array.isArray(answer)) return undefined
     return nameHolder(answer[0], answer[1])
   }
 
   async nameHolder(agentId: string): Promise<NameHolder | undefined> {
-    const [value, leftMs] = await this.#answer((redis) => runPipeline(redis, lookCommands(agentId)))
+    const [value, leftMs] = await this.#run(lookCommands(agentId))
     return value === null ? undefined : nameHolder(value, leftMs)
   }
 
   async releaseName(agentId: string, holder: string): Promise<void> {
-    await this.#answer((redis) => runPipeline(redis, [releaseCommand(agentId, holder)]))
+    await this.#run([releaseCommand(agentId, holder)])
   }
 
   async purgeExpired(): Promise<void> {}
 
   async close(): Promise<void> {
-    this.#connection.close()
+    this.#nodes.close()
   }
 
-  async #answer<T>(ask: (redis: Redis) => Promise<T>, limitMs = ANSWER_LIMIT_MS): Promise<T> {
-    await this.#connection.firstContact
-    return withinPatience(this.#askTwice(ask), limitMs, () =>
-      this.#connection.unavailable(new Error(`no answer within ${limitMs / 1000} s`)),
-    )
+  async #beginAll(records: readonly ExecutionRecord[]): Promise<readonly boolean[]> {
+    const commands = records.map((record) => beginCommand(this.#nodes.keys, record))
+    return (await this.#run(commands, BEGIN_LIMIT_MS)).map((answer) => answer === BEGUN)
+  }
+
+  /** The texts under these keys. A key of another type is not ours: it counts as absent. */
+  async #texts(keys: readonly string[]): Promise<(string | null)[]> {
+    const replies = await this.#replies(keys.map((key) => ({ name: 'get', keys: [key], args: [] })))
+    return replies.map((reply) => resultOf(reply, null))
+  }
+
+  async #read<T>(command: RedisCommand, absent: T): Promise<T> {
+    const [reply] = await this.#replies([command])
+    return resultOf(reply, absent)
+  }
+
+  async #eachNode(ask: (node: Sender) => Promise<unknown>): Promise<void> {
+    await this.#nodes.firstContact
+    for (const node of await this.#nodes.each()) await ask(node)
+  }
+
+  #run(commands: readonly RedisCommand[], limitMs = ANSWER_LIMIT_MS, to: Sender = this.#nodes): Promise<unknown[]> {
+    return this.#answer(commands, limitMs, () => runPipeline(to, commands))
+  }
+
+  #replies(commands: readonly RedisCommand[]): Promise<readonly Reply[]> {
+    return this.#answer(commands, ANSWER_LIMIT_MS, () => this.#nodes.send(commands))
+  }
+
+  async #answer<T>(commands: readonly RedisCommand[], limitMs: number, ask: () => Promise<T>): Promise<T> {
+    await this.#nodes.firstContact
+    const key = commands[0]?.keys[0] ?? ''
+    return withinPatience(this.#askTwice(key, ask), limitMs, () => this.#nodes.silent(key, limitMs))
   }
 
   /** Asks once more, on a new connection, where a replica refused: after a failover that reaches the new primary. */
-  async #askTwice<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
+  async #askTwice<T>(key: string, ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.#ask(ask)
+      return await ask()
     } catch (error) {
       if (!isReadOnly((error as StoreUnavailable).cause)) throw error
-      await this.#connection.ready(TAKEOVER_LIMIT_MS)
-      return this.#ask(ask)
+      await this.#nodes.ready(key, TAKEOVER_LIMIT_MS)
+      return ask()
     }
   }
+}
 
-  async #ask<T>(ask: (redis: Redis) => Promise<T>): Promise<T> {
-    const redis = this.#connection.use()
-    const asked = performance.now()
-    const answer = await ask(redis).catch((error: unknown) => {
-      throw this.#connection.unavailable(error)
-    })
-    await this.#connection.confirm(performance.now() - asked)
-    return answer
-  }
+function resultOf<T>([error, result]: Reply = [null, undefined], absent: T): T {
+  if (isWrongType(error)) return absent
+  if (error) throw error
+  return result as T
 }
 
 function parseRecord(text: string | null | undefined): ExecutionRecord | undefined {
@@ -280,16 +326,6 @@ function parseRecord(text: string | null | undefined): ExecutionRecord | undefin
       : undefined
   } catch {
     return undefined
-  }
-}
-
-/** A key of another type is not ours: it counts as absent. */
-async function ofType<T>(reply: Promise<T>, absent: T): Promise<T> {
-  try {
-    return await reply
-  } catch (error) {
-    if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return absent
-    throw error
   }
 }
 

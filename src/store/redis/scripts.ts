@@ -1,16 +1,6 @@
 import { createHash } from 'node:crypto'
 import { RECORD_TTL_MS } from '../record.js'
 
-export const recordKey = (id: string) => `flux:exec:${id}`
-// Not below the record's key: an id may contain any printable character, so `flux:exec:{id}:output` could be another
-// id's record.
-const OUTPUT_PREFIX = 'flux:exec-output:'
-export const outputKey = (id: string) => `${OUTPUT_PREFIX}${id}`
-const GAPS_PREFIX = 'flux:exec-gaps:'
-/** A hash from the start to the end of each gap in the output. Exists only where something was lost. */
-export const gapsKey = (id: string) => `${GAPS_PREFIX}${id}`
-export const runningKey = (agentId: string) => `flux-agent:running:${agentId}`
-
 /** A script that Redis runs atomically. */
 export interface Script {
   readonly text: string
@@ -28,13 +18,13 @@ local function is_refused(json)
 end`
 
 /**
- * Keys: record, output, running ids. Arguments: the record, its time to live, the id, and two parts of the record's
+ * Keys: record, output, gaps, running ids. Arguments: the record, its time to live, the id, and two parts of the record's
  * JSON that identify this run of the id: agent and start time. Answers 1; 2 where this very run is recorded and has
  * ended; 0 where the id belongs to another.
  */
 export const BEGIN = script(`${IS_REFUSED}
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
-  redis.call('UNLINK', KEYS[2], '${GAPS_PREFIX}' .. ARGV[3])
+  redis.call('UNLINK', KEYS[2], KEYS[3])
 else
   local stored = redis.call('GET', KEYS[1])
   if is_refused(stored) then
@@ -44,7 +34,7 @@ else
     return 0
   end
 end
-redis.call('SADD', KEYS[3], ARGV[3])
+redis.call('SADD', KEYS[4], ARGV[3])
 return 1`)
 
 /** Keys and arguments as for BEGIN. Changes nothing unless the id is free. */
@@ -56,53 +46,52 @@ elseif is_refused(redis.call('GET', KEYS[1])) then
 end`)
 
 /**
- * Call before writing bytes [from, to) of an output. Key: output. Arguments: from, to. SETRANGE fills the range between
- * the output's end and `from` with NUL bytes that the function did not write, so the range is noted as a gap. A new
- * output gets its time to live here, because SETRANGE does not set one; renewed leases extend it.
+ * Writes bytes [from, to) of an output. Keys: output, gaps. Arguments: from, to, the bytes. SETRANGE fills the range
+ * between the output's end and `from` with NUL bytes that the function did not write, so the range is noted as a gap. A
+ * new output gets its time to live here, because SETRANGE does not set one; renewed leases extend it.
  */
-export const BEFORE_OUTPUT = script(`
+export const OUTPUT = script(`
 local length = redis.call('STRLEN', KEYS[1])
 local from, to = tonumber(ARGV[1]), tonumber(ARGV[2])
-local gaps = '${GAPS_PREFIX}' .. string.sub(KEYS[1], ${OUTPUT_PREFIX.length + 1})
-if redis.call('EXISTS', gaps) == 1 then
-  if redis.call('TYPE', gaps).ok ~= 'hash' then redis.call('DEL', gaps) end
-  local known = redis.call('HGETALL', gaps)
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  if redis.call('TYPE', KEYS[2]).ok ~= 'hash' then redis.call('DEL', KEYS[2]) end
+  local known = redis.call('HGETALL', KEYS[2])
   for i = 1, #known, 2 do
     local first, last = tonumber(known[i]), tonumber(known[i + 1])
     if first < to and last > from then
-      redis.call('HDEL', gaps, known[i])
-      if first < from then redis.call('HSET', gaps, first, from) end
-      if last > to then redis.call('HSET', gaps, to, last) end
+      redis.call('HDEL', KEYS[2], known[i])
+      if first < from then redis.call('HSET', KEYS[2], first, from) end
+      if last > to then redis.call('HSET', KEYS[2], to, last) end
     end
   end
 end
 if length < from then
-  redis.call('HSET', gaps, length, from)
-  redis.call('PEXPIRE', gaps, ${RECORD_TTL_MS})
+  redis.call('HSET', KEYS[2], length, from)
+  redis.call('PEXPIRE', KEYS[2], ${RECORD_TTL_MS})
 end
-if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end`)
+if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end
+redis.call('SETRANGE', KEYS[1], from, ARGV[3])`)
 
 /**
  * Keys as for BEGIN. Arguments: the record, its time to live, the id, the length of the output. One script, so that an
  * id never leaves the running ones before its record has ended. Adds to the record how much output is missing.
  */
 export const END = script(`
-local gaps = '${GAPS_PREFIX}' .. ARGV[3]
 local bytes = tonumber(ARGV[4])
 local length = bytes > 0 and redis.call('STRLEN', KEYS[2]) or 0
-local has_gaps = redis.call('EXISTS', gaps) == 1
-if has_gaps and redis.call('TYPE', gaps).ok ~= 'hash' then
-  redis.call('DEL', gaps)
+local has_gaps = redis.call('EXISTS', KEYS[3]) == 1
+if has_gaps and redis.call('TYPE', KEYS[3]).ok ~= 'hash' then
+  redis.call('DEL', KEYS[3])
   has_gaps = false
 end
 if length < bytes then
-  redis.call('HSET', gaps, length, bytes)
+  redis.call('HSET', KEYS[3], length, bytes)
   has_gaps = true
 end
 local record = ARGV[1]
 if has_gaps then
-  redis.call('PEXPIRE', gaps, ARGV[2])
-  local known = redis.call('HGETALL', gaps)
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  local known = redis.call('HGETALL', KEYS[3])
   local starts, ends = {}, {}
   for i = 1, #known, 2 do
     local first = tonumber(known[i])
@@ -119,4 +108,4 @@ if has_gaps then
 end
 redis.call('SET', KEYS[1], record, 'PX', ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
-redis.call('SREM', KEYS[3], ARGV[3])`)
+redis.call('SREM', KEYS[4], ARGV[3])`)

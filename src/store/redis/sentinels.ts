@@ -193,7 +193,14 @@ class SentinelLink {
 
   #problem(error: unknown): StoreProblem {
     const { tls, passwordFile } = this
-    const said = redisProblem(error, { tls, sentinel: false, user: undefined, passwordFile: undefined, readOnlyMs: 0 })
+    const said = redisProblem(error, {
+      tls,
+      sentinel: false,
+      cluster: false,
+      user: undefined,
+      passwordFile: undefined,
+      readOnlyMs: 0,
+    })
     if (wantsOtherPassword(error)) {
       const fix = passwordFile
         ? `correct the password in ${passwordFile} (redis.sentinel_password_file)`

@@ -1,39 +1,51 @@
-import type { Redis } from 'ioredis'
 import { mergeOutputs } from '../merge-outputs.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
 import { idOf, type StoreWrite } from '../store.js'
+import type { Keys } from './keys.js'
+import type { RedisNodes } from './nodes.js'
 import { type RedisCommand, runPipeline } from './pipeline.js'
-import { BEFORE_OUTPUT, BEGIN, END, outputKey, REFUSE, recordKey, runningKey, type Script } from './scripts.js'
+import { BEGIN, END, OUTPUT, REFUSE, type Script } from './scripts.js'
 
 /** Answers of BEGIN. */
 const TAKEN = 0
 export const BEGUN = 1
 
 /** See Store.write. */
-export async function writeBatch(redis: Redis, batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
+export async function writeBatch(nodes: RedisNodes, batch: readonly StoreWrite[]): Promise<ReadonlySet<string>> {
   const taken = new Set<string>()
   for (const { begins, others } of roundsOf(batch)) {
     // Their answers decide which other writes are sent. There are begins only after an outage.
-    const answers = begins.length > 0 ? await runPipeline(redis, begins.map(beginCommand)) : []
+    const answers =
+      begins.length > 0
+        ? await runPipeline(
+            nodes,
+            begins.map((record) => beginCommand(nodes.keys, record)),
+          )
+        : []
     for (const [index, { execution_id: id }] of begins.entries()) {
       if (answers[index] === TAKEN) taken.add(id)
       else taken.delete(id)
     }
     const writes = others.filter((write) => !taken.has(idOf(write)))
-    if (writes.length > 0) await runPipeline(redis, mergeOutputs(writes).flatMap(commandsOf))
+    if (writes.length > 0)
+      await runPipeline(
+        nodes,
+        mergeOutputs(writes).map((write) => commandOf(nodes.keys, write)),
+      )
   }
   return taken
 }
 
-export const beginCommand = (record: ExecutionRecord) =>
-  scriptCommand(BEGIN, record, [
+export const beginCommand = (keys: Keys, record: ExecutionRecord) =>
+  scriptCommand(BEGIN, keys, record, [
     `"agent_id":${JSON.stringify(record.agent_id)}`,
     `"started_at":${JSON.stringify(record.started_at)}`,
   ])
 
-export const refuseCommand = (record: ExecutionRecord) => scriptCommand(REFUSE, record, [])
+export const refuseCommand = (keys: Keys, record: ExecutionRecord) => scriptCommand(REFUSE, keys, record, [])
 
-export const endCommand = (record: ExecutionRecord) => scriptCommand(END, record, [record.output_bytes ?? 0])
+export const endCommand = (keys: Keys, record: ExecutionRecord) =>
+  scriptCommand(END, keys, record, [record.output_bytes ?? 0])
 
 interface Round {
   readonly begins: ExecutionRecord[]
@@ -58,27 +70,29 @@ function roundsOf(batch: readonly StoreWrite[]): Round[] {
   return rounds
 }
 
-function commandsOf(write: StoreWrite): RedisCommand[] {
+function commandOf(keys: Keys, write: StoreWrite): RedisCommand {
   switch (write.kind) {
     case 'begin':
-      return [beginCommand(write.record)]
+      return beginCommand(keys, write.record)
     case 'output': {
-      const keys = [outputKey(write.id)]
-      return [
-        { script: BEFORE_OUTPUT, keys, args: [write.offset, write.offset + write.bytes.length] },
-        { name: 'setrange', keys, args: [write.offset, write.bytes] },
-      ]
+      const { id, offset, bytes } = write
+      return { script: OUTPUT, keys: [keys.output(id), keys.gaps(id)], args: [offset, offset + bytes.length, bytes] }
     }
     case 'end':
-      return [endCommand(write.record)]
+      return endCommand(keys, write.record)
   }
 }
 
-function scriptCommand(script: Script, record: ExecutionRecord, args: readonly (string | number)[]): RedisCommand {
-  const id = record.execution_id
+function scriptCommand(
+  script: Script,
+  keys: Keys,
+  record: ExecutionRecord,
+  args: readonly (string | number)[],
+): RedisCommand {
+  const { execution_id: id, agent_id: agentId } = record
   return {
     script,
-    keys: [recordKey(id), outputKey(id), runningKey(record.agent_id)],
+    keys: [keys.record(id), keys.output(id), keys.gaps(id), keys.running(agentId, id)],
     args: [JSON.stringify(record), RECORD_TTL_MS, id, ...args],
   }
 }

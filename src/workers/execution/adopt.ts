@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { AdoptedProcesses, SupervisedProcess } from '../../os/platform.js'
 import { StoreUnavailable } from '../../store/store.js'
 import type { AdoptTask, ToExecution } from '../../threads/messages.js'
-import { queue, recorded, store } from '../thread.js'
+import { queues, recorded, store } from '../thread.js'
 import { listen } from './listen.js'
 import { LiveOutput } from './live-output.js'
 import { Context, logPhase, supervise } from './supervise.js'
@@ -36,8 +36,9 @@ export async function adopt(task: AdoptTask, processes: AdoptedProcesses, channe
     const from = Math.max(keptFrom, Math.min(storedBytes, maxOutputBytes))
     let process: SupervisedProcess | undefined
     const safe = (bytes: number) => process?.release(bytes)
+    const queue = queues.for(id)
     const output = new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe, from })
-    const context = new Context(record, true, note, join(versionDir, handler), output, channel)
+    const context = new Context(record, true, note, join(versionDir, handler), queue, output, channel)
     // Where the store has lost it, or has another's: then nothing more of this one is written.
     queue.push({ kind: 'begin', record })
     logPhase(record, 'taken over', {})

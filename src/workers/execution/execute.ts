@@ -3,7 +3,7 @@ import type { StartRequest, SupervisedProcess } from '../../os/platform.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import { encodeNote } from '../../threads/kept-note.js'
 import type { ExecuteTask, LaunchSpec } from '../../threads/messages.js'
-import { baseEnvironment, idLog, queue, recorded, settings, setup, starter, store } from '../thread.js'
+import { baseEnvironment, idLog, queues, recorded, settings, setup, starter, store } from '../thread.js'
 import { listen } from './listen.js'
 import { LiveOutput } from './live-output.js'
 import { Output } from './output.js'
@@ -20,17 +20,18 @@ export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: Task
   const { maxOutputBytes } = settings
   let process: SupervisedProcess | undefined
   const safe = (bytes: number) => process?.release(bytes)
+  const queue = queues.for(id)
   const output = async
     ? new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe })
     : new Output(maxOutputBytes)
   const begun = begunRecord(task, spec)
-  const context = new Context(begun, async, spec, join(spec.versionDir, spec.handler), output, channel)
+  const context = new Context(begun, async, spec, join(spec.versionDir, spec.handler), queue, output, channel)
   const gate = new StartGate(task.hold)
   context.ending.whenCaused(() => gate.open())
   listen(context, () => gate.open())
   try {
     if (async) {
-      const refusal = await recordBegin(begun)
+      const refusal = await recordBegin(queue, begun)
       if (refusal) {
         channel.send(refusal)
         return

@@ -15,7 +15,7 @@ export interface LiveOutputOptions {
   readonly id: string
   readonly maxBytes: number
   readonly queue: WriteQueue
-  readonly store: Store
+  readonly store: Pick<Store, 'output'>
   /** So many more bytes of the process's output need not be seen again: they are in the store or on disk, or left out. */
   readonly safe: (bytes: number) => void
   /** What an earlier agent has seen of the output, all of which is safe. */

@@ -1,13 +1,14 @@
+import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import { StoreUnavailable } from '../../store/store.js'
 import { ID_TAKEN, type Refusal } from '../../threads/messages.js'
-import { figures, queue, store } from '../thread.js'
+import { figures, store } from '../thread.js'
 
 /**
  * Records an async execution as begun. While the store is unavailable, the record waits on disk, within bounds. Answers
  * a refusal where neither takes it.
  */
-export async function recordBegin(record: ExecutionRecord): Promise<Refusal | undefined> {
+export async function recordBegin(queue: WriteQueue, record: ExecutionRecord): Promise<Refusal | undefined> {
   if (queue.full) {
     const error = 'store unavailable: its backlog on this agent is full; try again when the store is back'
     return { kind: 'refused', reason: 'backlog_full', error, idTaken: false }

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { platform } from '../../os/index.js'
 import type { EndCause, ProcessEnd, ProcessListener, SupervisedProcess } from '../../os/platform.js'
 import { endRecord } from '../../store/queue/end-record.js'
+import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
-import { figures, log, queue, sandboxes } from '../thread.js'
+import { figures, log, sandboxes } from '../thread.js'
 import { Ending } from './ending.js'
 import { type Bounds, endedRecord, outcomeKind, survivorsOf } from './outcome.js'
 import { type Output, wholeOutput } from './output.js'
@@ -31,6 +32,8 @@ export class Context {
     readonly bounds: Bounds,
     /** Absolute path. */
     readonly program: string,
+    /** For its writes to the store. */
+    readonly queue: WriteQueue,
     readonly output: Output,
     readonly channel: TaskChannel,
   ) {
@@ -92,7 +95,7 @@ async function settle(context: Context, end: ProcessEnd, recorded?: () => void):
   const record = endedRecord(begun, end, cause, bounds, output.length, { reason, room: sandboxes })
   logPhase(begun, 'ended', { status: record.status, duration_ms: record.duration_ms ?? 0 })
   logSurvivors(begun, end)
-  const written = async ? endRecord(queue, record) : undefined
+  const written = async ? endRecord(context.queue, record) : undefined
   context.shown = async () => (written && !(await soon(written.durable)) ? begun : record)
   await tellOutcome(context, record, end, cause)
   await written?.durable

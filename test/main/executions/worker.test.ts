@@ -23,7 +23,7 @@ describe("the main thread's end of a supervising thread", () => {
   beforeEach(() => {
     const { port1, port2 } = new MessageChannel()
     there = port2
-    thread = new Worker({ kind: 'hello', port: port1, queueId: 'queue' })
+    thread = new Worker({ kind: 'hello', port: port1, queuesId: 'queue' })
     // Here nothing else keeps the process.
     port1.ref()
   })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Credentials, parse, parseRedisAddress, type RedisAddress } from '../../../src/store/redis/address.js'
+import { type Credentials, parseRedisAddress, type RedisAddress } from '../../../src/store/redis/address.js'
 
 interface Expected extends Credentials {
   readonly [key: string]: unknown
@@ -116,7 +116,7 @@ describe('redis address', () => {
     ],
   ]
   for (const [address, expected] of several) {
-    it(`takes ${address}`, () => assert.deepEqual(parse(address), expected))
+    it(`takes ${address}`, () => assert.deepEqual(parseRedisAddress(address), expected))
   }
 
   const refused: [address: string, why: RegExp][] = [
@@ -174,7 +174,7 @@ describe('redis address', () => {
   for (const [address, why] of refused) {
     it(`refuses ${JSON.stringify(address)}`, () => {
       assert.throws(
-        () => parse(address),
+        () => parseRedisAddress(address),
         (error: Error) => {
           assert.match(error.message, why)
           assert.ok(error.message.replace('parameter secret', '').includes('secret') === false, error.message)
