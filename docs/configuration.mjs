@@ -31,7 +31,7 @@ const SAID = {
     "The agent's own files: [the state folder](operations.md#the-state-folder).",
     '`/var/lib/flux-agent`; Windows: `./data`',
   ),
-  workers: said('Threads that supervise processes.', 'one a core'),
+  workers: said('Threads that supervise processes.', 'one a core, at most 4'),
   isolation: said('Whether a function whose limits cannot be enforced runs without them, or is refused.'),
   no_new_privileges: said('Whether setuid programs, as sudo, give a function no rights. Linux only.'),
   max_processes: said('Processes and threads of one execution; 0: no limit. Needs cgroup v2.'),

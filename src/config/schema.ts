@@ -78,7 +78,7 @@ export type StoreSetting =
   | { readonly kind: 'embedded'; readonly path?: string }
 
 const STORES =
-  'redis://, rediss://, redis+sentinel://, rediss+sentinel://, host:port, a host, unix:///path, an absolute socket ' +
+  'redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://, host:port, a host, unix:///path, an absolute socket ' +
   'path, embedded or embedded:FOLDER'
 
 /** Edit distance up to which a word counts as a misspelt `embedded`. */
@@ -251,7 +251,7 @@ export const settingsSchema = z.object(
     archive: archive.prefault({}),
     metrics: metrics.prefault({}),
     traces: traces.prefault({}),
-    workers: whole(1, 64).default(() => Math.min(64, availableParallelism())),
+    workers: whole(1, 64).default(() => Math.min(4, availableParallelism())),
     isolation: oneOf(['best_effort', 'required']).default('best_effort'),
     no_new_privileges: flag.default(true),
     max_processes: whole(0, 4_194_304).default(4096),

@@ -77,7 +77,7 @@ test('a file with only an agent_id gets every default', { skip: process.platform
     runAs: { kind: 'user', name: 'flux-runner' },
     stateDir: '/var/lib/flux-agent',
     archive: { maxEntries: 100000, maxBytes: 4294967296, maxRatio: 200 },
-    workers: Math.min(64, availableParallelism()),
+    workers: Math.min(4, availableParallelism()),
     isolation: { required: false, noNewPrivileges: true, maxProcesses: 4096, oomKill: 'execution' },
     logLevel: 'info',
   })
