@@ -51,6 +51,8 @@ export interface ThreadHello {
 export type ToThread =
   /** Apply from now on; for executions that have begun, only to the log. */
   | { readonly kind: 'settings'; readonly settings: WorkerSettings }
+  /** Asks for a sign of life. */
+  | { readonly kind: 'ping' }
   /** For the following executions of the function of this name. */
   | { readonly kind: 'launch spec'; readonly spec: LaunchSpec }
   | { readonly kind: 'execute'; readonly number: number; readonly task: ExecuteTask }
@@ -74,6 +76,8 @@ export type FromThread =
   | { readonly kind: 'store'; readonly refuses: string | undefined }
   /** Once a second, where they have changed. */
   | { readonly kind: 'figures'; readonly figures: WorkerFigures }
+  /** The answer to `ping`. */
+  | { readonly kind: 'pong' }
   | { readonly kind: 'closed' }
 
 /** What a worker has counted since the last ones, and how it is now. */

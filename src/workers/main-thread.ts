@@ -28,6 +28,9 @@ function receive(message: ToThread): void {
     case 'settings':
       configure(message.settings)
       break
+    case 'ping':
+      outbox.send({ kind: 'pong' })
+      break
     case 'launch spec':
       specs.set(message.spec.functionName, message.spec)
       break

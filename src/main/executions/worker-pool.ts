@@ -30,6 +30,9 @@ const MOVEMENT_MS = 250
 /** A worker waits for its launcher first (LEAVE_LIMIT_MS in launcher.c: 5.5 s), then brings its writes to the disk. */
 const CLOSE_LIMIT_MS = 8_000
 
+/** Workers share the processor with functions, so that a few seconds say nothing; see Worker.standsStill. */
+const PING_MS = 5_000
+
 export const ALL_DEAD = 'every worker thread is being replaced: try again'
 
 /**
@@ -43,6 +46,7 @@ export class WorkerPool {
   private readonly storeLinks = new StoreLinks()
   private settings: WorkerSettings
   private closing = false
+  private readonly pings = setInterval(() => this.ping(), PING_MS).unref()
 
   constructor(
     private readonly size: number,
@@ -98,15 +102,23 @@ export class WorkerPool {
     })
   }
 
-  /** What an operator should know: why the store refuses writes for good, or no worker lives. Each reason once. */
+  /** What an operator should know: why the store refuses writes for good, or workers do nothing. Each reason once. */
   get problems(): string[] {
     const refused = [...this.threads].flatMap(({ refusedByStore }) => refusedByStore ?? [])
-    return [...new Set([...refused, ...(this.obstacle ? [this.obstacle] : [])])]
+    const some = this.still > 0 ? [`${this.still} of ${this.threads.size} worker threads stand still`] : []
+    return [...new Set([...refused, ...(this.obstacle === undefined ? some : [this.obstacle])])]
   }
 
   /** Why no worker can take an execution; undefined where one can. */
   get obstacle(): string | undefined {
-    return this.isReady ? undefined : ALL_DEAD
+    if (!this.isReady) return ALL_DEAD
+    return this.still === this.threads.size ? 'every worker thread stands still' : undefined
+  }
+
+  private get still(): number {
+    let count = 0
+    for (const { standsStill } of this.threads) if (standsStill) count++
+    return count
   }
 
   /** What waits for the store at the workers, where that is counted. */
@@ -151,6 +163,7 @@ export class WorkerPool {
   /** Has every worker put its unstored writes on disk, then ends them. `handOver`: see ToThread. */
   async close(handOver: boolean): Promise<void> {
     this.closing = true
+    clearInterval(this.pings)
     const threads = [...this.threads]
     for (const thread of threads) thread.close(handOver)
     const closed = Promise.all(threads.map((thread) => thread.closed))
@@ -163,6 +176,10 @@ export class WorkerPool {
       })
     })
     await this.pool.destroy()
+  }
+
+  private ping(): void {
+    for (const thread of this.threads) thread.ping()
   }
 
   private idlest(): Worker | undefined {

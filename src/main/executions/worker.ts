@@ -13,6 +13,9 @@ import type {
 } from '../../threads/messages.js'
 import { Outbox } from '../../threads/outbox.js'
 
+/** A worker that lets so many intervals pass stands still. */
+const PINGS_MAX = 5
+
 /** Receives what a worker says of a task. */
 export interface TaskListener {
   receive(message: FromExecution): void
@@ -49,6 +52,8 @@ export class Worker {
   private readonly specs = new Map<string, LaunchSpec>()
   private lastNumber = 0
   private refused: string | undefined
+  /** How often it was asked for a sign of life since it gave one. */
+  private unanswered = 0
   private figures: WorkerFigures | undefined
 
   /** `told`: called with the worker's figures, where it counts. */
@@ -87,6 +92,20 @@ export class Worker {
   /** Tasks that are not settled. */
   get load(): number {
     return this.tasks.size
+  }
+
+  /** Asks for a sign of life; to be called in regular intervals. */
+  ping(): void {
+    if (this.unanswered === 0) this.outbox.send({ kind: 'ping' })
+    this.unanswered++
+  }
+
+  /**
+   * Whether it gave no sign of life in PINGS_MAX intervals. They are counted instead of measured, since all of the agent
+   * may have stood still.
+   */
+  get standsStill(): boolean {
+    return this.unanswered > PINGS_MAX
   }
 
   configure(settings: WorkerSettings): void {
@@ -145,6 +164,9 @@ export class Worker {
         break
       case 'failed':
         this.end(message.number, new Error(message.error))
+        break
+      case 'pong':
+        this.unanswered = 0
         break
       case 'store':
         this.refused = message.refuses

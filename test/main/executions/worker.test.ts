@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { eventually } from '../../../harness/eventually.js'
 import { type TaskListener, Worker, type WorkerTask } from '../../../src/main/executions/worker.js'
 import type { ExecuteTask, FromExecution, FromThread, LaunchSpec, ToThread } from '../../../src/threads/messages.js'
 import { ended } from '../../store/records.js'
@@ -52,6 +53,18 @@ describe("the main thread's end of a supervising thread", () => {
       { kind: 'launch spec', spec: changed },
       { kind: 'execute', number: 3, task: task('c') },
     ])
+  })
+
+  it('is asked for signs of life, and stands still without any', async () => {
+    for (let i = 0; i < 5; i++) thread.ping()
+    assert.deepEqual(await heardThere(), [{ kind: 'ping' }])
+    assert.equal(thread.standsStill, false)
+    thread.ping()
+    assert.equal(thread.standsStill, true)
+    say({ kind: 'pong' })
+    await eventually('it has heard of it', () => !thread.standsStill)
+    thread.ping()
+    assert.deepEqual(await heardThere(), [{ kind: 'ping' }])
   })
 
   it('sends a kill at once, after all that was said before', async () => {
