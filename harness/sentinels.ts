@@ -1,7 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.js'
+import { onExit } from './on-exit.js'
 import { freePort, RedisServer } from './redis.js'
 
 const NAME = 'primary'
@@ -23,21 +25,46 @@ export interface SentinelOptions {
   readonly tls?: readonly string[]
 }
 
+/** Of a store whose primary these Sentinels watch. */
+export function sentinelAddress(sentinels: readonly RedisServer[]): string {
+  const isTls = sentinels.some(({ tlsPort }) => tlsPort !== undefined)
+  return `redis${isTls ? 's' : ''}+sentinel://${sentinels.map((one) => `127.0.0.1:${portOf(one)}`)}/${NAME}`
+}
+
+/** One that watches this primary. */
+export async function startSentinel(
+  primary: RedisServer,
+  { sentinel = [], lines = [] }: Pick<SentinelOptions, 'sentinel' | 'lines'> = {},
+): Promise<RedisServer> {
+  const dir = await mkdtemp(join(tmpdir(), 'flux-sentinel-'))
+  onExit(() => rmSync(dir, { recursive: true, force: true }))
+  const file = join(dir, 'sentinel.conf')
+  const contents = [
+    `sentinel monitor ${NAME} 127.0.0.1 ${portOf(primary)} 2`,
+    `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
+    `sentinel failover-timeout ${NAME} 4000`,
+    `sentinel parallel-syncs ${NAME} 2`,
+    ...lines,
+  ]
+  await writeFile(file, `${contents.join('\n')}\n`)
+  const started = await RedisServer.start(file, '--sentinel', ...sentinel)
+  // Sentinels before Redis 7 lack it, and are slower.
+  await started.with((redis) => redis.call('SENTINEL', 'DEBUG', ...QUICKLY).catch(() => undefined))
+  return started
+}
+
 /** A primary, two replicas, and three Sentinels that watch them; all real. */
 export class RedisSentinels {
-  readonly #dir: string
   readonly sentinels: readonly RedisServer[]
   readonly servers: readonly RedisServer[]
 
-  private constructor(dir: string, servers: readonly RedisServer[], sentinels: readonly RedisServer[]) {
-    this.#dir = dir
+  private constructor(servers: readonly RedisServer[], sentinels: readonly RedisServer[]) {
     this.servers = servers
     this.sentinels = sentinels
   }
 
   /** Resolves once each Sentinel knows the others and the replicas, which are in step. */
   static async start({ redis = [], sentinel = [], lines = [], tls }: SentinelOptions = {}): Promise<RedisSentinels> {
-    const dir = await mkdtemp(join(tmpdir(), 'flux-sentinels-'))
     const common = async () => (tls ? [...tls, '--tls-replication', 'yes', '--tls-port', String(await freePort())] : [])
     const options = [...redis, '--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1']
     const first = await RedisServer.start(...options, ...(await common()))
@@ -46,31 +73,16 @@ export class RedisSentinels {
       [1, 2].map(async () => RedisServer.start(...options, ...(await common()), '--replicaof', `127.0.0.1 ${port}`)),
     )
     const sentinels = await Promise.all(
-      [1, 2, 3].map(async (number) => {
-        const file = join(dir, `sentinel-${number}.conf`)
-        const contents = [
-          `sentinel monitor ${NAME} 127.0.0.1 ${port} 2`,
-          `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
-          `sentinel failover-timeout ${NAME} 4000`,
-          `sentinel parallel-syncs ${NAME} 2`,
-          ...lines,
-        ]
-        await writeFile(file, `${contents.join('\n')}\n`)
-        const started = await RedisServer.start(file, '--sentinel', ...sentinel, ...(await common()))
-        // Sentinels before Redis 7 lack it, and are slower.
-        await started.with((redis) => redis.call('SENTINEL', 'DEBUG', ...QUICKLY).catch(() => undefined))
-        return started
-      }),
+      [1, 2, 3].map(async () => startSentinel(first, { sentinel: [...sentinel, ...(await common())], lines })),
     )
-    const made = new RedisSentinels(dir, [first, ...replicas], sentinels)
+    const made = new RedisSentinels([first, ...replicas], sentinels)
     await eventually('the Sentinels know each other and the replicas', () => made.#isComplete(), 20)
     return made
   }
 
   /** Of the agent's store; all Sentinels in it. */
   get address(): string {
-    const isTls = this.sentinels.some(({ tlsPort }) => tlsPort !== undefined)
-    return `redis${isTls ? 's' : ''}+sentinel://${this.sentinels.map((one) => `127.0.0.1:${portOf(one)}`)}/${NAME}`
+    return sentinelAddress(this.sentinels)
   }
 
   /** The one that most Sentinels name. */
@@ -120,7 +132,6 @@ export class RedisSentinels {
 
   async stop(): Promise<void> {
     await Promise.all([...this.sentinels, ...this.servers].map((server) => server.stop()))
-    await rm(this.#dir, { recursive: true, force: true })
   }
 
   async #isComplete(): Promise<boolean> {

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { before, it } from 'node:test'
+import { after, before, it } from 'node:test'
 import type { TestAgent } from '../../harness/agent.js'
 import type { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import type { RedisServer } from '../../harness/redis.js'
+import { sentinelAddress, startSentinel } from '../../harness/sentinels.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { follow, printedBytes } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
@@ -34,9 +35,29 @@ const OUTAGES: Readonly<Record<string, Outage>> = {
   },
 }
 
-for (const [name, outage] of Object.entries(OUTAGES)) {
-  const options = { store: 'redis', config: { workers: 2, drain_seconds: 1 } } as const
-  describeAgent(`Redis ${name}`, options, ({ agent, calls, redis }) => {
+/** In CI once more behind a Sentinel, which has no replica to fail over to. */
+const WAYS = process.env['CI'] ? ['', ' behind a Sentinel'] : ['']
+const ALL = WAYS.flatMap((way) => Object.entries(OUTAGES).map(([name, outage]) => ({ way, name, outage })))
+
+for (const { way, name, outage } of ALL) {
+  let sentinel: RedisServer | undefined
+  let address = ''
+  const options = {
+    store: 'redis',
+    beforeStart: async (redis: RedisServer) => {
+      if (way) sentinel = await startSentinel(redis)
+      address = sentinel ? sentinelAddress([sentinel]) : redis.address
+    },
+    config: {
+      workers: 2,
+      drain_seconds: 1,
+      get redis_addr() {
+        return address
+      },
+    },
+  } as const
+  describeAgent(`Redis${way} ${name}`, options, ({ agent, calls, redis }) => {
+    after(() => sentinel?.stop())
     before(async () => {
       await deployWithFiles(calls, 'parts', `cat part; ${awaitGate(1)}; cat part; ${awaitGate(2)}; exit $3`, {
         part: PART,

@@ -15,6 +15,10 @@ describe('the ports of a store on this machine', () => {
     assert.deepEqual(await redis('localhost'), [6379])
   })
 
+  it('are those of the Sentinels on it', async () => {
+    assert.deepEqual(await redis('redis+sentinel://127.0.0.1:1,198.18.0.9:2,localhost/name'), [1, 26_379])
+  })
+
   it('is none elsewhere, for a socket and for a folder', async () => {
     for (const host of ['198.18.0.9', '[2001:db8::1]']) assert.deepEqual(await redis(`${host}:6379`), [])
     assert.deepEqual(await redis('unix:///run/redis.sock'), [])

@@ -78,7 +78,10 @@ export function readCredentials(text: string): Credentials {
   if (text === '' || text === ':') return {}
   const colon = text.indexOf(':')
   if (colon === -1) {
-    throw new AddressError('before the @ stands user:password, or :password without a user; one of them is missing')
+    throw new AddressError(
+      'before the @ stands user:password, :password without a user, or user: with the password in redis.password_file; ' +
+        'the colon is missing',
+    )
   }
   const username = decode(text.slice(0, colon))
   return { ...(username && { username }), password: decode(text.slice(colon + 1)) }

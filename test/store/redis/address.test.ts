@@ -161,7 +161,7 @@ describe('redis address', () => {
     ['//cache', /begins with one \//],
     [`/${'x'.repeat(107)}`, /at most 107 bytes/],
     ['unix://redis.sock', /begins with one \//],
-    ['redis://secret@cache', /user:password, or :password/],
+    ['redis://secret@cache', /user:password, :password without a user, or user: .*the colon is missing/],
     ['redis://:secret', /host is missing before the port|port is no number/],
     ['redis://user:secret', /port is no number/],
     ['redis://:secret#1', /a # has no meaning there/],
