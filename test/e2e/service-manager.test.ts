@@ -8,6 +8,9 @@ import { eventually } from '../../harness/eventually.js'
 import { childrenOf } from '../../harness/proc.js'
 import { isRunning } from '../../harness/processes.js'
 import { freePort } from '../../harness/redis.js'
+import { answer } from '../../src/cli/connection.js'
+import type { DrainResponse__Output } from '../../src/generated/flux/operations/DrainResponse.js'
+import type { ResumeResponse__Output } from '../../src/generated/flux/operations/ResumeResponse.js'
 import { runCli } from '../support/cli.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 import { noServiceManager, ServiceManagerSocket } from '../support/service-manager.js'
@@ -91,10 +94,9 @@ describe('a service manager', { skip: noServiceManager }, () => {
   it('is told of a drain, and of its end', async (t) => {
     const { agent, manager } = await startService(t)
     await manager.told(/^STATUS=serving/)
-    const address = ['--address', `127.0.0.1:${agent.port}`]
-    assert.equal((await runCli(['drain', ...address])).code, 0)
+    await answer<DrainResponse__Output>((call, done) => agent.operations.drain({}, call, done))
     await manager.told(/^STATUS=draining since 20\S+Z, on 127\.0\.0\.1:\d+: 0 executions running, 0 waiting$/)
-    assert.equal((await runCli(['resume', ...address])).code, 0)
+    await answer<ResumeResponse__Output>((call, done) => agent.operations.resume({}, call, done))
     await eventually('its end is told', () => manager.with(/^STATUS=serving/).length === 2)
     assert.equal(manager.with(/^READY=1$/).length, 1)
   })
