@@ -18,6 +18,7 @@ const AT_ONCE = 3
 const TOOLS = {
   ...{ lintian: 'lintian', debootstrap: 'debootstrap', ip: 'iproute2', man: 'man-db' },
   'qemu-aarch64-static': 'qemu-user-static',
+  buildah: 'buildah',
 }
 
 const { chosen, options, slowest } = choose(files(TESTS, '.test.js'), process.argv.slice(2))
