@@ -51,14 +51,20 @@ export interface Store {
    */
   probe(): Promise<void>
 
-  /** What works, but not as it should; for an operator. */
+  /**
+   * What works, but not as it should; for an operator. Asks what a proxy may answer by hanging up, so not for a store that
+   * is in use.
+   */
   warnings(): Promise<StoreProblem[]>
 
   /**
-   * Every stored function; where the store does not list them, those of `known` names. Those that cannot be read are
-   * passed to `unreadable`.
+   * Every stored function. Those that cannot be read are passed to `unreadable`. Where the store does not list them,
+   * `unlisted` is called with the reason, and answers which names to look for.
    */
-  functions(unreadable: (name: string, why: string) => void, known?: readonly string[]): Promise<FunctionSettings[]>
+  functions(
+    unreadable: (name: string, why: string) => void,
+    unlisted?: (why: string) => Promise<readonly string[]>,
+  ): Promise<FunctionSettings[]>
   /**
    * Resolves once stored. Rejects with OutcomeUnknown where the function may be stored, now or later, until
    * `withdrawFunction` has resolved for this `registration` (a unique name).

@@ -5,6 +5,7 @@ import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noRedis, type RedisServer } from '../../harness/redis.js'
 import { RedisSentinels } from '../../harness/sentinels.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 
 const EXECUTIONS = process.env['CI'] ? 50 : 10
 const LINES = 10_000
@@ -19,14 +20,18 @@ describe('failover with async executions that print', { skip: noRedis ?? false }
     agent = await startTestAgent({ config: { redis_addr: set.address, workers: 2 } })
     calls = new Calls(agent.client)
     // Slow enough that it is written in many batches, before, during and after.
-    await calls.script('count', `for from in $(seq 1 500 ${LINES}); do seq $from $((from + 499)); sleep 0.25; done`)
+    await calls.script(
+      'count',
+      `for from in $(seq 1 500 ${LINES}); do seq $from $((from + 499)); sleep 0.25; done; [ -z "$1" ] || ${awaitGate(1)}`,
+    )
   })
   after(async () => {
     await agent.stop()
     await set.stop()
   })
 
-  const startAll = (number: number) => Promise.all(Array.from({ length: number }, () => calls.start('count')))
+  const startAll = (number: number, args: string[] = []) =>
+    Promise.all(Array.from({ length: number }, () => calls.start('count', args)))
 
   /** Whether the record and every byte are in the primary. */
   async function isStored(primary: RedisServer, id: string): Promise<boolean> {
@@ -72,8 +77,20 @@ describe('failover with async executions that print', { skip: noRedis ?? false }
   })
 
   it('ends no execution twice, and answers from the new primary, when an operator fails over', async () => {
-    const ids = await startAll(EXECUTIONS)
+    const gate = new Gate()
+    const ids = await startAll(EXECUTIONS, [gate.path])
+    const before = await set.primary()
     await set.failOver()
+    // What it accepts until the agent leaves it is lost, as are the last records.
+    await eventually('the agent has left the old primary', () =>
+      before.with(async (redis) => {
+        const clients = String(await redis.call('CLIENT', 'LIST', 'TYPE', 'normal'))
+          .trim()
+          .split('\n')
+        return clients.filter((client) => !client.includes(' name=sentinel-')).length === 1
+      }),
+    )
+    gate.open()
     for (const id of ids) {
       const record = await calls.ended(id)
       assert.deepEqual([record.status, record.output_bytes], ['success', NUMBERS.length])

@@ -67,12 +67,13 @@ export async function recoverStore(
     await withdrawals.replay()
     const ended = await store.endLeftovers(agentId, 'agent restarted', idsOf(kept))
     if (ended > 0) log.warn({ executions: ended }, 'ended the records of executions that an earlier run left')
-    for (const { problem, fix } of await store.warnings())
-      log.warn({ store: store.address }, fix === undefined ? problem : `${problem}; ${fix}`)
     return store.functions(
       (name, why) =>
         log.warn({ function: name, why }, 'stored function is not readable, and not loaded: register it again'),
-      await readdir(appsDir).catch(() => []),
+      (why) => {
+        log.warn({ store: store.address }, why)
+        return readdir(appsDir).catch(() => [])
+      },
     )
   })
   const replayQueues = (id: string) =>

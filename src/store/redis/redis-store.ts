@@ -20,7 +20,7 @@ import { parseRedisAddress } from './address.js'
 import { Begins } from './begins.js'
 import { ClusterNodes } from './cluster.js'
 import { RedisConnection } from './connection.js'
-import { isCommandRefused, isReadOnly } from './errors.js'
+import { isReadOnly } from './errors.js'
 import { FUNCTION_PREFIX, putCommand, withdrawCommand } from './functions.js'
 import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.js'
 import type { RedisNodes } from './nodes.js'
@@ -80,10 +80,7 @@ export class RedisStore implements Store {
   async warnings(): Promise<StoreProblem[]> {
     const found = new Map<string, StoreProblem>()
     await this.#eachNode(async (node) => {
-      const ask: AskNode = async (name, ...args) => {
-        const [answer] = await this.#run([{ name, keys: [], args }], ANSWER_LIMIT_MS, node)
-        return answer
-      }
+      const ask = this.#asking(node)
       for (const one of [...(await scanProblem(ask)), ...(await evictionProblem(ask))]) found.set(one.problem, one)
     })
     return [...found.values()]
@@ -91,19 +88,19 @@ export class RedisStore implements Store {
 
   async functions(
     unreadable: (name: string, why: string) => void,
-    known: readonly string[] = [],
+    unlisted: (why: string) => Promise<readonly string[]> = async () => [],
   ): Promise<FunctionSettings[]> {
     const { functionFromJson } = await functionJson()
-    const keys = await this.#functionKeys().catch((error: StoreUnavailable) => {
-      if (isCommandRefused(error.cause)) return undefined
-      throw error
-    })
+    const problem = await this.#unlisted()
+    const keys = problem
+      ? (await unlisted(`${problem.problem}; ${problem.fix}`)).map((name) => FUNCTION_PREFIX + name)
+      : await this.#functionKeys()
     const functions: FunctionSettings[] = []
-    for (const chunk of chunks(keys ?? known.map((name) => FUNCTION_PREFIX + name), CHUNK_IDS)) {
+    for (const chunk of chunks(keys, CHUNK_IDS)) {
       const texts = await this.#texts(chunk)
       for (const [index, key] of chunk.entries()) {
         const name = key.slice(FUNCTION_PREFIX.length)
-        if (!keys && texts[index] === null) continue
+        if (problem && texts[index] === null) continue
         try {
           functions.push(functionFromJson(name, texts[index] ?? ''))
         } catch (error) {
@@ -112,6 +109,20 @@ export class RedisStore implements Store {
       }
     }
     return functions
+  }
+
+  /** Why functions cannot be listed; undefined where they can. */
+  async #unlisted(): Promise<StoreProblem | undefined> {
+    const problems: StoreProblem[] = []
+    await this.#eachNode(async (node) => problems.push(...(await scanProblem(this.#asking(node)))))
+    return problems[0]
+  }
+
+  #asking(node: Sender): AskNode {
+    return async (name, ...args) => {
+      const [answer] = await this.#run([{ name, keys: [], args }], ANSWER_LIMIT_MS, node)
+      return answer
+    }
   }
 
   async #functionKeys(): Promise<string[]> {

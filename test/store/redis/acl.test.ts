@@ -40,7 +40,7 @@ describe('a user of Redis with no more than it needs', { skip: noRedis ?? false 
     })
 
   /** Everything that an agent does with its store, the second time after one that was killed. */
-  async function run(): Promise<void> {
+  async function run(): Promise<string> {
     const agent = await startTestAgent({ config: { redis_addr: address(), workers: 1 }, ...(dir && { dir }) })
     const calls = new Calls(agent.client)
     try {
@@ -51,6 +51,7 @@ describe('a user of Redis with no more than it needs', { skip: noRedis ?? false 
       await calls.printed(left, 'hello')
       await eventually('it is stored', () => server.with((redis) => redis.get(`flux:exec-output:${left}`)))
       dir = agent.dir
+      return agent.logs()
     } finally {
       await agent.kill()
     }
@@ -90,7 +91,7 @@ describe('a user of Redis with no more than it needs', { skip: noRedis ?? false 
     )
     assert.match(found[1]?.message ?? '', /NOPERM.*'scan'.*: a start loads only those stored functions whose code is/)
     assert.equal(found[1]?.fix, 'let its user do that: ACL SETUSER flux-agent +scan')
-    await run()
+    assert.match(await run(), /NOPERM[^\n]*'scan'[^\n]*: a start loads only those stored functions whose code is/)
   })
 
   it('and a policy that drops records are told apart', async () => {

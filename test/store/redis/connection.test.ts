@@ -46,6 +46,7 @@ describe('the connection to Redis', { skip: noRedis ?? false }, () => {
     t.after(() => server.close())
     const store = new RedisStore(address)
     await store.probe()
+    assert.deepEqual(await store.functions(assert.fail), [])
     assert.equal(await store.begin(running('behind-a-proxy')), true)
     await store.close()
   })
