@@ -30,12 +30,19 @@ export function checkCallers(callers: Callers, connections: Connections, log: Lo
           call.sendStatus({ code: error.code, details: error.message })
           connections.refused(call.getConnectionInfo())
           if (counts) counts.refusedCallers++
-          logRefusal(error.message, call.getPeer())
+          logRefusal(error.message, peerText(call.getPeer()))
           return
         }
         next(uploads.listener(path))
       },
     })
+}
+
+/** ADDRESS:PORT with brackets around IPv6; a listener of both families shows IPv4 within IPv6 (RFC 4291, 2.5.5.2). */
+function peerText(peer: string): string {
+  const at = peer.lastIndexOf(':')
+  const host = peer.slice(0, at).replace(/^::ffff:(?=.*\.)/i, '')
+  return `${host.includes(':') ? `[${host}]` : host}${peer.slice(at)}`
 }
 
 function logOnce(log: Log): (problem: string, peer: string) => void {
