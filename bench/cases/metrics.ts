@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startTestAgent } from '../../harness/agent.js'
 import { freePort } from '../../harness/redis.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import { ExecutionCounts } from '../../src/main/metrics/execution-counts.js'
@@ -17,10 +18,12 @@ import type { Report } from '../report/report.js'
 import { targetsOf } from '../targets/own-targets.js'
 
 const FUNCTION = 'bench-true'
-const ROUNDS = 11
-const ROUND_MS = 2_000
+const ROUNDS = 21
+const ROUND_MS = 1_500
 const IN_FLIGHT = 16
-const SETTLE_MS = 5_000
+const STARTS = 7
+const SETTLE_MS = 3_000
+const LABELS = ['without', 'with metrics'] as const
 const COUNTED = 500_000
 
 /** One agent, and its figures in each round. */
@@ -37,12 +40,11 @@ export const metrics: Bench = {
   ofMachine: true,
 
   async run(report) {
-    const port = await freePort()
-    const on = { metrics: { listen: `127.0.0.1:${port}` } }
+    const on = { metrics: { listen: `127.0.0.1:${await freePort()}` } }
+    await measureRest(report, on)
     await withServers(targetsOf([]), { store: 'embedded' }, ([without]) =>
       withServers(targetsOf([]), { store: 'embedded', config: on }, async ([counting]) => {
-        const sides = [sideOf('without', without as Server), sideOf('with metrics', counting as Server)]
-        await measureRest(report, sides, 'at rest, just started')
+        const sides = [sideOf(LABELS[0], without as Server), sideOf(LABELS[1], counting as Server)]
         for (const { server } of sides) await deploy(server)
         for (const side of sides) await measure(side, undefined)
         for (let round = 1; round <= ROUNDS; round++) {
@@ -51,8 +53,6 @@ export const metrics: Bench = {
           for (const side of round % 2 === 0 ? [...sides].reverse() : sides) await measure(side, side)
         }
         summarize(report, sides)
-        await fetch(`http://127.0.0.1:${port}/metrics`).then((answer) => answer.text())
-        await measureRest(report, sides, 'at rest after that, scraped once')
       }),
     )
     countAlone(report)
@@ -102,16 +102,29 @@ function summarize(report: Report, sides: readonly Side[]): void {
   )
 }
 
-async function measureRest(report: Report, sides: readonly Side[], when: string): Promise<void> {
-  report.progress(when)
-  await sleep(SETTLE_MS)
-  const table = report.table(`${when}: MiB`, [
+/** Memory of several agents just started, of which one in two serves metrics and was scraped once. */
+async function measureRest(report: Report, on: { metrics: { listen: string } }): Promise<void> {
+  const own: [number[], number[]] = [[], []]
+  const proportional: [number[], number[]] = [[], []]
+  for (let start = 1; start <= STARTS; start++) {
+    report.progress(`at rest, start ${start} of ${STARTS}`)
+    for (const [side, config] of [{}, on].entries()) {
+      const agent = await startTestAgent({ config })
+      if (config === on) await fetch(`http://${on.metrics.listen}/metrics`).then((answer) => answer.text())
+      await sleep(SETTLE_MS)
+      const memory = memoryOf(agent.pid)
+      own[side]?.push(memory.own)
+      proportional[side]?.push(memory.proportional)
+      await agent.stop()
+    }
+  }
+  const table = report.table(`at rest: MiB, medians of ${STARTS} starts`, [
     { title: 'agent', width: 20 },
-    ...['resident', 'own', 'proportional'].map((title) => ({ title, digits: 2 })),
+    ...['own', 'min', 'max', 'proportional'].map((title) => ({ title, digits: 2 })),
   ])
-  for (const { server } of sides) {
-    const { resident, own, proportional } = memoryOf(server.target.pid as number)
-    table.row(server.target.label, resident, own, proportional)
+  for (const [side, label] of LABELS.entries()) {
+    const { median: middle, min, max } = spread(own[side] as number[])
+    table.row(label, middle, min, max, median(proportional[side] as number[]))
   }
 }
 

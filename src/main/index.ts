@@ -108,6 +108,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
     backlogBytes: () => live.current.backlogBytes,
     storeAwayMs: () => identity.storeAwayMs,
     problems,
+    tracesDropped: () => tracing?.dropped,
     facts: () => factsOf(live.current, host),
   })
   state.serve({ address: describeListener(listener), load: admission, problems, obstacle })

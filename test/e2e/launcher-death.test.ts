@@ -5,12 +5,13 @@ import { launchersOf, noLauncher } from '../../harness/launchers.js'
 import { isRunning } from '../../harness/processes.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { callSync } from '../support/live-calls.js'
+import { METRICS_ON, scrape } from '../support/metrics.js'
 
 const DEATH = 'the launcher has died (SIGKILL), and everything it ran was killed'
 
 describeAgent(
   'a launcher that dies under a running agent',
-  { skip: noLauncher, config: { workers: 1 } },
+  { skip: noLauncher, config: { workers: 1, ...METRICS_ON } },
   ({ agent, calls }) => {
     before(async () => {
       await calls.script('wait', 'setsid sleep 600 & echo $!; sleep 600 & echo $!; echo $$; echo ready; wait')
@@ -48,12 +49,16 @@ describeAgent(
       assert.match(record.output ?? '', /ready/)
       assert.ok(record.status_at)
       await eventually('every process is dead', () => !pids.some(isRunning), 2)
+      assert.equal((await scrape(agent)).get('flux_agent_executions_total{function="wait",outcome="lost"}'), 2)
       assert.equal((await calls.status()).active_tasks, 0)
 
       const next = await calls.execute({ function_name: 'hi' })
       assert.deepEqual([next.error, next.output.toString()], ['', 'hi\n'])
       assert.equal((await calls.ended(await calls.start('hi'))).output, 'hi\n')
       assert.notEqual(launcher(), before)
+      await eventually('it is counted', async () => {
+        return (await scrape(agent)).get('flux_agent_launcher_restarts_total') === 1
+      })
     })
 
     it('while nothing runs is replaced with the next execution', async () => {

@@ -56,3 +56,27 @@ describeAgent('the metrics of an agent', { config: { ...METRICS_ON, max_tasks: 2
     await reaches('executions_running', 0)
   })
 })
+
+describeAgent('the metrics of an agent whose store goes away', { store: 'redis', config: METRICS_ON }, (suite) => {
+  const { agent, calls, redis } = suite
+  const value = async (name: string) => (await scrape(agent)).get(`flux_agent_${name}`) ?? Number.NaN
+
+  it('tell for how long, and what waits for it where', async () => {
+    await calls.script('prints', 'head -c 100000 /dev/zero')
+    await calls.ended(await calls.start('prints'))
+    await eventually('writes are counted', async () => (await value('store_writes_total')) >= 3)
+    assert.ok((await value('store_write_duration_seconds_count')) >= 2)
+    assert.equal(await value('store_away_seconds'), 0)
+    await redis.halt(true)
+    const id = await calls.start('prints')
+    await eventually('it is away', async () => (await value('store_away_seconds')) > 0)
+    await eventually('all of it is on disk', async () => (await value('store_backlog_bytes{place="disk"}')) > 100_000)
+    await redis.restart()
+    await calls.ended(id)
+    await eventually('nothing waits', async () => {
+      const now = await scrape(agent)
+      const names = ['store_away_seconds', 'store_backlog_bytes{place="disk"}', 'store_backlog_bytes{place="memory"}']
+      return names.every((name) => now.get(`flux_agent_${name}`) === 0)
+    })
+  })
+})

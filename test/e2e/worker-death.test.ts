@@ -3,9 +3,10 @@ import { getPriority } from 'node:os'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import { freePort, noRedis, RedisServer } from '../../harness/redis.js'
 import { type AgentInProcess, startAgentInProcess } from '../support/agent-in-process.js'
 import { callSync } from '../support/live-calls.js'
+import { scrapeAt } from '../support/metrics.js'
 
 const USUAL = getPriority()
 
@@ -13,10 +14,12 @@ const USUAL = getPriority()
 describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
   let redis: RedisServer
   let agent: AgentInProcess
+  let metrics: string
 
   before(async () => {
     redis = await RedisServer.start()
-    agent = await startAgentInProcess({ redis_addr: redis.address, workers: 2 })
+    metrics = `127.0.0.1:${await freePort()}`
+    agent = await startAgentInProcess({ redis_addr: redis.address, workers: 2, metrics: { listen: metrics } })
     const { calls } = agent
     await calls.script('wait', 'sleep 600 & echo $!; echo $$; echo ready; wait')
     await calls.script('hi', 'echo hi')
@@ -61,6 +64,10 @@ describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
     await eventually('every process is dead', () => !pids.some(isRunning))
     await eventually('every slot is free', async () => (await calls.status()).active_tasks === 0)
     await eventually('new threads have come', () => threads.length > before)
+    const counted = await scrapeAt(`http://${metrics}`)
+    assert.equal(counted.get('flux_agent_worker_deaths_total'), 2)
+    assert.equal(counted.get('flux_agent_executions_total{function="wait",outcome="lost"}'), 4)
+    assert.equal(counted.get('flux_agent_executions_total{function="wait",outcome="cancelled"}'), 4)
     for (let i = 0; i < 10; i++) {
       const response = await calls.execute({ function_name: 'hi' })
       assert.deepEqual([response.error, response.output.toString()], ['', 'hi\n'])

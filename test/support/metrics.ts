@@ -12,8 +12,13 @@ export function metricsUrl(agent: Pick<TestAgent, 'logs'>): string {
 }
 
 /** What an agent's metrics are: values by name and labels, as in `name{label="value"}`. */
-export async function scrape(agent: Pick<TestAgent, 'logs'>): Promise<Map<string, number>> {
-  const answer = await fetch(`${metricsUrl(agent)}metrics`)
+export function scrape(agent: Pick<TestAgent, 'logs'>): Promise<Map<string, number>> {
+  return scrapeAt(metricsUrl(agent))
+}
+
+/** The same by where it serves them. */
+export async function scrapeAt(url: string): Promise<Map<string, number>> {
+  const answer = await fetch(new URL('metrics', url))
   const lines = (await answer.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'))
   return new Map(
     lines.map((line) => {

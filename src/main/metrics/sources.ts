@@ -47,5 +47,7 @@ export interface ServingSources {
   readonly queues: () => readonly QueueState[]
   readonly backlogBytes: () => number
   readonly problems: () => readonly string[]
+  /** Executions whose spans nobody took; undefined where none are sent. */
+  readonly tracesDropped: () => number | undefined
   readonly facts: () => Facts
 }

@@ -198,6 +198,11 @@ export const METRICS: readonly Metric[] = metricsOf({
     help: "How late the main thread's timers are, looked at five times a second.",
     one: ({ counts }) => counts.delay,
   },
+  traces_dropped_total: {
+    type: 'counter',
+    help: 'Executions whose spans no collector has taken, where `traces.endpoint` is given.',
+    one: serving(({ tracesDropped }) => tracesDropped()),
+  },
 
   callers_refused_total: {
     type: 'counter',
@@ -220,7 +225,7 @@ export const METRICS: readonly Metric[] = metricsOf({
   },
 })
 
-function serving(read: (now: ServingSources) => number) {
+function serving(read: (now: ServingSources) => number | undefined) {
   return ({ serving: now }: Sources) => now && read(now)
 }
 
