@@ -162,7 +162,7 @@ function withoutBlanks(value: unknown): unknown {
 
 /** The section `redis` was called `redis_tls` when it had only the keys for TLS. */
 function withoutOldNames(document: unknown, name: string): unknown {
-  if (!isSection(document) || !isSection(document['redis_tls'])) return document
+  if (!isSection(document) || document['redis_tls'] === undefined) return document
   const { redis_tls, redis, ...others } = document
   if (redis !== undefined) throw new ConfigError(`${name}: redis_tls: give its keys in the section redis`)
   return { ...others, redis: redis_tls }

@@ -365,6 +365,16 @@ test('redis_addr: a host that is called nearly embedded can be given', () => {
   }
 })
 
+test('redis_tls is the older name of redis', () => {
+  const dir = folder()
+  const text = `${LOOPBACK}redis_addr: rediss://host\nredis_tls: {server_name: other}\n`
+  const { config, warnings } = load(text, dir)
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(config.store, { kind: 'redis', address: 'rediss://host', access: { serverName: 'other' } })
+  assert.deepEqual(errors(`${text}redis: {password_file: pw}\n`), [': redis_tls: give its keys in the section redis'])
+  assert.match(errors(`${LOOPBACK}redis_tls: x`)[0] ?? '', /^: redis: "x" is not allowed/)
+})
+
 test('neither a password nor a key is ever shown', () => {
   const secrets = [
     'redis_addr: "redis://user:hun/ter2@host:x"',
