@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls'
 import { Redis } from 'ioredis'
 import type { StoreProblem } from '../store.js'
 import { passwordReader, type RedisAccess } from './access.js'
@@ -8,6 +9,8 @@ import { redisTlsOptions } from './tls.js'
 const CONNECT_LIMIT_MS = 1_000
 /** With the time for connecting. */
 const ANSWER_LIMIT_MS = 2_000
+/** For the others, once one has named a primary. */
+const GRACE_MS = 500
 
 /** The Redis that Sentinels name. */
 export interface Primary extends HostPort {
@@ -29,6 +32,8 @@ export class Sentinels {
   readonly #address: SentinelAddress
   readonly #access: RedisAccess
   readonly #password: (() => string) | undefined
+  /** For each Sentinel; made once, since a file may be unusable later. */
+  readonly #tls: ReadonlyMap<HostPort, ConnectionOptions>
   /** What `primary` has answered last. */
   #primary: Primary | undefined
   /** Answers `hasMoved`, until it fails; then the next one does. */
@@ -39,29 +44,44 @@ export class Sentinels {
   constructor(address: SentinelAddress, access: RedisAccess) {
     this.#address = address
     this.#access = access
+    const { sentinels, tls } = address
+    this.#tls = new Map(tls ? sentinels.map((at) => [at, redisTlsOptions(access, at.host)]) : [])
     this.#password =
       access.sentinelPasswordFile === undefined
         ? undefined
         : passwordReader('sentinel_password_file', access.sentinelPasswordFile)
   }
 
-  /** The primary that the newest answer names, once more than half have answered, or all that do. Rejects with NoPrimary. */
+  /**
+   * The primary that the newest answer names, once more than half have answered, or all that do so in time. Rejects with
+   * NoPrimary.
+   */
   async primary(): Promise<Primary> {
-    const { length } = this.#address.sentinels
-    const answers: SentinelAnswer[] = []
-    const found = await new Promise<readonly SentinelAnswer[]>((resolve) => {
-      for (const asked of this.#askAll()) {
-        void asked.then((answer) => {
-          answers.push(answer)
-          const named = answers.filter(({ kind }) => kind === 'primary').length
-          if (named > length / 2 || answers.length === length) resolve([...answers])
-        })
-      }
-    })
+    const found = await this.#answers()
     const [first, ...others] = found.flatMap((answer) => (answer.kind === 'primary' ? [answer.primary] : []))
     if (!first) throw new NoPrimary(this.#whyNone(found))
     this.#primary = others.reduce((best, other) => (isNewer(other, best) ? other : best), first)
     return this.#primary
+  }
+
+  #answers(): Promise<readonly SentinelAnswer[]> {
+    const { length } = this.#address.sentinels
+    const answers: SentinelAnswer[] = []
+    return new Promise((resolve) => {
+      let grace: NodeJS.Timeout | undefined
+      const enough = () => {
+        clearTimeout(grace)
+        resolve([...answers])
+      }
+      for (const asked of this.#askAll()) {
+        void asked.then((answer) => {
+          answers.push(answer)
+          const named = answers.filter(({ kind }) => kind === 'primary').length
+          if (named > length / 2 || answers.length === length) enough()
+          else if (named > 0) grace ??= setTimeout(enough, GRACE_MS)
+        })
+      }
+    })
   }
 
   /** What each of them says, in the order of the address. */
@@ -119,13 +139,14 @@ export class Sentinels {
   }
 
   #link(at: HostPort): SentinelLink {
-    const { tls, family } = this.#address
+    const { family } = this.#address
+    const tls = this.#tls.get(at)
     const password = this.#password?.()
     const client = new Redis({
       ...at,
       ...(family !== undefined && { family }),
       ...(password !== undefined && { password }),
-      ...(tls && { tls: redisTlsOptions(this.#access, at.host) }),
+      ...(tls && { tls }),
       protocol: 2,
       enableReadyCheck: false,
       disableClientInfo: true,
@@ -133,7 +154,7 @@ export class Sentinels {
       connectTimeout: CONNECT_LIMIT_MS,
       commandTimeout: ANSWER_LIMIT_MS,
     })
-    return new SentinelLink(client, tls, this.#access.sentinelPasswordFile)
+    return new SentinelLink(client, tls !== undefined, this.#access.sentinelPasswordFile)
   }
 
   #whyNone(answers: readonly SentinelAnswer[]): StoreProblem {

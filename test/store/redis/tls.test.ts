@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
@@ -77,6 +77,10 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
     const store = new RedisStore(set.address, { ...tls, serverName: 'localhost' })
     t.after(() => store.close())
     await store.probe()
+    // As while it is being replaced.
+    const certificate = readFileSync(file('client.pem'))
+    writeFileSync(file('client.pem'), '')
+    t.after(() => writeFileSync(file('client.pem'), certificate))
     const primary = await set.failOver()
     await eventually('it writes to the new primary', async () => {
       await store.write([output('tls', 0, 'x')])
