@@ -148,6 +148,13 @@ export class RedisConnection {
     return new StoreUnavailable(`Redis at ${this.address}: ${problem}`, { ...advice, cause })
   }
 
+  /** Closes at once: what is not answered yet fails, and no later answer counts. */
+  abandon(): void {
+    const { stream } = this.redis
+    this.close()
+    stream?.destroy()
+  }
+
   close(): void {
     this.#silence.end()
     this.#failover?.end()

@@ -7,6 +7,8 @@ export interface RedisNodes extends Sender {
   /** For messages: without user and password. */
   readonly address: string
   readonly keys: Keys
+  /** Whether two commands on the same keys may meet different nodes. */
+  readonly spread: boolean
   /**
    * Resolves once the first attempt to connect has ended, so that a command sent right after opening is not rejected.
    */

@@ -45,12 +45,7 @@ elseif is_refused(redis.call('GET', KEYS[1])) then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end`)
 
-/**
- * Writes bytes [from, to) of an output. Keys: output, gaps. Arguments: from, to, the bytes. SETRANGE fills the range
- * between the output's end and `from` with NUL bytes that the function did not write, so the range is noted as a gap. A
- * new output gets its time to live here, because SETRANGE does not set one; renewed leases extend it.
- */
-export const OUTPUT = script(`
+const NOTE_GAP = `
 local length = redis.call('STRLEN', KEYS[1])
 local from, to = tonumber(ARGV[1]), tonumber(ARGV[2])
 if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -69,7 +64,20 @@ if length < from then
   redis.call('HSET', KEYS[2], length, from)
   redis.call('PEXPIRE', KEYS[2], ${RECORD_TTL_MS})
 end
-if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end
+if length == 0 then redis.call('SET', KEYS[1], '', 'PX', ${RECORD_TTL_MS}) end`
+
+/**
+ * Call before writing bytes [from, to) of an output. Keys: output, gaps. Arguments: from, to. SETRANGE fills the range
+ * between the output's end and `from` with NUL bytes that the function did not write, so the range is noted as a gap. A
+ * new output gets its time to live here, because SETRANGE does not set one; renewed leases extend it.
+ */
+export const BEFORE_OUTPUT = script(NOTE_GAP)
+
+/**
+ * The same, and writes the bytes, which are a third argument: for a cluster, where a command and the one after it may
+ * meet different nodes. Large ones cost Redis twice as much in a script.
+ */
+export const OUTPUT = script(`${NOTE_GAP}
 redis.call('SETRANGE', KEYS[1], from, ARGV[3])`)
 
 /**

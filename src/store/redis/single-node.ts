@@ -8,6 +8,7 @@ import { explained, sendTo } from './replies.js'
 /** A Redis that is no cluster. */
 export class SingleNode implements RedisNodes {
   readonly keys = PLAIN_KEYS
+  readonly spread = false
   readonly address: string
   readonly firstContact: Promise<void>
 

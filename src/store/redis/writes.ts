@@ -4,7 +4,7 @@ import { idOf, type StoreWrite } from '../store.js'
 import type { Keys } from './keys.js'
 import type { RedisNodes } from './nodes.js'
 import { type RedisCommand, runPipeline } from './pipeline.js'
-import { BEGIN, END, OUTPUT, REFUSE, type Script } from './scripts.js'
+import { BEFORE_OUTPUT, BEGIN, END, OUTPUT, REFUSE, type Script } from './scripts.js'
 
 /** Answers of BEGIN. */
 const TAKEN = 0
@@ -30,7 +30,7 @@ export async function writeBatch(nodes: RedisNodes, batch: readonly StoreWrite[]
     if (writes.length > 0)
       await runPipeline(
         nodes,
-        mergeOutputs(writes).map((write) => commandOf(nodes.keys, write)),
+        mergeOutputs(writes).flatMap((write) => commandsOf(nodes, write)),
       )
   }
   return taken
@@ -70,16 +70,21 @@ function roundsOf(batch: readonly StoreWrite[]): Round[] {
   return rounds
 }
 
-function commandOf(keys: Keys, write: StoreWrite): RedisCommand {
+function commandsOf({ keys, spread }: RedisNodes, write: StoreWrite): RedisCommand[] {
   switch (write.kind) {
     case 'begin':
-      return beginCommand(keys, write.record)
+      return [beginCommand(keys, write.record)]
     case 'output': {
       const { id, offset, bytes } = write
-      return { script: OUTPUT, keys: [keys.output(id), keys.gaps(id)], args: [offset, offset + bytes.length, bytes] }
+      const [output, range] = [keys.output(id), [offset, offset + bytes.length]]
+      if (spread) return [{ script: OUTPUT, keys: [output, keys.gaps(id)], args: [...range, bytes] }]
+      return [
+        { script: BEFORE_OUTPUT, keys: [output, keys.gaps(id)], args: range },
+        { name: 'setrange', keys: [output], args: [offset, bytes] },
+      ]
     }
     case 'end':
-      return endCommand(keys, write.record)
+      return [endCommand(keys, write.record)]
   }
 }
 

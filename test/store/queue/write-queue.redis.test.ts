@@ -3,18 +3,18 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
-import { setImmediate as turn } from 'node:timers/promises'
 import { eventually } from '../../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../../harness/redis.js'
-import { untilDurable } from '../../../src/store/queue/pending.js'
 import { type QueueEvent, WriteQueue } from '../../../src/store/queue/write-queue.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
-import { ended, noise, output, running } from '../records.js'
 import { allStored } from './all-stored.js'
-
-const MiB = 1024 * 1024
-const PIECE = 32 * 1024
-const WINDOW = 512 * 1024
+import {
+  assertWhole as assertAllWhole,
+  type Happenings,
+  IN_ORDER,
+  MiB,
+  produce as produceFour,
+} from './four-executions.js'
 
 /** Four executions that write 8 MiB each while something happens to Redis. */
 describe('write queue before Redis', { skip: noRedis ?? false }, () => {
@@ -23,8 +23,6 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
   let store: RedisStore
   let queue: WriteQueue
   let events: QueueEvent[]
-  const bytes = noise(8 * MiB)
-  const ids = ['a', 'b', 'c', 'd']
 
   before(async () => {
     server = await RedisServer.start()
@@ -43,51 +41,12 @@ describe('write queue before Redis', { skip: noRedis ?? false }, () => {
     await rm(dir, { recursive: true })
   })
 
-  /**
-   * Pushes all of it as functions would, each of which waits while WINDOW bytes of its own are neither in the store nor
-   * on disk; `at` happens to Redis when so much has been pushed.
-   */
-  async function produce(
-    happenings: Readonly<Record<number, () => unknown>>,
-  ): Promise<{ stored: string[]; peak: number }> {
-    const stored: string[] = []
-    const unsafe = new Map<string, Promise<void>[]>(ids.map((id) => [id, []]))
-    let inMemory = 0
-    let peak = 0
-    for (const id of ids) queue.push({ kind: 'begin', record: running(id) }, () => stored.push(`${id} begins`))
-    for (let at = 0; at < bytes.length; at += PIECE) {
-      await happenings[at]?.()
-      for (const id of ids) {
-        const own = unsafe.get(id) ?? []
-        if (own.length * PIECE >= WINDOW) await own.shift()
-        const piece = output(id, at, bytes.subarray(at, at + PIECE))
-        const write = queue.push(piece, () => stored.push(`${id} ${at}`))
-        inMemory += PIECE
-        peak = Math.max(peak, inMemory)
-        own.push(
-          untilDurable(write).then(() => {
-            inMemory -= PIECE
-          }),
-        )
-      }
-      await turn()
-    }
-    for (const id of ids) queue.push({ kind: 'end', record: ended(id) }, () => stored.push(`${id} ends`))
-    return { stored, peak }
-  }
+  const produce = (happenings: Happenings) => produceFour(() => queue, happenings)
 
   async function assertWhole(stored: readonly string[]): Promise<void> {
     assert.equal(await allStored(queue, 30_000), true)
-    const offsets = Array.from({ length: bytes.length / PIECE }, (_, index) => index * PIECE)
-    assert.deepEqual(stored, [
-      ...ids.map((id) => `${id} begins`),
-      ...offsets.flatMap((at) => ids.map((id) => `${id} ${at}`)),
-      ...ids.map((id) => `${id} ends`),
-    ])
-    for (const id of ids) {
-      assert.deepEqual(await store.record(id), ended(id))
-      assert.equal(Buffer.compare(await store.output(id, 0, 1e9), bytes), 0)
-    }
+    assert.deepEqual(stored, IN_ORDER)
+    await assertAllWhole(store, stored)
     assert.deepEqual(
       events.filter(({ kind }) => kind === 'lost' || kind === 'disk-failed'),
       [],

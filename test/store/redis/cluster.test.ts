@@ -1,7 +1,10 @@
-import { after, before, describe } from 'node:test'
-import { noRedis } from '../../../harness/redis.js'
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { eventually } from '../../../harness/eventually.js'
+import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisCluster } from '../../../harness/redis-cluster.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
+import { StoreUnavailable } from '../../../src/store/store.js'
 import { storeCases } from '../store-cases.js'
 
 describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
@@ -24,4 +27,40 @@ describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
     () => first,
     () => second,
   )
+})
+
+describe('an address of a cluster', { skip: noRedis ?? false }, () => {
+  async function refused(address: string, why: RegExp, permanent: boolean): Promise<void> {
+    const store = new RedisStore(address)
+    try {
+      await assert.rejects(store.probe(), (error) => {
+        assert.ok(error instanceof StoreUnavailable, String(error))
+        assert.match(error.message, why)
+        assert.equal(error.permanent, permanent)
+        return true
+      })
+    } finally {
+      await store.close()
+    }
+  }
+
+  it('is refused where a Redis that is none answers', async () => {
+    const server = await RedisServer.start()
+    await refused(`redis+cluster://127.0.0.1:${server.port}`, /cluster support disabled; .*write redis:\/\//, true)
+    await server.stop()
+  })
+
+  it('is away where nobody answers, or not all slots are served', async () => {
+    await refused('redis+cluster://127.0.0.1:1,127.0.0.1:2', /127\.0\.0\.1:1: .*ECONNREFUSED/, false)
+    const server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))
+    const address = `redis+cluster://127.0.0.1:${server.port}`
+    await refused(address, /no node has .* slots; redis-cli --cluster check/, false)
+    await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 0, 8_000))
+    await refused(address, /no node has .* slots; redis-cli --cluster check|CLUSTERDOWN.*; not all of its slots/, false)
+    await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 8_001, 16_383))
+    const store = new RedisStore(address)
+    await eventually('it serves', () => store.probe().then(() => true))
+    await store.close()
+    await server.stop()
+  })
 })
