@@ -26,6 +26,9 @@ import { noOtherMachine, OtherMachine } from '../support/other-machine.js'
 import { openProxy } from '../support/proxy.js'
 
 const MB = 1_000_000
+/** Uploads of 45 MB at once. */
+const UPLOADS = process.env['CI'] ? 12 : 9
+const REFUSED_UPLOADS = process.env['CI'] ? 10 : 5
 const SYNC_CALLER = fileURLToPath(new URL('../support/sync-caller.js', import.meta.url))
 const { authority, agent: identity, flux } = await makeCertificates()
 const asFlux = mutualTls(authority.cert, flux)
@@ -187,7 +190,7 @@ describe('a caller that may not call', { concurrency: 1 }, () => {
     }, 5)
     const archive = Buffer.alloc(45 * MB)
     const outcomes = await Promise.all(
-      Array.from({ length: 10 }, () => {
+      Array.from({ length: REFUSED_UPLOADS }, () => {
         const request = { function_name: 'f', code_archive: archive }
         return statusOf(answer((options, done) => stranger.agent.deployFunction(request, options, done), 60))
       }),
@@ -223,7 +226,7 @@ describe('callers with much code', { concurrency: 1 }, () => {
     const watch = setInterval(() => {
       most = Math.max(most, ownMemoryMiB(agent.pid))
     }, 5)
-    const deploys = Array.from({ length: 12 }, (_, i) =>
+    const deploys = Array.from({ length: UPLOADS }, (_, i) =>
       answer<DeploymentAck__Output>((options, done) => {
         const request = {
           function_name: `f${i}`,

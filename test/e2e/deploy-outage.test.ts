@@ -14,7 +14,7 @@ import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
 import { appsOf, versionsOf } from '../support/apps.js'
 import { clientsTo } from '../support/flux-client.js'
 
-const KILLS = process.env['CI'] ? 8 : 4
+const KILLS = process.env['CI'] ? 8 : 2
 const skip = process.platform === 'win32' ? 'not on Windows' : (noRedis ?? false)
 
 describe('deploys and registrations, whatever comes in between', { skip }, () => {

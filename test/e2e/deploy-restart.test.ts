@@ -1,96 +1,80 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { describe, it } from 'node:test'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { Calls } from '../../harness/calls.js'
+import { it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { ownMemoryMiB } from '../../harness/proc.js'
 import { LINK } from '../../harness/zip.js'
 import { scriptZip, versionsOf } from '../support/apps.js'
-import { agentFor } from '../support/describe-agent.js'
+import { describeAgent } from '../support/describe-agent.js'
 
 const MB = 1_000_000
 /** By fives. */
 const FURTHER_DEPLOYS = process.env['CI'] ? 20 : 5
 
-describe('deployed code', { skip: process.platform === 'win32' }, () => {
-  const config = { name: 'hello', handler: 'main.sh' }
-
-  async function deployed(agent: TestAgent, archive: Buffer): Promise<Calls> {
-    const calls = new Calls(agent.client)
-    assert.deepEqual(await calls.deploy('hello', archive, config), { success: true, message: 'function deployed' })
-    return calls
+describeAgent('deployed code', { skip: process.platform === 'win32' }, ({ agent, calls }) => {
+  async function deployed(name: string, archive: Buffer): Promise<void> {
+    const config = { name, handler: 'main.sh' }
+    assert.deepEqual(await calls.deploy(name, archive, config), { success: true, message: 'function deployed' })
   }
 
-  async function restarted({ dir }: TestAgent): Promise<{ agent: TestAgent; calls: Calls }> {
-    const agent = await startTestAgent({ dir })
-    return { agent, calls: new Calls(agent.client) }
+  async function prints(name: string, text: string): Promise<void> {
+    assert.equal((await calls.execute({ function_name: name })).output.toString(), text)
   }
 
-  it('serves again after a restart, and is known to be the same', async (t) => {
+  it('serves again after a restart, and is known to be the same', async () => {
     const archive = scriptZip('echo hello')
-    const first = await startTestAgent()
-    await deployed(first, archive)
-    await first.stop()
-    const { agent, calls } = await restarted(first)
-    t.after(() => agent.stop())
-    assert.equal((await calls.execute({ function_name: 'hello' })).output.toString(), 'hello\n')
+    await deployed('hello', archive)
+    await agent.restart()
+    await prints('hello', 'hello\n')
     assert.equal((await calls.deploy('hello', archive)).message, 'function deployed already')
   })
 
-  it('with a link to the folder that it is in serves again after a restart', async (t) => {
-    const first = await startTestAgent()
+  it('with a link to the folder that it is in serves again after a restart', async () => {
     await deployed(
-      first,
+      'linked',
       scriptZip('cat here/here/name', [
         { name: 'name', contents: 'found' },
         { name: 'here', contents: '.', mode: LINK },
       ]),
     )
-    await first.kill()
-    const { agent, calls } = await restarted(first)
-    t.after(() => agent.stop())
-    assert.equal((await calls.execute({ function_name: 'hello' })).output.toString(), 'found')
+    await agent.kill()
+    await agent.start()
+    await prints('linked', 'found')
   })
 
-  it('of the version before serves after a kill in the middle of a deploy, and nothing else is left', async (t) => {
-    const first = await startTestAgent()
-    const calls = await deployed(first, scriptZip('echo old'))
-    const [old] = versionsOf(first, 'hello')
+  it('of the version before serves after a kill in the middle of a deploy, and nothing else is left', async () => {
+    await deployed('large', scriptZip('echo old'))
+    const [old] = versionsOf(agent, 'large')
     const files = Array.from({ length: 20_000 }, (_, n) => ({ name: `f${n}`, contents: 'x', stored: true }))
-    const interrupted = calls.deploy('hello', scriptZip('echo new', files), config).catch(() => 'interrupted')
-    await eventually('the new version is being unpacked', () => versionsOf(first, 'hello').length > 1)
-    await first.kill()
+    const archive = scriptZip('echo new', files)
+    const interrupted = calls.deploy('large', archive, { name: 'large', handler: 'main.sh' }).catch(() => 'interrupted')
+    await eventually('the new version is being unpacked', () => versionsOf(agent, 'large').length > 1)
+    await agent.kill()
     assert.equal(await interrupted, 'interrupted')
-    assert.equal(versionsOf(first, 'hello').length, 2)
+    assert.equal(versionsOf(agent, 'large').length, 2)
 
-    const { agent, calls: again } = await restarted(first)
-    t.after(() => agent.stop())
-    assert.equal((await again.execute({ function_name: 'hello' })).output.toString(), 'old\n')
-    assert.deepEqual(versionsOf(agent, 'hello'), [old])
+    await agent.start()
+    await prints('large', 'old\n')
+    assert.deepEqual(versionsOf(agent, 'large'), [old])
   })
 
-  it('that executions still used when the agent was killed is deleted once they have ended', async (t) => {
-    const first = await startTestAgent()
-    const calls = await deployed(first, scriptZip('echo old; exec sleep 60'))
-    const id = await calls.start('hello')
+  it('that executions still used when the agent was killed is deleted once they have ended', async () => {
+    await deployed('used', scriptZip('echo old; exec sleep 60'))
+    const id = await calls.start('used')
     await calls.printed(id, 'old')
-    await deployed(first, scriptZip('echo new'))
-    assert.equal(versionsOf(first, 'hello').length, 2)
-    const { output } = await calls.execute({ function_name: 'hello' })
-    assert.equal(output.toString(), 'new\n')
-    await first.kill()
-    const { agent, calls: again } = await restarted(first)
-    t.after(() => agent.stop())
-    assert.equal(versionsOf(agent, 'hello').length, 2)
-    assert.equal((await again.execute({ function_name: 'hello' })).output.toString(), 'new\n')
-    assert.equal((await again.cancel(id)).success, true)
-    await eventually('it is deleted', () => versionsOf(agent, 'hello').length === 1)
-    assert.equal((await again.execute({ function_name: 'hello' })).output.toString(), 'new\n')
+    await deployed('used', scriptZip('echo new'))
+    assert.equal(versionsOf(agent, 'used').length, 2)
+    await prints('used', 'new\n')
+    await agent.kill()
+    await agent.start()
+    assert.equal(versionsOf(agent, 'used').length, 2)
+    await prints('used', 'new\n')
+    assert.equal((await calls.cancel(id)).success, true)
+    await eventually('it is deleted', () => versionsOf(agent, 'used').length === 1)
+    await prints('used', 'new\n')
   })
 
   it('does not stay in the memory of the agent', { skip: process.platform !== 'linux' }, async (t) => {
-    const [agent] = await agentFor(t)
     // The least of five: how much of what is not needed any more is still there, the collector decides.
     const data = { name: 'data', contents: randomBytes(20 * MB), stored: true }
     let version = 0
@@ -98,7 +82,7 @@ describe('deployed code', { skip: process.platform === 'win32' }, () => {
       const memory: number[] = []
       for (let n = 0; n < 5; n++) {
         data.contents.writeUInt32LE(++version)
-        await deployed(agent, scriptZip('true', [data]))
+        await deployed('hello', scriptZip('true', [data]))
         memory.push(ownMemoryMiB(agent.pid))
       }
       return Math.min(...memory)

@@ -12,7 +12,7 @@ import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
 
 const MiB = 1024 * 1024
 const PAYLOAD = randomBytes(300_000)
-const ROUNDS = process.env['CI'] ? 8 : 2
+const ROUNDS = process.env['CI'] ? 8 : 1
 
 describeAgent('FollowOutput', { store: 'both', config: { max_output_bytes: '40MiB' } }, ({ agent, calls }) => {
   before(async () => {

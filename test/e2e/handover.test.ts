@@ -17,7 +17,9 @@ import { runCli } from '../support/cli.js'
 import { callSync } from '../support/live-calls.js'
 import { Survivors } from '../support/survivors.js'
 
-const SLEEPERS = process.env['CI'] ? 2_000 : 300
+const SLEEPERS = process.env['CI'] ? 2_000 : 150
+/** Lines of each execution that prints for ten seconds; each of them is a process. */
+const LINES = process.env['CI'] ? 100 : 40
 /** Alone on this machine 1.4 s for 2,000. */
 const LIMIT_MS = 15_000
 
@@ -33,7 +35,7 @@ describe('a handover', { skip: noLauncher }, () => {
     await survivors.deploy(calls)
     await calls.script('sleep', 'exec sleep 600', { env: { SLEEPER: first.dir } })
     const ids = await Promise.all(Array.from({ length: SLEEPERS }, () => calls.start('sleep')))
-    for (let i = 0; i < 20; i++) await survivors.lines(calls, 100, 0.1, i)
+    for (let i = 0; i < 20; i++) await survivors.lines(calls, LINES, 10 / LINES, i)
     const sync = callSync(first.client, { function_name: 'sleep' })
     const active = SLEEPERS + 20
     const running = await eventually(

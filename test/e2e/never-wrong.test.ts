@@ -12,7 +12,7 @@ import { onEachStore } from '../support/stores.js'
 const MiB = 1024 * 1024
 /** Text, so that a record's output compares byte for byte. */
 const PART = Buffer.from(randomBytes(MiB / 2).toString('hex'))
-const ROUNDS = process.env['CI'] ? 6 : 2
+const ROUNDS = process.env['CI'] ? 6 : 1
 
 describe('an agent that is killed while Redis is away', { skip: noRedis }, () => {
   it('has a record of all that it accepted, and their output without a byte that is not theirs', async () => {

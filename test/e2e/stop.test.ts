@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { after, describe, it } from 'node:test'
 import { type ServiceError, status } from '@grpc/grpc-js'
 import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
@@ -9,18 +9,28 @@ import { follow } from '../support/follow.js'
 import { callSync } from '../support/live-calls.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
+/** Longer than any case waits. */
+const LONG_DRAIN = 600
+/** The agent that has told what came of the one before, with LONG_DRAIN: the next case may stop it. */
+let idle: TestAgent | undefined
+
 /** Answers the record that the next agent in the same folder finds. */
-async function recordAfter(agent: TestAgent, id: string) {
-  const next = await startTestAgent({ dir: agent.dir })
-  try {
-    return await new Calls(next.client).record(id)
-  } finally {
-    await next.stop()
-  }
+async function recordAfter({ dir }: TestAgent, id: string) {
+  const next = await startTestAgent({ dir, config: { drain_seconds: LONG_DRAIN } })
+  idle = next
+  return new Calls(next.client).record(id)
+}
+
+async function agentWith(drainSeconds: number): Promise<TestAgent> {
+  const found = idle
+  idle = undefined
+  if (found && drainSeconds === LONG_DRAIN) return found
+  await found?.stop()
+  return startTestAgent({ config: { drain_seconds: drainSeconds } })
 }
 
 async function startWith(drainSeconds: number): Promise<[TestAgent, Calls]> {
-  const agent = await startTestAgent({ config: { drain_seconds: drainSeconds } })
+  const agent = await agentWith(drainSeconds)
   const calls = new Calls(agent.client)
   await calls.script('wait', 'echo $$; echo ready; sleep 600')
   await calls.script('gate', `echo ready; ${awaitGate(1)}; echo done`)
@@ -31,9 +41,11 @@ async function startWith(drainSeconds: number): Promise<[TestAgent, Calls]> {
 const stopping = (agent: TestAgent) => eventually('it is stopping', () => agent.logs().includes('"msg":"stopping"'))
 
 describe('a stop', () => {
+  after(() => idle?.stop())
+
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     it(`lets running executions end and takes no new ones (${signal})`, async () => {
-      const [agent, calls] = await startWith(30)
+      const [agent, calls] = await startWith(LONG_DRAIN)
       const gate = new Gate()
       const id = await calls.start('gate', [gate.path])
       const sync = callSync(agent.client, { function_name: 'gate', args: [gate.path] })
@@ -75,7 +87,7 @@ describe('a stop', () => {
   })
 
   it('waits no longer at a second signal', async () => {
-    const [agent, calls] = await startWith(600)
+    const [agent, calls] = await startWith(LONG_DRAIN)
     const id = await calls.start('wait')
     const [pid = 0] = ((await calls.printed(id, 'ready')).output ?? '').split('\n').map(Number)
     process.kill(agent.pid, 'SIGTERM')
@@ -87,7 +99,7 @@ describe('a stop', () => {
   })
 
   it('still answers and cancels while it drains', async () => {
-    const [agent, calls] = await startWith(30)
+    const [agent, calls] = await startWith(LONG_DRAIN)
     const id = await calls.start('wait')
     await calls.printed(id, 'ready')
     process.kill(agent.pid, 'SIGTERM')
@@ -100,7 +112,7 @@ describe('a stop', () => {
   })
 
   it('does not wait for a follower that has stopped reading', async () => {
-    const [agent, calls] = await startWith(30)
+    const [agent, calls] = await startWith(LONG_DRAIN)
     await calls.script('much', 'head -c 20000000 /dev/zero')
     const id = await calls.start('much')
     const { stream, whole } = follow(agent.operations, id)

@@ -9,7 +9,7 @@ import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { Survivors } from '../support/survivors.js'
 
-const EXECUTIONS = process.env['CI'] ? 200 : 60
+const EXECUTIONS = process.env['CI'] ? 200 : 40
 const KILLS = process.env['CI'] ? 10 : 3
 
 for (const store of ['embedded', 'redis'] as const) {

@@ -5,29 +5,26 @@ import { join } from 'node:path'
 import { before, beforeEach, test } from 'node:test'
 import { isLinux, Project } from './project.js'
 
-let bare: Project
 let built: Project
+let first: ReturnType<Project['run']>
 let project: Project
 
 before(() => {
-  bare = Project.make()
-  built = bare.copy()
-  assert.equal(built.run('build').status, 0)
+  built = Project.make()
+  first = built.run('build')
+  assert.equal(first.status, 0, first.stderr)
 })
 beforeEach(() => {
   project = built.copy()
 })
 
 test('the first build installs, generates, compiles and bundles; the second does nothing', () => {
-  const project = bare.copy()
-  const first = project.run('build')
-  assert.equal(first.status, 0, first.stderr)
   assert.deepEqual(
     first.lines.map((line) => line.split(' ')[0]),
     ['installing', 'generating', 'compiling', 'bundling', ...(isLinux ? ['compiling', 'compiling', 'compiling'] : [])],
   )
-  assert.ok(existsSync(join(project.dir, 'dist/src/a.js')))
-  const second = project.run('build')
+  assert.ok(existsSync(join(built.dir, 'dist/src/a.js')))
+  const second = built.run('build')
   assert.deepEqual([second.status, second.stdout, second.stderr], [0, '', ''])
 })
 
@@ -62,7 +59,7 @@ test('a warning of the C compiler is an error', { skip: !isLinux }, () => {
 })
 
 test('without a C compiler the rest is built, and one line says what is missing', { skip: !isLinux }, () => {
-  const project = bare.copy()
+  rmSync(join(project.dir, 'dist'), { recursive: true })
   const { status, stdout } = project.runWith({ CC: '/nowhere/cc' }, 'build')
   assert.equal(status, 0)
   assert.match(stdout, /^no C compiler \(\/nowhere\/cc\): functions will be started by child_process.*$/m)

@@ -10,6 +10,10 @@ import { ATTACKS, ATTACKS_IN_NAMESPACES, type Attack, REFUSED } from './attacks.
 
 const IN_NAMESPACE = "unshare -Urm sh -ec 'mount -t tmpfs none ~; touch ~/there; mount -t tmpfs none /usr/share'"
 const HELD_UP_MS = 5_000
+/** Those that are made once more after each change: outside CI some of each way. */
+const AGAIN = Object.values(ATTACKS).flatMap((attacks) =>
+  process.env['CI'] ? attacks : attacks.filter((_, index) => index % 4 === 0),
+)
 const noNamespaces =
   spawnSync('unshare', ['-Urm', 'true'], { uid: 65534, gid: 65534 }).status !== 0 && 'no user namespaces for users'
 
@@ -99,7 +103,7 @@ describeBoth('a function that attacks another one', {}, (suite) => {
       const victim = await opponents.itsExecution()
       await change(suite, opponents)
       assert.deepEqual(await opponents.itsExecution(), victim)
-      for (const attack of [...Object.values(ATTACKS).flat()]) {
+      for (const attack of AGAIN) {
         await fails(attack).catch((error) => assert.fail(`${attack.name}: ${error.message}`))
       }
     })

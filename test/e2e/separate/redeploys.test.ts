@@ -8,7 +8,7 @@ import { descriptorCounts, ownMemoryMiB } from '../../../harness/proc.js'
 import { describeSeparate } from '../../support/describe-functions.js'
 
 const FUNCTIONS = 10
-const REDEPLOYS = 10
+const REDEPLOYS = process.env['CI'] ? 10 : 4
 /** Of a launcher, whose memory is 200 KiB. */
 const NO_MORE_MIB = 0.1
 
