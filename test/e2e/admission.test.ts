@@ -157,6 +157,8 @@ describeAgent('admission', { config: { max_tasks: 4, max_queued: 5 } }, ({ agent
       await execute(lines)
       assert.equal((await execute('true')).error, '', lines)
     }
+    // A sync one that has timed out is found no more.
+    await calls.script('ends', 'eval "$1"', { max_concurrency: 1, timeout_seconds: 60 })
     await calls.ended(await calls.start('ends', ['true']))
     await free()
     for (const async of [true, false]) {
