@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs'
 import type { AgentConfig } from '../../config/config.js'
 import { openStore } from '../../store/open.js'
 import type { RedisAccess } from '../../store/redis/access.js'
-import { parseRedisAddress, type SentinelAddress } from '../../store/redis/address.js'
+import { type ClusterAddress, parseRedisAddress, type SentinelAddress } from '../../store/redis/address.js'
 import type { SentinelAnswer } from '../../store/redis/sentinels.js'
+import { nameOf } from '../../store/redis/topology.js'
 import { checkDates } from './check-certificates.js'
 import { type Finding, fail, ok, warn } from './finding.js'
 
@@ -16,6 +17,7 @@ export async function checkRedis({ store }: AgentConfig): Promise<Finding[]> {
   return [
     ...(address.tls ? checkFiles(access) : []),
     ...(address.kind === 'sentinel' ? await ask(address, access) : []),
+    ...(address.kind === 'cluster' ? [await askCluster(address, access)] : []),
   ]
 }
 
@@ -56,6 +58,28 @@ async function ask(address: SentinelAddress, access: RedisAccess): Promise<Findi
   if (named.size === 0) return [fail('sentinels', 'none names a primary', 'correct redis_addr'), ...problems]
   const count = answers.length - problems.length
   return count > 0 ? [ok('sentinels', `${count} of ${answers.length} name ${[...named]}`), ...problems] : problems
+}
+
+/** The store's own check meets only some of the slots. */
+async function askCluster(address: ClusterAddress, access: RedisAccess): Promise<Finding> {
+  const { ClusterMap } = await import('../../store/redis/cluster-map.js')
+  const map = new ClusterMap(address, access)
+  try {
+    await map.firstContact
+    if (!map.isKnown) {
+      const { problem, fix } = map.unknown()
+      return fail('cluster', problem, fix ?? 'correct redis_addr')
+    }
+    const away = map.away.map(({ problem, fix }) => warn('cluster', problem, fix))
+    const slots = map.unservedSlots
+    if (slots.length > 0)
+      return warn('cluster', `no node has slots ${slots}`, 'give them to one: redis-cli --cluster fix')
+    return (
+      away[0] ?? ok('cluster', `${map.places.length} primaries have all slots: ${map.places.map(nameOf).join(', ')}`)
+    )
+  } finally {
+    map.close()
+  }
 }
 
 function placeOf({ primary }: Extract<SentinelAnswer, { kind: 'primary' }>): string {

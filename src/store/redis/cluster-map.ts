@@ -4,6 +4,7 @@ import type { RedisAccess } from './access.js'
 import type { ClusterAddress } from './address.js'
 import { RedisConnection } from './connection.js'
 import { explained, sendTo } from './replies.js'
+import { SLOTS } from './slots.js'
 import { type NodePlace, nameOf, Topology } from './topology.js'
 
 /** How often the nodes are asked where the slots are, while one is away or silent. */
@@ -54,6 +55,26 @@ export class ClusterMap {
 
   get connections(): readonly RedisConnection[] {
     return [...this.#nodes.values()].map(({ connection }) => connection)
+  }
+
+  /** Why each primary that does not answer is away. */
+  get away(): readonly StoreUnavailable[] {
+    return this.places
+      .map((place) => this.node(place).connection)
+      .filter(({ isReady }) => !isReady)
+      .map((connection) => connection.unavailable(undefined))
+  }
+
+  /** Slots that no node has, as ranges: `0-5460`. */
+  get unservedSlots(): readonly string[] {
+    const served = this.#topology?.ranges() ?? []
+    const gaps = [...served, [SLOTS, SLOTS, ''] as const].map(([from], at) => [
+      (served[at - 1]?.[1] ?? -1) + 1,
+      from - 1,
+    ])
+    return gaps
+      .filter(([from = 0, to = 0]) => from <= to)
+      .map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`))
   }
 
   get closed(): boolean {

@@ -5,6 +5,7 @@ import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisCluster } from '../../../harness/redis-cluster.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { StoreUnavailable } from '../../../src/store/store.js'
+import { examine } from '../../cli/doctor/examine.js'
 import { storeCases } from '../store-cases.js'
 
 describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
@@ -27,6 +28,14 @@ describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
     () => first,
     () => second,
   )
+
+  it('is told by doctor', async () => {
+    const { find } = await examine({ redis_addr: cluster.address })
+    const { level, message = '' } = find('cluster') ?? {}
+    assert.equal(level, 'ok', message)
+    assert.match(message, /^3 primaries have all slots: 127\.0\.0\.1:\d+, /)
+    assert.equal(find('store')?.level, 'ok')
+  })
 })
 
 describe('an address of a cluster', { skip: noRedis ?? false }, () => {
@@ -55,7 +64,10 @@ describe('an address of a cluster', { skip: noRedis ?? false }, () => {
     const server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))
     const address = `redis+cluster://127.0.0.1:${server.port}`
     await refused(address, /no node has .* slots; redis-cli --cluster check/, false)
-    await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 0, 8_000))
+    await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 100, 8_000))
+    const told = (await examine({ redis_addr: address })).find('cluster')
+    assert.deepEqual([told?.level, told?.message], ['warn', 'no node has slots 0-99,8001-16383'])
+    await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 0, 99))
     await refused(address, /no node has .* slots; redis-cli --cluster check|CLUSTERDOWN.*; not all of its slots/, false)
     await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 8_001, 16_383))
     const store = new RedisStore(address)
