@@ -30,10 +30,11 @@ async function answerOf(url: string, init: RequestInit = {}): Promise<[status: n
 describe('the address of the metrics', () => {
   it('answers probes before the agent serves, and says what it waits for', { skip: noRedis ?? false }, async (t) => {
     const redis = await RedisServer.start()
+    // While that has its port: this one must be another.
+    const port = await freePort()
     await redis.halt()
     // An agent that waits for its store does not stop.
     t.after(() => redis.running || redis.restart())
-    const port = await freePort()
     const agent = start(t, { redis_addr: redis.address, metrics: { listen: `127.0.0.1:${port}` } })
     t.after(() => redis.stop())
     const url = `http://127.0.0.1:${port}`

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onExit } from '../../../harness/on-exit.js'
@@ -74,8 +74,7 @@ let folder: string | undefined
 /** One for this process, removed when it ends. */
 export function cgroupFolder(): string {
   if (folder) return folder
-  const dir = join(cgroupMount as string, `flux-test-${process.pid}`)
-  mkdirSync(dir)
+  const dir = mkdtempSync(join(cgroupMount as string, 'flux-test-'))
   onExit(() => {
     for (const child of childrenOf(dir)) rmdirSync(join(dir, child))
     rmdirSync(dir)
