@@ -159,7 +159,7 @@ static void register_here(const struct sandbox *sandbox, uint64_t folders)
 }
 
 /* Takes over what another launcher holds, or makes it. False with errno. */
-static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t uid, const char *function,
+static bool acquire(struct sandbox *sandbox, const struct registered *found, uint32_t uid, const char *function,
 		    uint64_t folders)
 {
 	give_up(sandbox);
@@ -176,15 +176,13 @@ static bool acquire(struct sandbox *sandbox, struct registered *found, uint32_t 
 	}
 	sandbox->id = namespace_id(sandbox->namespaces.mount);
 	sandbox->tmpdirs = tmpdirs_of_sandbox(sandbox->namespaces.executions, !taken_over, uid, uid);
-	found->pid = 0;
 	return true;
 }
 
-/* Whether it is the one that is registered, by this launcher: others would look for its descriptors elsewhere. */
-static bool is_registered_here(const struct sandbox *sandbox, const struct registered *found, uint64_t folders)
+/* Whether it is the one that is registered, and made of what is there now. */
+static bool is_current(const struct sandbox *sandbox, const struct registered *found, uint64_t folders)
 {
-	return found->id != 0 && found->id == sandbox->id && found->plan == plan_id && found->folders == folders &&
-	       found->pid == (uint32_t)getpid();
+	return found->id != 0 && found->id == sandbox->id && found->plan == plan_id && found->folders == folders;
 }
 
 /* Takes a sandbox and registers it here. Nobody else makes one meanwhile. False with errno. */
@@ -192,8 +190,7 @@ static bool take_registered(struct sandbox *sandbox, const char *function, uint6
 {
 	uint32_t uid = (uint32_t)sandbox->by_uid.key;
 	struct registered found = registry_read(sandbox->file);
-	bool current = found.id != 0 && found.id == sandbox->id && found.plan == plan_id && found.folders == folders;
-	if (!current && !acquire(sandbox, &found, uid, function, folders))
+	if (!is_current(sandbox, &found, folders) && !acquire(sandbox, &found, uid, function, folders))
 		return false;
 	register_here(sandbox, folders);
 	return true;
@@ -206,7 +203,8 @@ static bool enter_use(struct sandbox *sandbox, const char *function)
 	if (!registry_use(sandbox->file))
 		return false;
 	struct registered found = registry_read(sandbox->file);
-	if (is_registered_here(sandbox, &found, folders))
+	/* Registered by another launcher, it would be looked for there: then this one registers it. */
+	if (is_current(sandbox, &found, folders) && found.pid == (uint32_t)getpid())
 		return true;
 	registry_leave(sandbox->file);
 	if (!registry_lock(sandbox->file))
