@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
-import { issueAgent, makeCertificates, writeAgentFiles } from '../support/certificates.js'
+import { issueAgent, makeCertificates, writeAgentFiles } from '../../harness/certificates.js'
 import { runCli } from '../support/cli.js'
 
 const { authority, agent, flux } = await makeCertificates()

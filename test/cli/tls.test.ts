@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
-import { makeCertificates, writeAgentFiles } from '../support/certificates.js'
+import { makeCertificates, writeAgentFiles } from '../../harness/certificates.js'
 import { runCli } from '../support/cli.js'
 
 let agent: TestAgent

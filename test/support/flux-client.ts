@@ -7,12 +7,12 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js'
+import type { Identity } from '../../harness/certificates.js'
 import { answer, openConnection } from '../../src/cli/connection.js'
 import type { HealthClient } from '../../src/generated/grpc/health/v1/Health.js'
 import type { ServerReflectionClient } from '../../src/generated/grpc/reflection/v1/ServerReflection.js'
 import type { AgentServiceClient, OperationsClient } from '../../src/proto.js'
 import { health, reflections } from '../../src/standard-protos.js'
-import type { Identity } from './certificates.js'
 
 /** Clients of both services, over a connection of their own. */
 export interface Clients {

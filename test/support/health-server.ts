@@ -1,5 +1,6 @@
 import { connect } from 'node:tls'
 import { credentials, Server, type ServerCredentials } from '@grpc/grpc-js'
+import type { Certificates, Identity } from '../../harness/certificates.js'
 import { createLog } from '../../src/log/log.js'
 import { checkCallers } from '../../src/main/rpc/check-callers.js'
 import { Connections } from '../../src/main/rpc/connections.js'
@@ -11,7 +12,6 @@ import {
   TLS_SERVER_NAME,
 } from '../../src/proto.js'
 import type { Callers } from '../../src/tls/callers.js'
-import type { Certificates, Identity } from './certificates.js'
 
 export interface HealthServer {
   readonly port: number

@@ -4,9 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { after, type TestContext, test } from 'node:test'
 import { status } from '@grpc/grpc-js'
+import {
+  type CertificateRequest,
+  type Identity,
+  makeCertificates,
+  writeAgentFiles,
+} from '../../harness/certificates.js'
 import { allowedCallers, CallerRefused, type Callers } from '../../src/tls/callers.js'
 import { serverCredentials } from '../../src/tls/credentials.js'
-import { type CertificateRequest, type Identity, makeCertificates, writeAgentFiles } from '../support/certificates.js'
 import { checkHealth, healthClient, plainClient, serveHealth } from '../support/health-server.js'
 
 const certificates = await makeCertificates()

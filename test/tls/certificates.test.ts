@@ -3,11 +3,17 @@ import { X509Certificate } from 'node:crypto'
 import { after, test } from 'node:test'
 import { connect } from 'node:tls'
 import { makeTempDir } from '../../harness/agent.js'
+import {
+  type Identity,
+  issueAgent,
+  makeAuthority,
+  makeCertificates,
+  writeAgentFiles,
+} from '../../harness/certificates.js'
 import type { TlsConfig } from '../../src/config/config.js'
 import { loadCertificates, TlsError } from '../../src/tls/certificates.js'
 import { serverCredentials } from '../../src/tls/credentials.js'
 import { examine } from '../cli/doctor/examine.js'
-import { type Identity, issueAgent, makeAuthority, makeCertificates, writeAgentFiles } from '../support/certificates.js'
 import { serveHealth } from '../support/health-server.js'
 
 const { authority, agent, flux } = await makeCertificates()

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
+import { issueAgent, makeAuthority, makeCertificates, serialOf, writeAgentFiles } from '../../harness/certificates.js'
 import type { TlsConfig } from '../../src/config/config.js'
 import { TlsError } from '../../src/tls/certificates.js'
 import { serverCredentials } from '../../src/tls/credentials.js'
-import { issueAgent, makeAuthority, makeCertificates, serialOf, writeAgentFiles } from '../support/certificates.js'
 import { checkHealth, handshake, healthClient, plainClient, serveHealth } from '../support/health-server.js'
 
 const INTERVAL_MS = 20

@@ -7,8 +7,8 @@ import { executions, HEALTH_CHECK, numberedExecutions, numberedId } from '../../
 import type { Target } from '../../../bench/targets/target.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
+import { makeCertificates, writeAgentFiles } from '../../../harness/certificates.js'
 import { tlsCredentials } from '../../../src/cli/connect.js'
-import { makeCertificates, writeAgentFiles } from '../../support/certificates.js'
 import { noLoadClient } from '../../support/load-client.js'
 
 const ONCE: Pace = { kind: 'counted', inFlight: 1, callsEach: 1 }

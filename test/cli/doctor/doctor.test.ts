@@ -5,14 +5,14 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
-import { noRedis, RedisServer } from '../../../harness/redis.js'
 import {
   type Certificates,
   issueAgent,
   makeAuthority,
   makeCertificates,
   writeAgentFiles,
-} from '../../support/certificates.js'
+} from '../../../harness/certificates.js'
+import { noRedis, RedisServer } from '../../../harness/redis.js'
 import { runCli } from '../../support/cli.js'
 import { METRICS_ON, metricsUrl } from '../../support/metrics.js'
 import { examine } from './examine.js'

@@ -5,8 +5,8 @@ import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
+import { type Identity, makeCertificates } from '../../../harness/certificates.js'
 import { VERSION } from '../../../src/version.js'
-import { type Identity, makeCertificates } from '../../support/certificates.js'
 import { debOf, output } from '../debian/packages.js'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
