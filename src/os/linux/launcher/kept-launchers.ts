@@ -3,17 +3,21 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KILL_LIMIT_MS, PROTOCOL_ADOPTED_FROM, PROTOCOL_VERSION } from '../../../generated/native/launcher-protocol.js'
 import type { KeptLauncher, KeptLaunchers, KeptProcess } from '../../platform.js'
-import { type Connection, connectTo, launchersAmong, socketName } from './connection.js'
+import {
+  type Connection,
+  connectTo,
+  isDead,
+  LOOK_MS,
+  launchersAmong,
+  socketName,
+  TAKEN_LIMIT_MS,
+} from './connection.js'
 import { leaveFrame, listFrame } from './requests.js'
 
 /** A launcher that does not answer for so long is stopped, or hangs. */
 const ANSWER_LIMIT_MS = 10_000
 /** It gives up what it cannot kill a little later itself (LEAVE_LIMIT_MS in launcher.c). */
 const LEAVE_LIMIT_MS = KILL_LIMIT_MS + 3_000
-
-/** How long a start waits for a launcher that is taken: its agent is dead, but a command may look at it. */
-const TAKEN_LIMIT_MS = 5_000
-const LOOK_MS = 20
 
 /** See Platform.keptLaunchers. */
 export function keptLaunchers(scratchDir: string): Promise<KeptLaunchers> {
@@ -103,7 +107,7 @@ async function inquire(name: string, scratchDir: string): Promise<Answer> {
   }
   const outcome = await Promise.race([
     listed.then(() => 'listed' as const),
-    closed.then((how) => (/ECONNREFUSED|ENOENT/.test(how) ? ('dead' as const) : ('taken' as const))),
+    closed.then((how) => (isDead(how) ? ('dead' as const) : ('taken' as const))),
     sleep(ANSWER_LIMIT_MS, 'silent' as const, { ref: false }),
   ])
   if (outcome === 'listed' && isUnderstood(version)) return { kind: 'kept', launcher }

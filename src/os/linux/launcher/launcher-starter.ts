@@ -10,7 +10,7 @@ import type {
   SupervisedProcess,
 } from '../../platform.js'
 import { startFailure } from '../program/start-failure.js'
-import { connectTo, socketName } from './connection.js'
+import { type Connection, connectOnceFree, socketName } from './connection.js'
 import type { LauncherEvents } from './events.js'
 import { Launcher } from './launcher.js'
 import { startLauncher } from './process.js'
@@ -48,7 +48,7 @@ export class LauncherStarter implements ProcessStarter {
 
   adopt(name: string, processes: number): AdoptedProcesses {
     const { scratchDir } = this.setup
-    const launcher = this.keep(name, (events) => connectTo(name, scratchDir, events), processes)
+    const launcher = this.keep(name, (events) => connectOnceFree(name, scratchDir, events), processes)
     this.adopted.add(launcher)
     return launcher
   }
@@ -78,7 +78,7 @@ export class LauncherStarter implements ProcessStarter {
     return launcher
   }
 
-  private keep(name: string, connect: (events: LauncherEvents) => ReturnType<typeof connectTo>, inherited?: number) {
+  private keep(name: string, connect: (events: LauncherEvents) => Connection, inherited?: number) {
     const { cgroups, scratchDir } = this.setup
     const gone = (livesOn: boolean) => {
       // One that was killed has left it.

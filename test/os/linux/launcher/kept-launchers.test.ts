@@ -289,6 +289,20 @@ for (const { name, skip, setup: setupIn } of SURVIVING) {
       assert.equal(isRunning(pid), false)
     })
 
+    it('is waited for by the one that adopts it, while somebody looks at it once more', async () => {
+      const { pid } = await start(first, kept('exec sleep 60'))
+      const launcher = await handOver(first)
+      const processes = agent().adopt(launcher.name, 1)
+      const watched = watch((listener) => processes.attach(only(launcher).number, 0, listener))
+      processes.kill(only(launcher).number, 'cancelled')
+      // The launcher has refused another one since.
+      assert.deepEqual(await platform.keptLaunchers(setup.scratchDir), { launchers: [], problems: [] })
+      assert.equal(isRunning(pid), true)
+      await launcher.leave()
+      assert.equal(await watched.started, pid)
+      assert.equal((await watched.ended).end.cause, 'cancelled')
+    })
+
     it('can be ended, with what it runs', async () => {
       const { pid } = await start(first, kept('exec sleep 60'))
       const launcher = await handOver(first)
