@@ -80,6 +80,9 @@ const SAID = {
     'Where [metrics](metrics.md) and a page for people are served, by HTTP to everybody who reaches it; port 0: any free one.',
     'none: nothing is served or counted',
   ),
+  'metrics.allowed_hosts': said(
+    'Names that the node is called by there, [beside an address, `localhost` and its host name](metrics.md#who-may-read-it).',
+  ),
 
   'archive.max_entries': said('Files, folders and links that one deployed archive may hold.'),
   'archive.max_bytes': said('What one deployed archive may take when unpacked.'),

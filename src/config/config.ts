@@ -37,7 +37,7 @@ export interface AgentConfig extends Sources {
   readonly stateDir: string
   readonly archive: ArchiveLimits
   /** Where metrics and the page are served; absent: nowhere, and nothing is counted. */
-  readonly metrics?: Endpoint
+  readonly metrics?: MetricsConfig
   /** Where the spans of executions go, a URL; absent: nobody records them. */
   readonly tracesEndpoint?: string
   /** Worker threads that supervise processes. */
@@ -70,6 +70,11 @@ export interface FunctionsConfig {
   readonly network: FunctionNetwork
   /** Whether interpreters keep compiled code between executions. */
   readonly codeCache: boolean
+}
+
+export interface MetricsConfig extends Endpoint {
+  /** Names that this node may be called by, beside its own, in lower case; with a dot before it all names below. */
+  readonly allowedHosts: readonly string[]
 }
 
 export interface TlsConfig {

@@ -64,6 +64,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'archive.max_bytes': reload('archive', ({ archive }) => archive.maxBytes),
   'archive.max_ratio': reload('archive', ({ archive }) => archive.maxRatio),
   'metrics.listen': restart('metrics', ({ metrics }) => metrics && endpointText(metrics)),
+  'metrics.allowed_hosts': restart('metrics', ({ metrics }) => metrics?.allowedHosts ?? []),
   'traces.endpoint': restart('tracesEndpoint'),
   workers: restart('workers'),
   isolation: restart('isolation', ({ isolation }) => isolation.required),

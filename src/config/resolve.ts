@@ -49,7 +49,7 @@ export function resolveSettings(settings: Settings, sources: Sources, absolute: 
     ...(settings.apps_dir && { appsDir: absolute('apps_dir', settings.apps_dir) }),
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
-    ...(metrics.listen && { metrics: metrics.listen }),
+    ...(metrics.listen && { metrics: { ...metrics.listen, allowedHosts: metrics.allowed_hosts } }),
     ...(settings.traces.endpoint && { tracesEndpoint: settings.traces.endpoint }),
     workers: settings.workers,
     isolation: {

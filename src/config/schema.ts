@@ -204,8 +204,19 @@ const archive = z.object(
   SECTION,
 )
 
+const HOST_NAME = 'a name as in node-1.example.com, or .example.com for all names below it'
+const hostName = key(HOST_NAME, (text) =>
+  /^\.?[\w-]{1,63}(\.[\w-]{1,63})*$/.test(text) ? text.toLowerCase() : undefined,
+)
+
 const metrics = z.object(
-  { listen: key('an IP address with a port, as in 127.0.0.1:9464 and [::1]:9464', readEndpoint).optional() },
+  {
+    listen: key('an IP address with a port, as in 127.0.0.1:9464 and [::1]:9464', readEndpoint).optional(),
+    allowed_hosts: z
+      .array(hostName, 'a list of names')
+      .default([])
+      .register(allowedValues, { allowed: `a list, each ${HOST_NAME}` }),
+  },
   SECTION,
 )
 

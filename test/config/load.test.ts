@@ -85,9 +85,17 @@ test('a file with only an agent_id gets every default', { skip: process.platform
 
 test('metrics are served where an address says so, and whoever else can read them is told', () => {
   const read = (listen: string) => load(`${LOOPBACK}metrics: { listen: "${listen}" }`)
-  assert.deepEqual(read('127.0.0.1:9464').config.metrics, { host: '127.0.0.1', port: 9464 })
-  assert.deepEqual(read('[::1]:0').config.metrics, { host: '::1', port: 0 })
+  assert.deepEqual(read('127.0.0.1:9464').config.metrics, { host: '127.0.0.1', port: 9464, allowedHosts: [] })
+  assert.deepEqual(read('[::1]:0').config.metrics, { host: '::1', port: 0, allowedHosts: [] })
   assert.deepEqual(read('127.0.0.1:9464').warnings, [])
+  const named = (names: string) => `${LOOPBACK}metrics: { listen: "127.0.0.1:1", allowed_hosts: ${names} }`
+  assert.deepEqual(load(named('[Node-1.Example, .example.com]')).config.metrics?.allowedHosts, [
+    'node-1.example',
+    '.example.com',
+  ])
+  assert.deepEqual(errors(named('["http://node-1/"]')), [
+    ': metrics.allowed_hosts.0: "http://node-1/" is not allowed; allowed: a name as in node-1.example.com, or .example.com for all names below it',
+  ])
   const { file, warnings } = read('0.0.0.0:9464')
   const told =
     'metrics.listen: everybody who reaches 0.0.0.0:9464 can read the names and the errors of functions; ' +
@@ -524,6 +532,7 @@ test('the example shows every key, each with its default', { skip: process.platf
       { port: 25 },
     ],
     appsDir: '/home/flux-runner/apps',
+    metrics: { host: '127.0.0.1', port: 9464, allowedHosts: ['node-1.example.com'] },
     tracesEndpoint: 'http://localhost:4318/v1/traces',
     workers: 4,
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
-import { Browser, noChromium } from '../support/chromium.js'
+import { Browser, noChromium, REBOUND } from '../support/chromium.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { METRICS_ON, metricsUrl } from '../support/metrics.js'
 
@@ -76,6 +76,13 @@ describeAgent(
       const inline = `const script = document.createElement('script'); script.textContent = 'window.hurt = 1'; document.body.append(script)`
       await browser.value(inline)
       assert.equal(await browser.value('typeof window.hurt'), 'undefined')
+    })
+
+    it('is not shown to a page elsewhere that has its own name lead here', async () => {
+      const url = new URL(metricsUrl(agent))
+      url.hostname = REBOUND
+      await browser.open(url.href)
+      await shows('body', `"${url.host}" is not a name of this node`)
     })
   },
 )

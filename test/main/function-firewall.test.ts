@@ -47,7 +47,14 @@ describe('what functions cannot reach', { skip: noFirewall }, () => {
     }
     const logger = pino({ base: {} }, { write })
     const nftables = broken ? new Broken(stateDir, stateDir) : new Nftables(stateDir, stateDir)
-    const config = { port, store, deny: [], functions: FUNCTIONS, network: {}, ...(metrics && { metrics }) }
+    const config = {
+      port,
+      store,
+      deny: [],
+      functions: FUNCTIONS,
+      network: {},
+      ...(metrics && { metrics: { ...metrics, allowedHosts: [] } }),
+    }
     const firewall = new FunctionFirewall(nftables, config, logger)
     t.after(() => firewall.close())
     const warnings = () => linesOf(log).filter(({ level }) => level >= 40)

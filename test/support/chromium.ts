@@ -5,6 +5,8 @@ import { makeTempDir } from '../../harness/agent.js'
 import { onExit } from '../../harness/on-exit.js'
 
 const LIMIT_MS = 30_000
+/** A host name that leads browsers to this machine. */
+export const REBOUND = 'rebound.example'
 
 /** Why tests that need a browser are skipped; undefined where there is one. */
 export const noChromium: string | undefined =
@@ -41,6 +43,8 @@ export class Browser {
   static async start(): Promise<Browser> {
     const profile = makeTempDir('flux-chromium-')
     const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-pipe']
+    // A name of somebody else's, which leads to this machine.
+    flags.push(`--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`)
     const chromium = spawn('chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
       env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Log } from '../../log/log.js'
+import { logRefusedCallers } from '../../log/refused-callers.js'
+import { foreignHost } from './allowed-hosts.js'
 
 /** For a client that does not send its request, or does not read its answer. */
 const REQUEST_MS = 10_000
@@ -28,8 +30,24 @@ export function text(body: string, status = 200): Answer {
   return { status, type: TEXT, body: `${body}\n` }
 }
 
-/** An HTTP server that answers GET and HEAD of these paths. It does not listen yet, and keeps no process alive. */
-export function createHttpServer(routes: Routes, log: Log): Server {
+/**
+ * An HTTP server that answers GET and HEAD of these paths, to whoever calls this node by one of its names: an address,
+ * localhost, its host name, and `allowedHosts`. It does not listen yet, and keeps no process alive.
+ */
+export function createHttpServer(routes: Routes, allowedHosts: readonly string[], log: Log): Server {
+  const isForeign = foreignHost(allowedHosts)
+  const logRefusal = logRefusedCallers(log)
+  const answerTo = (request: IncomingMessage) => {
+    const foreign = isForeign(request.headers.host)
+    if (foreign === undefined) return answerOf(request, routes)
+    const problem = `${JSON.stringify(foreign)} is not a name of this node`
+    const { remoteAddress, remotePort } = request.socket
+    logRefusal(
+      `${problem} for metrics.listen; if it is one, add it to metrics.allowed_hosts`,
+      `${remoteAddress}:${remotePort}`,
+    )
+    return text(`${problem}: use its address, or add the name to metrics.allowed_hosts`, 403)
+  }
   const server = createServer(
     {
       headersTimeout: REQUEST_MS,
@@ -40,7 +58,8 @@ export function createHttpServer(routes: Routes, log: Log): Server {
       noDelay: true,
     },
     (request, response) => {
-      void answerTo(request, routes)
+      void Promise.resolve()
+        .then(() => answerTo(request))
         .catch((error: Error) => {
           log.error({ err: error, path: request.url }, 'an HTTP request failed: a defect')
           return text('internal error', 500)
@@ -62,7 +81,7 @@ export function closeHttpServer(server: Server): Promise<void> {
   })
 }
 
-async function answerTo({ method = '', url = '' }: IncomingMessage, routes: Routes): Promise<Answer> {
+function answerOf({ method = '', url = '' }: IncomingMessage, routes: Routes): Answer | Promise<Answer> {
   const [path = ''] = url.split('?')
   const route = Object.hasOwn(routes, path) ? routes[path] : undefined
   if (!route) return text(`not found; there are ${Object.keys(routes).join(', ')}`, 404)

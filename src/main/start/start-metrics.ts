@@ -44,7 +44,7 @@ export async function startMetrics(
     executionsUse: () => platform.executionsUse(starter),
   }
   const recent = new Recent(counts, () => sources.serving?.load)
-  const server = createHttpServer(routesOf(sources, recent), log)
+  const server = createHttpServer(routesOf(sources, recent), endpoint.allowedHosts, log)
   await listen(endpoint, placeOf(config, 'metrics.listen'), log, server)
   closers.add(() => closeHttpServer(server))
   closers.add(watchDelay(counts.delay))

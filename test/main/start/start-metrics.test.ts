@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { describe, it, type TestContext } from 'node:test'
+import pino from 'pino'
 import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { freePort, noRedis, RedisServer } from '../../../harness/redis.js'
@@ -11,13 +13,24 @@ import { ServiceManager } from '../../../src/host/service-manager.js'
 import { createLog } from '../../../src/log/log.js'
 import { type RunningAgent, startAgent } from '../../../src/main/index.js'
 import { configFileOf } from '../../support/config-file.js'
+import { linesOf } from '../../support/log-lines.js'
+
+/** A log whose warnings are kept. */
+function keptLog() {
+  let written = ''
+  const write = (line: string) => {
+    written += line
+  }
+  const log = pino({ level: 'warn' }, { write })
+  return { log, lines: () => linesOf(written) }
+}
 
 /** Starts an agent in this process. */
-function start(t: TestContext, keys: object): Promise<RunningAgent> {
+function start(t: TestContext, keys: object, log = createLog('silent')): Promise<RunningAgent> {
   const dir = makeTempDir('flux-metrics-')
   const { config } = loadConfig({ file: configFileOf(dir, keys), env: {}, cwd: dir })
   const state = new AgentState()
-  const agent = startAgent(config, createLog('silent'), state, new ServiceManager(undefined, state))
+  const agent = startAgent(config, log, state, new ServiceManager(undefined, state))
   t.after(async () => (await agent.catch(() => undefined))?.stop('the test is over'))
   return agent
 }
@@ -66,6 +79,32 @@ describe('the address of the metrics', () => {
     const head = await fetch(`${url}/healthz?verbose`, { method: 'HEAD' })
     assert.deepEqual([head.status, await head.text()], [200, ''])
     assert.equal(head.headers.get('x-content-type-options'), 'nosniff')
+  })
+
+  it('answers those who call this node by one of its names, and tells others once', async (t) => {
+    const port = await freePort()
+    const { log, lines } = keptLog()
+    await start(t, { metrics: { listen: `127.0.0.1:${port}`, allowed_hosts: ['node.example'] } }, log)
+    const statusFor = (host: string | undefined) =>
+      new Promise<string>((resolve, reject) => {
+        const lines = [
+          `GET /healthz HTTP/1.${host === undefined ? 0 : 1}`,
+          ...(host === undefined ? [] : [`Host: ${host}`]),
+        ]
+        const socket = connect(port, '127.0.0.1', () => socket.end(`${lines.join('\r\n')}\r\n\r\n`))
+        text(socket).then((answer) => resolve(answer.split(' ')[1] ?? ''), reject)
+      })
+    for (const host of [undefined, `127.0.0.1:${port}`, 'localhost', 'node.example:1'])
+      assert.equal(await statusFor(host), '200', host)
+    for (let times = 0; times < 2; times++) assert.equal(await statusFor('evil.example'), '403')
+    assert.deepEqual(
+      lines()
+        .map(({ msg }) => msg)
+        .filter((msg) => msg.startsWith('refused')),
+      [
+        'refused: "evil.example" is not a name of this node for metrics.listen; if it is one, add it to metrics.allowed_hosts',
+      ],
+    )
   })
 
   it('does not keep a stop waiting for a client that says nothing', async (t) => {
