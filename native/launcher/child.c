@@ -18,21 +18,44 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The headers of older systems lack it. */
+#define UNSHARE_FILES 2u
 /* Exit code of a child whose program was not executed. Nobody sees it: the launcher reports step and error instead. */
 #define NOT_EXECUTED 127
 
 static int null_device;
+static int proc_folder;
+/*
+ * A child is cloned with the launcher's table of descriptors, of which there may be thousands, and copies only those below
+ * `low_end` for itself: the copy of all of them would be made, and closed by the exec, at each start. So the end of its pipe
+ * has to be one of the low ones, `output_slot`, which one start at a time has. It is not closed before the next start: a
+ * pipe whose last writer has gone would wake the launcher just before the end of the leader does.
+ */
+static int output_slot;
+static unsigned low_end;
+static atomic_flag slot_taken = ATOMIC_FLAG_INIT;
+static bool has_unshare;
 static atomic_bool has_clone3;
 static atomic_int latest;
 /* Threads that have started children, but for the first one. A child is listed in /proc under its thread. */
 static atomic_int threads[STARTING_THREADS_MAX];
 static atomic_uint threads_count;
 
+/* Whether close_range(2) can give a child a table of its own: Linux 5.9. This range is none, so that this one is kept. */
+static bool can_unshare(void)
+{
+	return syscall(SYS_close_range, 1u, 0u, UNSHARE_FILES) != 0 && errno == EINVAL;
+}
+
 bool child_open(void)
 {
 	null_device = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_device < 0)
+	proc_folder = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	output_slot = null_device < 0 ? -1 : fcntl(null_device, F_DUPFD_CLOEXEC, 0);
+	if (output_slot < 0)
 		return false;
+	low_end = (unsigned)output_slot + 1;
+	has_unshare = can_unshare();
 #if defined __x86_64__ || defined __aarch64__
 	has_clone3 = syscall(SYS_clone3, NULL, 0) != 0 && errno == EINVAL;
 #endif
@@ -66,16 +89,26 @@ static bool join_cgroup(int folder)
 	return write_file(folder, "cgroup.procs", "0", 1);
 }
 
+/* The launcher's /proc, since the sandbox has another one. */
 static bool set_oom_score(int score)
 {
 	char text[16];
 	int length = snprintf(text, sizeof text, "%d", score);
-	return write_file(AT_FDCWD, "/proc/self/oom_score_adj", text, (size_t)length);
+	return write_file(proc_folder, "self/oom_score_adj", text, (size_t)length);
+}
+
+/* Takes a table of descriptors of its own: from here on the launcher's others are out of reach. */
+static bool unshare_files(void)
+{
+	return syscall(SYS_close_range, low_end, ~0u, UNSHARE_FILES) == 0;
 }
 
 static bool redirect_streams(const struct child *child)
 {
-	return dup2(null_device, 0) >= 0 && dup2(child->output, 1) >= 0 && dup2(child->output, 2) >= 0;
+	if (child->shares_files && !unshare_files())
+		return false;
+	int output = child->shares_files ? output_slot : child->output;
+	return dup2(null_device, 0) >= 0 && dup2(output, 1) >= 0 && dup2(output, 2) >= 0;
 }
 
 static bool set_limits(const struct child *child)
@@ -130,6 +163,10 @@ static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 	child->step = STEP_CGROUP;
 	if (child->cgroup >= 0 && !born_in_cgroup && !join_cgroup(child->cgroup))
 		return false;
+	child->step = STEP_JOIN;
+	if (child->namespaces != NULL && !join_sandbox(child->namespaces))
+		return false;
+	/* After what takes descriptors of the launcher's, and before what opens some. */
 	child->step = STEP_PIPE;
 	if (!redirect_streams(child))
 		return false;
@@ -145,8 +182,7 @@ static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 	 * against a quota of 200. The call may fail: containers often forbid it.
 	 */
 	syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	child->step = STEP_JOIN;
-	return child->namespaces == NULL || join_sandbox(child->namespaces);
+	return true;
 }
 
 /* Becomes the user, and what has to come after that. */
@@ -173,8 +209,9 @@ static bool set_up_as_user(struct child *child)
  */
 static _Noreturn __attribute__((noinline)) void run_child(struct child *child, bool born_in_cgroup)
 {
-	atomic_store(&child->pid, (int)getpid());
-	atomic_store(&latest, (int)getpid());
+	pid_t own = getpid();
+	atomic_store(&child->pid, (int)own);
+	atomic_store(&latest, (int)own);
 	if (set_up_as_launcher(child, born_in_cgroup) && set_up_as_user(child)) {
 		child->step = STEP_EXEC;
 		sigset_t none;
@@ -224,6 +261,8 @@ static pid_t start_by_clone3(struct child *child, int *pidfd)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)child->cgroup;
 	}
+	if (child->shares_files)
+		args.flags |= CLONE_FILES;
 	long pid = clone_into(child, &args);
 	if (pid >= 0)
 		return (pid_t)pid;
@@ -247,6 +286,20 @@ static pid_t start_by_vfork(struct child *child, int *pidfd)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Vfork): it writes only to its own frames and to `child`. */
 		run_child(child, false);
 	*pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	return pid;
+}
+
+/* Shares the table of descriptors where the slot is free. */
+static pid_t start_in_low_files(struct child *child)
+{
+	if (!has_unshare || atomic_flag_test_and_set(&slot_taken))
+		return start_by_clone3(child, &child->pidfd);
+	child->shares_files = dup3(child->output, output_slot, O_CLOEXEC) >= 0;
+	pid_t pid = start_by_clone3(child, &child->pidfd);
+	int error = errno;
+	child->shares_files = false;
+	atomic_flag_clear(&slot_taken);
+	errno = error;
 	return pid;
 }
 
@@ -285,7 +338,7 @@ void child_start(struct child *child)
 	pid_t pid = -1;
 	errno = ENOSYS;
 	if (has_clone3)
-		pid = start_by_clone3(child, &child->pidfd);
+		pid = start_in_low_files(child);
 	if (pid < 0 ? is_clone3_refused(errno) : was_stillborn(child, pid)) {
 		has_clone3 = false;
 		pid = start_by_vfork(child, &child->pidfd);

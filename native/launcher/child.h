@@ -43,6 +43,8 @@ struct child {
 	bool tagged;
 	struct execution *execution;
 
+	/* By child_start: whether it begins with the launcher's own table of descriptors. */
+	bool shares_files;
 	/* By child_start: the launcher's pid, and the child's own, which is 0 until the child runs. */
 	pid_t launcher;
 	atomic_int pid;
