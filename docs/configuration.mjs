@@ -2,7 +2,8 @@
 //   node docs/configuration.mjs            writes it
 //   node docs/configuration.mjs --check    fails where it is stale
 import { KEYS } from '../dist/src/config/keys.js'
-import { allowedValues, SECTIONS } from '../dist/src/config/schema.js'
+import { SECTIONS } from '../dist/src/config/schema.js'
+import { allowedValues } from '../dist/src/config/values.js'
 import { writePage } from './page.mjs'
 
 const UNITS = ['TiB', 'GiB', 'MiB', 'KiB']
@@ -92,6 +93,12 @@ const SAID = {
     'The collector that gets [the spans of executions](tracing.md), by OTLP over HTTP; a URL without a path has `/v1/traces`.',
     'no spans',
   ),
+  'traces.headers_file': said(
+    'What each request carries beside that, such as credentials: one header on each line, as in `authorization: Bearer abc`.',
+  ),
+  'traces.ca_cert': said("The authority that signed the collector's certificate.", 'those that Node trusts'),
+  'traces.cert_file': said('What the agent presents to it.'),
+  'traces.key_file': said("That certificate's key, without a passphrase."),
 }
 
 for (const key of Object.keys(SAID))

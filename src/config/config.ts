@@ -1,3 +1,4 @@
+import type { ClientTls } from '../access/client-tls.js'
 import type { ArchiveLimits } from '../archive/limits.js'
 import type { FunctionNetwork, NetworkTarget, OomKill, UidRange } from '../os/platform.js'
 import type { StoreLocation } from '../store/open.js'
@@ -38,8 +39,8 @@ export interface AgentConfig extends Sources {
   readonly archive: ArchiveLimits
   /** Where metrics and the page are served; absent: nowhere, and nothing is counted. */
   readonly metrics?: MetricsConfig
-  /** Where the spans of executions go, a URL; absent: nobody records them. */
-  readonly tracesEndpoint?: string
+  /** Where the spans of executions go; absent: nobody records them. */
+  readonly traces?: TracesConfig
   /** Worker threads that supervise processes. */
   readonly workers: number
   readonly isolation: IsolationConfig
@@ -75,6 +76,14 @@ export interface FunctionsConfig {
 export interface MetricsConfig extends Endpoint {
   /** Names that this node may be called by, beside its own, in lower case; with a dot before it all names below. */
   readonly allowedHosts: readonly string[]
+}
+
+/** A collector of spans. */
+export interface TracesConfig extends ClientTls {
+  /** A URL. */
+  readonly endpoint: string
+  /** The path of a file with the headers of each request, such as its credentials. */
+  readonly headersFile?: string
 }
 
 export interface TlsConfig {

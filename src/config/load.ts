@@ -1,10 +1,7 @@
-import { accessSync, constants, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { ForeignFile, readOwnFile } from '../os/owned-file.js'
-import { type RedisFileError, readPassword } from '../store/redis/access.js'
-import { parseRedisAddress } from '../store/redis/address.js'
-import { readRedisTls } from '../store/redis/tls.js'
+import { checkFiles } from './check-files.js'
 import type { AgentConfig } from './config.js'
 import { ConfigError, readDocument, readSettings, readWithoutFile } from './document.js'
 import { endpointText } from './endpoint.js'
@@ -66,8 +63,7 @@ function checked(
   const config = resolveSettings(settings, sources, (key, path) =>
     resolve(fromVariables.includes(key) ? cwd : folder, path),
   )
-  checkTlsFiles(config)
-  checkRedis(config)
+  checkFiles(config)
   return { config, warnings: [...warnings, ...exposure(config)] }
 }
 
@@ -106,61 +102,6 @@ function developmentDefaults(variables: Variables, cwd: string): LoadedConfig {
   const sources = { fromVariables: [] }
   const config = resolveSettings(readSettings(document, sources), sources, (_key, path) => resolve(cwd, path))
   return { config, warnings: [warning, ...variables.warnings] }
-}
-
-/** Refuses keys that the address would not use: data would go out unencrypted, or a password would be in vain. */
-function checkRedis(config: AgentConfig): void {
-  const { store } = config
-  if (store.kind !== 'redis' || !store.access) return
-  const { passwordFile, sentinelPasswordFile, ...tls } = store.access
-  const { kind, tls: isTls, credentials } = parseRedisAddress(store.address)
-  const refuse = (place: string, problem: string) => {
-    throw new ConfigError(`${place}: ${problem}`)
-  }
-  if (!isTls && Object.keys(tls).length > 0)
-    refuse(
-      `${sourceName(config)}: redis`,
-      'redis_addr is without TLS; write rediss:// there, or leave the keys for TLS out',
-    )
-  if (passwordFile && credentials.password)
-    refuse(
-      placeOf(config, 'redis.password_file'),
-      'redis_addr contains a password, too; leave it out there, as in redis://user:@host',
-    )
-  if (sentinelPasswordFile && kind !== 'sentinel')
-    refuse(
-      placeOf(config, 'redis.sentinel_password_file'),
-      'redis_addr names no Sentinels; write redis+sentinel:// there, or leave it out',
-    )
-  try {
-    readRedisTls(tls)
-    if (passwordFile) readPassword('password_file', passwordFile)
-    if (sentinelPasswordFile) readPassword('sentinel_password_file', sentinelPasswordFile)
-  } catch (error) {
-    const { key, message } = error as RedisFileError
-    refuse(placeOf(config, `redis.${key}`), message)
-  }
-}
-
-function checkTlsFiles(config: AgentConfig): void {
-  const { tls } = config
-  if (!tls) return
-  const keys = [
-    ['tls.ca_cert', tls.caCert],
-    ['tls.cert_file', tls.certFile],
-    ['tls.key_file', tls.keyFile],
-  ] as const
-  for (const [key, path] of keys) {
-    try {
-      accessSync(path, constants.R_OK)
-      if (statSync(path).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' })
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      throw new ConfigError(
-        `${placeOf(config, key)}: ${JSON.stringify(path)} is not allowed; allowed: a PEM file that the agent can read (${code})`,
-      )
-    }
-  }
 }
 
 function exposure(config: AgentConfig): string[] {

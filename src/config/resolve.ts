@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { ClientTls } from '../access/client-tls.js'
 import type { StoreLocation } from '../store/open.js'
 import type { AgentConfig } from './config.js'
 import type { ConfigKey, Settings } from './schema.js'
@@ -50,7 +51,7 @@ export function resolveSettings(settings: Settings, sources: Sources, absolute: 
     stateDir,
     archive: { maxEntries: archive.max_entries, maxBytes: archive.max_bytes, maxRatio: archive.max_ratio },
     ...(metrics.listen && { metrics: { ...metrics.listen, allowedHosts: metrics.allowed_hosts } }),
-    ...(settings.traces.endpoint && { tracesEndpoint: settings.traces.endpoint }),
+    ...resolveTraces(settings, absolute),
     workers: settings.workers,
     isolation: {
       required: settings.isolation === 'required',
@@ -62,14 +63,31 @@ export function resolveSettings(settings: Settings, sources: Sources, absolute: 
   }
 }
 
+function resolveTraces({ traces }: Settings, absolute: Resolve): Pick<AgentConfig, 'traces'> {
+  const { endpoint, headers_file } = traces
+  if (endpoint === undefined) return {}
+  const headersFile = headers_file === undefined ? {} : { headersFile: absolute('traces.headers_file', headers_file) }
+  return { traces: { endpoint, ...headersFile, ...resolveClientTls('traces', traces, absolute) } }
+}
+
+function resolveClientTls(
+  section: 'redis' | 'traces',
+  { ca_cert, cert_file, key_file }: Settings['traces'],
+  absolute: Resolve,
+): ClientTls {
+  return {
+    ...(ca_cert && { caCert: absolute(`${section}.ca_cert`, ca_cert) }),
+    ...(cert_file && { certFile: absolute(`${section}.cert_file`, cert_file) }),
+    ...(key_file && { keyFile: absolute(`${section}.key_file`, key_file) }),
+  }
+}
+
 function resolveStore({ redis_addr: setting, redis }: Settings, absolute: Resolve, stateDir: string): StoreLocation {
   if (setting.kind === 'redis') {
     if (!redis) return setting
-    const { ca_cert, cert_file, key_file, server_name, password_file, sentinel_password_file } = redis
+    const { server_name, password_file, sentinel_password_file } = redis
     const access = {
-      ...(ca_cert && { caCert: absolute('redis.ca_cert', ca_cert) }),
-      ...(cert_file && { certFile: absolute('redis.cert_file', cert_file) }),
-      ...(key_file && { keyFile: absolute('redis.key_file', key_file) }),
+      ...resolveClientTls('redis', redis, absolute),
       ...(server_name && { serverName: server_name }),
       ...(password_file && { passwordFile: absolute('redis.password_file', password_file) }),
       ...(sentinel_password_file && {

@@ -1,116 +1,27 @@
-import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { distance } from 'fastest-levenshtein'
 import * as z from 'zod'
 import type { FunctionNetwork, OomKill } from '../os/platform.js'
-import { type AddressError, parseRedisAddress } from '../store/redis/address.js'
 import { readEndpoint } from './endpoint.js'
 import { readNetworkTarget } from './network-target.js'
+import { redisAddr } from './store-setting.js'
+import {
+  allowedValues,
+  flag,
+  folder,
+  GiB,
+  idRange,
+  ip,
+  key,
+  MiB,
+  matching,
+  oneOf,
+  pemFile,
+  size,
+  whole,
+} from './values.js'
 
-/**
- * The keys of the configuration file. Every scalar is parsed from its text as written: an id of digits keeps its zeros,
- * and a quoted number is a number. Each issue's message says what is allowed.
- */
+/** The keys of the configuration file. */
 
-const MiB = 2 ** 20
-const GiB = 2 ** 30
-/** The next ones stand for "none" (chown(2)), and for ids that do not fit. */
-const LAST_UID = 4_294_967_293
-const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB, GiB, TiB: 2 ** 40 }
-
-/** What each value's schema allows; shown in docs/configuration.md. */
-export const allowedValues = z.registry<{ readonly allowed: string }>()
-
-/** A key parsed from text; `read` answers undefined for invalid text. */
-function key<T>(allowed: string, read: (text: string) => T | undefined) {
-  const schema = z.string(allowed).transform((text, context): T => {
-    const value = read(text)
-    if (value !== undefined) return value
-    context.addIssue(allowed)
-    return z.NEVER
-  })
-  return schema.register(allowedValues, { allowed })
-}
-
-function matching(pattern: RegExp, allowed: string) {
-  return key(allowed, (text) => (pattern.test(text) ? text : undefined))
-}
-
-function oneOf<T extends string>(values: readonly T[]) {
-  return key(`one of ${values.join(', ')}`, (text) => values.find((value) => value === text))
-}
-
-function whole(min: number, max: number) {
-  return key(`a whole number from ${min} to ${max}`, (text) => {
-    const value = Number(text)
-    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined
-  })
-}
-
-/** Bytes, plain or with a binary unit. */
-function size(min: string, max: string) {
-  const least = parseSize(min) ?? 0
-  const most = parseSize(max) ?? 0
-  return key(`a size from ${min} to ${max}, in bytes or with a unit as in 32MiB`, (text) => {
-    const bytes = parseSize(text)
-    return bytes !== undefined && bytes >= least && bytes <= most ? bytes : undefined
-  })
-}
-
-function parseSize(text: string): number | undefined {
-  const [, digits, unit = ''] = /^(\d+) ?([KMGT]iB|B|)$/.exec(text) ?? []
-  const factor = UNITS[unit]
-  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor
-}
-
-/** User ids, as in /etc/subuid written with both ends. */
-function idRange(allowed: string) {
-  return key(allowed, (text) => {
-    const [, first, last] = /^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []
-    const range = { first: Number(first), last: Number(last) }
-    return range.first > 0 && range.first <= range.last && range.last <= LAST_UID ? range : undefined
-  })
-}
-
-/** Where the store is, before paths are resolved; `path` absent: the default folder. */
-export type StoreSetting =
-  | { readonly kind: 'redis'; readonly address: string }
-  | { readonly kind: 'embedded'; readonly path?: string }
-
-const STORES =
-  'redis://, rediss://, redis+sentinel://, rediss+sentinel://, redis+cluster://, rediss+cluster://, host:port, a host, unix:///path, an absolute socket ' +
-  'path, embedded or embedded:FOLDER'
-
-/** Edit distance up to which a word counts as a misspelt `embedded`. */
-const MISSPELLED = 3
-
-const redisAddr = z.string(STORES).transform(readStore).register(allowedValues, { allowed: STORES })
-
-function readStore(text: string, context: z.RefinementCtx): StoreSetting {
-  if (text === 'embedded') return { kind: 'embedded' }
-  const [, folder] = /^embedded:(.+)$/.exec(text) ?? []
-  if (folder !== undefined) return { kind: 'embedded', path: folder }
-  const refuse = (reason: string) => {
-    context.addIssue({ code: 'custom', message: STORES, params: { reason } })
-    return z.NEVER
-  }
-  const word = /^[a-z]+(?=$|[:/ ])/i.exec(text)?.[0]
-  if (word && !text.includes('@') && distance(word.toLowerCase(), 'embedded') <= MISSPELLED) {
-    const host = `a host of that name is redis://${word}`
-    return refuse(`did you mean "embedded", or "embedded:FOLDER"? ${host}`)
-  }
-  try {
-    parseRedisAddress(text)
-    return { kind: 'redis', address: text }
-  } catch (error) {
-    return refuse((error as AddressError).message)
-  }
-}
-
-const flag = key('true or false', (text) => ({ true: true, false: false })[text.toLowerCase()])
-const ip = key('an IP address', (text) => (isIP(text) > 0 ? text : undefined))
-const folder = matching(/^[^\0]+$/, 'the path of a folder')
-const pemFile = matching(/^(?!.*-----BEGIN)[^\0\r\n]+$/, 'the path of a PEM file that the agent can read')
 const secretFile = matching(/^[^\0\r\n]+$/, 'the path of a file with the password, on one line')
 const clientName = matching(/^[^\p{C}]+$/u, 'a name as in the CN or a DNS SAN of a client certificate')
 const clientNames = z
@@ -172,28 +83,32 @@ const tls = z
     return ca_cert && cert_file && key_file ? { ca_cert, cert_file, key_file, allowed_clients } : z.NEVER
   })
 
+/** For `refine`: a section has `key`, which is `allowed`, where it has one of the others. */
+function needs(key: string, allowed: string, others: readonly string[]) {
+  const has = (section: unknown, name: string) => (section as Readonly<Record<string, unknown>>)[name] !== undefined
+  const when = ({ value }: { readonly value: unknown }) => others.some((other) => has(value, other))
+  const issue: { path: PropertyKey[]; message: string; when: typeof when } = { path: [key], message: allowed, when }
+  return [(section: object) => has(section, key), issue] as const
+}
+
+const CERTIFICATE = needs('cert_file', 'the certificate of key_file', ['key_file'])
+const KEY = needs('key_file', 'the key of cert_file', ['cert_file'])
+
+/** Files for TLS to a server elsewhere. */
+const clientTls = { ca_cert: pemFile.optional(), cert_file: pemFile.optional(), key_file: pemFile.optional() }
+
 const redis = z
   .object(
     {
-      ca_cert: pemFile.optional(),
-      cert_file: pemFile.optional(),
-      key_file: pemFile.optional(),
+      ...clientTls,
       server_name: matching(/^[\w.-]{1,253}$/, 'the name in the certificate of Redis').optional(),
       password_file: secretFile.optional(),
       sentinel_password_file: secretFile.optional(),
     },
     SECTION,
   )
-  .refine(({ cert_file }) => cert_file !== undefined, {
-    path: ['cert_file'],
-    message: 'the certificate of key_file',
-    when: ({ value }) => (value as { key_file?: string }).key_file !== undefined,
-  })
-  .refine(({ key_file }) => key_file !== undefined, {
-    path: ['key_file'],
-    message: 'the key of cert_file',
-    when: ({ value }) => (value as { cert_file?: string }).cert_file !== undefined,
-  })
+  .refine(...CERTIFICATE)
+  .refine(...KEY)
 
 const archive = z.object(
   {
@@ -222,7 +137,18 @@ const metrics = z.object(
 
 const COLLECTOR = 'http:// or https:// and the address of a collector, as in http://localhost:4318'
 
-const traces = z.object({ endpoint: key(COLLECTOR, readCollector).optional() }, SECTION)
+const traces = z
+  .object(
+    {
+      endpoint: key(COLLECTOR, readCollector).optional(),
+      headers_file: matching(/^[^\0\r\n]+$/, 'the path of a file with a header on each line').optional(),
+      ...clientTls,
+    },
+    SECTION,
+  )
+  .refine(...CERTIFICATE)
+  .refine(...KEY)
+  .refine(...needs('endpoint', COLLECTOR, ['headers_file', 'ca_cert', 'cert_file', 'key_file']))
 
 /** OTLP/HTTP, "Endpoint URLs": one without a path has the usual one. */
 function readCollector(text: string): string | undefined {

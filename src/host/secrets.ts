@@ -3,9 +3,16 @@ import type { AgentConfig } from '../config/config.js'
 import type { RunAs } from '../os/platform.js'
 import { mayReach, rightsOf } from './permissions.js'
 
+/** A file by which the agent proves elsewhere who it is. */
+export interface SecretFile {
+  readonly kind: 'key' | 'password' | 'headers'
+  /** Absolute. */
+  readonly path: string
+}
+
 /** A secret that functions can read. */
 export interface Exposure {
-  readonly kind: 'config' | 'key' | 'password' | 'state' | 'store'
+  readonly kind: 'config' | SecretFile['kind'] | 'state' | 'store'
   /** Absolute. */
   readonly path: string
   /** The command that closes it. */
@@ -19,14 +26,11 @@ export interface Exposure {
 export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): Exposure[] {
   if (!runAs || runAs.uid === process.geteuid?.()) return []
   const { file, tls, stateDir, store } = config
-  const { keyFile, ...access } = (store.kind === 'redis' && store.access) || {}
-  const passwords = [access.passwordFile, access.sentinelPasswordFile].filter((path) => path !== undefined)
   const secrets = [
     // The file may contain the password of Redis.
     ...(file ? [{ kind: 'config', path: file } as const] : []),
     ...(tls ? [{ kind: 'key', path: tls.keyFile } as const] : []),
-    ...(keyFile ? [{ kind: 'key', path: keyFile } as const] : []),
-    ...passwords.map((path) => ({ kind: 'password', path }) as const),
+    ...secretFiles(config),
     { kind: 'state', path: stateDir } as const,
     ...(store.kind === 'embedded' ? [{ kind: 'store', path: store.path } as const] : []),
   ]
@@ -36,6 +40,19 @@ export function exposedSecrets(config: AgentConfig, runAs: RunAs | undefined): E
     const mode = `chmod ${found.isDirectory() ? '700' : '600'} ${path}`
     return [{ kind, path, fix: found.uid === runAs.uid ? `chown root ${path} && ${mode}` : mode }]
   })
+}
+
+/** Those for the store and the collector of spans. */
+export function secretFiles({ store, traces }: AgentConfig): SecretFile[] {
+  const access = (store.kind === 'redis' && store.access) || {}
+  const files: readonly [SecretFile['kind'], string | undefined][] = [
+    ['key', access.keyFile],
+    ['password', access.passwordFile],
+    ['password', access.sentinelPasswordFile],
+    ['key', traces?.keyFile],
+    ['headers', traces?.headersFile],
+  ]
+  return files.flatMap(([kind, path]) => (path === undefined ? [] : [{ kind, path }]))
 }
 
 /** The warnings about exposed secrets. */

@@ -74,8 +74,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const { store, identity } = recovered
   const functions = await startFunctions(context, host, recovered)
   const { admission, registrations } = functions
-  const { tracesEndpoint } = config
-  const tracing = tracesEndpoint === undefined ? undefined : await startTracing(tracesEndpoint, config.agentId, log)
+  const tracing = config.traces && (await startTracing(config.traces, config.agentId, log))
   // Closed after the executions, so that it has their last spans.
   closers.add(() => tracing?.close())
   const execution = await startExecutions(context, host, recovered, functions, counts)

@@ -6,6 +6,7 @@ import { KNOWN_KEYS } from '../../src/config/schema.js'
 
 const MiB = 2 ** 20
 const tls = { caCert: '/ca.pem', certFile: '/agent.pem', keyFile: '/key.pem', allowedClients: ['flux'] }
+const traces = { endpoint: 'https://collector:4318/v1/traces' }
 const inUse: AgentConfig = {
   file: '/agent.yaml',
   fromVariables: [],
@@ -36,6 +37,7 @@ const inUse: AgentConfig = {
   stateDir: '/state',
   archive: { maxEntries: 1, maxBytes: MiB, maxRatio: 1 },
   metrics: { host: '127.0.0.1', port: 9464, allowedHosts: [] },
+  traces,
   workers: 1,
   isolation: { required: false, noNewPrivileges: true, maxProcesses: 1, oomKill: 'execution' },
   logLevel: 'info',
@@ -78,7 +80,11 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
   store_backlog_bytes: ['at once', { backlogBytes: 2 * MiB }],
   survive_seconds: ['restart', { surviveSeconds: 2 }],
   drain_seconds: ['at once', { drainSeconds: 2 }],
-  'traces.endpoint': ['restart', { tracesEndpoint: 'http://other:4318/v1/traces' }],
+  'traces.endpoint': ['restart', { traces: { ...traces, endpoint: 'https://other:4318/v1/traces' } }],
+  'traces.headers_file': ['restart', { traces: { ...traces, headersFile: '/other' } }],
+  'traces.ca_cert': ['restart', { traces: { ...traces, caCert: '/other' } }],
+  'traces.cert_file': ['restart', { traces: { ...traces, certFile: '/other' } }],
+  'traces.key_file': ['restart', { traces: { ...traces, keyFile: '/other' } }],
   run_as: ['restart', { runAs: { kind: 'user', name: 'other' } }],
   allow_root: ['restart', { allowRoot: true }],
   apps_dir: ['restart', { appsDir: '/other' }],

@@ -520,8 +520,11 @@ test('the example shows every key, each with its default', { skip: process.platf
   }
   const plain = load(text, dir).config
   const uncommented = text.replace(/^( *)#(?=\S| {2}\w+:)/gm, '$1')
-  // It is for another address than the default.
-  const spelledOut = load(uncommented.replace(/^redis:\n(?:[# ].*\n)+/m, ''), dir)
+  // They are for another address than the default.
+  const spelledOut = load(
+    uncommented.replace(/^redis:\n(?:[# ].*\n)+/m, '').replace(/(?<=^ {2}endpoint: .*\n)(?:[# ].*\n)+/m, ''),
+    dir,
+  )
   assert.deepEqual(spelledOut.warnings, [])
   assert.deepEqual(spelledOut.config, {
     ...plain,
@@ -533,7 +536,7 @@ test('the example shows every key, each with its default', { skip: process.platf
     ],
     appsDir: '/home/flux-runner/apps',
     metrics: { host: '127.0.0.1', port: 9464, allowedHosts: ['node-1.example.com'] },
-    tracesEndpoint: 'http://localhost:4318/v1/traces',
+    traces: { endpoint: 'http://localhost:4318/v1/traces' },
     workers: 4,
   })
 })

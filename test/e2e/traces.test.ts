@@ -6,7 +6,7 @@ import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import type { ExecutionRequest } from '../../src/generated/flux/ExecutionRequest.js'
 import type { ExecutionResponse__Output } from '../../src/generated/flux/ExecutionResponse.js'
-import { Collector, type Span } from '../support/collector.js'
+import { Collector, guardedCollector, type Span } from '../support/collector.js'
 import { linesOf } from '../support/log-lines.js'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
@@ -53,13 +53,15 @@ describe('the trace of a caller', NODE, () => {
 })
 
 describe('the spans of an execution', NODE, () => {
-  const collector = new Collector()
+  let collector: Collector
   let agent: TestAgent
   let calls: Calls
 
   before(async () => {
-    const port = await collector.listen()
-    agent = await startTestAgent({ config: { traces: { endpoint: `http://127.0.0.1:${port}` } } })
+    const guarded = await guardedCollector()
+    collector = guarded.collector
+    const endpoint = `https://127.0.0.1:${await collector.listen()}`
+    agent = await startTestAgent({ config: { traces: { endpoint, ...guarded.keys } } })
     calls = new Calls(agent.client)
     await calls.script('print', PRINT)
     await calls.script('fail', 'sleep 0.1; exit 3', { max_concurrency: 1, max_concurrency_behavior: 'wait' })

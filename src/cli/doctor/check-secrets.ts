@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import type { AgentConfig } from '../../config/config.js'
-import { type Exposure, exposedSecrets } from '../../host/secrets.js'
+import { type Exposure, exposedSecrets, secretFiles } from '../../host/secrets.js'
 import { platform } from '../../os/index.js'
 import { type Finding, warn } from './finding.js'
 
@@ -8,23 +8,19 @@ const SUBJECTS: Readonly<Record<Exposure['kind'], string>> = {
   config: 'config file',
   key: 'tls key file',
   password: 'redis password',
+  headers: 'traces headers',
   state: 'state',
   store: 'store',
 }
 
 /** Checks whether functions, or others than their owners, can read the agent's secrets. */
 export function checkSecrets(config: AgentConfig): Finding[] {
-  const { runAs, store } = config
+  const { runAs } = config
   const user = runAs.kind === 'user' ? platform.findUser(runAs.name) : undefined
-  const { keyFile, passwordFile, sentinelPasswordFile } = (store.kind === 'redis' && store.access) || {}
-  const open = [
-    ...(keyFile ? checkOpen(SUBJECTS.key, keyFile) : []),
-    ...(passwordFile ? checkOpen(SUBJECTS.password, passwordFile) : []),
-    ...(sentinelPasswordFile ? checkOpen(SUBJECTS.password, sentinelPasswordFile) : []),
-  ]
+  const open = secretFiles(config).flatMap(({ kind, path }) => checkOpen(SUBJECTS[kind], path))
   const exposed = exposedSecrets(config, user)
     // These are found already, one of them by checkCertificates.
-    .filter(({ kind, path }) => (kind !== 'key' && kind !== 'password') || !othersMayRead(path))
+    .filter(({ kind, path }) => !['key', 'password', 'headers'].includes(kind) || !othersMayRead(path))
     .map(({ kind, path, fix }) => warn(SUBJECTS[kind], `functions can read ${path}`, fix))
   return [...exposed, ...open]
 }

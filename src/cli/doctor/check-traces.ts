@@ -1,22 +1,15 @@
 import type { AgentConfig } from '../../config/config.js'
+import { Collector } from '../../main/tracing/collector.js'
 import { type Finding, ok, warn } from './finding.js'
 
-const LIMIT_MS = 5_000
-
 /** Checks whether the collector takes spans: it is sent none. */
-export async function checkTraces({ tracesEndpoint: endpoint }: AgentConfig): Promise<Finding[]> {
-  if (endpoint === undefined) return []
+export async function checkTraces({ traces }: AgentConfig): Promise<Finding[]> {
+  if (!traces) return []
+  const collector = new Collector(traces)
+  const taking = await collector.send('{"resourceSpans":[]}')
+  collector.close()
+  const { endpoint } = traces
+  if (taking.kind === 'taken') return [ok('traces', `${endpoint} takes spans`)]
   const fix = 'correct traces.endpoint, or start the collector; executions do not need it'
-  try {
-    const { ok: taken, status } = await fetch(endpoint, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{"resourceSpans":[]}',
-      signal: AbortSignal.timeout(LIMIT_MS),
-    })
-    return [taken ? ok('traces', `${endpoint} takes spans`) : warn('traces', `${endpoint} answers HTTP ${status}`, fix)]
-  } catch (error) {
-    const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
-    return [warn('traces', `${endpoint} is not reached (${code ?? (error as Error).message})`, fix)]
-  }
+  return [warn('traces', `${endpoint} takes no spans (${taking.cause})`, fix)]
 }

@@ -1,4 +1,7 @@
+import type { TracesConfig } from '../../config/config.js'
 import type { Log } from '../../log/log.js'
+import { Backoff } from '../../time/backoff.js'
+import { Collector } from './collector.js'
 import type { ExecutionTrace } from './execution-trace.js'
 import { encodeTraces } from './otlp.js'
 
@@ -7,13 +10,10 @@ const WAITING_MAX = 2_000
 const BATCH = 100
 /** How long an execution waits for company. */
 const DELAY_MS = 1_000
-const LIMIT_MS = 10_000
-const RETRY_MS = 1_000
-const RETRY_MAX_MS = 30_000
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 30_000
 /** For what waits at the end. */
 const CLOSE_MS = 2_000
-/** OTLP/HTTP, "Retryable Response Codes"; others mean that these spans will never be taken. */
-const RETRYABLE: readonly number[] = [429, 502, 503, 504]
 
 /**
  * Sends the spans of executions to a collector, by OTLP over HTTP. Nothing waits for it: what a collector does not take
@@ -26,15 +26,19 @@ export class TraceSender {
   private timer: NodeJS.Timeout | undefined
   private sending: Promise<void> | undefined
   private readonly closing = new AbortController()
-  /** Consecutive attempts that have failed. */
-  private failures = 0
+  private readonly collector: Collector
+  private readonly backoff = new Backoff(FIRST_RETRY_MS, LONGEST_RETRY_MS)
+  /** How long to wait before the next attempt, where the last one has failed. */
+  private retryMs: number | undefined
   private droppedBefore = 0
 
   constructor(
-    private readonly endpoint: string,
+    private readonly config: TracesConfig,
     private readonly agentId: string,
     private readonly log: Log,
-  ) {}
+  ) {
+    this.collector = new Collector(config)
+  }
 
   readonly add = (trace: ExecutionTrace): void => {
     if (this.waiting.length >= WAITING_MAX) {
@@ -43,7 +47,7 @@ export class TraceSender {
     }
     this.waiting.push(trace)
     if (this.sending) return
-    if (this.waiting.length >= BATCH && this.failures === 0) this.send()
+    if (this.waiting.length >= BATCH && this.retryMs === undefined) this.send()
     else this.wait(DELAY_MS)
   }
 
@@ -52,12 +56,13 @@ export class TraceSender {
     clearTimeout(this.timer)
     const end = setTimeout(() => this.closing.abort(), CLOSE_MS)
     await this.sending
-    while (this.waiting.length > 0 && !this.closing.signal.aborted && this.failures === 0) {
+    while (this.waiting.length > 0 && !this.closing.signal.aborted && this.retryMs === undefined) {
       this.send()
       await this.sending
     }
     clearTimeout(end)
     clearTimeout(this.timer)
+    this.collector.close()
     this.dropped += this.waiting.length
     if (this.dropped > this.droppedBefore) this.log.warn({ executions: this.dropped }, 'traces were dropped')
   }
@@ -73,7 +78,7 @@ export class TraceSender {
     const batch = this.waiting.splice(0, BATCH)
     this.sending = this.post(batch).finally(() => {
       this.sending = undefined
-      if (this.failures > 0) this.wait(Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (this.failures - 1)))
+      if (this.retryMs !== undefined) this.wait(this.retryMs)
       else if (this.waiting.length >= BATCH) this.send()
       else if (this.waiting.length > 0) this.wait(DELAY_MS)
     })
@@ -81,53 +86,35 @@ export class TraceSender {
 
   /** Never rejects. */
   private async post(batch: ExecutionTrace[]): Promise<void> {
-    try {
-      const response = await fetch(this.endpoint, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: encodeTraces(batch, this.agentId),
-        signal: AbortSignal.any([this.closing.signal, AbortSignal.timeout(LIMIT_MS)]),
-      })
-      await response.body?.cancel()
-      if (response.ok) this.taken()
-      else if (RETRYABLE.includes(response.status)) this.failed(batch, `HTTP ${response.status}`)
-      else this.refused(batch, `HTTP ${response.status}`)
-    } catch (error) {
-      this.failed(batch, causeOf(error as Error))
+    const taking = await this.collector.send(encodeTraces(batch, this.agentId), this.closing.signal)
+    if (taking.kind === 'taken') {
+      this.taken()
+      return
     }
-  }
-
-  private taken(): void {
-    if (this.failures > 0) {
-      const dropped = this.dropped - this.droppedBefore
-      this.log.info({ endpoint: this.endpoint, dropped }, 'traces are taken again')
+    if (this.retryMs === undefined)
+      this.log.warn(
+        { endpoint: this.config.endpoint, cause: taking.cause },
+        'traces are not taken: they wait in memory, up to a bound',
+      )
+    this.retryMs = this.backoff.failed()
+    if (taking.kind === 'refused') {
+      this.dropped += batch.length
+      return
     }
-    this.failures = 0
-    this.droppedBefore = this.dropped
-  }
-
-  /** They are tried again, with what comes meanwhile. */
-  private failed(batch: ExecutionTrace[], cause: string): void {
-    this.report(cause)
+    // They are sent again, with what comes meanwhile.
+    this.retryMs = Math.max(this.retryMs, taking.pauseMs ?? 0)
     this.waiting = [...batch, ...this.waiting]
     this.dropped += Math.max(0, this.waiting.length - WAITING_MAX)
     this.waiting.length = Math.min(this.waiting.length, WAITING_MAX)
   }
 
-  private refused(batch: ExecutionTrace[], cause: string): void {
-    this.report(cause)
-    this.dropped += batch.length
+  private taken(): void {
+    if (this.retryMs !== undefined) {
+      const dropped = this.dropped - this.droppedBefore
+      this.log.info({ endpoint: this.config.endpoint, dropped }, 'traces are taken again')
+    }
+    this.retryMs = undefined
+    this.backoff.succeeded()
+    this.droppedBefore = this.dropped
   }
-
-  private report(cause: string): void {
-    if (this.failures++ === 0)
-      this.log.warn({ endpoint: this.endpoint, cause }, 'traces are not taken: they wait in memory, up to a bound')
-  }
-}
-
-/** What fetch reports is in its cause. */
-function causeOf({ name, message, cause }: Error): string {
-  if (name === 'TimeoutError') return `no answer within ${LIMIT_MS / 1000} s`
-  const { code, message: why } = (cause ?? {}) as NodeJS.ErrnoException
-  return code ?? why ?? message
 }

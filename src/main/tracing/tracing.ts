@@ -1,3 +1,4 @@
+import type { TracesConfig } from '../../config/config.js'
 import type { Log } from '../../log/log.js'
 import { beginTrace, type ExecutionTrace } from './execution-trace.js'
 import type { TraceContext } from './trace-context.js'
@@ -12,11 +13,11 @@ export interface Tracing {
   close(): Promise<void>
 }
 
-/** Sends spans to this endpoint. */
-export async function startTracing(endpoint: string, agentId: string, log: Log): Promise<Tracing> {
+/** Sends spans to this collector. */
+export async function startTracing(config: TracesConfig, agentId: string, log: Log): Promise<Tracing> {
   // Loaded here only: most agents send none.
   const { TraceSender } = await import('./trace-sender.js')
-  const sender = new TraceSender(endpoint, agentId, log)
+  const sender = new TraceSender(config, agentId, log)
   return {
     begin: (parent, async) => beginTrace(parent, async, sender.add),
     get dropped() {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Backoff } from '../../time/backoff.js'
 import { Patience } from '../../time/patience.js'
 import { type Store, StoreUnavailable, type StoreWrite } from '../store.js'
 import { LateBegins } from './late-begins.js'
@@ -144,7 +145,7 @@ export class WriteQueue {
   }
 
   async #drain(): Promise<void> {
-    let retryMs = FIRST_RETRY_MS
+    const backoff = new Backoff(FIRST_RETRY_MS, LONGEST_RETRY_MS)
     while (this.#head && !this.closed) {
       const batch = batchFrom(this.#head)
       const writes = await this.#spiller.load(batch)
@@ -152,11 +153,10 @@ export class WriteQueue {
       if (this.closed) return
       if (failure === undefined) {
         this.#landed(batch, writes)
-        retryMs = FIRST_RETRY_MS
+        backoff.succeeded()
       } else {
         this.#goAway(failure)
-        await this.#pause(retryMs)
-        retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)
+        await this.#pause(backoff.failed())
       }
     }
     this.#draining = false

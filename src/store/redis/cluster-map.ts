@@ -32,7 +32,7 @@ export class ClusterMap {
   readonly #timer: NodeJS.Timeout
   #turn = 0
 
-  /** Throws RedisFileError. */
+  /** Throws AccessFileError. */
   constructor(
     private readonly given: ClusterAddress,
     private readonly access: RedisAccess,

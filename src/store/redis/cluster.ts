@@ -36,7 +36,7 @@ export class ClusterNodes implements RedisNodes {
   readonly firstContact: Promise<void>
   readonly #map: ClusterMap
 
-  /** Throws RedisFileError. */
+  /** Throws AccessFileError. */
   constructor(given: ClusterAddress, access: RedisAccess) {
     this.address = given.display
     this.#map = new ClusterMap(given, access)

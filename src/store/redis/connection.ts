@@ -53,7 +53,7 @@ export class RedisConnection {
   #readOnly: { readonly since: number; readonly last: number } | undefined
   #changed: (() => void)[] = []
 
-  /** `cluster`: whether it is one node of a cluster. Throws RedisFileError. */
+  /** `cluster`: whether it is one node of a cluster. Throws AccessFileError. */
   constructor(
     parsed: SingleAddress | SentinelAddress,
     access: RedisAccess,

@@ -1,3 +1,4 @@
+import { UNTRUSTED } from '../../access/client-tls.js'
 import type { StoreProblem } from '../store.js'
 
 /** The connection on which an error occurred. */
@@ -120,10 +121,7 @@ const CONNECTION: readonly (readonly [RegExp, Rule])[] = [
     /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN)$/,
     outage((_, { tls }) => `it is out of reach${tls ? ', or speaks no TLS there' : ''}: ${ADDRESS}, or the network`),
   ],
-  [
-    /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+|CERT_(UNTRUSTED|CHAIN_TOO_LONG|SIGNATURE_FAILURE)|INVALID_(CA|PURPOSE))$/,
-    permanent(TRUST),
-  ],
+  [UNTRUSTED, permanent(TRUST)],
   [/^(CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_REVOKED|CERT_REJECTED)$/, permanent(RENEW)],
   [
     /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,

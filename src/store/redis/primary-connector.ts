@@ -2,6 +2,7 @@ import { connect as connectTcp } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { AbstractConnector } from 'ioredis'
+import { Backoff } from '../../time/backoff.js'
 import { NoPrimary } from './errors.js'
 import type { Sentinels } from './sentinels.js'
 
@@ -25,7 +26,7 @@ export function connectorTo(sentinels: Sentinels, family: number | undefined, tl
 
     override async connect(emit: (type: string, error: Error) => void): Promise<Stream> {
       this.connecting = true
-      for (let wait = FIRST_DELAY_MS; ; wait = Math.min(2 * wait, LONGEST_DELAY_MS)) {
+      for (const backoff = new Backoff(FIRST_DELAY_MS, LONGEST_DELAY_MS); ; ) {
         try {
           const { host, port } = await sentinels.primary()
           if (this.connecting) return this.#open({ host, port, ...(family !== undefined && { family }) })
@@ -34,7 +35,7 @@ export function connectorTo(sentinels: Sentinels, family: number | undefined, tl
           // A client whose connector rejects does not try again.
           if (this.connecting) emit('error', error)
         }
-        if (this.connecting) await delay(wait, undefined, { ref: false })
+        if (this.connecting) await delay(backoff.failed(), undefined, { ref: false })
         if (!this.connecting) throw new Error('closed')
       }
     }

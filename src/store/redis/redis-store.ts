@@ -47,7 +47,7 @@ export class RedisStore implements Store {
   /** By the node of the records. */
   readonly #begins = new Map<string, Begins>()
 
-  /** `address`: see parseRedisAddress. Throws AddressError and RedisFileError. */
+  /** `address`: see parseRedisAddress. Throws AddressError and AccessFileError. */
   constructor(address: string, access: RedisAccess = {}) {
     const parsed = parseRedisAddress(address)
     this.#nodes =

@@ -40,7 +40,7 @@ export class Sentinels {
   #kept: SentinelLink | undefined
   #turn = 0
 
-  /** Throws RedisFileError. */
+  /** Throws AccessFileError. */
   constructor(address: SentinelAddress, access: RedisAccess) {
     this.#address = address
     this.#access = access

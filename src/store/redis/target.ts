@@ -4,7 +4,7 @@ import { connectorTo } from './primary-connector.js'
 import { Sentinels } from './sentinels.js'
 import { redisTlsOptions } from './tls.js'
 
-/** Options of ioredis that lead to the address, and its Sentinels. Throws RedisFileError. */
+/** Options of ioredis that lead to the address, and its Sentinels. Throws AccessFileError. */
 export function targetOf(address: SingleAddress | SentinelAddress, access: RedisAccess) {
   if (address.kind === 'single') {
     const { connection, tls } = address
