@@ -1,40 +1,64 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { eventually } from './eventually.js'
-import { freePort, RedisServer } from './redis.js'
+import { freePort, portOf, RedisServer, type TestRedis } from './redis.js'
 
-const run = promisify(execFile)
+const SLOTS = 16_384
 
 export interface ClusterOptions {
-  /** Default 1. */
+  /** Default 3. */
+  readonly primaries?: number
+  /** Of each; default 1. */
   readonly replicas?: number
   /** After which silence the others take a primary for dead, ms; default 2,000. */
   readonly nodeTimeoutMs?: number
+  /** On the command line of each node. */
+  readonly redis?: readonly string[]
+  /** The files for TLS, as options; each node then has a port for it, too, and they speak it among themselves. */
+  readonly tls?: readonly string[]
 }
 
-/** A real Redis Cluster: three primaries, with replicas. A node that is killed begins again as what it was last. */
-export class RedisCluster {
-  private constructor(readonly servers: readonly RedisServer[]) {}
+/** A real Redis Cluster. A node that is killed begins again as what it was last. */
+export class RedisCluster implements TestRedis {
+  readonly #primaries: number
+  readonly #options: ClusterOptions
+  #servers: RedisServer[] = []
 
-  static async start({ replicas = 1, nodeTimeoutMs = 2_000 }: ClusterOptions = {}): Promise<RedisCluster> {
-    const servers = await Promise.all(
-      Array.from({ length: 3 * (1 + replicas) }, async () =>
-        RedisServer.start(
-          ...['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())],
-          ...['--cluster-node-timeout', String(nodeTimeoutMs), '--cluster-require-full-coverage', 'no'],
-          ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
-        ),
-      ),
-    )
-    const cluster = new RedisCluster(servers)
-    const places = servers.map(({ port }) => `127.0.0.1:${port}`)
-    await run('redis-cli', ['--cluster', 'create', ...places, '--cluster-replicas', String(replicas), '--cluster-yes'])
-    await eventually('every node knows the others', () => cluster.isWhole(3 * (1 + replicas)), 30)
+  constructor(options: ClusterOptions = {}) {
+    this.#options = options
+    this.#primaries = options.primaries ?? 3
+  }
+
+  static async start(options?: ClusterOptions): Promise<RedisCluster> {
+    const cluster = new RedisCluster(options)
+    await cluster.restart()
     return cluster
   }
 
+  get servers(): readonly RedisServer[] {
+    return this.#servers
+  }
+
   get address(): string {
-    return `redis+cluster://${this.servers.map(({ port }) => `127.0.0.1:${port}`)}`
+    const { tls } = this.#options
+    return `redis${tls ? 's' : ''}+cluster://${this.servers.map((server) => `127.0.0.1:${portOf(server)}`)}`
+  }
+
+  /** Makes the cluster, or starts its nodes again with the saved data. */
+  async restart(): Promise<void> {
+    if (this.#servers.length > 0) await Promise.all(this.servers.map((server) => server.restart()))
+    else await this.#create()
+    await eventually('every node knows the others', () => this.isWhole(), 30)
+  }
+
+  async halt(save?: boolean): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.halt(save)))
+  }
+
+  pause(): void {
+    for (const server of this.servers) server.pause()
+  }
+
+  resume(): void {
+    for (const server of this.servers) server.resume()
   }
 
   /** The server that serves the slot of that key. */
@@ -79,11 +103,14 @@ export class RedisCluster {
   }
 
   /** Whether all nodes say that all slots are served, and replicas have their primaries. */
-  async isWhole(nodes: number): Promise<boolean> {
+  async isWhole(): Promise<boolean> {
     const alive = this.servers.filter(({ running }) => running)
     const infos = await Promise.all(alive.map((server) => server.with((redis) => redis.cluster('INFO'))))
     const whole = infos.every(
-      (info) => /cluster_state:ok/.test(info) && Number(/cluster_known_nodes:(\d+)/.exec(info)?.[1]) >= nodes,
+      (info) =>
+        /cluster_state:ok/.test(info) &&
+        info.includes(`cluster_slots_assigned:${SLOTS}`) &&
+        Number(/cluster_known_nodes:(\d+)/.exec(info)?.[1]) >= this.servers.length,
     )
     if (!whole) return false
     const roles = await Promise.all(alive.map((server) => server.with((redis) => redis.role())))
@@ -94,13 +121,56 @@ export class RedisCluster {
     await Promise.all(this.servers.map((server) => server.stop()))
   }
 
+  /** As redis-cli --cluster create does, which takes seconds. */
+  async #create(): Promise<void> {
+    const { replicas = 1 } = this.#options
+    this.#servers = await Promise.all(Array.from({ length: this.#primaries * (1 + replicas) }, () => this.#node()))
+    const first = (index: number) => Math.floor((index * SLOTS) / this.#primaries)
+    // Before they know each other; two with one epoch would have to agree on others first.
+    const asks = this.#servers.map((server, index) =>
+      server.with(async (redis) => {
+        await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
+        if (index < this.#primaries) await redis.call('CLUSTER', 'ADDSLOTSRANGE', first(index), first(index + 1) - 1)
+      }),
+    )
+    await Promise.all(asks)
+    for (const [index, server] of this.#servers.entries()) {
+      await server.with(async (redis) => {
+        for (const other of this.#servers.slice(index + 1)) {
+          await redis.call('CLUSTER', 'MEET', '127.0.0.1', portOf(other), other.option('--cluster-port') as string)
+        }
+      })
+    }
+    const ids = await Promise.all(this.#servers.map((server) => server.with((redis) => redis.cluster('MYID'))))
+    const ofReplicas = this.#servers.slice(this.#primaries).map(async (server, index) => {
+      const primary = String(ids[index % this.#primaries])
+      await server.with((redis) =>
+        eventually('it knows its primary', () => redis.call('CLUSTER', 'REPLICATE', primary)),
+      )
+    })
+    await Promise.all(ofReplicas)
+  }
+
+  async #node(): Promise<RedisServer> {
+    const { nodeTimeoutMs = 2_000, redis = [], tls } = this.#options
+    return RedisServer.start(
+      ...['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())],
+      ...['--cluster-node-timeout', String(nodeTimeoutMs), '--cluster-require-full-coverage', 'no'],
+      ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
+      ...(tls
+        ? [...tls, '--tls-port', String(await freePort()), '--tls-cluster', 'yes', '--tls-replication', 'yes']
+        : []),
+      ...redis,
+    )
+  }
+
   #ranges() {
     return this.#any().with((redis) => redis.cluster('SLOTS'))
   }
 
   #any(): RedisServer {
-    const server = this.servers.find(({ running }) => running)
-    if (!server) throw new Error('no node runs')
+    const server = this.servers.find(({ answering }) => answering)
+    if (!server) throw new Error('no node answers')
     return server
   }
 

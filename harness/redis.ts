@@ -18,8 +18,24 @@ export const noRedis: string | undefined =
     ? undefined
     : 'redis-server is not installed'
 
+/** What agents under test store in: a Redis or a cluster. Everything happens to all nodes of a cluster. */
+export interface TestRedis {
+  /** As the agent's configuration has it. */
+  readonly address: string
+  /** Those that hold keys. */
+  readonly servers: readonly RedisServer[]
+  /** The one that has a key's slot. */
+  primaryOf(key: string): Promise<RedisServer>
+  /** See RedisServer. */
+  restart(): Promise<void>
+  halt(save?: boolean): Promise<void>
+  pause(): void
+  resume(): void
+  stop(): Promise<void>
+}
+
 /** A real Redis on a free port of the loopback, in a folder of its own; both it has from its first start on. */
-export class RedisServer {
+export class RedisServer implements TestRedis {
   readonly #options: readonly string[]
   #place: { readonly port: number; readonly dir: string } | undefined
   #process: ChildProcess | undefined
@@ -42,7 +58,7 @@ export class RedisServer {
 
   /** The one for TLS, where it has one. */
   get tlsPort(): number | undefined {
-    const port = this.#option('--tls-port')
+    const port = this.option('--tls-port')
     return port === undefined ? undefined : Number(port)
   }
 
@@ -50,8 +66,16 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`
   }
 
+  get servers(): readonly RedisServer[] {
+    return [this]
+  }
+
   get running(): boolean {
     return this.#process !== undefined
+  }
+
+  async primaryOf(): Promise<RedisServer> {
+    return this
   }
 
   /** Whether it runs and is not paused. */
@@ -63,7 +87,7 @@ export class RedisServer {
   async with<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
     // Loaded here only, since most tests need no Redis.
     const { Redis } = await import('ioredis')
-    const password = this.#option('--requirepass')
+    const password = this.option('--requirepass')
     const redis = new Redis(this.port, { retryStrategy: () => 20, ...(password && { password }) })
     redis.on('error', () => {})
     try {
@@ -126,7 +150,8 @@ export class RedisServer {
     if (this.#place) await rm(this.#place.dir, { recursive: true, force: true })
   }
 
-  #option(name: string): string | undefined {
+  /** The value of an option on its command line. */
+  option(name: string): string | undefined {
     const at = this.#options.indexOf(name)
     return at === -1 ? undefined : this.#options[at + 1]
   }
@@ -135,6 +160,11 @@ export class RedisServer {
     if (!this.#place) throw new Error('this Redis has not been started yet')
     return this.#place
   }
+}
+
+/** That which other servers and the agent connect to. */
+export function portOf({ port, tlsPort }: RedisServer): number {
+  return tlsPort ?? port
 }
 
 /** A free port of the loopback; another program may still take it. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.js'
 import { onExit } from './on-exit.js'
-import { freePort, RedisServer } from './redis.js'
+import { freePort, portOf, RedisServer } from './redis.js'
 
 const NAME = 'primary'
 /** So long a primary is silent before its Sentinels replace it, ms. */
@@ -51,6 +51,25 @@ export async function startSentinel(
   // Sentinels before Redis 7 lack it, and are slower.
   await started.with((redis) => redis.call('SENTINEL', 'DEBUG', ...QUICKLY).catch(() => undefined))
   return started
+}
+
+/** A Redis and one Sentinel, which has no replica to fail over to. */
+export class RedisBehindSentinel extends RedisServer {
+  #sentinel: RedisServer | undefined
+
+  override get address(): string {
+    return sentinelAddress(this.#sentinel ? [this.#sentinel] : [])
+  }
+
+  override async restart(): Promise<void> {
+    await super.restart()
+    this.#sentinel ??= await startSentinel(this)
+  }
+
+  override async stop(): Promise<void> {
+    await this.#sentinel?.stop()
+    await super.stop()
+  }
 }
 
 /** A primary, two replicas, and three Sentinels that watch them; all real. */
@@ -155,9 +174,4 @@ export class RedisSentinels {
       return Array.isArray(named) ? Number(named[1]) : undefined
     })
   }
-}
-
-/** That which the others and the agent connect to. */
-function portOf({ port, tlsPort }: RedisServer): number {
-  return tlsPort ?? port
 }

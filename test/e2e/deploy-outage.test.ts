@@ -1,42 +1,35 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { credentials } from '@grpc/grpc-js'
 import { Redis } from 'ioredis'
 import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
 import { appsOf, versionsOf } from '../support/apps.js'
 import { clientsTo } from '../support/flux-client.js'
+import { onEachRedis } from '../support/stores.js'
 
 const KILLS = process.env['CI'] ? 8 : 2
-const skip = process.platform === 'win32' ? 'not on Windows' : (noRedis ?? false)
+const skip = process.platform === 'win32' ? 'not on Windows' : false
 
-describe('deploys and registrations, whatever comes in between', { skip }, () => {
-  let redis: RedisServer
+onEachRedis('deploys and registrations, whatever comes in between', { skip }, (redis) => {
   let agent: TestAgent
   let calls: Calls
   /** Of each case another function. */
   let name: string
   let cases = 0
 
-  before(async () => {
-    redis = await RedisServer.start()
-    await begin()
-  })
+  before(() => begin())
   beforeEach(() => {
     name = `f${++cases}`
   })
   afterEach(() => redis.resume())
-  after(async () => {
-    await agent?.stop()
-    await redis.stop()
-  })
+  after(() => agent.stop())
 
   async function begin(dir?: string): Promise<void> {
     agent = await startTestAgent({ config: { redis_addr: redis.address }, ...(dir !== undefined && { dir }) })
@@ -67,8 +60,11 @@ describe('deploys and registrations, whatever comes in between', { skip }, () =>
     assert.deepEqual([output.toString(), error], [`${text}\n`, ''])
   }
 
-  const storedSetting = () =>
-    redis.with(async (client) => JSON.parse((await client.get(`agent:function:${name}`)) ?? '{}').Env?.SETTING)
+  const stored = async () => {
+    const key = `agent:function:${name}`
+    return (await redis.primaryOf(key)).with((client) => client.get(key))
+  }
+  const storedSetting = async () => JSON.parse((await stored()) ?? '{}').Env?.SETTING
 
   async function refusedWhilePaused(brought: FunctionConfig): Promise<void> {
     redis.pause()
@@ -109,7 +105,7 @@ describe('deploys and registrations, whatever comes in between', { skip }, () =>
     assert.equal((await calls.execute({ function_name: name })).error, 'function not found')
     await restart()
     assert.equal((await calls.execute({ function_name: name })).error, 'function not found')
-    assert.equal(await redis.with((client) => client.exists(`agent:function:${name}`)), 0)
+    assert.equal(await stored(), null)
     assert.deepEqual(versionsOf(agent, name), [])
   })
 
@@ -225,7 +221,7 @@ describe('deploys and registrations, whatever comes in between', { skip }, () =>
     const begun = performance.now()
     await deployed(0, config('0'))
     const usualMs = performance.now() - begun
-    const client = new Redis(redis.port)
+    const client = new Redis((await redis.primaryOf(`agent:function:${name}`)).port)
     t.after(() => client.disconnect())
     const seen: string[] = []
     for (let n = 1; n <= KILLS; n++) {

@@ -7,7 +7,9 @@ import { describeAgent } from '../support/describe-agent.js'
 
 const TAKEN = 'execution ID already exists'
 
-describeAgent('an execution id, with Redis', { store: 'redis' }, ({ agent, calls, redis }) => {
+const EVERY_REDIS = process.env['CI'] ? (['redis', 'cluster'] as const) : 'redis'
+
+describeAgent('an execution id, with Redis', { store: EVERY_REDIS }, ({ agent, calls, redis }) => {
   let id: string
 
   before(() => calls.script('quick', 'echo done'))
@@ -36,7 +38,9 @@ describeAgent('an execution id, with Redis', { store: 'redis' }, ({ agent, calls
   }
 
   it('that another agent has is seen though this one was stopped while it waited for the answer', async () => {
-    await redis.with((client) => client.set(`flux:exec:${id}`, JSON.stringify(running(id, 'another-agent'))))
+    const key = `flux:exec:${id}`
+    const server = await redis.primaryOf(key)
+    await server.with((client) => client.set(key, JSON.stringify(running(id, 'another-agent'))))
     redis.pause()
     const answer = execute(true)
     // The question is with Redis.
@@ -50,8 +54,10 @@ describeAgent('an execution id, with Redis', { store: 'redis' }, ({ agent, calls
   })
 
   it('costs a sync execution no question to Redis', async () => {
-    const asked = () =>
-      redis.with(async (client) => Number(/total_commands_processed:(\d+)/.exec(await client.info('stats'))?.[1]))
+    const asked = async () => {
+      const infos = await Promise.all(redis.servers.map((server) => server.with((client) => client.info('stats'))))
+      return infos.reduce((sum, info) => sum + Number(/total_commands_processed:(\d+)/.exec(info)?.[1]), 0)
+    }
     await execute(false)
     const measuring = await asked().then(async (before) => (await asked()) - before)
     const before = await asked()

@@ -8,7 +8,7 @@ import { deployWithFiles } from '../support/scripts.js'
 const MiB = 2 ** 20
 const MESSAGE_LIMIT = 50 * MiB
 
-describeAgent('GetExecution', { store: 'both' }, ({ agent, calls }) => {
+describeAgent('GetExecution', { store: ['embedded', 'redis'] }, ({ agent, calls }) => {
   before(async () => {
     await calls.script('wait', 'echo waiting; sleep 60')
     await calls.script('end', 'echo ended; exit "$1"')

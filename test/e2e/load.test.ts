@@ -32,7 +32,7 @@ async function staysHealthy(t: TestContext, probe: HealthProbe, work: () => Prom
 
 describeAgent(
   'an agent under load answers health checks',
-  { store: 'both', config: { max_output_bytes: '40MiB' } },
+  { store: ['embedded', 'redis'], config: { max_output_bytes: '40MiB' } },
   ({ agent, calls }) => {
     const marker = randomUUID()
     let probe: HealthProbe

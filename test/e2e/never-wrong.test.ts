@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { describe, it } from 'node:test'
+import { it } from 'node:test'
 import { startTestAgent } from '../../harness/agent.js'
 import { type AnsweredRecord, Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
 import { follow, printedBytes } from '../support/follow.js'
 import { awaitGate, deployWithFiles, Gate } from '../support/scripts.js'
-import { onEachStore } from '../support/stores.js'
+import { storedOf } from '../support/stored.js'
+import { onEachRedis, onEachStore } from '../support/stores.js'
 
 const MiB = 1024 * 1024
 /** Text, so that a record's output compares byte for byte. */
 const PART = Buffer.from(randomBytes(MiB / 2).toString('hex'))
 const ROUNDS = process.env['CI'] ? 6 : 1
 
-describe('an agent that is killed while Redis is away', { skip: noRedis }, () => {
+onEachRedis('an agent that is killed while Redis is away', {}, (redis) => {
   it('has a record of all that it accepted, and their output without a byte that is not theirs', async () => {
-    const redis = await RedisServer.start()
     const config = { redis_addr: redis.address, workers: 2, survive_seconds: 0 }
     const first = await startTestAgent({ config })
     const before = new Calls(first.client)
@@ -50,7 +49,6 @@ describe('an agent that is killed while Redis is away', { skip: noRedis }, () =>
       assert.ok(whole.startsWith(output) && output.length >= PART.length, `${output.length} bytes that are not its own`)
     }
     await agent.stop()
-    await redis.stop()
   })
 })
 
@@ -76,9 +74,8 @@ onEachStore('an outcome that was shown', (address) => {
   })
 })
 
-describe('an outcome that was shown while Redis is away', { skip: noRedis }, () => {
+onEachRedis('an outcome that was shown while Redis is away', {}, (redis) => {
   it('stands, though the agent is killed at once', async () => {
-    const redis = await RedisServer.start()
     const config = { redis_addr: redis.address }
     const first = await startTestAgent({ config })
     const before = new Calls(first.client)
@@ -94,13 +91,11 @@ describe('an outcome that was shown while Redis is away', { skip: noRedis }, () 
     assert.deepEqual(await new Calls(agent.client).record(id), shown)
     assert.deepEqual([shown.status, shown.exit_code], ['failed', 3])
     await agent.stop()
-    await redis.stop()
   })
 })
 
-describe('a Redis that forgets what it was given', { skip: noRedis }, () => {
+onEachRedis('a Redis that forgets what it was given', {}, (redis) => {
   it('leaves a mark and a number in its place, and nothing that the function did not write', async () => {
-    const redis = await RedisServer.start()
     const config = { redis_addr: redis.address, workers: 1 }
     const agent = await startTestAgent({ config })
     const calls = new Calls(agent.client)
@@ -110,19 +105,16 @@ describe('a Redis that forgets what it was given', { skip: noRedis }, () => {
     // More than what the agent itself still holds of what is stored.
     for (let i = 0; i < 20; i++) ids.push(await calls.start('part', [gate.path]))
     for (const id of ids) {
-      await eventually('its first part is stored', () =>
-        redis.with((client) => client.strlen(`flux:exec-output:${id}`)),
-      )
+      await eventually('its first part is stored', async () => (await storedOf(redis, id)).output.length)
       await printedBytes(agent.operations, id, PART.length)
     }
     await redis.halt()
     await redis.restart()
     gate.open()
     for (const id of ids) await calls.ended(id)
-    await eventually(
-      'all is stored',
-      async () => (await redis.with((client) => client.keys('flux:exec:*'))).length === 20,
-    )
+    for (const id of ids) {
+      await eventually('all is stored', async () => (await storedOf(redis, id)).record?.status === 'success')
+    }
     const following = await Promise.all(ids.map((id) => follow(agent.operations, id, PART.length).whole))
     for (const { output } of following) assert.ok(output.equals(PART), 'what follows the gap')
     await checkMarked(calls, ids)
@@ -130,7 +122,6 @@ describe('a Redis that forgets what it was given', { skip: noRedis }, () => {
     const again = await startTestAgent({ config, dir: agent.dir })
     await checkMarked(new Calls(again.client), ids)
     await again.stop()
-    await redis.stop()
   })
 })
 

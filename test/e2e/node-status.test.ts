@@ -11,7 +11,7 @@ import { type AgentSuiteOptions, describeAgent } from '../support/describe-agent
 const onLinux = { skip: process.platform !== 'linux' }
 
 let begun: number
-const options: AgentSuiteOptions = {
+const options: AgentSuiteOptions<'embedded'> = {
   config: { agent_id: 'node 7/ü', max_tasks: 3 },
   beforeStart: () => {
     begun = performance.now()

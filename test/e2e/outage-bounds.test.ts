@@ -1,26 +1,24 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, it } from 'node:test'
 import { startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { ownMemoryMiB } from '../../harness/proc.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import type { TestRedis } from '../../harness/redis.js'
 import { deployWithFiles } from '../support/scripts.js'
+import { storedOf } from '../support/stored.js'
+import { onEachRedis } from '../support/stores.js'
 
 const MiB = 1024 * 1024
 const PART = randomBytes(MiB)
 /** Of 33 MiB each. */
 const FLOODS = process.env['CI'] ? 10 : 7
 
-describe('Redis away for long', { skip: noRedis }, () => {
-  let redis: RedisServer
+onEachRedis('Redis away for long', {}, (redis) => {
   let agent: TestAgent
   let calls: Calls
 
-  before(async () => {
-    redis = await RedisServer.start()
-  })
   beforeEach(async () => {
     agent = await startTestAgent({
       config: { redis_addr: redis.address, workers: 1, store_backlog_bytes: '16MiB', drain_seconds: 1 },
@@ -32,16 +30,16 @@ describe('Redis away for long', { skip: noRedis }, () => {
     redis.resume()
     await agent.stop()
   })
-  after(() => redis.stop())
-
-  const outputOf = (id: string) => `flux:exec-output:${id}`
   const isIdle = async () => (await calls.status()).active_tasks === 0
 
   it('refuses new async executions beyond the bound, and drops nothing that it has accepted', async () => {
+    const oneTooMany = randomUUID()
+    // On the same node: each has a bound of its own.
+    const first = await anotherOn(redis, oneTooMany)
     redis.pause()
-    const accepted = await calls.start('flood', ['25'])
+    const accepted = await calls.start('flood', ['25'], first)
     await eventually('it has ended', isIdle)
-    const request = { function_name: 'flood', args: ['1'], execution_id: 'one-too-many', async: true }
+    const request = { function_name: 'flood', args: ['1'], execution_id: oneTooMany, async: true }
     assert.match((await calls.execute(request)).error, /^store unavailable/)
     assert.match((await calls.execute(request)).error, /^store unavailable/)
     const sync = await calls.execute({ function_name: 'flood', args: ['1'] })
@@ -49,13 +47,9 @@ describe('Redis away for long', { skip: noRedis }, () => {
 
     redis.resume()
     const whole = Buffer.concat(new Array<Buffer>(25).fill(PART))
-    await eventually(
-      'all of it is stored',
-      async () => (await redis.with((client) => client.getBuffer(outputOf(accepted))))?.equals(whole),
-      30,
-    )
+    await eventually('all of it is stored', async () => (await storedOf(redis, accepted)).output.equals(whole), 30)
     await eventually('it is accepted again', async () => (await calls.execute(request)).error === '')
-    assert.equal((await calls.ended('one-too-many')).output_bytes, MiB)
+    assert.equal((await calls.ended(oneTooMany)).output_bytes, MiB)
   })
 
   it('keeps its memory within bounds, however much is printed', async () => {
@@ -80,15 +74,23 @@ describe('Redis away for long', { skip: noRedis }, () => {
     assert.ok(grown < 150, `${33 * FLOODS} MiB printed in an outage: memory grew by ${grown} MiB`)
     redis.resume()
     for (const id of ids) {
-      await eventually(`${id} is stored`, () => redis.with((client) => client.get(`flux:exec:${id}`)), 60)
       await eventually(
-        `all of ${id} is stored`,
+        `${id} is stored, and all of it`,
         async () => {
-          const { output_bytes } = JSON.parse((await redis.with((client) => client.get(`flux:exec:${id}`))) ?? '{}')
-          return output_bytes > 32 * MiB && output_bytes === (await redis.with((client) => client.strlen(outputOf(id))))
+          const { record, output } = await storedOf(redis, id)
+          return output.length > 32 * MiB && output.length === record?.output_bytes
         },
-        30,
+        60,
       )
     }
   })
 })
+
+/** An id on the same node. */
+async function anotherOn(redis: TestRedis, id: string): Promise<string> {
+  const server = await redis.primaryOf(`flux:exec:${id}`)
+  for (;;) {
+    const other = randomUUID()
+    if ((await redis.primaryOf(`flux:exec:${other}`)) === server) return other
+  }
+}

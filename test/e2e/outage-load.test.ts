@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
 import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
+import type { RedisServer } from '../../harness/redis.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { awaitGate, Gate } from '../support/scripts.js'
+import { storedOf } from '../support/stored.js'
 
 const LINES = 20_000
 const NUMBERS = Buffer.from(Array.from({ length: LINES }, (_, i) => `${i + 1}\n`).join(''))
 
 const BROKEN_MIN = 10
 
-describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
+const EVERY_REDIS = ['redis', 'cluster'] as const
+
+describeAgent('Redis under load', { store: EVERY_REDIS }, ({ calls, redis }) => {
   before(async () => {
     // Slow enough that it is written in many batches.
     await calls.script('count', `for from in $(seq 1 500 ${LINES}); do seq $from $((from + 499)); sleep 0.05; done`)
@@ -18,10 +22,8 @@ describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
 
   async function assertStored(id: string): Promise<void> {
     const whole = async () => {
-      const [record, output] = await redis.with((client) =>
-        Promise.all([client.get(`flux:exec:${id}`), client.getBuffer(`flux:exec-output:${id}`)]),
-      )
-      return JSON.parse(record ?? '{}').status === 'success' && output?.equals(NUMBERS)
+      const { record, output } = await storedOf(redis, id)
+      return record?.status === 'success' && output.equals(NUMBERS)
     }
     await eventually(`${id} is stored whole`, whole, 30)
   }
@@ -32,7 +34,7 @@ describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
     await eventually(
       'all have ended',
       async () => {
-        broken += Number(await redis.with((client) => client.call('CLIENT', 'KILL', 'TYPE', 'normal')))
+        broken += (await Promise.all(redis.servers.map(breakConnections))).reduce((sum, one) => sum + one)
         // Where they end quickly, it takes more of them.
         if (broken <= BROKEN_MIN) ids.push(await calls.start('count'))
         return broken > BROKEN_MIN && (await calls.status()).active_tasks === 0
@@ -49,7 +51,7 @@ describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
       // While it is away none is refused.
       ids.push(await calls.start('count'))
       redis.resume()
-      await redis.with((client) => client.ping())
+      await Promise.all(redis.servers.map((server) => server.with((client) => client.ping())))
     }
     for (const id of ids) await assertStored(id)
   })
@@ -63,25 +65,27 @@ describeAgent('Redis under load', { store: 'redis' }, ({ calls, redis }) => {
     await redis.restart()
     gate.open()
     await assertStored(begunDuring)
-    const record = await eventually('its record is stored', () =>
-      redis.with((client) => client.get(`flux:exec:${begunBefore}`)),
-    )
-    const { status, output_bytes } = JSON.parse(record)
-    assert.deepEqual([status, output_bytes], ['success', 'before\nafter\n'.length])
-    for (const id of [begunBefore, begunDuring]) {
-      assert.ok((await redis.with((client) => client.ttl(`flux:exec-output:${id}`))) > 3500)
-    }
+    const { record } = await eventually('its record is stored', async () => {
+      const stored = await storedOf(redis, begunBefore)
+      return stored.record && stored
+    })
+    assert.deepEqual([record?.status, record?.output_bytes], ['success', 'before\nafter\n'.length])
+    for (const id of [begunBefore, begunDuring]) assert.ok((await storedOf(redis, id)).leftSeconds[1] > 3500)
   })
 })
 
-const away = { store: 'redis', config: { workers: 1, drain_seconds: 1 } } as const
+function breakConnections(server: RedisServer): Promise<number> {
+  return server.with(async (client) => Number(await client.call('CLIENT', 'KILL', 'TYPE', 'normal')))
+}
+
+const away = { store: process.env['CI'] ? EVERY_REDIS : 'redis', config: { workers: 1, drain_seconds: 1 } } as const
 describeAgent('Redis away from output that only it has', away, ({ calls, redis }) => {
   it('is told within the deadline, and other executions are not harmed', async () => {
     const gate = new Gate()
     await calls.script('much', `head -c 30000000 /dev/zero; echo; echo done; ${awaitGate(1)}`)
     const id = await calls.start('much', [gate.path])
     await eventually('it is stored', async () => {
-      return (await redis.with((client) => client.strlen(`flux:exec-output:${id}`))) === 30_000_006
+      return (await storedOf(redis, id)).output.length === 30_000_006
     })
     redis.pause()
     const begun = performance.now()

@@ -22,7 +22,7 @@ const UPSTREAM = JSON.stringify({
 })
 
 const FOUND = { 'agent:function:taken-over': UPSTREAM, 'agent:function:broken': '{"Handler": 7}' }
-const options: AgentSuiteOptions = {
+const options: AgentSuiteOptions<'redis'> = {
   store: 'redis',
   config: { workers: 1 },
   beforeStart: (redis) => redis.with((first) => first.mset(FOUND)),

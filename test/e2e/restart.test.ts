@@ -9,7 +9,7 @@ import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
-import { onEachStore } from '../support/stores.js'
+import { onEachRedis, onEachStore } from '../support/stores.js'
 
 /** More than what is kept in memory. */
 const LINES = process.env['CI'] ? 1_000_000 : 300_000
@@ -46,14 +46,13 @@ onEachStore('an agent that was killed', (address) => {
   })
 })
 
-describe('an agent that ends while Redis is away', { skip: noRedis }, () => {
+onEachRedis('an agent that ends while Redis is away', {}, (redis) => {
   const ends: [string, (agent: TestAgent) => Promise<unknown>][] = [
     ['SIGTERM', (agent) => agent.stop()],
     ['SIGKILL', (agent) => agent.kill()],
   ]
   for (const [signal, end] of ends) {
     it(`stores at its next start what waited on disk at ${signal}`, async () => {
-      const redis = await RedisServer.start()
       const config = { redis_addr: redis.address, workers: 1 }
       const first = await startTestAgent({ config })
       const before = new Calls(first.client)
@@ -75,7 +74,6 @@ describe('an agent that ends while Redis is away', { skip: noRedis }, () => {
         assert.deepEqual([record.status, record.output === expected], ['success', true])
       }
       await agent.stop()
-      await redis.stop()
     })
   }
 })

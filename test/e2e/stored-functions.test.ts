@@ -28,7 +28,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
 const FOUND = Object.fromEntries(
   Object.entries(STORED).map(([name, fields]) => [`agent:function:${name}`, JSON.stringify({ Name: name, ...fields })]),
 )
-const options: AgentSuiteOptions = {
+const options: AgentSuiteOptions<'redis'> = {
   store: 'redis',
   skip: process.platform === 'win32' && 'not on Windows',
   beforeStart: (redis) => redis.with((client) => client.mset(FOUND)),

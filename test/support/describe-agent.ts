@@ -1,60 +1,80 @@
 import { after, before, describe, type TestContext } from 'node:test'
 import { startTestAgent, type TestAgent, type TestAgentOptions } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import { noRedis, RedisServer, type TestRedis } from '../../harness/redis.js'
+import { RedisCluster } from '../../harness/redis-cluster.js'
+import { RedisBehindSentinel } from '../../harness/sentinels.js'
 
-export interface AgentSuiteOptions extends Omit<TestAgentOptions, 'dir'> {
-  /** With `both` there are two suites of the same cases, named by their stores. */
-  readonly store?: 'embedded' | 'redis' | 'both'
+/** What an agent of a suite stores in, and how the suite's name ends where there are several. */
+const STORES = {
+  embedded: { suffix: 'embedded store', make: () => new RedisServer() },
+  redis: { suffix: 'Redis', make: () => new RedisServer() },
+  sentinel: { suffix: 'Redis behind a Sentinel', make: () => new RedisBehindSentinel() },
+  // Without replicas: what happens to all nodes at once would end in failovers that lose what Redis did not keep.
+  cluster: { suffix: 'Redis Cluster', make: () => new RedisCluster({ replicas: 0 }) },
+} satisfies Record<string, { suffix: string; make: () => TestRedis }>
+
+export type StoreKind = keyof typeof STORES
+
+type RedisOf<Kind extends StoreKind> = ReturnType<(typeof STORES)[Kind]['make']>
+
+export interface AgentSuiteOptions<Kind extends StoreKind = StoreKind> extends Omit<TestAgentOptions, 'dir'> {
+  /** With several there is a suite of the same cases for each. */
+  readonly store?: Kind | readonly Kind[]
   /** Run once Redis serves, where that is the store, and before the agent starts. */
-  readonly beforeStart?: (redis: RedisServer) => unknown
+  beforeStart?(redis: RedisOf<Kind>): unknown
   /** Why the suite is skipped. */
   readonly skip?: string | boolean | undefined
 }
 
-export interface AgentSuite {
+export interface AgentSuite<Kind extends StoreKind = StoreKind> {
   readonly agent: SuiteAgent
   /** To the agent that runs at the time. */
   readonly calls: Calls
-  /** Its store, where that is Redis. */
-  readonly redis: RedisServer
+  /** Its store, where that is no embedded one. */
+  readonly redis: RedisOf<Kind>
 }
 
 /**
  * A suite with a real agent, which serves before the suite's own `before` hooks, and has ended after its `after` hooks;
  * so has Redis, where it is the store. Needs no clean-up, also where a case fails.
  */
-export function describeAgent(name: string, cases: (suite: AgentSuite) => void): void
-export function describeAgent(name: string, options: AgentSuiteOptions, cases: (suite: AgentSuite) => void): void
+export function describeAgent(name: string, cases: (suite: AgentSuite<'embedded'>) => void): void
+export function describeAgent<Kind extends StoreKind = 'embedded'>(
+  name: string,
+  options: AgentSuiteOptions<Kind>,
+  cases: (suite: AgentSuite<Kind>) => void,
+): void
 export function describeAgent(
   name: string,
-  given: AgentSuiteOptions | ((suite: AgentSuite) => void),
-  cases = given as (suite: AgentSuite) => void,
+  given: AgentSuiteOptions | ((suite: AgentSuite<never>) => void),
+  cases = given as (suite: AgentSuite<never>) => void,
 ): void {
   const { store = 'embedded', skip, ...options } = given === cases ? {} : (given as AgentSuiteOptions)
-  const suffixes = store === 'both' ? { embedded: ', embedded store', redis: ', Redis' } : { [store]: '' }
-  for (const [kind, suffix] of Object.entries(suffixes)) {
-    const why = skip || (kind === 'redis' && noRedis) || false
-    describe(`${name}${suffix}`, { skip: why }, () => withAgent(options, kind === 'redis', cases))
+  const kinds = [store].flat() as StoreKind[]
+  for (const kind of kinds) {
+    const why = skip || (kind !== 'embedded' && noRedis) || false
+    const suffix = kinds.length > 1 ? `, ${STORES[kind].suffix}` : ''
+    describe(`${name}${suffix}`, { skip: why }, () => withAgent(options, kind, cases))
   }
 }
 
 function withAgent(
   { beforeStart, ...options }: AgentSuiteOptions,
-  onRedis: boolean,
-  cases: (suite: AgentSuite) => void,
+  kind: StoreKind,
+  cases: (suite: AgentSuite<never>) => void,
 ): void {
-  const redis = new RedisServer()
+  const redis: TestRedis = STORES[kind].make()
   const agent = new SuiteAgent(() => ({
     ...options,
-    config: { ...(onRedis && { redis_addr: redis.address }), ...options.config },
+    config: { ...(kind !== 'embedded' && { redis_addr: redis.address }), ...options.config },
   }))
   before(async () => {
-    if (onRedis) await redis.restart()
-    await beforeStart?.(redis)
+    if (kind !== 'embedded') await redis.restart()
+    await beforeStart?.(redis as never)
     await agent.start()
   })
-  cases({ agent, calls: new Calls(() => agent.client), redis })
+  cases({ agent, calls: new Calls(() => agent.client), redis: redis as never })
   // Those of the cases come first.
   after(async () => {
     redis.resume()

@@ -1,5 +1,6 @@
 import { after, before, describe } from 'node:test'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import { noRedis, RedisServer, type TestRedis } from '../../harness/redis.js'
+import { RedisCluster } from '../../harness/redis-cluster.js'
 
 /** The `redis_addr` of an agent on the store a suite runs against; read inside hooks and tests. */
 export type StoreAddress = () => string
@@ -15,4 +16,21 @@ export function onEachStore(name: string, cases: (address: StoreAddress) => void
     cases(() => redis.address)
     after(() => redis.stop())
   })
+}
+
+/** The same cases against a real Redis, which serves, and in CI against a Redis Cluster. */
+export function onEachRedis(
+  name: string,
+  options: { readonly skip?: string | false },
+  cases: (redis: TestRedis) => void,
+) {
+  const each: Record<string, TestRedis> = { [name]: new RedisServer() }
+  if (process.env['CI']) each[`${name}, Redis Cluster`] = new RedisCluster({ replicas: 0 })
+  for (const [suite, redis] of Object.entries(each)) {
+    describe(suite, { skip: options.skip || (noRedis ?? false) }, () => {
+      before(() => redis.restart())
+      cases(redis)
+      after(() => redis.stop())
+    })
+  }
 }

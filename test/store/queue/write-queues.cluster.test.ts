@@ -28,7 +28,7 @@ describe('write queues before a Redis Cluster', { skip: noRedis ?? false }, () =
   })
   after(() => cluster.stop())
   beforeEach(async () => {
-    await eventually('the cluster is whole', () => cluster.isWhole(6), 30)
+    await eventually('the cluster is whole', () => cluster.isWhole(), 30)
     dir = await mkdtemp(join(tmpdir(), 'flux-queues-cluster-'))
     for (const server of await cluster.primaries()) await server.with((redis) => redis.flushall())
     store = new RedisStore(cluster.address)
