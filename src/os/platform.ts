@@ -98,7 +98,10 @@ export interface StartRequest {
   readonly file: string
   readonly args: readonly string[]
   readonly cwd: string
+  /** Starters may know the same object again: give one to all processes whose variables these are. */
   readonly env: Readonly<Record<string, string>>
+  /** Variables of this process alone; none of them is in `env`. */
+  readonly ownEnv?: Readonly<Record<string, string>>
   /**
    * Whether the process gets a temporary folder of its own, removed after its end; TMPDIR in `env` is used where that
    * is not possible.

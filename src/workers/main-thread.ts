@@ -1,8 +1,9 @@
 import { MessageChannel, parentPort } from 'node:worker_threads'
-import type { FromThread, LaunchSpec, ThreadHello, ToThread } from '../threads/messages.js'
+import type { FromThread, ThreadHello, ToThread } from '../threads/messages.js'
 import { Outbox } from '../threads/outbox.js'
 import { adopt } from './execution/adopt.js'
 import { execute } from './execution/execute.js'
+import { type Launch, launchOf } from './execution/launch.js'
 import { TaskChannel } from './execution/task-channel.js'
 import { closeThread, configure, figures, queues, starter, storeRefusal } from './thread.js'
 
@@ -13,7 +14,7 @@ const outbox = new Outbox<FromThread>(port1)
 storeRefusal.report = (refuses) => outbox.send({ kind: 'store', refuses })
 const tasks = new Map<number, TaskChannel>()
 /** By function name. */
-const specs = new Map<string, LaunchSpec>()
+const launches = new Map<string, Launch>()
 
 port1.on('message', (messages: readonly ToThread[]) => {
   for (const message of messages) receive(message)
@@ -32,23 +33,22 @@ function receive(message: ToThread): void {
       outbox.send({ kind: 'pong' })
       break
     case 'launch spec':
-      specs.set(message.spec.functionName, message.spec)
+      launches.set(message.spec.functionName, launchOf(message.spec))
       break
-    case 'execute':
+    case 'execute': {
+      const channel = open(message.number)
       // The main thread sends the spec first.
-      void run(message.number, (channel) =>
-        execute(message.task, specs.get(message.task.functionName) as LaunchSpec, channel),
-      )
+      const launch = launches.get(message.task.functionName) as Launch
+      void settle(message.number, execute(message.task, launch, channel))
       break
+    }
     case 'adopt': {
       const processes = starter.adopt(message.launcher, message.executions.length)
-      for (const { number, task } of message.executions) {
-        void run(number, (channel) => adopt(task, processes, channel))
-      }
+      for (const { number, task } of message.executions) void settle(number, adopt(task, processes, open(number)))
       break
     }
     case 'message':
-      tasks.get(message.number)?.receive(message.message)
+      tasks.get(message.number)?.listener?.receive(message.message)
       break
     case 'close':
       void closeThread(message.handOver).then(() => {
@@ -64,11 +64,15 @@ function tellFigures(): void {
   if (news) outbox.send({ kind: 'figures', figures: news })
 }
 
-async function run(number: number, settled: (channel: TaskChannel) => Promise<void>): Promise<void> {
-  const channel = new TaskChannel((message, transfer) => outbox.send({ kind: 'message', number, message }, transfer))
+function open(number: number): TaskChannel {
+  const channel = new TaskChannel(outbox, number)
   tasks.set(number, channel)
+  return channel
+}
+
+async function settle(number: number, settled: Promise<void>): Promise<void> {
   try {
-    await settled(channel)
+    await settled
     outbox.send({ kind: 'settled', number })
   } catch (error) {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })

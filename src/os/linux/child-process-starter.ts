@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { threadId } from 'node:worker_threads'
+import { environmentOf } from '../environment.js'
 import type {
   EndCause,
   ProcessListener,
@@ -172,7 +173,7 @@ function drain(pipe: Pipe, readBuffer: Buffer, take: (chunk: Buffer) => void): v
 async function spawnLeader(request: StartRequest, outputFd: number): Promise<ChildProcess> {
   const child = spawn(request.file, request.args, {
     cwd: request.cwd,
-    env: request.env,
+    env: environmentOf(request),
     detached: true,
     stdio: ['ignore', outputFd, outputFd],
     ...(request.runAs && { uid: request.runAs.uid, gid: request.runAs.gid }),

@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import { environmentOf } from '../environment.js'
 import type {
   EndCause,
   ProcessListener,
@@ -99,7 +100,7 @@ class Supervised implements SupervisedProcess {
     try {
       const child: Child = spawn(command.file, command.args, {
         cwd: request.cwd,
-        env: withoutDoubles(request.env),
+        env: withoutDoubles(environmentOf(request)),
         windowsHide: true,
         windowsVerbatimArguments: command.verbatim,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -169,10 +170,14 @@ export function killGroup(pid: number): void {
   void killTree(pid)
 }
 
-function startFailure({ file, cwd, args, env }: StartRequest, { code = 'UNKNOWN', message }: NodeJS.ErrnoException) {
+function startFailure(request: StartRequest, { code = 'UNKNOWN', message }: NodeJS.ErrnoException) {
+  const { file, cwd, args } = request
   if (code === 'ENOENT' && !existsSync(cwd)) return notStarted(code, `working directory ${cwd} does not exist`)
   if (code === 'E2BIG' || code === 'ENAMETOOLONG') {
-    const characters = [...args, ...Object.entries(env).flat()].reduce((sum, text) => sum + text.length + 1, 0)
+    const characters = [...args, ...Object.entries(environmentOf(request)).flat()].reduce(
+      (sum, text) => sum + text.length + 1,
+      0,
+    )
     return notStarted(code, `arguments and environment are too long: ${characters} characters`)
   }
   if (code === 'EACCES' || code === 'EPERM') return notStarted(code, `${file} may not be executed by the agent's user`)

@@ -1,12 +1,12 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AdoptedProcesses, SupervisedProcess } from '../../os/platform.js'
+import type { AdoptedProcesses } from '../../os/platform.js'
 import { StoreUnavailable } from '../../store/store.js'
 import type { AdoptTask, ToExecution } from '../../threads/messages.js'
 import { queues, recorded, store } from '../thread.js'
-import { listen } from './listen.js'
+import { Context, logPhase } from './context.js'
 import { LiveOutput } from './live-output.js'
-import { Context, logPhase, supervise } from './supervise.js'
+import { supervise } from './supervise.js'
 import type { TaskChannel } from './task-channel.js'
 
 const RETRY_MS = 500
@@ -20,9 +20,11 @@ export async function adopt(task: AdoptTask, processes: AdoptedProcesses, channe
   const { record, versionDir, handler, maxOutputBytes } = note
   const id = record.execution_id
   const early: ToExecution[] = []
-  channel.receive = (message) => {
-    early.push(message)
-    if (message.kind === 'kill') processes.kill(number, message.cause)
+  channel.listener = {
+    receive: (message) => {
+      early.push(message)
+      if (message.kind === 'kill') processes.kill(number, message.cause)
+    },
   }
   recorded.add(id)
   try {
@@ -34,20 +36,15 @@ export async function adopt(task: AdoptTask, processes: AdoptedProcesses, channe
     }
     const storedBytes = await answerOf(() => store.outputLength(id))
     const from = Math.max(keptFrom, Math.min(storedBytes, maxOutputBytes))
-    let process: SupervisedProcess | undefined
-    const safe = (bytes: number) => process?.release(bytes)
+    const safe = (bytes: number) => context.process?.release(bytes)
     const queue = queues.for(id)
     const output = new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe, from })
-    const context = new Context(record, true, note, join(versionDir, handler), queue, output, channel)
+    const context = new Context(record, note, join(versionDir, handler), output, channel, queue)
     // Where the store has lost it, or has another's: then nothing more of this one is written.
     queue.push({ kind: 'begin', record })
     logPhase(record, 'taken over', {})
-    const supervised = supervise(context, (listener) => {
-      process = processes.attach(number, from, listener)
-      return process
-    })
-    listen(context, () => {})
-    for (const message of early) channel.receive(message)
+    const supervised = supervise(context, (listener) => processes.attach(number, from, listener))
+    for (const message of early) context.receive(message)
     await supervised
     output.release()
   } finally {

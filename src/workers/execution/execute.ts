@@ -1,110 +1,79 @@
-import { dirname, join } from 'node:path'
-import type { StartRequest, SupervisedProcess } from '../../os/platform.js'
 import type { ExecutionRecord } from '../../store/record.js'
-import { encodeNote } from '../../threads/kept-note.js'
-import type { ExecuteTask, LaunchSpec } from '../../threads/messages.js'
-import { baseEnvironment, idLog, queues, recorded, settings, setup, starter, store } from '../thread.js'
-import { listen } from './listen.js'
+import type { ExecuteTask } from '../../threads/messages.js'
+import { idLog, queues, recorded, settings, setup, starter, store } from '../thread.js'
+import { Context, logPhase } from './context.js'
+import { type Launch, startRequest } from './launch.js'
 import { LiveOutput } from './live-output.js'
 import { Output } from './output.js'
 import { recordBegin } from './record-begin.js'
-import { Context, logPhase, supervise } from './supervise.js'
+import { supervise } from './supervise.js'
 import type { TaskChannel } from './task-channel.js'
 
 /**
  * Runs one execution. Resolves once it is settled. Reports progress over the channel. Rejects only for a defect of the
  * agent.
  */
-export async function execute(task: ExecuteTask, spec: LaunchSpec, channel: TaskChannel): Promise<void> {
-  const { id, async } = task
+export function execute(task: ExecuteTask, launch: Launch, channel: TaskChannel): Promise<void> {
+  return task.async ? executeAsync(task, launch, channel) : executeSync(task, launch, channel)
+}
+
+async function executeSync(task: ExecuteTask, launch: Launch, channel: TaskChannel): Promise<void> {
   const { maxOutputBytes } = settings
-  let process: SupervisedProcess | undefined
-  const safe = (bytes: number) => process?.release(bytes)
+  const begun = begunRecord(task, launch)
+  const context = new Context(begun, launch.spec, launch.request.file, new Output(maxOutputBytes), channel)
+  logPhase(begun, 'accepted', { async: false })
+  if (task.hold) await slot(context)
+  await writeDown(task)
+  await supervise(context, (listener) => starter.start(startRequest(task, launch, begun, maxOutputBytes), listener))
+}
+
+async function executeAsync(task: ExecuteTask, launch: Launch, channel: TaskChannel): Promise<void> {
+  const { id } = task
+  const { maxOutputBytes } = settings
+  const begun = begunRecord(task, launch)
   const queue = queues.for(id)
-  const output = async
-    ? new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe })
-    : new Output(maxOutputBytes)
-  const begun = begunRecord(task, spec)
-  const context = new Context(begun, async, spec, join(spec.versionDir, spec.handler), queue, output, channel)
-  const gate = new StartGate(task.hold)
-  context.ending.whenCaused(() => gate.open())
-  listen(context, () => gate.open())
+  const safe = (bytes: number) => context.process?.release(bytes)
+  const output = new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe })
+  const context = new Context(begun, launch.spec, launch.request.file, output, channel, queue)
+  const hasSlot = task.hold ? slot(context) : undefined
   try {
-    if (async) {
-      const refusal = await recordBegin(queue, begun)
-      if (refusal) {
-        channel.send(refusal)
-        return
-      }
-      recorded.add(id)
-      await writeDown(task)
-      channel.send({ kind: 'accepted' })
-      logPhase(begun, 'accepted', { async })
-      await gate.opened
-    } else {
-      logPhase(begun, 'accepted', { async })
-      if (task.hold) await gate.opened
-      await writeDown(task)
+    const refusal = await recordBegin(queue, begun)
+    if (refusal) {
+      channel.send(refusal)
+      return
     }
-    await supervise(context, (listener) => {
-      process = starter.start(startRequest(task, spec, begun, maxOutputBytes), listener)
-      return process
-    })
+    recorded.add(id)
+    await writeDown(task)
+    channel.send({ kind: 'accepted' })
+    logPhase(begun, 'accepted', { async: true })
+    await hasSlot
+    await supervise(context, (listener) => starter.start(startRequest(task, launch, begun, maxOutputBytes), listener))
   } finally {
     recorded.delete(id)
-    if (output instanceof LiveOutput) output.release()
+    output.release()
   }
 }
 
-function begunRecord({ id, functionName }: ExecuteTask, { warnings }: LaunchSpec): ExecutionRecord {
-  return {
+/** Resolves once the execution has a slot, or is ended. */
+function slot(context: Context): Promise<void> {
+  return new Promise((resolve) => {
+    context.go = resolve
+    context.ending.whenCaused(() => resolve())
+  })
+}
+
+function begunRecord({ id, functionName }: ExecuteTask, { spec: { warnings } }: Launch): ExecutionRecord {
+  const record: ExecutionRecord = {
     execution_id: id,
     agent_id: setup.agentId,
     function_name: functionName,
     status: 'running',
     started_at: new Date().toISOString(),
-    ...(warnings && { warnings }),
   }
+  return warnings ? { ...record, warnings } : record
 }
 
 /** Call before the process starts: the id is then known whatever becomes of this process. */
 function writeDown({ idNumber }: ExecuteTask): Promise<void> | undefined {
   return idNumber === undefined ? undefined : idLog.add(idNumber)
-}
-
-/** Opens once the execution has a slot, or is ended. */
-class StartGate {
-  open: () => void = () => {}
-  readonly opened: Promise<void> | undefined
-
-  constructor(hold: boolean) {
-    if (!hold) return
-    this.opened = new Promise((resolve) => {
-      this.open = resolve
-    })
-  }
-}
-
-function startRequest(
-  { id, args, variables, async, idNumber }: ExecuteTask,
-  { functionName, versionDir, handler, env, limits, timeoutSeconds, runAs, sandboxed }: LaunchSpec,
-  record: ExecutionRecord,
-  maxOutputBytes: number,
-): StartRequest {
-  const file = join(versionDir, handler)
-  const number = idNumber === undefined ? {} : { idNumber }
-  const note = () =>
-    encodeNote({ version: 1, record, versionDir, handler, timeoutSeconds, limits, maxOutputBytes, ...number })
-  return {
-    file,
-    args,
-    cwd: dirname(file),
-    env: { ...baseEnvironment, ...env, ...variables, FLUX_EXECUTION_ID: id },
-    ownTmpdir: !('TMPDIR' in env),
-    ...(runAs && { runAs }),
-    ...(sandboxed && { sandbox: functionName }),
-    limits,
-    timeoutMs: timeoutSeconds * 1000,
-    ...(async && { note: note() }),
-  }
 }

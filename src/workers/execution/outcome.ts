@@ -27,26 +27,34 @@ export function endedRecord(
   { reason, room }: Circumstances = {},
 ): ExecutionRecord {
   const [status, verdict] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
+  const record: Changing<ExecutionRecord> = { ...running, status }
   const usedUp = cause ? [] : usedUpSentences(running.function_name, result, room)
-  const error = [reason ? `${verdict}: ${reason}` : verdict, ...usedUp].join('; ')
-  const { use, outOfMemory, oomKills }: ProcessFacts =
-    result.kind === 'exited' || result.kind === 'killed' ? result : {}
-  const survivors = survivorsOf(result)
+  const error = verdict === '' ? verdict : [reason ? `${verdict}: ${reason}` : verdict, ...usedUp].join('; ')
+  if (error !== '') record.error = error
   const durationMs = Math.round(result.durationMs)
-  return {
-    ...running,
-    status,
-    ...(error && { error }),
-    ...(durationMs > 0 && { duration_ms: durationMs }),
-    status_at: new Date().toISOString(),
-    output_bytes: outputBytes,
-    ...(result.kind === 'exited' && { exit_code: result.code }),
-    ...(result.kind === 'killed' && { signal: result.signal }),
-    ...(use && { cpu_ms: use.cpuMs, max_rss_kb: use.maxRssKb }),
-    ...(outOfMemory && { oom_killed: true }),
-    ...(oomKills && { oom_kills: oomKills }),
-    ...(survivors && { survivors: survivors.count, survivor_pids: survivors.pids }),
+  if (durationMs > 0) record.duration_ms = durationMs
+  record.status_at = new Date().toISOString()
+  record.output_bytes = outputBytes
+  if (result.kind === 'exited') record.exit_code = result.code
+  if (result.kind === 'killed') record.signal = result.signal
+  if (result.kind === 'exited' || result.kind === 'killed') addFacts(record, result)
+  const survivors = survivorsOf(result)
+  if (survivors) {
+    record.survivors = survivors.count
+    record.survivor_pids = survivors.pids
   }
+  return record
+}
+
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
+
+function addFacts(record: Changing<ExecutionRecord>, { use, outOfMemory, oomKills }: ProcessFacts): void {
+  if (use) {
+    record.cpu_ms = use.cpuMs
+    record.max_rss_kb = use.maxRssKb
+  }
+  if (outOfMemory) record.oom_killed = true
+  if (oomKills) record.oom_kills = oomKills
 }
 
 /** The same in one word. */

@@ -3,6 +3,9 @@ import type { FromExecution } from '../../threads/messages.js'
 import { Lost, type Output } from './output.js'
 import { recordJson } from './record-json.js'
 
+/** `transfer`: memory that is moved, not copied. */
+export type Send = (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void
+
 /** Answers readers of an execution that is not settled: snapshots for GetExecution, output ranges for FollowOutput. */
 export class Readers {
   private resolveFinal: (record: ExecutionRecord) => void = () => {}
@@ -15,7 +18,7 @@ export class Readers {
   private idle: (() => void) | undefined
 
   constructor(
-    private readonly send: (message: FromExecution, transfer?: readonly ArrayBuffer[]) => void,
+    private readonly send: Send,
     private readonly output: Output,
     /** The record as it may be shown now. */
     private readonly record: () => ExecutionRecord | Promise<ExecutionRecord>,

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import * as protocol from '../../../generated/native/launcher-protocol.js'
-import type { EndCause, KeptProcess, OutOfMemory, ProcessEnd, Room } from '../../platform.js'
+import type { EndCause, KeptProcess, OutOfMemory, ProcessEnd, ProcessFacts, Room } from '../../platform.js'
 import { causeOf } from './causes.js'
 import { getUint64 } from './uint64.js'
 
@@ -53,101 +53,99 @@ export interface LauncherFailure {
   readonly cause?: EndCause
 }
 
-/** What the parser expects next. */
-type Next =
-  | { readonly kind: 'header' }
-  | {
-      readonly kind: 'offset' | 'output' | 'payload'
-      readonly type: number
-      readonly id: number
-      readonly left: number
-    }
-
-/** Parses events from chunks, which may be overwritten after each push. Copies only what a chunk boundary cuts. */
+/**
+ * Parses events from chunks, which may be overwritten after each push. Copies only what a chunk boundary cuts. Most
+ * frames are whole: they are read where they are, and nothing is made for them.
+ */
 export class EventParser {
-  private chunk: Buffer = NOTHING
-  /** Read position in the chunk. */
-  private at = 0
-  private next: Next = { kind: 'header' }
-  /** The start of what the last chunk cut off. */
+  /** The start of a frame that the last chunk has cut off. */
   private cut: Buffer = NOTHING
+  /** Bytes that are to come of an output frame, and whose it is. */
+  private outputLeft = 0
+  private outputId = 0
 
   constructor(private readonly events: LauncherEvents) {}
 
   push(chunk: Buffer): void {
-    this.chunk = chunk
-    this.at = 0
-    while (this.at < chunk.length || sizeOf(this.next) === 0) this.step(this.next)
-  }
-
-  private step(next: Next): void {
-    if (next.kind === 'output') {
-      this.readOutput(next.id, next.left)
-      return
-    }
-    const bytes = this.take(sizeOf(next))
-    if (!bytes) return
-    if (next.kind === 'header') {
-      const type = bytes.readUInt32LE(FRAME_AT.type)
-      const left = bytes.readUInt32LE(FRAME_AT.length)
-      const kind = type === protocol.FRAME_OUTPUT ? 'offset' : 'payload'
-      this.next = { kind, type, id: getUint64(bytes, FRAME_AT.id), left }
-    } else if (next.kind === 'offset') {
-      // Known already: output comes without gaps from the offset at which it was attached.
-      this.next = { ...next, kind: 'output', left: next.left - protocol.OUTPUT_EVENT_BYTES }
-    } else {
-      this.next = { kind: 'header' }
-      this.dispatch(next.type, next.id, bytes)
+    let at = 0
+    while (at < chunk.length) {
+      if (this.outputLeft > 0) at = this.readOutput(chunk, at)
+      else if (this.cut.length > 0) at = this.complete(chunk, at)
+      else if (isWhole(chunk, at)) at = this.read(chunk, at)
+      else {
+        this.cut = Buffer.from(chunk.subarray(at))
+        return
+      }
     }
   }
 
-  private readOutput(id: number, left: number): void {
-    const bytes = this.chunk.subarray(this.at, this.at + left)
-    this.at += bytes.length
-    const rest = { kind: 'output', type: protocol.FRAME_OUTPUT, id, left: left - bytes.length } as const
-    this.next = rest.left === 0 ? { kind: 'header' } : rest
-    this.events.output(id, bytes)
+  /** Reads the frame at this position, of output only what comes before its bytes; answers where it ends. */
+  private read(bytes: Buffer, at: number): number {
+    const type = bytes.readUInt32LE(at + FRAME_AT.type)
+    const length = bytes.readUInt32LE(at + FRAME_AT.length)
+    const id = getUint64(bytes, at + FRAME_AT.id)
+    const payload = at + protocol.FRAME_BYTES
+    if (type === protocol.FRAME_OUTPUT) {
+      // The offset is known already: output comes without gaps from the one at which it was attached.
+      this.outputLeft = length - protocol.OUTPUT_EVENT_BYTES
+      this.outputId = id
+      return payload + protocol.OUTPUT_EVENT_BYTES
+    }
+    this.dispatch(type, id, bytes, payload, length)
+    return payload + length
   }
 
-  private dispatch(type: number, id: number, payload: Buffer): void {
+  private readOutput(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.outputLeft)
+    this.outputLeft -= end - at
+    this.events.output(this.outputId, chunk.subarray(at, end))
+    return end
+  }
+
+  /** Adds to the frame that was cut off what it lacks, as far as it has come; answers where that ends. */
+  private complete(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + missing(this.cut, 0))
+    const bytes = Buffer.concat([this.cut, chunk.subarray(at, end)])
+    const whole = isWhole(bytes, 0)
+    this.cut = whole ? NOTHING : bytes
+    if (whole) this.read(bytes, 0)
+    return end
+  }
+
+  private dispatch(type: number, id: number, bytes: Buffer, at: number, length: number): void {
     switch (type) {
       case protocol.FRAME_READY:
-        this.events.ready(payload.readUInt32LE(READY_EVENT_AT.version))
+        this.events.ready(bytes.readUInt32LE(at + READY_EVENT_AT.version))
         break
       case protocol.FRAME_STARTED:
-        this.events.started(id, payload.readUInt32LE(STARTED_EVENT_AT.pid))
+        this.events.started(id, bytes.readUInt32LE(at + STARTED_EVENT_AT.pid))
         break
       case protocol.FRAME_ENDED:
-        this.events.ended(id, readEnd(payload))
+        this.events.ended(id, readEnd(bytes, at, length))
         break
       case protocol.FRAME_FAILED:
-        this.events.failed(id, readFailure(payload))
+        this.events.failed(id, readFailure(bytes.subarray(at, at + length)))
         break
       case protocol.FRAME_LISTED:
-        if (payload.readUInt32LE(LISTED_EVENT_AT.flags) & protocol.START_KEPT)
-          this.events.listed(readListed(id, payload))
+        if (bytes.readUInt32LE(at + LISTED_EVENT_AT.flags) & protocol.START_KEPT)
+          this.events.listed(readListed(id, bytes.subarray(at, at + length)))
         break
       case protocol.FRAME_LIST_END:
         this.events.listEnd()
         break
     }
   }
-
-  /** The next `length` bytes; undefined until all have come. */
-  private take(length: number): Buffer | undefined {
-    const part = this.chunk.subarray(this.at, this.at + length - this.cut.length)
-    this.at += part.length
-    const bytes = this.cut.length === 0 ? part : Buffer.concat([this.cut, part])
-    const whole = bytes.length === length
-    this.cut = whole ? NOTHING : Buffer.from(bytes)
-    return whole ? bytes : undefined
-  }
 }
 
-/** Bytes that the next step needs. */
-function sizeOf(next: Next): number {
-  if (next.kind === 'header') return protocol.FRAME_BYTES
-  return next.kind === 'offset' ? protocol.OUTPUT_EVENT_BYTES : next.left
+const isWhole = (bytes: Buffer, at: number) => missing(bytes, at) <= 0
+
+/** How many bytes the frame at this position lacks, as far as its start tells. Of output only what comes before it counts. */
+function missing(bytes: Buffer, at: number): number {
+  const there = bytes.length - at
+  if (there < protocol.FRAME_BYTES) return protocol.FRAME_BYTES - there
+  const isOutput = bytes.readUInt32LE(at + FRAME_AT.type) === protocol.FRAME_OUTPUT
+  const payload = isOutput ? protocol.OUTPUT_EVENT_BYTES : bytes.readUInt32LE(at + FRAME_AT.length)
+  return protocol.FRAME_BYTES + payload - there
 }
 
 const OUT_OF_MEMORY: Record<protocol.Oom, OutOfMemory | undefined> = {
@@ -162,34 +160,32 @@ const ROOMS: readonly (readonly [protocol.UsedUp, Room])[] = [
   [protocol.USED_UP_DISK, 'disk'],
 ]
 
-function readEnd(payload: Buffer): ProcessEnd {
-  const signal = payload.readUInt32LE(ENDED_EVENT_AT.signal)
-  const ownCpuUs = getUint64(payload, ENDED_EVENT_AT.user_us) + getUint64(payload, ENDED_EVENT_AT.system_us)
-  const ownRssKb = getUint64(payload, ENDED_EVENT_AT.max_rss_kb)
-  const cgroupCpuUs = getUint64(payload, ENDED_EVENT_AT.cgroup_cpu_us)
-  const cgroupPeak = getUint64(payload, ENDED_EVENT_AT.cgroup_memory_peak)
-  const outOfMemory = OUT_OF_MEMORY[payload.readUInt16LE(ENDED_EVENT_AT.oom) as protocol.Oom]
-  const usedUpFlags = payload.readUInt16LE(ENDED_EVENT_AT.used_up)
-  const usedUp = ROOMS.filter(([flag]) => usedUpFlags & flag).map(([, room]) => room)
-  const survivors = payload.readUInt32LE(ENDED_EVENT_AT.survivors)
-  const oomKills = payload.readUInt32LE(ENDED_EVENT_AT.oom_kills)
-  const cause = causeOf(payload.readUInt32LE(ENDED_EVENT_AT.cause))
-  return {
-    durationMs: getUint64(payload, ENDED_EVENT_AT.duration_us) / 1000,
-    ...(cause && { cause }),
-    // With a cgroup, the values cover all processes; without, the leader and those it waited for.
-    use: {
-      cpuMs: Math.round(Math.max(ownCpuUs, cgroupCpuUs) / 1000),
-      maxRssKb: cgroupPeak > 0 ? Math.ceil(cgroupPeak / 1024) : ownRssKb,
-    },
-    ...(outOfMemory && { outOfMemory }),
-    ...(oomKills > 0 && { oomKills }),
-    ...(usedUp.length > 0 && { usedUp }),
-    ...(survivors > 0 && { survivors: { count: survivors, pids: readPids(payload, protocol.ENDED_EVENT_BYTES) } }),
-    ...(signal === 0
-      ? { kind: 'exited', code: payload.readUInt32LE(ENDED_EVENT_AT.exit_code) }
-      : { kind: 'killed', signal: signalName(signal) }),
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] }
+
+function readEnd(bytes: Buffer, at: number, length: number): ProcessEnd {
+  const own = getUint64(bytes, at + ENDED_EVENT_AT.user_us) + getUint64(bytes, at + ENDED_EVENT_AT.system_us)
+  const cpuUs = Math.max(own, getUint64(bytes, at + ENDED_EVENT_AT.cgroup_cpu_us))
+  const peak = getUint64(bytes, at + ENDED_EVENT_AT.cgroup_memory_peak)
+  const end: Changing<Omit<ProcessEnd, 'kind'> & ProcessFacts> = {
+    durationMs: getUint64(bytes, at + ENDED_EVENT_AT.duration_us) / 1000,
   }
+  const cause = causeOf(bytes.readUInt32LE(at + ENDED_EVENT_AT.cause))
+  if (cause) end.cause = cause
+  // With a cgroup, the values cover all processes; without, the leader and those it waited for.
+  const maxRssKb = peak > 0 ? Math.ceil(peak / 1024) : getUint64(bytes, at + ENDED_EVENT_AT.max_rss_kb)
+  end.use = { cpuMs: Math.round(cpuUs / 1000), maxRssKb }
+  const outOfMemory = OUT_OF_MEMORY[bytes.readUInt16LE(at + ENDED_EVENT_AT.oom) as protocol.Oom]
+  if (outOfMemory) end.outOfMemory = outOfMemory
+  const oomKills = bytes.readUInt32LE(at + ENDED_EVENT_AT.oom_kills)
+  if (oomKills > 0) end.oomKills = oomKills
+  const usedUp = bytes.readUInt16LE(at + ENDED_EVENT_AT.used_up)
+  if (usedUp !== 0) end.usedUp = ROOMS.filter(([flag]) => usedUp & flag).map(([, room]) => room)
+  const count = bytes.readUInt32LE(at + ENDED_EVENT_AT.survivors)
+  if (count > 0) end.survivors = { count, pids: readPids(bytes.subarray(at + protocol.ENDED_EVENT_BYTES, at + length)) }
+  const signal = bytes.readUInt32LE(at + ENDED_EVENT_AT.signal)
+  return signal === 0
+    ? Object.assign(end, { kind: 'exited', code: bytes.readUInt32LE(at + ENDED_EVENT_AT.exit_code) } as const)
+    : Object.assign(end, { kind: 'killed', signal: signalName(signal) } as const)
 }
 
 function readFailure(payload: Buffer): LauncherFailure {
@@ -197,7 +193,7 @@ function readFailure(payload: Buffer): LauncherFailure {
   return {
     step: STEPS[payload.readUInt32LE(FAILED_EVENT_AT.step) as protocol.Step] ?? 'unknown',
     code: errnoName(payload.readUInt32LE(FAILED_EVENT_AT.error)),
-    survivors: readPids(payload, protocol.FAILED_EVENT_BYTES),
+    survivors: readPids(payload.subarray(protocol.FAILED_EVENT_BYTES)),
     ...(cause && { cause }),
   }
 }
@@ -213,9 +209,8 @@ function readListed(number: number, payload: Buffer): KeptProcess {
   }
 }
 
-/** The pids after the fixed part of a payload. */
-function readPids(payload: Buffer, at: number): number[] {
-  return Array.from({ length: (payload.length - at) / 4 }, (_, i) => payload.readUInt32LE(at + 4 * i))
+function readPids(bytes: Buffer): number[] {
+  return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readUInt32LE(4 * i))
 }
 
 /** Node has no names for realtime signals; the C library reserves the first two. */

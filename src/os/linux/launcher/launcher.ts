@@ -30,17 +30,34 @@ const WINDOW_BYTES = 262_144
 const KEPT_WINDOW_BYTES = 524_288
 
 /** A process from its request until its end, and one that is kept until that is safe. */
-interface Tracked {
-  /** Absent where an earlier agent has started it. */
-  readonly request: StartRequest | undefined
-  readonly kept: boolean
-  readonly listener: ProcessListener
-  readonly requested: number
+class Tracked implements SupervisedProcess {
+  readonly requested = performance.now()
   /** The leader's pid, once it runs. */
   pid: number | undefined
   /** Released output for which no credit was sent, bytes. */
-  released: number
-  ended: boolean
+  released = 0
+  ended = false
+
+  constructor(
+    private readonly launcher: Launcher,
+    readonly id: number,
+    /** Absent where an earlier agent has started it. */
+    readonly request: StartRequest | undefined,
+    readonly kept: boolean,
+    readonly listener: ProcessListener,
+  ) {}
+
+  kill(cause: EndCause): void {
+    if (!this.ended) this.launcher.kill(this.id, cause)
+  }
+
+  release(bytes: number): void {
+    this.launcher.release(this, bytes)
+  }
+
+  forget(): void {
+    this.launcher.forget(this)
+  }
 }
 
 /** A launcher of which this thread has the connection. A process costs one map entry here: no descriptor, no handle. */
@@ -79,11 +96,11 @@ export class Launcher implements LauncherEvents {
   start(request: StartRequest, confinement: Confinement, listener: ProcessListener): SupervisedProcess {
     const id = ++this.lastId
     const kept = isKept(request, confinement)
-    const tracked = this.track(id, { request, kept, listener, pid: undefined })
+    const tracked = this.track(new Tracked(this, id, request, kept, listener))
     const frame = startFrame(id, request, confinement, kept ? KEPT_WINDOW_BYTES : WINDOW_BYTES)
     if (frame) this.send(frame)
     else queueMicrotask(() => this.failed(id, { step: 'exec', code: 'E2BIG', survivors: [] }))
-    return this.supervised(id, tracked)
+    return tracked
   }
 
   /** Call before the first start. */
@@ -93,12 +110,12 @@ export class Launcher implements LauncherEvents {
 
   /** See AdoptedProcesses. */
   attach(number: number, outputOffset: number, listener: ProcessListener): SupervisedProcess {
-    const tracked = this.track(number, { request: undefined, kept: true, listener, pid: undefined })
+    const tracked = this.track(new Tracked(this, number, undefined, true, listener))
     if (this.inherited) this.inherited--
     const { death } = this
     if (death === undefined) this.send(attachFrame(number, outputOffset))
     else queueMicrotask(() => this.ended(number, { kind: 'lost', error: death, durationMs: 0 }))
-    return this.supervised(number, tracked)
+    return tracked
   }
 
   /** See AdoptedProcesses. */
@@ -166,43 +183,34 @@ export class Launcher implements LauncherEvents {
     void explained.then((failure) => this.ended(id, { ...failure, ...facts }))
   }
 
-  private track(id: number, { request, kept, listener, pid }: Pick<Tracked, 'request' | 'kept' | 'listener' | 'pid'>) {
-    const tracked = { request, kept, listener, pid, requested: performance.now(), released: 0, ended: false }
-    this.tracked.set(id, tracked)
-    return tracked
-  }
-
-  private supervised(id: number, tracked: Tracked): SupervisedProcess {
-    return {
-      kill: (cause: EndCause) => {
-        if (!tracked.ended) this.kill(id, cause)
-      },
-      release: (bytes: number) => this.release(id, tracked, bytes),
-      forget: () => this.forget(id, tracked),
-    }
-  }
-
-  private release(id: number, tracked: Tracked, bytes: number): void {
+  /** See SupervisedProcess. */
+  release(tracked: Tracked, bytes: number): void {
     tracked.released += bytes
     // What is kept takes up room until the launcher knows that it is safe.
     if (!tracked.kept && (tracked.ended || tracked.released < WINDOW_BYTES / 2)) return
-    this.send(creditFrame(id, tracked.released))
+    this.send(creditFrame(tracked.id, tracked.released))
     tracked.released = 0
   }
 
-  private forget(id: number, { kept }: Tracked): void {
+  /** See SupervisedProcess. */
+  forget({ id, kept }: Tracked): void {
     if (!kept || !this.tracked.delete(id)) return
     this.send(forgetFrame(id))
     if (this.inherited === 0 && this.tracked.size === 0 && !this.farewell) void this.close()
   }
 
+  private track(tracked: Tracked): Tracked {
+    this.tracked.set(tracked.id, tracked)
+    return tracked
+  }
+
   /** All frames of one turn of the event loop take one write. */
   private send(frame: Buffer): void {
     this.waiting.push(frame)
-    if (this.waiting.length === 1) process.nextTick(() => this.flush())
+    if (this.waiting.length === 1) process.nextTick(this.flush)
   }
 
-  private flush(): void {
+  private readonly flush = (): void => {
     const { waiting } = this
     if (waiting.length === 0) return
     this.waiting = []

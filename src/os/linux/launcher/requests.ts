@@ -9,16 +9,17 @@ import { putUint64 } from './uint64.js'
 const { FRAME_AT, FRAME_BYTES, RLIMIT_REQUEST_BYTES, START_REQUEST_AT, START_REQUEST_BYTES } = protocol
 const OFFSET_BYTES = 8
 const CAUSE_BYTES = 4
+const GROUP_BYTES = 4
 
 /** Other users cannot read what functions write. */
 const UMASK = 0o077
 /** Resource, soft and hard limit (getrlimit(2)), bounded by the launcher's own hard limits. */
-const RLIMITS = [
+const RLIMITS = rlimits([
   // No core dumps: they are as large as the function's memory.
   [4, 0, 0],
   // As for system services: select(2) fails beyond 1024, and programs that need more raise it.
   [7, 1024, 524_288],
-] as const
+])
 
 /** Settings shared by all executions of a worker. */
 export interface Confinement {
@@ -40,43 +41,69 @@ export function startFrame(
   confinement: Confinement,
   credit: number,
 ): Buffer | undefined {
-  const { runAs, limits } = request
+  const { file, cwd, args, limits, runAs, sandbox } = request
   const groups = runAs?.groups ?? []
-  const environment = Object.entries(request.env)
-  const sandbox = request.sandbox === undefined ? [] : [request.sandbox]
-  const variables = environment.map((pair) => pair.join('='))
-  const text = strings([request.file, request.cwd, request.file, ...request.args, ...variables, ...sandbox])
-  const lists = RLIMITS.length * RLIMIT_REQUEST_BYTES + groups.length * 4
-  const note = isKept(request, confinement) ? request.note : undefined
+  const shared = sharedVariables(request.env)
+  const own = variables(request.ownEnv ?? {})
+  const text = `${strings([file, cwd, file])}${strings(args)}${shared.text}${own.text}${strings(sandbox === undefined ? [] : [sandbox])}`
   const textBytes = Buffer.byteLength(text)
-  const payload = START_REQUEST_BYTES + lists + textBytes + (note?.length ?? 0)
+  const note = isKept(request, confinement) ? request.note : undefined
+  const noteBytes = note?.length ?? 0
+  const payload = START_REQUEST_BYTES + RLIMITS.length + groups.length * GROUP_BYTES + textBytes + noteBytes
   if (payload > protocol.PAYLOAD_MAX) return undefined
 
   const frame = Buffer.allocUnsafe(FRAME_BYTES + payload)
   const start = header(frame, payload, protocol.FRAME_START, id)
-  const put = (field: number, value: number) => frame.writeUInt32LE(value, start + field)
   putUint64(frame, credit, start + START_REQUEST_AT.credit)
   const memoryMax = confinement.keepsMemory ? (limits?.memoryMb ?? 0) * 2 ** 20 : 0
   putUint64(frame, memoryMax, start + START_REQUEST_AT.memory_max)
   putUint64(frame, Math.ceil(request.timeoutMs ?? 0), start + START_REQUEST_AT.timeout_ms)
-  put(START_REQUEST_AT.cpu_millicores, confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0)
-  put(START_REQUEST_AT.pids_max, confinement.maxProcesses)
-  put(START_REQUEST_AT.flags, startFlags(request, confinement))
-  put(START_REQUEST_AT.uid, runAs?.uid ?? 0)
-  put(START_REQUEST_AT.gid, runAs?.gid ?? 0)
-  put(START_REQUEST_AT.umask, UMASK)
+  const cpu = confinement.keepsCpu ? (limits?.cpuMillicores ?? 0) : 0
+  frame.writeUInt32LE(cpu, start + START_REQUEST_AT.cpu_millicores)
+  frame.writeUInt32LE(confinement.maxProcesses, start + START_REQUEST_AT.pids_max)
+  frame.writeUInt32LE(startFlags(request, confinement), start + START_REQUEST_AT.flags)
+  frame.writeUInt32LE(runAs?.uid ?? 0, start + START_REQUEST_AT.uid)
+  frame.writeUInt32LE(runAs?.gid ?? 0, start + START_REQUEST_AT.gid)
+  frame.writeUInt32LE(UMASK, start + START_REQUEST_AT.umask)
   frame.writeInt32LE(FUNCTION_OOM_SCORE, start + START_REQUEST_AT.oom_score_adj)
-  put(START_REQUEST_AT.rlimits, RLIMITS.length)
-  put(START_REQUEST_AT.groups, groups.length)
-  put(START_REQUEST_AT.argc, request.args.length + 1)
-  put(START_REQUEST_AT.envc, environment.length)
-  put(START_REQUEST_AT.note, note?.length ?? 0)
+  frame.writeUInt32LE(RLIMITS.length / RLIMIT_REQUEST_BYTES, start + START_REQUEST_AT.rlimits)
+  frame.writeUInt32LE(groups.length, start + START_REQUEST_AT.groups)
+  frame.writeUInt32LE(args.length + 1, start + START_REQUEST_AT.argc)
+  frame.writeUInt32LE(shared.count + own.count, start + START_REQUEST_AT.envc)
+  frame.writeUInt32LE(noteBytes, start + START_REQUEST_AT.note)
   let at = start + START_REQUEST_BYTES
-  for (const limit of RLIMITS) for (const value of limit) at = putUint64(frame, value, at)
+  at += RLIMITS.copy(frame, at)
   for (const group of groups) at = frame.writeUInt32LE(group, at)
-  frame.write(text, at)
-  if (note) frame.set(note, at + textBytes)
+  at += frame.write(text, at)
+  if (note) frame.set(note, at)
   return frame
+}
+
+interface Variables {
+  /** `NAME=VALUE`, each ended by NUL. */
+  readonly text: string
+  readonly count: number
+}
+
+/** By the object that holds them, which all executions of a function share. */
+const written = new WeakMap<object, Variables>()
+
+function sharedVariables(environment: StartRequest['env']): Variables {
+  const known = written.get(environment)
+  if (known) return known
+  const made = variables(environment)
+  written.set(environment, made)
+  return made
+}
+
+function variables(environment: StartRequest['env']): Variables {
+  let text = ''
+  let count = 0
+  for (const name in environment) {
+    text += `${name}=${environment[name]}\0`
+    count++
+  }
+  return { text, count }
 }
 
 /** Tells a launcher where sandboxes come from; before the first start. */
@@ -93,9 +120,18 @@ export function sandboxesFrame({ program, registry, runAs, appsDir, stateDir, ..
   return frame
 }
 
+function rlimits(limits: readonly (readonly number[])[]): Buffer {
+  const bytes = Buffer.alloc(limits.length * RLIMIT_REQUEST_BYTES)
+  let at = 0
+  for (const value of limits.flat()) at = putUint64(bytes, value, at)
+  return bytes
+}
+
 /** Each ended by NUL. */
 function strings(texts: readonly string[]): string {
-  return texts.map((text) => `${text}\0`).join('')
+  let all = ''
+  for (const text of texts) all += `${text}\0`
+  return all
 }
 
 /** Whether a process outlives the agent. */

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { environmentOf } from '../../environment.js'
 import type { StartFailure, StartRequest } from '../../platform.js'
 import type { StartStep } from '../launcher/events.js'
 import { kindOf, within } from './probe.js'
@@ -43,7 +44,7 @@ export async function explainFailure(failure: SystemFailure, request: StartReque
 }
 
 async function reason({ code, step }: SystemFailure, request: StartRequest): Promise<string | undefined> {
-  const { file, cwd, args, env, sandbox } = request
+  const { file, cwd, args, sandbox } = request
   if (step === 'sandbox') return `the sandbox of function ${sandbox} cannot be made: the agent's log says why`
   if (step === 'chdir' && code !== 'ENOENT') return `working directory ${cwd} may not be entered by the user it runs as`
   if (step === 'clone' && code === 'EAGAIN') {
@@ -51,7 +52,7 @@ async function reason({ code, step }: SystemFailure, request: StartRequest): Pro
   }
   if (step !== undefined && step !== 'chdir' && step !== 'exec') return undefined
   if (code === 'E2BIG') {
-    const bytes = chargedBytes(file, args, env)
+    const bytes = chargedBytes(file, args, environmentOf(request))
     const together = `arguments and environment are too long together: ${bytes} bytes; allowed: ${strings.together}`
     return longString(request) ?? together
   }
@@ -70,12 +71,14 @@ async function reason({ code, step }: SystemFailure, request: StartRequest): Pro
 }
 
 /** The first argument or variable that alone is too long. */
-function longString({ args, env }: StartRequest): string | undefined {
+function longString(request: StartRequest): string | undefined {
   const { longest, sizeOf } = strings
   const tooLong = (subject: string, size: number) =>
     size > longest ? [`${subject} is too long: ${size} bytes; allowed: ${longest}`] : []
   return [
-    ...args.flatMap((arg, at) => tooLong(`argument ${at + 1}`, sizeOf(arg))),
-    ...Object.entries(env).flatMap(([name, value]) => tooLong(`env ${name}`, sizeOf(`${name}=${value}`))),
+    ...request.args.flatMap((arg, at) => tooLong(`argument ${at + 1}`, sizeOf(arg))),
+    ...Object.entries(environmentOf(request)).flatMap(([name, value]) =>
+      tooLong(`env ${name}`, sizeOf(`${name}=${value}`)),
+    ),
   ][0]
 }
