@@ -6,6 +6,7 @@ import { freePort } from '../../harness/redis.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import { ExecutionCounts } from '../../src/main/metrics/execution-counts.js'
 import type { Outcome } from '../../src/threads/messages.js'
+import { monotonicMs } from '../../src/time/monotonic.js'
 import type { Bench } from '../bench.js'
 import { type Server, withServers } from '../measure/control.js'
 import { runLoad } from '../measure/load.js'
@@ -138,7 +139,7 @@ function countAlone(report: Report): void {
     for (let i = 0; i < COUNTED; i++) {
       const watch = counts.begins('f')
       watch.hasSlot()
-      watch.hasStarted()
+      watch.hasStarted(monotonicMs())
       watch.hasEnded(outcome)
     }
     return ((performance.now() - begun) * 1000) / COUNTED

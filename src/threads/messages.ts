@@ -118,13 +118,13 @@ export interface LaunchSpec {
 /** One execution to supervise. */
 export interface ExecuteTask {
   readonly id: string
-  /** The id's number in the id log (idNumber); absent where the agent generated the id, which no caller can repeat. */
-  readonly idNumber?: number
+  /** The id's number in the id log (idNumber); undefined where the agent generated the id, which no caller can repeat. */
+  readonly idNumber: number | undefined
   readonly async: boolean
   readonly functionName: string
   readonly args: readonly string[]
   /** Of this execution alone; they have priority over the function's own. */
-  readonly variables?: Readonly<Record<string, string>>
+  readonly variables: Readonly<Record<string, string>> | undefined
   /** Whether to wait for `go` before the process is started, as every slot is taken. */
   readonly hold: boolean
 }
@@ -192,7 +192,8 @@ export type FromExecution =
   /** Async only: it is recorded, in the store or on disk. */
   | { readonly kind: 'accepted' }
   | Refusal
-  | { readonly kind: 'started'; readonly pid: number }
+  /** `at`: when that was known, by monotonicMs. */
+  | { readonly kind: 'started'; readonly pid: number; readonly at: number }
   /** Sent once: the process group is dead and the outcome is decided. `settled` follows once the record is stored. */
   | { readonly kind: 'ended'; readonly outcome: Outcome }
   | { readonly kind: 'snapshot'; readonly request: number; readonly data: Uint8Array }

@@ -18,7 +18,7 @@ export async function drain(executions: Executions, limitMs: number, hurried: Pr
   const ended = Promise.all(left.map((execution) => execution.ended))
   await Promise.race([ended, hurried, sleep(limitMs, undefined, { ref: false })])
   await Promise.all(executions.list().map((execution) => execution.kill('stopped')))
-  await Promise.race([executions.settled(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
+  await Promise.race([executions.settledAll(), hurried, sleep(SETTLE_LIMIT_MS, undefined, { ref: false })])
 }
 
 /**

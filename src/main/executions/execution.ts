@@ -1,7 +1,6 @@
 import type { EndCause } from '../../os/platform.js'
 import type { FromExecution, FromStore, Outcome, OutputPart, Refusal, ToExecution } from '../../threads/messages.js'
-import type { ExecutionWatch } from '../metrics/execution-counts.js'
-import type { ExecutionTrace } from '../tracing/execution-trace.js'
+import type { ExecutionObserver } from './observer.js'
 import type { TaskListener, WorkerTask } from './worker.js'
 
 export type Acceptance = { readonly kind: 'accepted' } | Refusal
@@ -25,10 +24,19 @@ export interface Follower {
   leave(): void
 }
 
+/** Who has the execution; is told of each of these once, in this turn. */
+export interface ExecutionOwner {
+  /** It has ended, or was refused. */
+  ended(execution: Execution): void
+  settled(execution: Execution): void
+  /** Its worker has died, or has met a defect. May be told again, once another worker supervises it. */
+  failed(execution: Execution, error: Error): void
+}
+
 /** The main thread's end of an execution that a worker supervises. Main thread only. */
 export class Execution implements TaskListener {
-  /** Of an async execution: resolves once its begin is recorded, or it is refused. Of a sync one: with its end. */
-  readonly accepted: Promise<Acceptance>
+  /** Of an async execution: resolves once its begin is recorded, or it is refused. */
+  readonly accepted: Promise<Acceptance> | undefined
   readonly ended: Promise<FinalPhase>
 
   private phase: Phase = { kind: 'queued' }
@@ -47,15 +55,16 @@ export class Execution implements TaskListener {
     readonly id: string,
     readonly functionName: string,
     readonly async: boolean,
+    private readonly owner: ExecutionOwner,
+    /** Absent: nobody wants to know. */
+    private readonly observer?: ExecutionObserver,
     readonly startedAt = new Date(),
-    /** Absent: nothing is counted. */
-    private readonly watch?: ExecutionWatch,
-    /** Absent: nobody records its spans. */
-    readonly trace?: ExecutionTrace,
   ) {
-    this.accepted = new Promise((resolve) => {
-      this.accept = resolve
-    })
+    if (async) {
+      this.accepted = new Promise((resolve) => {
+        this.accept = resolve
+      })
+    }
     this.ended = new Promise((resolve) => {
       this.end = resolve
     })
@@ -96,8 +105,7 @@ export class Execution implements TaskListener {
   /** Starts it: it has a slot. */
   go(): void {
     this.phase = { kind: 'running' }
-    this.watch?.hasSlot()
-    this.trace?.mark('slot')
+    this.observer?.hasSlot()
     this.send({ kind: 'go' })
   }
 
@@ -106,7 +114,7 @@ export class Execution implements TaskListener {
    * names the cause that won; with undefined where it was refused.
    */
   async kill(cause: Exclude<EndCause, 'timeout'>): Promise<Outcome | undefined> {
-    this.watch?.isKilled()
+    this.observer?.isKilled()
     this.send({ kind: 'kill', cause })
     const final = await this.ended
     return final.kind === 'ended' ? final.outcome : undefined
@@ -161,13 +169,11 @@ export class Execution implements TaskListener {
         break
       case 'started':
         this.phase = { kind: 'running', pid: message.pid }
-        this.watch?.hasStarted()
-        this.trace?.mark('started')
+        this.observer?.hasStarted(message.at)
         break
       case 'ended':
-        this.trace?.ended(message.outcome.record)
         this.accept({ kind: 'accepted' })
-        this.watch?.hasEnded(message.outcome)
+        this.observer?.hasEnded(message.outcome)
         this.finish(message)
         break
       case 'snapshot':
@@ -178,13 +184,29 @@ export class Execution implements TaskListener {
     }
   }
 
-  detached(): void {
+  settled(): void {
+    this.detach()
+    this.owner.settled(this)
+  }
+
+  failed(error: Error): void {
+    this.detach()
+    this.owner.failed(this, error)
+  }
+
+  /** Nothing more happens to it. */
+  forgotten(): void {
+    this.observer?.isSettled()
+  }
+
+  private detach(): void {
     this.task = undefined
-    for (const request of [...(this.answers?.keys() ?? [])]) this.answer(request, undefined)
+    if (this.answers) for (const request of [...this.answers.keys()]) this.answer(request, undefined)
   }
 
   private finish(phase: FinalPhase): void {
     this.phase = phase
+    this.owner.ended(this)
     this.end(phase)
   }
 

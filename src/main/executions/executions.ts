@@ -9,33 +9,43 @@ import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal, type RefusalRea
 import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { ExecutionCounts } from '../metrics/execution-counts.js'
 import type { ExecutionTrace } from '../tracing/execution-trace.js'
+import { WaitGroup } from '../wait-group.js'
 import type { AdmissionControl, Slot } from './admission.js'
-import { Execution } from './execution.js'
+import { Execution, type ExecutionOwner } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
 import type { LaunchSpecs } from './launch-specs.js'
-import type { WorkerTask } from './worker.js'
+import { ExecutionObserver } from './observer.js'
 import { ALL_DEAD, type WorkerPool } from './worker-pool.js'
 
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
   /** Whether the caller chose the id, which another execution may then have. */
   readonly idGiven: boolean
-  /** Absent: nobody records its spans. */
-  readonly trace?: ExecutionTrace | undefined
+  /** Undefined: nobody records its spans. */
+  readonly trace: ExecutionTrace | undefined
 }
 
 export type Started = { readonly kind: 'started'; readonly execution: Execution } | Refusal
+
+/** An execution that is not settled. */
+interface Tracked {
+  readonly execution: Execution
+  /** The number of its id, where its caller chose that. */
+  readonly number: number | undefined
+  /** Gives its slot and its code back. Idempotent. */
+  readonly leave: () => void
+}
 
 /**
  * The executions that are not settled: from admission until nothing is left to do, which for an async one includes
  * storing its record. Gives each slot and code version back exactly once. Main thread only.
  */
-export class Executions {
-  private readonly live = new Map<string, Execution>()
-  private readonly supervised = new Set<Promise<void>>()
+export class Executions implements ExecutionOwner {
+  private readonly live = new Map<string, Tracked>()
+  private readonly unsettled = new WaitGroup()
   private refusesNew = false
   private leavesRunning = false
-  /** Executions whose worker has died: they wait for another to take them over; undefined: none can. */
-  private readonly orphaned = new Map<string, (task: WorkerTask | undefined) => void>()
+  /** Executions whose worker has died, with what it died of: they wait for another to take them over. */
+  private readonly orphaned = new Map<string, Error>()
 
   constructor(
     private readonly agentId: string,
@@ -53,29 +63,27 @@ export class Executions {
     private readonly counts?: ExecutionCounts,
   ) {}
 
-  start({ idGiven, trace, ...request }: ExecutionRequest): Started {
-    const { id, functionName: name, async } = request
+  start({ id, idGiven, functionName, async, args, variables, trace }: ExecutionRequest): Started {
     const number = idGiven ? idNumber(id) : undefined
     if (this.isTaken(id, number)) return ID_TAKEN
-    const lease = this.functions.lease(name)
+    const lease = this.functions.lease(functionName)
     if (!lease) {
-      const known = this.functions.settings(name) !== undefined
+      const known = this.functions.settings(functionName) !== undefined
       return known
-        ? refused('not_deployed', `function ${name} is not deployed on this agent`)
+        ? refused('not_deployed', `function ${functionName} is not deployed on this agent`)
         : refused('function_unknown', 'function not found')
     }
-    const execution = new Execution(id, name, async, undefined, this.counts?.begins(name), trace)
+    const execution = new Execution(id, functionName, async, this, this.observer(functionName, trace))
     const leave = this.admit(execution, lease)
     if (typeof leave !== 'function') return leave
-    const given = number === undefined ? {} : { idNumber: number }
-    const task = { ...request, ...given, hold: execution.isQueued }
+    const task = { id, idNumber: number, async, functionName, args, variables, hold: execution.isQueued }
     const supervised = this.pool.execute(this.specs.of(lease), task, execution)
     if (!supervised) {
       leave()
       return refused('no_worker', ALL_DEAD)
     }
     execution.supervisedBy(supervised)
-    this.track(execution, supervised, number, leave)
+    this.track(execution, number, leave)
     return { kind: 'started', execution }
   }
 
@@ -85,12 +93,12 @@ export class Executions {
   }
 
   find(id: string): Execution | undefined {
-    return this.live.get(id)
+    return this.live.get(id)?.execution
   }
 
   /** Executions that have not ended, oldest first. */
   list(): Execution[] {
-    return [...this.live.values()].filter(({ hasEnded }) => !hasEnded)
+    return [...this.live.values()].flatMap(({ execution }) => (execution.hasEnded ? [] : execution))
   }
 
   /** Whether the agent is stopping and starts no new execution. */
@@ -121,7 +129,7 @@ export class Executions {
       if (executions.length === 0) continue
       const adoptions = executions.map(({ process, note }) => {
         const task = { process: process.number, keptFrom: process.keptFrom, note }
-        return { task, listener: this.live.get(note.record.execution_id) ?? this.resume(note, process.pid) }
+        return { task, listener: this.find(note.record.execution_id) ?? this.resume(note, process.pid) }
       })
       const tasks = this.pool.adopt(launcher.name, adoptions) ?? []
       for (const [index, task] of tasks.entries()) {
@@ -130,10 +138,7 @@ export class Executions {
           task: { note },
         } = adoptions[index] as (typeof adoptions)[number]
         execution.supervisedBy(task)
-        const adopted = this.orphaned.get(execution.id)
-        this.orphaned.delete(execution.id)
-        if (adopted) adopted(task)
-        else this.track(execution, task, note.idNumber, this.occupy(note))
+        if (!this.orphaned.delete(execution.id)) this.track(execution, note.idNumber, this.occupy(note))
       }
     }
   }
@@ -150,13 +155,39 @@ export class Executions {
 
   /** Ends those of them that nobody could take over. */
   giveUpOrphans(): void {
-    for (const end of this.orphaned.values()) end(undefined)
+    for (const [id, error] of this.orphaned) {
+      const execution = this.find(id)
+      if (execution) void this.lost(execution, error)
+    }
     this.orphaned.clear()
   }
 
   /** Resolves when all executions are settled. */
-  async settled(): Promise<void> {
-    await Promise.all(this.supervised)
+  settledAll(): Promise<void> {
+    return this.unsettled.wait()
+  }
+
+  /** See ExecutionOwner: gives the slot back. */
+  ended(execution: Execution): void {
+    const tracked = this.live.get(execution.id)
+    if (!tracked) return
+    tracked.leave()
+    if (tracked.number !== undefined && execution.outcome) this.recent.add(tracked.number)
+    // A sync execution leaves no record.
+    if (!execution.async) this.live.delete(execution.id)
+  }
+
+  /** See ExecutionOwner: forgets it. */
+  settled(execution: Execution): void {
+    if (this.find(execution.id) === execution) this.live.delete(execution.id)
+    execution.forgotten()
+    this.unsettled.done()
+  }
+
+  /** See ExecutionOwner: what can be taken over waits for that. */
+  failed(execution: Execution, error: Error): void {
+    if (execution.async && this.survive && !this.refusesNew) this.orphaned.set(execution.id, error)
+    else void this.lost(execution, error)
   }
 
   /**
@@ -187,58 +218,27 @@ export class Executions {
     }
   }
 
-  /** Gives the slot back when the execution has ended, and forgets it once it is settled. */
-  private track(execution: Execution, task: WorkerTask, number: number | undefined, leave: () => void): void {
-    this.live.set(execution.id, execution)
-    void execution.ended.then(({ kind }) => {
-      leave()
-      if (number !== undefined && kind === 'ended') this.recent.add(number)
-      // A sync execution leaves no record.
-      if (!execution.async) this.live.delete(execution.id)
-    })
-    const supervised = this.supervise(execution, task)
-    this.supervised.add(supervised)
-    void supervised.then(() => this.supervised.delete(supervised))
+  private track(execution: Execution, number: number | undefined, leave: () => void): void {
+    this.live.set(execution.id, { execution, number, leave })
+    this.unsettled.add()
   }
 
-  private async supervise(execution: Execution, task: WorkerTask): Promise<void> {
-    try {
-      await this.settledBy(execution, task)
-    } catch (error) {
-      // A worker that was closed has put its unstored writes on disk.
-      if (this.leavesRunning || (this.refusesNew && execution.hasEnded)) return
+  /** Its worker has died, and none goes on with it. */
+  private async lost(execution: Execution, error: Error): Promise<void> {
+    // A worker that was closed has put its unstored writes on disk.
+    if (!this.leavesRunning && !(this.refusesNew && execution.hasEnded)) {
       if (execution.pid !== undefined) platform.killGroup(execution.pid)
-      execution.abandon(() => this.failed(execution, `worker thread failed: ${(error as Error).message}`))
+      execution.abandon(() => this.outcomeOfLost(execution, `worker thread failed: ${error.message}`))
       // The end of the record may have been lost with the worker.
       const record = execution.outcome?.record
       if (execution.async && record) await endRecord(this.writes.for(record.execution_id), record).stored
-    } finally {
-      if (this.live.get(execution.id) === execution) this.live.delete(execution.id)
-      execution.trace?.settled()
     }
-  }
-
-  /** Resolves once it is settled, by whatever worker; rejects when none can be found that goes on with it. */
-  private async settledBy(execution: Execution, task: WorkerTask): Promise<void> {
-    for (let worker: WorkerTask | undefined = task; worker; ) {
-      try {
-        await worker.settled
-        return
-      } catch (error) {
-        worker = await this.nextWorker(execution)
-        if (!worker) throw error
-      }
-    }
-  }
-
-  private nextWorker({ id, async }: Execution): Promise<WorkerTask | undefined> {
-    if (!async || !this.survive || this.refusesNew) return Promise.resolve(undefined)
-    return new Promise((resolve) => this.orphaned.set(id, resolve))
+    this.settled(execution)
   }
 
   private resume({ record }: KeptNote, pid: number | undefined): Execution {
     const { execution_id: id, function_name: name, started_at } = record
-    const execution = new Execution(id, name, true, new Date(started_at), this.counts?.resumes(name))
+    const execution = new Execution(id, name, true, this, this.counts?.begins(name), new Date(started_at))
     execution.takenOver(pid)
     return execution
   }
@@ -253,7 +253,11 @@ export class Executions {
     }
   }
 
-  private failed(execution: Execution, error: string): Outcome {
+  private observer(functionName: string, trace: ExecutionTrace | undefined): ExecutionObserver | undefined {
+    return this.counts?.begins(functionName, trace) ?? (trace && new ExecutionObserver(undefined, trace))
+  }
+
+  private outcomeOfLost(execution: Execution, error: string): Outcome {
     const record: ExecutionRecord = {
       execution_id: execution.id,
       agent_id: this.agentId,

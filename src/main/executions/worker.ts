@@ -19,15 +19,16 @@ const PINGS_MAX = 5
 /** Receives what a worker says of a task. */
 export interface TaskListener {
   receive(message: FromExecution): void
-  /** No message follows and none is delivered any more: the task is settled, or its worker has died. */
-  detached(): void
+  /** Nothing is left to do. Called last. */
+  settled(): void
+  /** Its worker has died, or has met a defect. Called last. */
+  failed(error: Error): void
 }
 
 /** The main thread's end of a task on a worker. */
 export interface WorkerTask {
+  /** Ignored once nothing more is heard of the task. */
   send(message: ToExecution): void
-  /** Resolves when the task is settled; rejects when its worker dies. */
-  readonly settled: Promise<void>
 }
 
 /** An execution to take over. */
@@ -36,17 +37,24 @@ export interface Adoption {
   readonly listener: TaskListener
 }
 
-interface Supervision {
-  readonly listener: TaskListener
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
+class Task implements WorkerTask {
+  constructor(
+    private readonly outbox: Outbox<ToThread>,
+    readonly number: number,
+  ) {}
+
+  send(message: ToExecution): void {
+    this.outbox.send({ kind: 'message', number: this.number, message })
+    // A kill does not wait for the rest of this turn.
+    if (message.kind === 'kill') this.outbox.flush()
+  }
 }
 
 /** The main thread's end of a worker, from its hello until it dies. Main thread only. */
 export class Worker {
   /** Resolves when the worker has died or been closed. */
   readonly closed: Promise<void>
-  private readonly tasks = new Map<number, Supervision>()
+  private readonly tasks = new Map<number, TaskListener>()
   private readonly outbox: Outbox<ToThread>
   /** The specs that the worker has, by function name. */
   private readonly specs = new Map<string, LaunchSpec>()
@@ -117,20 +125,20 @@ export class Worker {
       this.specs.set(task.functionName, spec)
       this.outbox.send({ kind: 'launch spec', spec })
     }
-    const { number, ...supervised } = this.task(listener)
-    this.outbox.send({ kind: 'execute', number, task })
-    return supervised
+    const opened = this.open(listener)
+    this.outbox.send({ kind: 'execute', number: opened.number, task })
+    return opened
   }
 
   /** Has the worker take over a launcher with its executions; answers their tasks, in that order. */
   adopt(launcher: string, executions: readonly Adoption[]): WorkerTask[] {
-    const tasks = executions.map(({ task, listener }) => ({ task, ...this.task(listener) }))
+    const opened = executions.map(({ listener }) => this.open(listener))
     this.outbox.send({
       kind: 'adopt',
       launcher,
-      executions: tasks.map(({ number, task }) => ({ number, task })),
+      executions: executions.map(({ task }, at) => ({ number: (opened[at] as Task).number, task })),
     })
-    return tasks
+    return opened
   }
 
   /** Has the worker put its unstored writes on disk; `closed` resolves when that is done. `handOver`: see ToThread. */
@@ -141,23 +149,16 @@ export class Worker {
     this.outbox.flush()
   }
 
-  private task(listener: TaskListener): WorkerTask & { readonly number: number } {
-    const number = ++this.lastNumber
-    const settled = new Promise<void>((resolve, reject) => {
-      this.tasks.set(number, { listener, resolve, reject })
-    })
-    const send = (message: ToExecution) => {
-      this.outbox.send({ kind: 'message', number, message })
-      // A kill does not wait for the rest of this turn.
-      if (message.kind === 'kill') this.outbox.flush()
-    }
-    return { number, send, settled }
+  private open(listener: TaskListener): Task {
+    const task = new Task(this.outbox, ++this.lastNumber)
+    this.tasks.set(task.number, listener)
+    return task
   }
 
   private receive(message: Exclude<FromThread, { readonly kind: 'closed' }>): void {
     switch (message.kind) {
       case 'message':
-        this.tasks.get(message.number)?.listener.receive(message.message)
+        this.tasks.get(message.number)?.receive(message.message)
         break
       case 'settled':
         this.end(message.number)
@@ -179,11 +180,9 @@ export class Worker {
   }
 
   private end(number: number, error?: Error): void {
-    const task = this.tasks.get(number)
-    if (!task) return
+    const listener = this.tasks.get(number)
     this.tasks.delete(number)
-    task.listener.detached()
-    if (error) task.reject(error)
-    else task.resolve()
+    if (error) listener?.failed(error)
+    else listener?.settled()
   }
 }

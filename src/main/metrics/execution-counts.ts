@@ -1,5 +1,7 @@
 import { Histogram } from '../../threads/histogram.js'
 import { OUTCOMES, type Outcome, type OutcomeKind } from '../../threads/messages.js'
+import { ExecutionObserver } from '../executions/observer.js'
+import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import { Failures } from './failures.js'
 
 /** Functions that are counted by name; the others are counted together. */
@@ -42,14 +44,23 @@ export class ExecutionCounts {
   readonly startFailures = new Map<string, number>()
   readonly failures = new Failures()
 
-  /** An execution begins now. */
-  begins(functionName: string): ExecutionWatch {
-    return new ExecutionWatch(this, this.of(functionName), performance.now())
+  /** An execution begins now, or is taken over from an earlier agent. */
+  begins(functionName: string, trace?: ExecutionTrace): ExecutionObserver {
+    return new ExecutionObserver({ all: this, own: this.of(functionName) }, trace)
   }
 
-  /** One that an earlier agent has begun, and that runs. */
-  resumes(functionName: string): ExecutionWatch {
-    return new ExecutionWatch(this, this.of(functionName), undefined)
+  /** `own`: of its function. */
+  ended(own: FunctionCounts, { kind, failedStep, record }: Outcome): void {
+    const at = OUTCOMES.indexOf(kind)
+    own.outcomes[at] = (own.outcomes[at] as number) + 1
+    if (kind !== 'start_failed') {
+      const seconds = (record.duration_ms ?? 0) / 1000
+      own.duration.observe(seconds)
+      this.duration.observe(seconds)
+    }
+    if (record.cpu_ms) own.cpuMs += record.cpu_ms
+    if (failedStep !== undefined) this.startFailures.set(failedStep, (this.startFailures.get(failedStep) ?? 0) + 1)
+    if (isFailure(kind)) this.failures.add(kind, record)
   }
 
   private of(functionName: string): FunctionCounts {
@@ -59,52 +70,6 @@ export class ExecutionCounts {
     const counts = this.byFunction.get(name) ?? new FunctionCounts()
     this.byFunction.set(name, counts)
     return counts
-  }
-}
-
-/** Times one execution. */
-export class ExecutionWatch {
-  /** When it got its slot, ms; undefined: not yet, or unknown, or told already. */
-  private went: number | undefined
-  private killed: number | undefined
-
-  constructor(
-    private readonly all: ExecutionCounts,
-    private readonly own: FunctionCounts,
-    private readonly asked: number | undefined,
-  ) {}
-
-  /** It has a slot. */
-  hasSlot(): void {
-    if (this.asked === undefined) return
-    this.went = performance.now()
-    this.all.wait.observe((this.went - this.asked) / 1000)
-  }
-
-  /** Its process runs. */
-  hasStarted(): void {
-    if (this.went !== undefined) this.all.start.observe((performance.now() - this.went) / 1000)
-    this.went = undefined
-  }
-
-  /** Somebody asks for its end. */
-  isKilled(): void {
-    this.killed ??= performance.now()
-  }
-
-  hasEnded({ kind, failedStep, cause, record }: Outcome): void {
-    const { all, own } = this
-    const at = OUTCOMES.indexOf(kind)
-    own.outcomes[at] = (own.outcomes[at] as number) + 1
-    if (kind !== 'start_failed') {
-      const seconds = (record.duration_ms ?? 0) / 1000
-      own.duration.observe(seconds)
-      all.duration.observe(seconds)
-    }
-    if (record.cpu_ms) own.cpuMs += record.cpu_ms
-    if (this.killed !== undefined && cause !== undefined) all.kill.observe((performance.now() - this.killed) / 1000)
-    if (failedStep !== undefined) all.startFailures.set(failedStep, (all.startFailures.get(failedStep) ?? 0) + 1)
-    if (isFailure(kind)) all.failures.add(kind, record)
   }
 }
 

@@ -46,14 +46,14 @@ export async function executeFunction(
   const caller = readTraceContext(call.metadata)
   const trace = tracing?.begin(caller, async)
   const inside = trace?.inside ?? caller
-  const variables = inside && { variables: traceVariables(inside) }
+  const variables = inside && traceVariables(inside)
   const newId = idGiven ? id : randomUUID()
-  const started = executions.start({ id: newId, idGiven, functionName, args, async, trace, ...variables })
+  const started = executions.start({ id: newId, idGiven, functionName, args, async, variables, trace })
   if (started.kind === 'refused') return refuse(started)
   const { execution } = started
   if (!async) endOnHangUp(call, execution)
 
-  const reached = await (async ? execution.accepted : execution.ended)
+  const reached = await (execution.accepted ?? execution.ended)
   if (reached.kind === 'refused') return refuse(reached)
   if (reached.kind === 'accepted') return { output: Buffer.alloc(0), error: '', duration_ms: 0 }
   const { record, output } = reached.outcome

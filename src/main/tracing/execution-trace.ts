@@ -2,41 +2,36 @@ import { randomFillSync } from 'node:crypto'
 import type { ExecutionRecord } from '../../store/record.js'
 import { isSampled, type TraceContext } from './trace-context.js'
 
-/** What an execution goes through, in this order; some are left out. */
-export type Moment = 'slot' | 'started' | 'ended' | 'settled'
+/** When an execution went through what it goes through, by monotonicMs; undefined: it did not. */
+export interface ExecutionTimes {
+  readonly begun: number
+  readonly slot: number | undefined
+  readonly started: number | undefined
+  readonly ended: number | undefined
+  readonly settled: number | undefined
+}
 
-/** One execution's times, for its spans. */
+/** An execution whose spans are complete. */
+export interface TracedExecution {
+  readonly trace: ExecutionTrace
+  readonly record: ExecutionRecord
+  readonly times: ExecutionTimes
+}
+
+/** Identifies the spans of one execution. */
 export class ExecutionTrace {
   readonly spanId = newId(8)
   /** Of the part in which the process runs: the parent of the function's own spans. */
   readonly runId = newId(8)
-  readonly begun = performance.now()
-  readonly moments: { [M in Moment]?: number } = {}
-  record: ExecutionRecord | undefined
 
   constructor(
     readonly traceId: string,
     /** The caller's; absent: the trace begins here. */
     readonly parent: TraceContext | undefined,
     readonly async: boolean,
-    private readonly done: (trace: ExecutionTrace) => void,
+    /** Takes the execution once nothing more happens to it. */
+    readonly done: (execution: TracedExecution) => void,
   ) {}
-
-  /** The first time counts. */
-  mark(moment: Moment): void {
-    this.moments[moment] ??= performance.now()
-  }
-
-  ended(record: ExecutionRecord): void {
-    this.mark('ended')
-    this.record = record
-  }
-
-  /** Nothing more happens to it. One that was refused, or is left to the next agent, has no spans. */
-  settled(): void {
-    this.mark('settled')
-    if (this.record) this.done(this)
-  }
 
   /** What the function finds of the trace. */
   get inside(): TraceContext {
@@ -49,7 +44,7 @@ export class ExecutionTrace {
 export function beginTrace(
   parent: TraceContext | undefined,
   async: boolean,
-  done: (trace: ExecutionTrace) => void,
+  done: (execution: TracedExecution) => void,
 ): ExecutionTrace | undefined {
   if (parent && !isSampled(parent)) return undefined
   return new ExecutionTrace(parent?.traceId ?? newId(16), parent, async, done)

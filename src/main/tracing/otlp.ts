@@ -1,7 +1,8 @@
 import { hostname } from 'node:os'
 import type { ExecutionRecord } from '../../store/record.js'
+import { monotonicMs } from '../../time/monotonic.js'
 import { VERSION } from '../../version.js'
-import type { ExecutionTrace } from './execution-trace.js'
+import type { TracedExecution } from './execution-trace.js'
 
 /** The enums of opentelemetry-proto, trace.proto. */
 const INTERNAL = 1
@@ -10,7 +11,7 @@ const OK = 1
 const ERROR = 2
 
 /** Writes an ExportTraceServiceRequest in OTLP's JSON: ids in hexadecimal, 64-bit numbers as text. */
-export function encodeTraces(traces: readonly ExecutionTrace[], agentId: string): string {
+export function encodeTraces(traces: readonly TracedExecution[], agentId: string): string {
   const resource = attributes({
     'service.name': 'flux-agent',
     'service.version': VERSION,
@@ -18,7 +19,7 @@ export function encodeTraces(traces: readonly ExecutionTrace[], agentId: string)
     'host.name': hostname(),
   })
   const scope = JSON.stringify({ name: 'flux-agent', version: VERSION })
-  const offset = Date.now() - performance.now()
+  const offset = Date.now() - monotonicMs()
   const spans = traces.flatMap((trace) => spansOf(trace, offset)).join()
   return `{"resourceSpans":[{"resource":{"attributes":${resource}},"scopeSpans":[{"scope":${scope},"spans":[${spans}]}]}]}`
 }
@@ -27,10 +28,9 @@ export function encodeTraces(traces: readonly ExecutionTrace[], agentId: string)
  * The execution's span, and one for each part that it went through. Written as text: the main thread has better things to
  * do than JSON.stringify, which takes several times as long for many small objects.
  */
-function spansOf(trace: ExecutionTrace, offset: number): string[] {
-  const { traceId, spanId, runId, parent, async, begun, moments, record } = trace
-  if (!record) return []
-  const { slot, started, ended = begun, settled = ended } = moments
+function spansOf({ trace, record, times }: TracedExecution, offset: number): string[] {
+  const { traceId, spanId, runId, parent, async } = trace
+  const { begun, slot, started, ended = begun, settled = ended } = times
   const span = (id: string, from: number, to: number) =>
     `{"traceId":"${traceId}","spanId":"${id}","startTimeUnixNano":"${nanoseconds(offset + from)}","endTimeUnixNano":"${nanoseconds(offset + to)}"`
   const part = (name: string, id: string, from: number | undefined, to: number | undefined) =>

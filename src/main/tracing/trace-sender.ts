@@ -2,7 +2,7 @@ import type { TracesConfig } from '../../config/config.js'
 import type { Log } from '../../log/log.js'
 import { Backoff } from '../../time/backoff.js'
 import { Collector } from './collector.js'
-import type { ExecutionTrace } from './execution-trace.js'
+import type { TracedExecution } from './execution-trace.js'
 import { encodeTraces } from './otlp.js'
 
 /** Executions whose spans may wait; half a KiB each. */
@@ -22,7 +22,7 @@ const CLOSE_MS = 2_000
 export class TraceSender {
   /** Executions whose spans were dropped. */
   dropped = 0
-  private waiting: ExecutionTrace[] = []
+  private waiting: TracedExecution[] = []
   private timer: NodeJS.Timeout | undefined
   private sending: Promise<void> | undefined
   private readonly closing = new AbortController()
@@ -40,7 +40,7 @@ export class TraceSender {
     this.collector = new Collector(config)
   }
 
-  readonly add = (trace: ExecutionTrace): void => {
+  readonly add = (trace: TracedExecution): void => {
     if (this.waiting.length >= WAITING_MAX) {
       this.dropped++
       return
@@ -85,7 +85,7 @@ export class TraceSender {
   }
 
   /** Never rejects. */
-  private async post(batch: ExecutionTrace[]): Promise<void> {
+  private async post(batch: TracedExecution[]): Promise<void> {
     const taking = await this.collector.send(encodeTraces(batch, this.agentId), this.closing.signal)
     if (taking.kind === 'taken') {
       this.taken()

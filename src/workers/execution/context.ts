@@ -4,6 +4,7 @@ import type { RecordEnd } from '../../store/queue/end-record.js'
 import type { WriteQueue } from '../../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { ToExecution } from '../../threads/messages.js'
+import { monotonicMs } from '../../time/monotonic.js'
 import { figures, log } from '../thread.js'
 import { Ending } from './ending.js'
 import type { Bounds } from './outcome.js'
@@ -80,7 +81,7 @@ export class Context implements MessageListener, ProcessListener {
   }
 
   started(pid: number): void {
-    this.channel.send({ kind: 'started', pid })
+    this.channel.hold({ kind: 'started', pid, at: monotonicMs() })
     logPhase(this.begun, 'started', { pid })
   }
 

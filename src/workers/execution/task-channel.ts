@@ -21,4 +21,9 @@ export class TaskChannel {
   send(message: FromExecution, transfer?: readonly ArrayBuffer[]): void {
     this.outbox.send({ kind: 'message', number: this.number, message }, transfer)
   }
+
+  /** For a message that is in no hurry. */
+  hold(message: FromExecution): void {
+    this.outbox.hold({ kind: 'message', number: this.number, message })
+  }
 }

@@ -9,12 +9,19 @@ const FAILED: Outcome = { kind: 'failed', record: { ...ended('id'), status: 'fai
 
 describe("the main thread's end of an execution", () => {
   const told: ToExecution[] = []
+  const owned: string[] = []
+  const owner = {
+    ended: () => owned.push('ended'),
+    settled: () => owned.push('settled'),
+    failed: () => owned.push('failed'),
+  }
   let execution: Execution
 
   beforeEach(() => {
     told.length = 0
-    execution = new Execution('id', 'hello', true)
-    execution.supervisedBy({ send: (message) => told.push(message), settled: Promise.resolve() })
+    owned.length = 0
+    execution = new Execution('id', 'hello', true, owner)
+    execution.supervisedBy({ send: (message) => told.push(message) })
   })
 
   const say = (message: FromExecution) => execution.receive(message)
@@ -23,6 +30,13 @@ describe("the main thread's end of an execution", () => {
     say({ kind: 'ended', outcome: OUTCOME })
     assert.deepEqual(await execution.ended, { kind: 'ended', outcome: OUTCOME })
     assert.equal(execution.hasEnded, true)
+  })
+
+  it('tells its owner at once of its end, and that nothing is left to do', () => {
+    say({ kind: 'ended', outcome: OUTCOME })
+    assert.deepEqual(owned, ['ended'])
+    execution.settled()
+    assert.deepEqual(owned, ['ended', 'settled'])
   })
 
   it('asks for its end and resolves once it is over, with what won', async () => {
@@ -50,7 +64,7 @@ describe("the main thread's end of an execution", () => {
   })
 
   it('fails where its thread dies before the end', async () => {
-    say({ kind: 'started', pid: 7 })
+    say({ kind: 'started', pid: 7, at: 0 })
     assert.equal(execution.pid, 7)
     execution.abandon(() => FAILED)
     assert.equal(execution.pid, undefined)
@@ -58,7 +72,7 @@ describe("the main thread's end of an execution", () => {
   })
 
   it('keeps what its thread said last where that dies after the end', async () => {
-    say({ kind: 'started', pid: 7 })
+    say({ kind: 'started', pid: 7, at: 0 })
     say({ kind: 'ended', outcome: OUTCOME })
     execution.abandon(() => FAILED)
     assert.equal(execution.pid, undefined)
@@ -74,7 +88,7 @@ describe("the main thread's end of an execution", () => {
 
   it('leaves every question to the store once its thread is gone', async () => {
     const asked = [execution.snapshot(), execution.follow().read(0)]
-    execution.detached()
+    execution.failed(new Error('it died'))
     assert.deepEqual(await Promise.all(asked), [undefined, undefined])
     assert.equal(await execution.snapshot(), undefined)
   })

@@ -31,10 +31,7 @@ describe("the main thread's end of a supervising thread", () => {
   afterEach(() => there.close())
 
   function execute(id: string, listener = silent(), spec = PROGRAM): WorkerTask {
-    const supervised = thread.execute(spec, task(id), listener)
-    // Those that are left when a test ends die with the port.
-    supervised.settled.catch(() => {})
-    return supervised
+    return thread.execute(spec, task(id), listener)
   }
 
   const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
@@ -91,35 +88,38 @@ describe("the main thread's end of a supervising thread", () => {
 
   it('settles a task once nothing is left to do, and answers nothing of it after that', async () => {
     const listener = silent()
-    const { settled } = execute('a', listener)
+    execute('a', listener)
     const outcome = { kind: 'success' as const, record: ended('a'), output: new Uint8Array() }
     say({ kind: 'message', number: 1, message: { kind: 'ended', outcome } }, { kind: 'settled', number: 1 })
-    await settled
-    assert.deepEqual(listener.heard, ['ended', 'detached'])
+    await eventually('it is settled', () => listener.heard.length === 2)
+    assert.deepEqual(listener.heard, ['ended', 'settled'])
     assert.equal(thread.load, 0)
   })
 
   it('fails the tasks of a thread that dies, once all it has said is heard', async () => {
     const [first, second] = [silent(), silent()]
-    const tasks = [execute('a', first), execute('b', second)]
-    say({ kind: 'message', number: 1, message: { kind: 'started', pid: 7 } }, { kind: 'settled', number: 1 })
+    for (const [id, listener] of [
+      ['a', first],
+      ['b', second],
+    ] as const)
+      execute(id, listener)
+    say({ kind: 'message', number: 1, message: { kind: 'started', pid: 7, at: 0 } }, { kind: 'settled', number: 1 })
     there.close()
-    const [one, two] = await Promise.allSettled(tasks.map(({ settled }) => settled))
-    assert.deepEqual([one?.status, two?.status], ['fulfilled', 'rejected'])
-    assert.deepEqual([first.heard, second.heard], [['started', 'detached'], ['detached']])
     await thread.closed
+    assert.deepEqual([first.heard, second.heard], [['started', 'settled'], ['it died']])
   })
 
   it('fails a task alone whose thread says that it has a fault', async () => {
     const listener = silent()
-    const { settled } = execute('a', listener)
+    execute('a', listener)
     say({ kind: 'failed', number: 1, error: 'a fault' })
-    await assert.rejects(settled, { message: 'a fault' })
+    await eventually('it is told', () => listener.heard.length > 0)
+    assert.deepEqual(listener.heard, ['a fault'])
   })
 })
 
 function task(id: string): ExecuteTask {
-  return { id, async: false, functionName: 'hello', args: [], hold: false }
+  return { id, idNumber: undefined, async: false, functionName: 'hello', args: [], variables: undefined, hold: false }
 }
 
 function silent(): TaskListener & { readonly heard: string[] } {
@@ -127,6 +127,7 @@ function silent(): TaskListener & { readonly heard: string[] } {
   return {
     heard,
     receive: (message: FromExecution) => heard.push(message.kind),
-    detached: () => heard.push('detached'),
+    settled: () => heard.push('settled'),
+    failed: ({ message }) => heard.push(message),
   }
 }

@@ -5,6 +5,7 @@ import { Counts } from '../../../src/main/metrics/counts.js'
 import { NAMES_MAX } from '../../../src/main/metrics/execution-counts.js'
 import { Exposition } from '../../../src/main/metrics/exposition.js'
 import type { Outcome } from '../../../src/threads/messages.js'
+import { monotonicMs } from '../../../src/time/monotonic.js'
 import { ended } from '../../store/records.js'
 
 /** The lines of the metrics of an agent whose numbers are these. */
@@ -17,7 +18,7 @@ async function linesOf(counts: Counts, agentId = 'agent'): Promise<string[]> {
 function run(counts: Counts, functionName: string, outcome: Partial<Outcome> = {}): void {
   const watch = counts.executions.begins(functionName)
   watch.hasSlot()
-  watch.hasStarted()
+  watch.hasStarted(monotonicMs())
   const record = { ...ended('id'), duration_ms: 300, cpu_ms: 20 }
   watch.hasEnded({ kind: 'success', record, output: new Uint8Array(), ...outcome })
 }

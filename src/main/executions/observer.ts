@@ -1,0 +1,64 @@
+import type { ExecutionRecord } from '../../store/record.js'
+import type { Outcome } from '../../threads/messages.js'
+import { monotonicMs } from '../../time/monotonic.js'
+import type { ExecutionCounts, FunctionCounts } from '../metrics/execution-counts.js'
+import type { ExecutionTimes, ExecutionTrace } from '../tracing/execution-trace.js'
+
+/** Where executions are counted: of all functions together, and of the execution's own. */
+export interface Counted {
+  readonly all: ExecutionCounts
+  readonly own: FunctionCounts
+}
+
+/** Notes when one execution goes through what it goes through, for metrics and its spans. Main thread only. */
+export class ExecutionObserver implements ExecutionTimes {
+  readonly begun = monotonicMs()
+  slot: number | undefined
+  started: number | undefined
+  ended: number | undefined
+  settled: number | undefined
+  private killed: number | undefined
+  private record: ExecutionRecord | undefined
+
+  constructor(
+    /** Absent: it is not counted. */
+    private readonly counted: Counted | undefined,
+    /** Absent: nobody records its spans. */
+    private readonly trace?: ExecutionTrace,
+  ) {}
+
+  /** It has a slot. */
+  hasSlot(): void {
+    this.slot = monotonicMs()
+    this.counted?.all.wait.observe((this.slot - this.begun) / 1000)
+  }
+
+  /** Its process runs, since then. One that was taken over is told of again. */
+  hasStarted(at: number): void {
+    if (this.started !== undefined) return
+    this.started = at
+    if (this.slot !== undefined) this.counted?.all.start.observe((at - this.slot) / 1000)
+  }
+
+  /** Somebody asks for its end. */
+  isKilled(): void {
+    this.killed ??= monotonicMs()
+  }
+
+  hasEnded(outcome: Outcome): void {
+    this.ended = monotonicMs()
+    this.record = outcome.record
+    if (!this.counted) return
+    const { all, own } = this.counted
+    all.ended(own, outcome)
+    if (this.killed !== undefined && outcome.cause !== undefined) all.kill.observe((this.ended - this.killed) / 1000)
+  }
+
+  /** Nothing more happens to it. One that was refused, or is left to the next agent, has no spans. */
+  isSettled(): void {
+    const { trace, record } = this
+    if (!trace || !record) return
+    this.settled = monotonicMs()
+    trace.done({ trace, record, times: this })
+  }
+}
