@@ -25,8 +25,15 @@
 #define REAP_EVERY_MS 50
 
 static struct list dying;
+/* Whose end has been reported, and who hold what they had. */
+static struct list ended;
 static int64_t next_check_ms = NEVER_MS;
 static int64_t next_reap_ms = NEVER_MS;
+
+static struct execution *execution_at(struct list_node *node)
+{
+	return container_of(node, struct execution, node);
+}
 
 void execution_kill_processes(struct execution *execution)
 {
@@ -43,8 +50,8 @@ static bool has_failed(const struct execution *execution)
 	return execution->cause == CAUSE_NONE && (end->exit_code != 0 || end->signal != 0);
 }
 
-/* Reports its end, and settles it. `survives`: some of its processes are alive, and will not die. */
-static void settle(struct execution *execution, bool survives)
+/* Reports its end. `survives`: some of its processes are alive, and will not die. */
+static void end(struct execution *execution, bool survives)
 {
 	bool started = execution->failure.step == 0;
 	if (started)
@@ -56,13 +63,26 @@ static void settle(struct execution *execution, bool survives)
 	if (started && execution->sandbox != NULL && has_failed(execution))
 		execution->end.used_up = sandbox_used_up(execution->sandbox);
 	execution->survives = survives;
+	execution_leave_sandbox(execution);
 	if (!execution->over) {
 		if (survives)
 			execution->survivors = survivors_find(execution);
 		report_over(execution);
 	}
 	execution_remove_leader(execution);
-	execution_settle(execution);
+	execution->state = ENDED;
+	list_append(&ended, &execution->node);
+}
+
+void ending_give_back(void)
+{
+	while (ended.first != NULL) {
+		struct execution *execution = execution_at(ended.first);
+		list_remove(&ended, &execution->node);
+		leader_unwatch(execution);
+		execution_settle(execution);
+	}
+	sandboxes_tidy();
 }
 
 void ending_leader_ended(struct execution *execution)
@@ -70,15 +90,15 @@ void ending_leader_ended(struct execution *execution)
 	bool alone = execution->cgroup != NULL && !cgroup_populated(execution->cgroup);
 	if (!alone)
 		execution_kill_processes(execution);
-	leader_unwatch(execution);
 	deadline_drop(&execution->timeout);
 	/* Until it is reaped no more is known. */
 	execution->end = (struct ended_event){ .signal = SIGKILL };
 	leader_reap(execution);
 	if (alone && execution->leader_reaped) {
-		settle(execution, false);
+		end(execution, false);
 		return;
 	}
+	leader_unwatch(execution);
 	execution->state = DYING;
 	execution->deadline_ms = now_ms() + KILL_LIMIT_MS;
 	list_append(&dying, &execution->node);
@@ -123,11 +143,6 @@ void ending_child_ended(void)
 		next_reap_ms = now_ms() + REAP_EVERY_MS;
 }
 
-static struct execution *execution_at(struct list_node *node)
-{
-	return container_of(node, struct execution, node);
-}
-
 /* Without cgroups: kills what has been left behind; answers whether some of it has no owner. */
 static bool kill_orphans(void)
 {
@@ -164,7 +179,7 @@ static void check_dying(int64_t now)
 		if (alive && now < execution->deadline_ms)
 			continue;
 		list_remove(&dying, node);
-		settle(execution, alive);
+		end(execution, alive);
 	}
 	next_check_ms = dying.first == NULL ? NEVER_MS : now + DYING_CHECK_MS;
 }

@@ -1,7 +1,7 @@
 /*
- * The end of executions. An execution ends when its leader ends: everything else it has started is killed. It is settled
- * once all of that is dead, or KILL_LIMIT_MS later: then its end is reported, and nothing of the execution is left here but
- * what is kept of it.
+ * The end of executions. An execution ends when its leader ends: everything else it has started is killed. Once all of that
+ * is dead, or KILL_LIMIT_MS later, its end is reported. While the reader wakes up, it is settled: nothing of the execution
+ * is left here but what is kept of it.
  */
 #ifndef ENDING_H
 #define ENDING_H
@@ -20,7 +20,10 @@ void ending_child_ended(void);
 /* Reaps children that have ended, in case one of them is a leader whose end only SIGCHLD reports. */
 void ending_reap(void);
 
-/* Settles what is dead, and kills again what is not. Answers when to call this again, NEVER_MS: after an event. */
+/* Settles those whose end has been reported. Before the next start, since that may take what they give back. */
+void ending_give_back(void);
+
+/* Reports what is dead, and kills again what is not. Answers when to call this again, NEVER_MS: after an event. */
 int64_t ending_run_timers(int64_t now);
 
 #endif

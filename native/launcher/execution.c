@@ -112,8 +112,16 @@ static void free_if_done(struct execution *execution)
 		free(execution);
 }
 
+void execution_leave_sandbox(struct execution *execution)
+{
+	if (execution->sandbox != NULL)
+		sandbox_leave(execution->sandbox, execution->survives);
+	execution->sandbox = NULL;
+}
+
 void execution_settle(struct execution *execution)
 {
+	execution_leave_sandbox(execution);
 	execution->state = SETTLED;
 	if (execution->output >= 0)
 		close(execution->output);
@@ -121,8 +129,6 @@ void execution_settle(struct execution *execution)
 		cgroup_release(execution->cgroup);
 	if (execution->tmpdir != NULL)
 		tmpdir_release(execution->tmpdir, execution->survives);
-	if (execution->sandbox != NULL)
-		sandbox_release(execution->sandbox, execution->survives);
 	if (execution->child != NULL)
 		execution_close_child(execution);
 	free_if_done(execution);

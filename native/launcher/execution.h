@@ -29,6 +29,8 @@ enum state {
 	RUNNING,
 	/* The leader has ended, and the others have been killed. */
 	DYING,
+	/* Nothing of it runs, and its end has been reported. What it held is given back in a moment. */
+	ENDED,
 	/* Nothing of it runs, and all that it held is given back. It is kept until FORGET. */
 	SETTLED,
 };
@@ -42,7 +44,7 @@ struct survivors {
 struct execution {
 	struct hash_node by_id;
 	struct hash_node by_pid;
-	/* In the queue, or among the dying. */
+	/* In the queue, among the dying, or among those that have ended. */
 	struct list_node node;
 	enum state state;
 	/* Whether it can be found by its id. */
@@ -68,6 +70,7 @@ struct execution {
 	pid_t pid;
 	/* -1 where only SIGCHLD reports the leader's end, or where that is known. */
 	int pidfd;
+	bool leader_watched;
 	struct cgroup *cgroup;
 	struct tmpdir *tmpdir;
 	struct sandbox *sandbox;
@@ -149,6 +152,9 @@ void execution_note_over(struct execution *execution);
 
 /* Closes and frees the child, where its start is done. */
 void execution_close_child(struct execution *execution);
+
+/* Whoever takes its sandbox next finds it clean, whatever of the execution is given back later. Once. */
+void execution_leave_sandbox(struct execution *execution);
 
 /* Gives back what it holds, once it is over and nothing of it runs. Frees it, unless it is known. */
 void execution_settle(struct execution *execution);

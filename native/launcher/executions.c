@@ -18,6 +18,7 @@ void execution_kill(struct execution *execution, uint32_t cause)
 	case STARTING: starting_cancel(execution); break;
 	case RUNNING: execution_kill_processes(execution); break;
 	case DYING:
+	case ENDED:
 	case SETTLED: break;
 	}
 }

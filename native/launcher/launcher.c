@@ -243,6 +243,7 @@ static bool start_next(void)
 	/* Where that has shown the end of the connection, what was queued may have been cancelled. */
 	if (!starting_is_due())
 		return true;
+	ending_give_back();
 	if (!starting_next())
 		return false;
 	started_due_ms = now_ms() + STARTED_DELAY_MS;
@@ -255,6 +256,8 @@ static void serve(void)
 	while (!has_left()) {
 		struct epoll_event events[EVENTS_AT_ONCE];
 		int wait_ms = run_timers();
+		/* Now that events are on their way. */
+		ending_give_back();
 		int count = epoll_wait(control_fd(), events, EVENTS_AT_ONCE, wait_ms);
 		handle_events(events, count);
 		if (starting_is_due() && !start_next())

@@ -24,10 +24,14 @@ void leader_watch(struct execution *execution)
 	}
 	if (execution->pidfd < 0)
 		without_pidfd++;
+	execution->leader_watched = true;
 }
 
 void leader_unwatch(struct execution *execution)
 {
+	if (!execution->leader_watched)
+		return;
+	execution->leader_watched = false;
 	if (execution->pidfd < 0) {
 		without_pidfd--;
 		return;

@@ -13,7 +13,7 @@ void leaders_open(int epoll);
 /* Has its end reported, from when it runs. */
 void leader_watch(struct execution *execution);
 
-/* Once its end is known. */
+/* Once its end is known: before the next wait for events. Once more does nothing. */
 void leader_unwatch(struct execution *execution);
 
 /* Whether there are leaders whose end only SIGCHLD reports. */

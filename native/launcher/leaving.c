@@ -4,6 +4,7 @@
 #include "cgroup.h"
 #include "clock.h"
 #include "connection.h"
+#include "ending.h"
 #include "executions.h"
 #include "stream.h"
 #include "tmpdir.h"
@@ -43,6 +44,7 @@ bool has_left(void)
 
 _Noreturn void leaving_exit(void)
 {
+	ending_give_back();
 	cgroups_close();
 	/* Nobody else removes them then. */
 	if (connection_survives() && !connection_is_open()) {

@@ -33,9 +33,11 @@
 
 struct sandbox {
 	struct hash_node by_uid;
-	/* While nothing of its function runs. */
-	struct list_node idle;
+	/* Among the idle or those that have been left, while nothing of its function runs. */
+	struct list_node node;
 	unsigned executions;
+	/* Whether this launcher alone has it until it is tidied. */
+	bool alone;
 	/* Whether something has outlived its execution, and may still write. */
 	bool haunted;
 	/* Its file in the registry. */
@@ -57,6 +59,8 @@ static const char *registry;
 static uint64_t plan_id;
 static struct table sandboxes;
 static struct list idle;
+/* Of which the last execution has ended. */
+static struct list left;
 static size_t idle_count;
 static size_t idle_max;
 
@@ -227,11 +231,9 @@ static bool is_last(const struct sandbox *sandbox)
 	return registry_use_alone(sandbox->file);
 }
 
-/* After the last of them. */
-static void leave_use(struct sandbox *sandbox)
+/* After the last of them, while nobody else has it. */
+static void clean(struct sandbox *sandbox)
 {
-	if (!is_last(sandbox))
-		return;
 	if (sandbox->haunted || sandbox_keeps_remains(&sandbox->namespaces, sandbox->inodes)) {
 		unregister(sandbox);
 		give_up(sandbox);
@@ -256,7 +258,7 @@ static struct sandbox *find_or_add(uint32_t uid)
 		return NULL;
 	}
 	table_add(&sandboxes, &sandbox->by_uid, uid);
-	list_append(&idle, &sandbox->idle);
+	list_append(&idle, &sandbox->node);
 	idle_count++;
 	return sandbox;
 }
@@ -271,7 +273,7 @@ static void unregister_here(const struct sandbox *sandbox)
 
 static void remove_idle(struct sandbox *sandbox)
 {
-	list_remove(&idle, &sandbox->idle);
+	list_remove(&idle, &sandbox->node);
 	idle_count--;
 	table_remove(&sandboxes, &sandbox->by_uid);
 	if (registry_lock(sandbox->file)) {
@@ -285,6 +287,7 @@ static void remove_idle(struct sandbox *sandbox)
 
 struct sandbox *sandbox_take(uint32_t uid, const char *function)
 {
+	sandboxes_tidy();
 	errno = EINVAL;
 	struct sandbox *sandbox = text == NULL ? NULL : find_or_add(uid);
 	if (sandbox == NULL)
@@ -292,7 +295,7 @@ struct sandbox *sandbox_take(uint32_t uid, const char *function)
 	if (sandbox->executions == 0) {
 		if (!enter_use(sandbox, function))
 			return NULL;
-		list_remove(&idle, &sandbox->idle);
+		list_remove(&idle, &sandbox->node);
 		idle_count--;
 	}
 	sandbox->executions++;
@@ -320,13 +323,29 @@ uint16_t sandbox_used_up(const struct sandbox *sandbox)
 	return sandbox_room_used_up(&sandbox->namespaces, (uint32_t)sandbox->by_uid.key, has_image);
 }
 
-void sandbox_release(struct sandbox *sandbox, bool survives)
+void sandbox_leave(struct sandbox *sandbox, bool survives)
 {
 	sandbox->haunted |= survives;
 	if (--sandbox->executions > 0)
 		return;
-	leave_use(sandbox);
-	list_append(&idle, &sandbox->idle);
+	sandbox->alone = is_last(sandbox);
+	list_append(&left, &sandbox->node);
+}
+
+static void tidy(struct sandbox *sandbox)
+{
+	if (sandbox->alone)
+		clean(sandbox);
+	list_append(&idle, &sandbox->node);
 	if (++idle_count > idle_max)
-		remove_idle(container_of(idle.first, struct sandbox, idle));
+		remove_idle(container_of(idle.first, struct sandbox, node));
+}
+
+void sandboxes_tidy(void)
+{
+	while (left.first != NULL) {
+		struct sandbox *sandbox = container_of(left.first, struct sandbox, node);
+		list_remove(&left, &sandbox->node);
+		tidy(sandbox);
+	}
 }

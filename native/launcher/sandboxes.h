@@ -33,7 +33,13 @@ struct tmpdirs *sandbox_tmpdirs(const struct sandbox *sandbox);
 /* What its function has used up, of enum used_up. */
 uint16_t sandbox_used_up(const struct sandbox *sandbox);
 
-/* The execution has ended. `survives`: a process of it is alive, and may still write. */
-void sandbox_release(struct sandbox *sandbox, bool survives);
+/*
+ * The execution has ended. `survives`: a process of it is alive, and may still write. After the last one in all launchers
+ * nobody else gets the sandbox until sandboxes_tidy.
+ */
+void sandbox_leave(struct sandbox *sandbox, bool survives);
+
+/* Cleans those that have been left, once the temporary folders of their executions have been given back. */
+void sandboxes_tidy(void);
 
 #endif
