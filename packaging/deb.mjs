@@ -1,4 +1,4 @@
-// Builds a Debian package, reproducibly from a commit and tools.
+// Builds a Debian package, reproducibly from a commit and tools, but for what V8 has compiled ahead.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -52,6 +52,11 @@ export function buildDeb(architecture, folder) {
   rmSync(tree, { recursive: true, force: true })
   stageProgram({ os: 'linux', cpu, compiler: `${tools}-gcc` }, home)
   stageRuntime({ cpu, tools }, home)
+  // Node for another processor does not run here: an agent there compiles when it starts.
+  if (cpu === process.arch) {
+    const node = join(runtimeFolder({ os: 'linux', cpu }), 'bin/node')
+    run(process.execPath, ['scripts/code-cache.mjs', join(home, 'dist/agent'), node])
+  }
   stageSystemFiles(tree)
   writeControl(tree, architecture)
   settle(tree)

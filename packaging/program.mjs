@@ -27,8 +27,9 @@ export function stageProgram({ os, cpu, compiler }, folder) {
   writeManifest(folder)
   installPackages({ os, cpu }, folder)
   for (const read of ['proto', 'page']) cpSync(join(root, read), join(folder, read), { recursive: true })
-  const program = files(join(root, 'dist', 'agent'), '.js')
-  for (const file of program) copy(file, join(folder, relative(root, file)))
+  const program = join(root, 'dist', 'agent')
+  for (const file of [...files(program, '.js'), join(program, 'package.json')])
+    copy(file, join(folder, relative(root, file)))
   if (os === 'linux') compileInto(join(folder, 'dist'), compiler)
 }
 

@@ -1,10 +1,12 @@
 // Installs, generates and compiles, each only as far as something has changed. Runs before anything is installed.
 //   node scripts/build.mjs
+import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
-import { bundle } from './bundle.mjs'
+import { BUNDLES, bundle } from './bundle.mjs'
+import { inCi } from './machine.mjs'
 import { compileNative, NATIVE_OUTPUTS } from './native.mjs'
-import { run } from './run.mjs'
+import { fail, run } from './run.mjs'
 import { files, hashOf, readStamp } from './stamps.mjs'
 
 /** As tsconfig.json names it. */
@@ -20,7 +22,10 @@ export function build() {
   generate()
   compile()
   bundle()
-  if (process.platform === 'linux') compileNative('dist')
+  if (process.platform === 'linux') {
+    compileNative('dist')
+    recordCode()
+  }
 }
 
 function install() {
@@ -60,4 +65,19 @@ function compile() {
   for (const file of found) if (!outputs.has(relative('dist', file).split(sep).join('/'))) rmSync(file)
   run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'])
   writeFileSync(stamp, state)
+}
+
+/** An agent that finds it starts faster. */
+function recordCode() {
+  const stamp = join(BUNDLES, '.code-stamp')
+  const state = `${readStamp(join(BUNDLES, '.setup-stamp'))} ${process.version} ${process.arch}`
+  if (readStamp(stamp) === state) return
+  console.log('recording what V8 compiles when an agent starts')
+  for (const cache of files(BUNDLES, '.cache')) rmSync(cache)
+  const { status } = spawnSync(process.execPath, ['scripts/code-cache.mjs', BUNDLES, process.execPath], {
+    stdio: 'inherit',
+  })
+  if (status === 0) writeFileSync(stamp, state)
+  else if (inCi) fail('there is no code to record')
+  else console.log('nothing is recorded: agents start slower')
 }

@@ -10,38 +10,39 @@ import { serveStore } from './store-server.js'
 
 /**
  * This worker's store. Redis is asked through as few connections as the main thread wants: one of this worker's own, or
- * another worker's. Rejects as openStore.
+ * another worker's. Its calls wait until it is opened.
  */
-export async function linkedStore(location: StoreLocation): Promise<WorkerStore> {
-  if (location.kind === 'embedded') return openStore(location)
+export function linkedStore(location: StoreLocation): LinkedStore {
+  if (location.kind === 'embedded') return new LinkedStore(openStore(location))
   const { display } = parseRedisAddress(location.address)
   const { port1, port2 } = new MessageChannel()
-  const store = await new Promise<LinkedStore>((resolve) => {
-    let linked: LinkedStore | undefined
-    port1.on('message', (link: StoreLink) => {
-      if (link.kind === 'serve') {
-        if (linked) serveStore(linked, link.port)
-        return
-      }
-      const way = link.kind === 'connect' ? openStore(location) : new SharedStore(display, link.port)
-      if (linked) linked.relink(way)
-      else linked = new LinkedStore(way)
-      resolve(linked)
-    })
-    parentPort?.postMessage({ kind: 'store wanted', port: port2 } satisfies StoreWanted, [port2])
+  let opens: ((way: WorkerStore | Promise<WorkerStore>) => void) | undefined
+  const first = new Promise<WorkerStore>((resolve) => {
+    opens = resolve
+  })
+  const linked = new LinkedStore(first)
+  port1.on('message', (link: StoreLink) => {
+    if (link.kind === 'serve') {
+      serveStore(linked, link.port)
+      return
+    }
+    const way = link.kind === 'connect' ? openStore(location) : new SharedStore(display, link.port)
+    if (opens) opens(way)
+    else linked.relink(way)
+    opens = undefined
   })
   port1.unref()
-  await store.opened()
-  return store
+  parentPort?.postMessage({ kind: 'store wanted', port: port2 } satisfies StoreWanted, [port2])
+  return linked
 }
 
 /** A store whose way may change. */
-class LinkedStore implements WorkerStore {
+export class LinkedStore implements WorkerStore {
   #next: Promise<WorkerStore>
   #now: WorkerStore | undefined
   readonly #listeners: NodesListener[] = []
 
-  constructor(way: WorkerStore | Promise<WorkerStore>) {
+  constructor(way: Promise<WorkerStore>) {
     this.#next = this.#open(way)
   }
 
@@ -50,6 +51,7 @@ class LinkedStore implements WorkerStore {
     this.#next = this.#open(way)
   }
 
+  /** Rejects as openStore. */
   async opened(): Promise<void> {
     await this.#next
   }

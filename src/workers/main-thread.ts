@@ -5,7 +5,7 @@ import { adopt } from './execution/adopt.js'
 import { execute } from './execution/execute.js'
 import { type Launch, launchOf } from './execution/launch.js'
 import { TaskChannel } from './execution/task-channel.js'
-import { closeThread, configure, figures, queues, starter, storeRefusal } from './thread.js'
+import { closeThread, configure, figures, queues, starter, store, storeRefusal } from './thread.js'
 
 const FIGURES_MS = 1_000
 
@@ -22,7 +22,10 @@ port1.on('message', (messages: readonly ToThread[]) => {
 if (figures) setInterval(tellFigures, FIGURES_MS).unref()
 // Running executions keep the thread alive, not the port.
 port1.unref()
-parentPort?.postMessage({ kind: 'hello', port: port2, queuesId: queues.id } satisfies ThreadHello, [port2])
+// A rejection ends the thread.
+void store.opened().then(() => {
+  parentPort?.postMessage({ kind: 'hello', port: port2, queuesId: queues.id } satisfies ThreadHello, [port2])
+})
 
 function receive(message: ToThread): void {
   switch (message.kind) {

@@ -17,7 +17,7 @@ export let { settings } = setup
 // A thread that replaces a dead one starts with the main thread's priority.
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
-export const store = await linkedStore(setup.store)
+export const store = linkedStore(setup.store)
 /** Absent: nothing is counted. */
 export const figures = setup.counts ? new Figures() : undefined
 export const starter = platform.createStarter(setup.starter)

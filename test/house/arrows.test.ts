@@ -64,7 +64,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Folders beside src, and which others the files of each may import. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   src: [],
-  scripts: [],
+  scripts: ['harness'],
   packaging: ['scripts', 'src'],
   harness: ['src'],
   examples: ['src', 'harness'],

@@ -21,7 +21,10 @@ for (const name of readdirSync('.', { recursive: true })) {
 /** Stands in for the bundler: makes the folder, and nothing in it. */
 const BUNDLER = `
 const { mkdirSync } = require('node:fs')
-exports.buildSync = ({ outdir }) => mkdirSync(outdir, { recursive: true })
+exports.buildSync = ({ outdir }) => {
+  mkdirSync(outdir, { recursive: true })
+  return { metafile: { outputs: {} } }
+}
 `
 
 const FILES = {
@@ -70,6 +73,8 @@ export class Project {
     const project = new Project(makeTempDir('flux-agent-setup-'))
     for (const [path, content] of Object.entries(FILES)) project.write(path, content)
     cpSync(SCRIPTS, join(project.dir, 'scripts'), { recursive: true })
+    // There is no agent to start.
+    project.write('scripts/code-cache.mjs', '')
     project.write('package-lock.json', JSON.stringify(LOCK))
     return project
   }

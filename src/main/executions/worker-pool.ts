@@ -59,6 +59,8 @@ export class WorkerPool {
     this.settings = setup.settings
     this.pool = new Piscina({
       filename: installation.worker,
+      // Without the name of a function in it, each thread would load the file a second time, as an ES module.
+      name: 'readRecord',
       minThreads: size,
       maxThreads: size,
       concurrentTasksPerWorker: UNLIMITED,

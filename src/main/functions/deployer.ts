@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { Piscina } from 'piscina'
 import type { ArchiveLimits } from '../../archive/limits.js'
 import { installation } from '../../installation.js'
@@ -19,6 +20,8 @@ import { Places } from './places.js'
 const UNPACKED_AT_ONCE = 4
 const UNLIMITED = 1_000_000
 const REMOVAL_RETRY_MS = 5_000
+/** An idle thread is 10 MB; the next deploy starts another in some 40 ms. */
+const IDLE_MS = 10_000
 
 /**
  * Unpacks archives in a thread of its own, so that calls and running executions do not wait for it. Main thread only.
@@ -26,8 +29,11 @@ const REMOVAL_RETRY_MS = 5_000
 export class Deployer {
   private readonly pool = new Piscina({
     filename: installation.deployThread,
-    minThreads: 1,
+    // See WorkerPool.
+    name: 'prepare',
+    minThreads: 0,
     maxThreads: 1,
+    idleTimeout: IDLE_MS,
     concurrentTasksPerWorker: UNLIMITED,
     atomics: 'async',
     recordTiming: false,
@@ -104,7 +110,10 @@ export class Deployer {
   }
 
   /** Completes or removes what earlier runs left; answers what can serve. */
-  clean(stored: AppsCheck['stored'], inUse: AppsCheck['inUse']): Promise<AppsFound> {
+  async clean(stored: AppsCheck['stored'], inUse: AppsCheck['inUse']): Promise<AppsFound> {
+    const { appsDir, cachesDir } = this.places
+    // A node without functions starts without the thread.
+    if (isEmpty(appsDir) && isEmpty(cachesDir)) return { serving: [], damaged: [], unusable: [], staleCaches: [] }
     const check: AppsCheck = { ...this.places, stored, inUse }
     return this.pool.run(check, { name: 'cleanApps' })
   }
@@ -121,5 +130,14 @@ export class Deployer {
   destroy(): Promise<void> {
     this.destroyed = true
     return this.pool.destroy()
+  }
+}
+
+/** Also where it does not exist. What is hidden are not functions. */
+function isEmpty(dir: string): boolean {
+  try {
+    return readdirSync(dir).every((name) => name.startsWith('.'))
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
   }
 }
