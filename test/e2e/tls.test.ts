@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { credentials } from '@grpc/grpc-js'
@@ -13,6 +15,7 @@ import { runCli } from '../support/cli.js'
 import { agentFor, describeAgent } from '../support/describe-agent.js'
 import { clientsTo, mutualTls, statusOf, statusOfEach } from '../support/flux-client.js'
 import { handshake } from '../support/health-server.js'
+import { linesOf } from '../support/log-lines.js'
 import { deployWithFiles } from '../support/scripts.js'
 
 const MB = 1_000_000
@@ -92,6 +95,33 @@ describeAgent('an agent with TLS', options, ({ agent, calls }) => {
   it('keeps out a caller without a certificate, one of another authority and one without TLS', async () => {
     for (const caller of [mutualTls(authority.cert), mutualTls(authority.cert, rogue), credentials.createInsecure()]) {
       assert.deepEqual(await statuses(caller), everywhere('UNAVAILABLE'))
+    }
+  })
+
+  it('says in its log why a handshake failed, and with whom, once for each reason', async () => {
+    await handshake(agent.port, authority.cert, { identity: flux, version: 'TLSv1.1' })
+    // It does not trust the agent, and says so; a client of Node would only hang up.
+    const other = join(files, 'other.pem')
+    writeFileSync(other, rogue.cert)
+    const distrust = ['s_client', '-connect', `127.0.0.1:${agent.port}`, '-verify_return_error', '-CAfile', other]
+    spawnSync('openssl', distrust, { input: '', timeout: 10_000 })
+    // A balancer that looks at the port.
+    const socket = connect(agent.port, '127.0.0.1').on('connect', () => socket.end())
+    await once(socket.resume(), 'close')
+    const problems = [
+      'presents no certificate',
+      'presents a certificate that tls.ca_cert has not signed',
+      'speaks no TLS',
+      'speaks no TLS of version 1.2 or later',
+      "does not trust this agent's certificate",
+    ]
+    const told = () => linesOf(agent.logs()).filter(({ msg }) => msg.startsWith('refused: a caller '))
+    const text = ({ msg }: { readonly msg: string }) => msg.replace(/^refused: a caller | \([A-Z0-9_]+\)$/g, '')
+    await eventually('all are told', () => told().length >= problems.length)
+    assert.deepEqual(told().map(text).sort(), problems.sort())
+    for (const { peer, level } of told()) {
+      assert.match(String(peer), /^127\.0\.0\.1:\d+$/)
+      assert.equal(level, 40)
     }
   })
 

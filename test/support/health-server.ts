@@ -1,7 +1,6 @@
 import { connect } from 'node:tls'
 import { credentials, Server, type ServerCredentials } from '@grpc/grpc-js'
 import type { Certificates, Identity } from '../../harness/certificates.js'
-import { createLog } from '../../src/log/log.js'
 import { checkCallers } from '../../src/main/rpc/check-callers.js'
 import { Connections } from '../../src/main/rpc/connections.js'
 import {
@@ -22,7 +21,7 @@ export interface HealthServer {
 
 /** A gRPC server that answers HealthCheck, on loopback. */
 export async function serveHealth(serverCredentials: ServerCredentials, callers?: Callers): Promise<HealthServer> {
-  const interceptors = callers ? [checkCallers(callers, new Connections(), createLog('silent'))] : []
+  const interceptors = callers ? [checkCallers(callers, new Connections(), () => {})] : []
   const server = new Server({ interceptors })
   const peers: string[] = []
   const HealthCheck: AgentServiceHandlers['HealthCheck'] = (call, answer) => {

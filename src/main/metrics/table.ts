@@ -206,7 +206,7 @@ export const METRICS: readonly Metric[] = metricsOf({
 
   callers_refused_total: {
     type: 'counter',
-    help: 'Calls by somebody who may not call.',
+    help: 'Calls by somebody who may not call, and TLS handshakes that have failed.',
     one: ({ counts }) => counts.refusedCallers,
   },
   certificate_expiry_timestamp_seconds: {

@@ -1,6 +1,6 @@
-import type { Http2Server } from 'node:http2'
-import type { Server, ServerCredentials } from '@grpc/grpc-js'
+import type { Server } from '@grpc/grpc-js'
 import { LONGEST_TIMER_MS } from '../../time/long-timer.js'
+import { onHttp2Server } from './http2-server.js'
 
 const HEADER = 'grpc-timeout'
 /** The units of grpc-timeout (gRPC over HTTP2, "Timeout") in which eight digits can exceed a timer. */
@@ -12,11 +12,10 @@ const SECONDS_IN: Readonly<Record<string, number>> = { S: 1, M: 60, H: 3_600 }
  */
 export function allowFarDeadlines(server: Server): void {
   // grpc-js has no public hook before it reads the headers.
-  const factory = server as unknown as { createHttp2Server(credentials: ServerCredentials): Http2Server }
-  const create = factory.createHttp2Server.bind(server)
-  factory.createHttp2Server = (credentials) =>
-    create(credentials).prependListener('stream', (_stream, headers) => {
+  onHttp2Server(server, (below) => {
+    below.prependListener('stream', (_stream, headers) => {
       const [, digits, unit = ''] = /^(\d{1,8})([SMH])$/.exec(String(headers[HEADER])) ?? []
       if (Number(digits) * (SECONDS_IN[unit] as number) * 1000 > LONGEST_TIMER_MS) delete headers[HEADER]
     })
+  })
 }

@@ -1,9 +1,11 @@
 import type { Server as Listener } from 'node:net'
 import { sourceName } from '../../config/sources.js'
 import { NodeSampler } from '../../host/node-status.js'
+import { logRefusedCallers } from '../../log/refused-callers.js'
 import { allowedCallers, type ChangeableCallers } from '../../tls/callers.js'
 import { checkCallers } from '../rpc/check-callers.js'
 import { Connections } from '../rpc/connections.js'
+import { onFailedHandshake } from '../rpc/failed-handshakes.js'
 import { Handlers } from '../rpc/handler.js'
 import { createServer, type Services, serve } from '../rpc/server.js'
 import type { StartContext } from './context.js'
@@ -21,11 +23,14 @@ export async function startServer(
   const callers = allowedCallers(config.tls)
   const handlers = new Handlers(log)
   const connections = new Connections()
-  const server = createServer(
-    { ...services, sampler },
-    handlers,
-    checkCallers(callers, connections, log, services.counts),
-  )
+  const { counts } = services
+  const logRefusal = logRefusedCallers(log)
+  const report = (problem: string, peer: string) => {
+    if (counts) counts.refusedCallers++
+    logRefusal(problem, peer)
+  }
+  const server = createServer({ ...services, sampler }, handlers, checkCallers(callers, connections, report))
+  onFailedHandshake(server, report)
   const listener = await listen(config, sourceName(config), log)
   closers.add(serve({ listener, connections, server, handlers }, tls.credentials))
   return { listener, callers }
