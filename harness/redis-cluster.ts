@@ -94,7 +94,7 @@ export class RedisCluster implements TestRedis {
       for (;;) {
         const keys = await redis.cluster('GETKEYSINSLOT', slot, 1)
         if (keys.length === 0) return
-        await redis.call('MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...(keys as unknown as string[]))
+        await redis.call('MIGRATE', '127.0.0.1', portOf(to), '', 0, 5_000, 'KEYS', ...(keys as unknown as string[]))
       }
     })
     for (const server of [to, from, ...primaries.filter((one) => one !== to && one !== from)]) {

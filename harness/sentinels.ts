@@ -104,6 +104,10 @@ export class RedisSentinels {
     return sentinelAddress(this.sentinels)
   }
 
+  primaryOf(): Promise<RedisServer> {
+    return this.primary()
+  }
+
   /** The one that most Sentinels name. */
   async primary(): Promise<RedisServer> {
     const named = await Promise.all(this.sentinels.map((one) => this.#namedBy(one)))

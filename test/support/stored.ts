@@ -10,9 +10,9 @@ export interface Stored {
 }
 
 /** Reads the keys themselves, and not through the agent's code. */
-export async function storedOf(redis: TestRedis, id: string): Promise<Stored> {
+export async function storedOf(redis: Pick<TestRedis, 'address' | 'primaryOf'>, id: string): Promise<Stored> {
   const key = `flux:exec:${id}`
-  const outputKey = redis.servers.length > 1 ? `flux-agent:output:{${key}}` : `flux:exec-output:${id}`
+  const outputKey = redis.address.includes('+cluster:') ? `flux-agent:output:{${key}}` : `flux:exec-output:${id}`
   const server = await redis.primaryOf(key)
   const [record, output, ...leftSeconds] = await server.with((client) =>
     Promise.all([client.get(key), client.getBuffer(outputKey), client.ttl(key), client.ttl(outputKey)]),

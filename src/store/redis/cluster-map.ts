@@ -5,7 +5,7 @@ import type { ClusterAddress } from './address.js'
 import { RedisConnection } from './connection.js'
 import { explained, sendTo } from './replies.js'
 import { SLOTS } from './slots.js'
-import { type NodePlace, nameOf, Topology } from './topology.js'
+import { CLUSTER_SLOTS, type NodePlace, nameOf, Topology } from './topology.js'
 
 /** How often the nodes are asked where the slots are, while one is away or silent. */
 const LOOK_MS = 500
@@ -187,8 +187,7 @@ export class ClusterMap {
 
   async #slotsOf(connection: RedisConnection, { host }: NodePlace): Promise<Topology | undefined> {
     try {
-      const command = { name: 'cluster', keys: [], args: ['SLOTS'] }
-      const [reply] = explained(connection, await sendTo(connection, [command]))
+      const [reply] = explained(connection, await sendTo(connection, [CLUSTER_SLOTS]))
       if (reply?.[0]) throw reply[0]
       return Topology.read(reply?.[1], host)
     } catch (error) {

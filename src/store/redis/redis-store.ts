@@ -28,6 +28,7 @@ import { isWrongType, type RedisCommand, type Reply, runPipeline, type Sender } 
 import { commandsInScripts, deleteProbe } from './probe.js'
 import { type AskNode, evictionProblem, scanProblem } from './review.js'
 import { SingleNode } from './single-node.js'
+import { CLUSTER_SLOTS } from './topology.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
 
 /** Time limit for reads and small writes. */
@@ -36,10 +37,12 @@ const ANSWER_LIMIT_MS = 2_000
 const TAKEOVER_LIMIT_MS = 1_000
 const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
+/** What a node of a cluster is asked beside commands with keys. */
+const ALONE: readonly RedisCommand[] = [{ name: 'asking', keys: [], args: [] }, CLUSTER_SLOTS]
 
 /**
- * The store in Redis 4 or newer, on one connection, to each node of a cluster, that reconnects forever. Used on the thread that made it; several
- * threads, processes and machines may each have their own.
+ * The store in Redis 4 or newer, on one connection, to each node of a cluster, that reconnects forever. Used on the
+ * thread that made it; several threads, processes and machines may each have their own.
  */
 export class RedisStore implements Store {
   readonly address: string
@@ -64,6 +67,8 @@ export class RedisStore implements Store {
     const put: RedisCommand = { name: 'set', keys: [FUNCTION_PREFIX + name], args: [functionToJson(settings), 'XX'] }
     try {
       await this.#run([put, ...commandsInScripts(this.#nodes.keys, probe)])
+      // It counts for the next command, which has no key here.
+      if (this.#nodes.spread) await this.#eachNode((node) => this.#run(ALONE, ANSWER_LIMIT_MS, node))
       // A registration that is withdrawn first stores nothing.
       await this.withdrawFunction(settings, id)
       await this.putFunction(settings, id)

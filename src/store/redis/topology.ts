@@ -1,5 +1,9 @@
 import type { SlotRange } from '../store.js'
+import type { RedisCommand } from './pipeline.js'
 import { SLOTS } from './slots.js'
+
+/** Topology.read understands its answer. */
+export const CLUSTER_SLOTS: RedisCommand = { name: 'cluster', keys: [], args: ['SLOTS'] }
 
 /** Where a node of a cluster is. */
 export interface NodePlace {

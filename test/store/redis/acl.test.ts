@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { startTestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
@@ -8,13 +6,7 @@ import { eventually } from '../../../harness/eventually.js'
 import { noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { examine } from '../../cli/doctor/examine.js'
-
-const DOCUMENT = resolve(import.meta.dirname, '../../../../docs/redis.md')
-const documented = () => {
-  const [, line] = /^ACL SETUSER (flux-agent .*)$/m.exec(readFileSync(DOCUMENT, 'utf8')) ?? []
-  assert.ok(line)
-  return line.replace('PASSWORD', 'secret').split(' ')
-}
+import { documentedUser, refusalsOf, setDocumentedUser } from './documented-user.js'
 
 describe('a user of Redis with no more than it needs', { skip: noRedis ?? false }, () => {
   let server: RedisServer
@@ -26,18 +18,7 @@ describe('a user of Redis with no more than it needs', { skip: noRedis ?? false 
   after(() => server.stop())
 
   const address = () => server.address.replace('//', '//flux-agent:secret@')
-  const setUser = (...rules: readonly string[]) =>
-    server.with(async (redis) => {
-      await redis.call('ACL', 'SETUSER', 'flux-agent', 'reset')
-      await redis.call('ACL', 'SETUSER', ...documented(), ...rules)
-      await redis.call('ACL', 'LOG', 'RESET')
-    })
-  /** Commands and keys that it was refused. */
-  const refusals = () =>
-    server.with(async (redis) => {
-      const log = (await redis.call('ACL', 'LOG')) as string[][]
-      return log.map((entry) => entry[entry.indexOf('object') + 1])
-    })
+  const setUser = (...rules: readonly string[]) => setDocumentedUser(server, ...rules)
 
   /** Everything that an agent does with its store, the second time after one that was killed. */
   async function run(): Promise<string> {
@@ -63,12 +44,12 @@ describe('a user of Redis with no more than it needs', { skip: noRedis ?? false 
     await run()
     const { find } = await examine({ redis_addr: address() })
     assert.equal(find('store')?.level, 'ok', find('store')?.message)
-    assert.deepEqual(await refusals(), [])
+    assert.deepEqual(await refusalsOf(server), [])
   })
 
   it('has nothing that it does not need', async () => {
     await setUser()
-    const given = documented().flatMap((rule) => (rule.startsWith('+') ? [rule.slice(1)] : []))
+    const given = documentedUser().flatMap((rule) => (rule.startsWith('+') ? [rule.slice(1)] : []))
     // INFO and SCAN are for warnings and for functions whose code is elsewhere.
     for (const command of given.filter((name) => name !== 'info' && name !== 'scan')) {
       await setUser(`-${command}`)
