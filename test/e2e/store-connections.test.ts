@@ -1,43 +1,40 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { after, before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../harness/redis.js'
+import type { RedisServer } from '../../harness/redis.js'
 import { type AgentInProcess, startAgentInProcess } from '../support/agent-in-process.js'
 import { awaitGate, Gate } from '../support/scripts.js'
+import { storedOf } from '../support/stored.js'
+import { onEachRedis } from '../support/stores.js'
 
 const WORKERS = 8
 const MOST = 4
 const PRINTED = 200_000
 
-describe('connections to Redis', { skip: noRedis ?? false }, () => {
-  let redis: RedisServer
+onEachRedis('connections to Redis', { primaries: 6 }, (redis) => {
   let agent: AgentInProcess
 
   before(async () => {
-    redis = await RedisServer.start()
     agent = await startAgentInProcess({ redis_addr: redis.address, workers: WORKERS })
     await agent.calls.script('much', `head -c ${PRINTED} /dev/zero | tr '\\0' x; ${awaitGate(1)}; echo end`)
   })
-  after(async () => {
-    await agent.stop()
-    await redis.stop()
-  })
+  after(() => agent.stop())
 
-  /** Without the one that asks. */
-  const connections = async () =>
-    String(await redis.with((client) => client.client('LIST')))
-      .split('\n')
-      .filter((line) => /^id=/.test(line)).length - 1
+  /** To each node, without the one that asks. */
+  const connections = () => Promise.all(redis.servers.map(connectionsTo))
 
   it('are at most four, however many workers there are, and each worker stores and reads', async () => {
     const gate = new Gate()
     const ids = await Promise.all(Array.from({ length: 3 * WORKERS }, () => agent.calls.start('much', [gate.path])))
     for (const id of ids) {
       await eventually(`${id} is stored`, async () => {
-        return (await redis.with((client) => client.strlen(`flux:exec-output:${id}`))) === PRINTED
+        return (await storedOf(redis, id)).output.length === PRINTED
       })
     }
-    assert.equal(await connections(), MOST)
+    assert.deepEqual(
+      await connections(),
+      redis.servers.map(() => MOST),
+    )
     gate.open()
     for (const id of ids) {
       const { status, output } = await agent.calls.ended(id)
@@ -55,17 +52,24 @@ describe('connections to Redis', { skip: noRedis ?? false }, () => {
       const before = agent.threads.length
       await thread.terminate()
       await eventually('a new one has come', () => agent.threads.length > before)
-      await eventually('there are no more connections', async () => (await connections()) <= MOST)
+      await eventually('there are no more connections', async () =>
+        (await connections()).every((number) => number <= MOST),
+      )
     }
     gate.open()
     for (const id of ids) {
       const { status, output } = await agent.calls.ended(id)
       assert.deepEqual([status, output], ['success', `${'x'.repeat(PRINTED)}end\n`])
-      await eventually(`${id} is stored`, async () => {
-        const record = await redis.with((client) => client.get(`flux:exec:${id}`))
-        return record !== null && JSON.parse(record).status === 'success'
-      })
+      await eventually(`${id} is stored`, async () => (await storedOf(redis, id)).record?.status === 'success')
     }
-    assert.equal(await connections(), MOST)
+    assert.deepEqual(
+      await connections(),
+      redis.servers.map(() => MOST),
+    )
   })
 })
+
+async function connectionsTo(server: RedisServer): Promise<number> {
+  const list = String(await server.with((client) => client.client('LIST')))
+  return list.split('\n').filter((line) => /^id=/.test(line)).length - 1
+}

@@ -18,16 +18,16 @@ export function onEachStore(name: string, cases: (address: StoreAddress) => void
   })
 }
 
-/** The same cases against a real Redis, which serves, and in CI against a Redis Cluster. */
+/** The same cases against a real Redis, which serves, and in CI against a Redis Cluster of `primaries`, by default 3. */
 export function onEachRedis(
   name: string,
-  options: { readonly skip?: string | false },
+  { skip, primaries = 3 }: { readonly skip?: string | false; readonly primaries?: number },
   cases: (redis: TestRedis) => void,
-) {
+): void {
   const each: Record<string, TestRedis> = { [name]: new RedisServer() }
-  if (process.env['CI']) each[`${name}, Redis Cluster`] = new RedisCluster({ replicas: 0 })
+  if (process.env['CI']) each[`${name}, Redis Cluster`] = new RedisCluster({ primaries, replicas: 0 })
   for (const [suite, redis] of Object.entries(each)) {
-    describe(suite, { skip: options.skip || (noRedis ?? false) }, () => {
+    describe(suite, { skip: skip || (noRedis ?? false) }, () => {
       before(() => redis.restart())
       cases(redis)
       after(() => redis.stop())
