@@ -5,6 +5,8 @@ import type { Targets } from './targets/target.js'
 export interface BenchOptions {
   /** Duration of the soak; fractions are allowed. */
   readonly soakMinutes: number
+  /** Parts of the bench `upstream`; empty: all. */
+  readonly parts: readonly string[]
 }
 
 /** A bench measures one figure, or several together. */

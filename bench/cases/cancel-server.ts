@@ -2,8 +2,10 @@ import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeTempDir } from '../../harness/agent.js'
+import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { Server } from '../measure/control.js'
 import { clockMs, type Deaths, type Watch } from '../measure/deaths.js'
+import { deployFunction } from '../measure/deploy.js'
 import { type Records, recordsOf } from '../measure/records.js'
 import { functionName, SHAPES, type Shape } from './shapes.js'
 
@@ -51,7 +53,10 @@ export class CancelServer {
   }
 
   static async open(server: Server, deaths: Deaths): Promise<CancelServer> {
-    for (const shape of SHAPES) await server.calls.script(functionName(shape), shape.script)
+    for (const shape of SHAPES) {
+      const archive = buildZip([{ name: 'main.sh', contents: `#!/bin/sh\n${shape.script}\n`, mode: PROGRAM }])
+      await deployFunction(server, { name: functionName(shape), handler: 'main.sh' }, archive)
+    }
     return new CancelServer(server, deaths)
   }
 

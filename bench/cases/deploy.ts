@@ -68,6 +68,7 @@ export const deploy: Bench = {
 }
 
 async function addRound(series: Series, server: Server, archive: Archive, functionName: string): Promise<void> {
+  await server.calls.register({ name: functionName, handler: 'main.sh' })
   for (const step of STEPS) {
     series[step].push(await measure(server, archive, step, functionName))
     const { output, error } = await server.calls.execute({ function_name: functionName, args: [] })

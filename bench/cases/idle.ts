@@ -1,19 +1,15 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent } from '../../harness/agent.js'
 import { freePort } from '../../harness/redis.js'
 import type { Bench } from '../bench.js'
-import { controlClient, withServers } from '../measure/control.js'
+import { withServers } from '../measure/control.js'
+import { firstAnswer } from '../measure/first-answer.js'
 import { memoryOf } from '../measure/memory.js'
 import { agentMs } from '../measure/processor-time.js'
 import { spread } from '../measure/statistics.js'
 import type { Report } from '../report/report.js'
 
-const HOST = '127.0.0.1'
 const STARTS = 7
-const RETRY_MS = 1
-const START_LIMIT_MS = 60_000
 const SETTLE_MS = 10_000
 const REST_MS = 20_000
 
@@ -67,32 +63,10 @@ async function starts(report: Report): Promise<void> {
 async function measureStart(): Promise<number> {
   const port = await freePort()
   const begun = performance.now()
-  const [agent, answered] = await Promise.all([startTestAgent({ config: { port } }), firstAnswer(port)])
+  const [agent, answered] = await Promise.all([
+    startTestAgent({ config: { port } }),
+    firstAnswer({ label: 'starting', host: '127.0.0.1', port }),
+  ])
   await agent.stop()
   return answered - begun
-}
-
-/** The time of the answer, by `performance.now`. */
-async function firstAnswer(port: number): Promise<number> {
-  const limit = performance.now() + START_LIMIT_MS
-  while (!(await accepts(port))) {
-    if (performance.now() > limit) throw new Error(`nobody listens on port ${port} after ${START_LIMIT_MS / 1000} s`)
-    await sleep(RETRY_MS)
-  }
-  const { calls, close } = controlClient({ label: 'starting', host: HOST, port })
-  await calls.health().finally(close)
-  return performance.now()
-}
-
-/** gRPC's client backs off between attempts. */
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, HOST)
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { Bench } from '../bench.js'
 import { type Server, withServers } from '../measure/control.js'
+import { deployFunction } from '../measure/deploy.js'
 import { noSeparateStarts } from '../measure/start-pool.js'
 import { median, spread } from '../measure/statistics.js'
 import type { Report } from '../report/report.js'
@@ -17,7 +18,9 @@ const OUTPUT = 'ok\n'
 /** A program that loads modules of its own, as functions with dependencies do. */
 interface Language {
   readonly name: string
+  /** Its handler is `main`. */
   readonly zip: Buffer
+  readonly outputBytes: number
 }
 
 /** As on a node; otherwise agents of benches run functions as their own user. */
@@ -89,8 +92,7 @@ async function addRound(
   round: number,
 ): Promise<void> {
   const name = `bench-interpreted-${round}`
-  const { success, message } = await calls.deploy(name, zip, { name, handler: 'main', env })
-  assert.equal(success, true, message)
+  await deployFunction({ calls }, { name, handler: 'main', env }, zip)
   const execute = async () => {
     const begun = performance.now()
     const { output, error } = await calls.execute({ function_name: name, args: [] })
@@ -105,7 +107,7 @@ async function addRound(
 }
 
 /** Those that are on this machine. */
-function languages(report: Report): Language[] {
+export function languages(report: Report): Language[] {
   const modules = Array.from({ length: MODULES }, (_, at) => `m${at}`)
   const python = modules.map((name) => ({ name: `modules/${name}.py`, contents: repeated(pythonFunction) }))
   const node = modules.map((name) => ({ name: `modules/${name}.js`, contents: repeated(nodeFunction) }))
@@ -126,7 +128,7 @@ function languages(report: Report): Language[] {
     }
     const name = `${program} ${/\d+\.\d+/.exec(version)?.[0] ?? ''}`.trim()
     const handler = { name: 'main', contents: `#!/usr/bin/env ${program}\n${main}\n`, mode: PROGRAM }
-    return [{ name, zip: buildZip([handler, ...files]) }]
+    return [{ name, zip: buildZip([handler, ...files]), outputBytes: OUTPUT.length }]
   })
 }
 

@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent } from '../../harness/agent.js'
 import { freePort } from '../../harness/redis.js'
-import { buildZip, PROGRAM } from '../../harness/zip.js'
 import { ExecutionCounts } from '../../src/main/metrics/execution-counts.js'
 import type { Outcome } from '../../src/threads/messages.js'
 import { monotonicMs } from '../../src/time/monotonic.js'
@@ -17,6 +15,7 @@ import { median, spread } from '../measure/statistics.js'
 import { reportPairs } from '../report/pairs.js'
 import type { Report } from '../report/report.js'
 import { targetsOf } from '../targets/own-targets.js'
+import { deployProgram, TRUE } from './throughput.js'
 
 const FUNCTION = 'bench-true'
 const ROUNDS = 21
@@ -46,7 +45,7 @@ export const metrics: Bench = {
     await withServers(targetsOf([]), { store: 'embedded' }, ([without]) =>
       withServers(targetsOf([]), { store: 'embedded', config: on }, async ([counting]) => {
         const sides = [sideOf(LABELS[0], without as Server), sideOf(LABELS[1], counting as Server)]
-        for (const { server } of sides) await deploy(server)
+        for (const { server } of sides) await deployProgram(server, { ...TRUE, name: FUNCTION })
         for (const side of sides) await measure(side, undefined)
         for (let round = 1; round <= ROUNDS; round++) {
           report.progress(`round ${round} of ${ROUNDS}`)
@@ -62,12 +61,6 @@ export const metrics: Bench = {
 
 function sideOf(label: string, { target, calls }: Server): Side {
   return { server: { target: { ...target, label }, calls }, perSecond: [], cpuUs: [], p50: [] }
-}
-
-async function deploy({ calls }: Server): Promise<void> {
-  const archive = buildZip([{ name: 'main', contents: readFileSync('/bin/true'), mode: PROGRAM }])
-  const { success, message } = await calls.deploy(FUNCTION, archive, { name: FUNCTION, handler: 'main' })
-  if (!success) throw new Error(message)
 }
 
 async function measure({ server: { target } }: Side, into: Side | undefined): Promise<void> {

@@ -4,7 +4,8 @@ import { noRedis } from '../../harness/redis.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { Bench } from '../bench.js'
 import { type Server, withServers } from '../measure/control.js'
-import { runLoad } from '../measure/load.js'
+import { deployFunction } from '../measure/deploy.js'
+import { type Pace, runLoad } from '../measure/load.js'
 import { numberedExecutions } from '../measure/requests.js'
 import type { Report } from '../report/report.js'
 import { measureAsync } from './async-executions.js'
@@ -18,13 +19,17 @@ const ASYNC_ROUNDS = 5
 /** A function, and the length of its output. */
 interface Called {
   readonly name: string
-  readonly program: Buffer | string
+  readonly args?: string[]
   readonly outputBytes: number
 }
 
+interface CalledProgram extends Called {
+  readonly program: Buffer | string
+}
+
 // The floor's own program: a script would start two processes.
-const TRUE: Called = { name: 'bench-true', program: readFileSync('/bin/true'), outputBytes: 0 }
-const KIB: Called = { name: 'bench-kib', program: `#!/bin/sh\necho ${'x'.repeat(1023)}\n`, outputBytes: 1024 }
+export const TRUE: CalledProgram = { name: 'bench-true', program: readFileSync('/bin/true'), outputBytes: 0 }
+const KIB: CalledProgram = { name: 'bench-kib', program: `#!/bin/sh\necho ${'x'.repeat(1023)}\n`, outputBytes: 1024 }
 
 export const throughput: Bench = {
   name: 'throughput',
@@ -40,7 +45,7 @@ export const throughput: Bench = {
 
 async function measureSyncExecutions(report: Report, servers: readonly Server[]): Promise<void> {
   for (const server of servers) {
-    for (const called of [TRUE, KIB]) await deploy(server, called.name, called.program)
+    for (const called of [TRUE, KIB]) await deployProgram(server, called)
     for (const inFlight of [1, 64]) await measureSync(server, TRUE, inFlight)
   }
   await measureSingleCalls(report, servers, TRUE.name)
@@ -55,10 +60,17 @@ async function measureSyncExecutions(report: Report, servers: readonly Server[])
   }
 }
 
-async function measureSync({ target }: Server, { name, outputBytes }: Called, inFlight: number): Promise<Throughput> {
-  const pace = { kind: 'closed', inFlight, durationMs: SYNC_MS } as const
-  // With ids, as from the control plane.
-  const call = numberedExecutions({ function_name: name }, `bench-${randomUUID()}-`)
+function measureSync(server: Server, called: Called, inFlight: number): Promise<Throughput> {
+  return syncExecutions(server, called, { kind: 'closed', inFlight, durationMs: SYNC_MS })
+}
+
+/** With ids, as from the control plane. */
+export async function syncExecutions(
+  { target }: Server,
+  { name, args = [], outputBytes }: Called,
+  pace: Pace,
+): Promise<Throughput> {
+  const call = numberedExecutions({ function_name: name, args }, `bench-${randomUUID()}-`)
   const result = await runLoad({ ...call, target, outputBytes, pace }).result
   return { ...result, executions: result.calls }
 }
@@ -66,7 +78,7 @@ async function measureSync({ target }: Server, { name, outputBytes }: Called, in
 async function measureAsyncExecutions(report: Report, servers: readonly Server[]): Promise<void> {
   const nameOf = (inFlight: number) => `bench-async-${inFlight}`
   for (const server of servers) {
-    for (const inFlight of IN_FLIGHT) await deploy(server, nameOf(inFlight), TRUE.program, inFlight)
+    for (const inFlight of IN_FLIGHT) await deployProgram(server, { ...TRUE, name: nameOf(inFlight) }, inFlight)
     await measureAsync(server, nameOf(16))
   }
   const inRedis = servers.every(({ target }) => target.redisPort !== undefined)
@@ -76,14 +88,13 @@ async function measureAsyncExecutions(report: Report, servers: readonly Server[]
   )
 }
 
-async function deploy(
-  { calls, target }: Server,
-  name: string,
-  program: Buffer | string,
+/** `maxConcurrency`: 0 is unlimited. */
+export async function deployProgram(
+  server: Server,
+  { name, program }: Pick<CalledProgram, 'name' | 'program'>,
   maxConcurrency = 0,
 ): Promise<void> {
   const archive = buildZip([{ name: 'main', contents: program, mode: PROGRAM }])
   const limits = { max_concurrency: maxConcurrency, max_concurrency_behavior: 'wait' }
-  const { success, message } = await calls.deploy(name, archive, { name, handler: 'main', ...limits })
-  if (!success) throw new Error(`${target.label} does not deploy ${name}: ${message}`)
+  await deployFunction(server, { name, handler: 'main', ...limits }, archive)
 }

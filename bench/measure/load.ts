@@ -19,10 +19,12 @@ export interface Load {
   readonly path: string
   /** The request, serialized. */
   readonly request: Buffer
-  /** Offset in the request of a 16-digit number that counts calls from `first`: part of the execution id. */
+  /** Offset in the request of a 16-digit number that counts calls from `first`: part of an execution's id, or a name. */
   readonly number?: { readonly at: number; readonly first: number }
   /** Expected length of a valid ExecutionResponse, bytes; absent: any answer with status 0 is valid. */
   readonly outputBytes?: number
+  /** Whether each answer must be an acknowledgement that says success. */
+  readonly acknowledged?: true
   /**
    * Repeats an execution that is refused at capacity after a millisecond, until it is accepted; its latency counts from
    * the first call. Needs `outputBytes`.
@@ -92,11 +94,12 @@ function targetArguments({ host, port, tls }: Target): string[] {
   return [...address, '--ca', tls.ca, '--cert', tls.cert, '--key', tls.key, '--server-name', TLS_SERVER_NAME]
 }
 
-function callArguments({ path, number, outputBytes, repeatRefused }: Load): string[] {
+function callArguments({ path, number, outputBytes, acknowledged, repeatRefused }: Load): string[] {
   return [
     ...['--path', path],
     ...(number ? ['--number-at', String(number.at), '--first-number', String(number.first)] : []),
     ...(outputBytes === undefined ? [] : ['--output-bytes', String(outputBytes)]),
+    ...(acknowledged ? ['--acknowledged'] : []),
     ...(repeatRefused ? ['--repeat-refused'] : []),
   ]
 }

@@ -1,8 +1,8 @@
-import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import type { Calls } from '../../harness/calls.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
 import type { FunctionConfig } from '../../src/generated/flux/FunctionConfig.js'
+import { deployFunction } from './deploy.js'
 import { nativeProgram } from './native.js'
 
 /** Static: dynamic linking takes longer than the program. */
@@ -32,6 +32,5 @@ export async function deployNative(
   const { name } = native
   const contents = readFileSync(programOf(native))
   const archive = buildZip([{ name: 'main', contents, mode: PROGRAM }])
-  const { success, message } = await calls.deploy(name, archive, { ...config, name, handler: 'main' })
-  assert.equal(success, true, message)
+  await deployFunction({ calls }, { ...config, name, handler: 'main' }, archive)
 }

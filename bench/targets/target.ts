@@ -31,8 +31,21 @@ export interface AgentNeeds {
 export interface Targets {
   /** Whether they were given by their address. */
   readonly given: boolean
+  /** Whether the first one is upstream's agent. */
+  readonly beside: boolean
+  /** Starts fresh ones; absent where they were given. */
+  readonly start?: (needs: AgentNeeds) => Promise<readonly [StartedTarget, ...StartedTarget[]]>
   /** A fresh agent, or all given ones. */
   open(needs: AgentNeeds): Promise<OpenTargets>
+}
+
+/** A server that a bench has started. */
+export interface StartedTarget {
+  readonly target: Target
+  /** Stops and starts it again, on its state; answers the milliseconds from the start to its first answer. */
+  restart(): Promise<number>
+  /** Ends it, and what was started for it. */
+  close(): Promise<void>
 }
 
 export interface OpenTargets {

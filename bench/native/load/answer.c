@@ -2,7 +2,7 @@
 #include "job.h"
 #include <string.h>
 
-enum field { OUTPUT = 1, ERROR = 2 };
+enum field { OUTPUT = 1, SUCCESS = 1, ERROR = 2 };
 enum wire_type { VARINT = 0, FIXED64 = 1, DELIMITED = 2, FIXED32 = 5 };
 
 static void skip(struct answer *answer, uint64_t bytes)
@@ -45,8 +45,10 @@ static void take_byte(struct answer *answer, uint8_t byte)
 		take_key(answer);
 	else if (answer->state == LENGTH)
 		skip(answer, answer->number);
-	else
+	else {
+		answer->success |= answer->field == SUCCESS && answer->number != 0;
 		answer->state = KEY;
+	}
 	answer->number = 0;
 	answer->shift = 0;
 }

@@ -5,7 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An ExecutionResponse of flux.proto, parsed while it arrives. Its output may be large, so it is only counted. */
+/*
+ * An ExecutionResponse of flux.proto, parsed while it arrives; its output may be large, so it is only counted. Or an
+ * acknowledgement, whose first field says success instead, and whose second is a message.
+ */
 struct answer {
 	enum { PREFIX, KEY, NUMBER, LENGTH, BYTES, MALFORMED } state;
 	uint32_t prefix_bytes;
@@ -16,6 +19,7 @@ struct answer {
 	/* How many are left of the field that is being read. */
 	uint64_t bytes_left;
 	uint64_t output_bytes;
+	bool success;
 	char error[200];
 	size_t error_bytes;
 };

@@ -37,9 +37,11 @@ static void check(const struct job *job, const struct call *call, uint32_t error
 	if (call->grpc_status != 0)
 		fail("a call of %s was answered with gRPC status %d: %s", job->path, call->grpc_status,
 		     call->grpc_message);
+	const struct answer *answer = &call->answer;
+	if (job->acknowledged && !answer->success)
+		fail("a call of %s was refused: %s", job->path, answer->error);
 	if (job->output_bytes < 0)
 		return;
-	const struct answer *answer = &call->answer;
 	if (answer->error_bytes > 0)
 		fail("an execution has failed: %s", answer->error);
 	if (!answer_is_whole(answer))
@@ -103,7 +105,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 	(void)flags;
 	const struct calls *calls = user_data;
 	struct call *call = nghttp2_session_get_stream_user_data(session, stream);
-	if (calls->job->output_bytes >= 0)
+	if (calls->job->output_bytes >= 0 || calls->job->acknowledged)
 		answer_add(&call->answer, data, length);
 	return 0;
 }

@@ -6,14 +6,23 @@
 #include <unistd.h>
 
 static const struct option options[] = {
-	{ "host", required_argument, NULL, 'h' },         { "port", required_argument, NULL, 'p' },
-	{ "ca", required_argument, NULL, 'a' },           { "cert", required_argument, NULL, 'c' },
-	{ "key", required_argument, NULL, 'k' },          { "server-name", required_argument, NULL, 's' },
-	{ "path", required_argument, NULL, 'm' },         { "number-at", required_argument, NULL, 'n' },
-	{ "first-number", required_argument, NULL, 'f' }, { "output-bytes", required_argument, NULL, 'o' },
-	{ "in-flight", required_argument, NULL, 'i' },    { "duration-ms", required_argument, NULL, 'd' },
-	{ "calls", required_argument, NULL, 't' },        { "interval-us", required_argument, NULL, 'e' },
-	{ "repeat-refused", no_argument, NULL, 'r' },     { NULL, 0, NULL, 0 },
+	{ "host", required_argument, NULL, 'h' },
+	{ "port", required_argument, NULL, 'p' },
+	{ "ca", required_argument, NULL, 'a' },
+	{ "cert", required_argument, NULL, 'c' },
+	{ "key", required_argument, NULL, 'k' },
+	{ "server-name", required_argument, NULL, 's' },
+	{ "path", required_argument, NULL, 'm' },
+	{ "number-at", required_argument, NULL, 'n' },
+	{ "first-number", required_argument, NULL, 'f' },
+	{ "output-bytes", required_argument, NULL, 'o' },
+	{ "in-flight", required_argument, NULL, 'i' },
+	{ "duration-ms", required_argument, NULL, 'd' },
+	{ "calls", required_argument, NULL, 't' },
+	{ "interval-us", required_argument, NULL, 'e' },
+	{ "repeat-refused", no_argument, NULL, 'r' },
+	{ "acknowledged", no_argument, NULL, 'g' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static int64_t whole_number(const char *text)
@@ -67,6 +76,7 @@ static struct job read_arguments(int argc, char **argv)
 		case 'f': job.first_number = (uint64_t)whole_number(optarg); break;
 		case 'o': job.output_bytes = whole_number(optarg); break;
 		case 'r': job.repeat_refused = true; break;
+		case 'g': job.acknowledged = true; break;
 		case 'i': job.in_flight = whole_number(optarg); break;
 		case 'd':
 			job.duration_ns = whole_number(optarg) * 1000000;

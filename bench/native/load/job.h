@@ -24,6 +24,8 @@ struct job {
 	uint64_t first_number;
 	/* How many bytes of output an ExecutionResponse must have; -1: any answer is right. */
 	int64_t output_bytes;
+	/* Whether each answer must be an acknowledgement that says success. */
+	bool acknowledged;
 	/* Whether a call that is refused at capacity is repeated until it is accepted. */
 	bool repeat_refused;
 	enum pace pace;

@@ -3,11 +3,20 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Load, type Pace, runLoad } from '../../../bench/measure/load.js'
-import { executions, HEALTH_CHECK, numberedExecutions, numberedId } from '../../../bench/measure/requests.js'
+import {
+  executions,
+  HEALTH_CHECK,
+  type LoadRequest,
+  numberedDeployments,
+  numberedExecutions,
+  numberedId,
+  numberedRegistrations,
+} from '../../../bench/measure/requests.js'
 import type { Target } from '../../../bench/targets/target.js'
 import { makeTempDir, startTestAgent, type TestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
 import { makeCertificates, writeAgentFiles } from '../../../harness/certificates.js'
+import { buildZip, PROGRAM } from '../../../harness/zip.js'
 import { tlsCredentials } from '../../../src/cli/connect.js'
 import { noLoadClient } from '../../support/load-client.js'
 
@@ -38,6 +47,29 @@ describe('load client', { skip: noLoadClient }, () => {
     assert.equal(latencies.totalCount, 100)
     assert.ok(latencies.maxValue / 1e6 <= seconds * 1.001, `${latencies.maxValue} µs within ${seconds} s`)
     assert.ok(clientCpuMs > 0 && clientCpuMs < 10, `${clientCpuMs} ms of processor time for a call`)
+  })
+
+  it('gives each registration and deploy a name of its own', async () => {
+    const pace: Pace = { kind: 'counted', inFlight: 2, callsEach: 5 }
+    const archive = buildZip([{ name: 'main.sh', contents: '#!/bin/sh\necho $0\n', mode: PROGRAM }])
+    const made = (call: LoadRequest) => runLoad({ ...call, target, pace }).result
+    await made(numberedRegistrations({ name: '', handler: 'main.sh' }, 'many-'))
+    await made(numberedDeployments(archive, 'many-'))
+    for (const number of [0, 9]) {
+      const { error } = await calls.execute({ function_name: numberedId('many-', number) })
+      assert.equal(error, '')
+    }
+    const { error } = await calls.execute({ function_name: numberedId('many-', 10) })
+    assert.match(error, /not found/)
+  })
+
+  it('fails where a registration or deploy is refused', async () => {
+    const { result } = runLoad({
+      ...numberedRegistrations({ name: '', handler: '../main' }, 'no-'),
+      target,
+      pace: ONCE,
+    })
+    await assert.rejects(result, /RegisterFunction was refused: .*handler "\.\.\/main" is not allowed/)
   })
 
   it('calls until the time is over', async () => {
