@@ -37,7 +37,9 @@ const SAID = {
   no_new_privileges: said('Whether setuid programs, as sudo, give a function no rights. Linux only.'),
   max_processes: said('Processes and threads of one execution; 0: no limit. Needs cgroup v2.'),
   oom_kill: said('What the kernel kills [when memory runs out](isolation.md#when-memory-runs-out).'),
-  log_level: said('The least serious lines that are logged: `debug` adds three for each execution.'),
+  log_level: said(
+    'The least serious lines that are logged: `debug` adds three for each execution, and one for each that is refused.',
+  ),
 
   'network.node_private_ip': said(
     'What functions find in `FLUX_NODE_PRIVATE_IP`.',

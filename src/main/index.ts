@@ -77,7 +77,7 @@ async function start(context: StartContext): Promise<RunningAgent> {
   const tracing = config.traces && (await startTracing(config.traces, config.agentId, log))
   // Closed after the executions, so that it has their last spans.
   closers.add(() => tracing?.close())
-  const execution = await startExecutions(context, host, recovered, functions, counts)
+  const execution = await startExecutions(context, host, recovered, functions, counts, tracing)
   const { executions, pool, addresses } = execution
   const problems = () => [...new Set([...identity.problems, ...pool.problems])]
   const obstacle = () => identity.lost ?? pool.obstacle

@@ -1,5 +1,6 @@
 import type { Limits } from '../os/platform.js'
 import type { ExecutionRecord } from '../store/record.js'
+import type { SpanIds } from './span-ids.js'
 
 /**
  * What the next agent has to know of an execution that outlives this one. A launcher keeps it as it is: a later version
@@ -16,6 +17,8 @@ export interface KeptNote {
   readonly timeoutSeconds: number
   readonly limits: Limits
   readonly maxOutputBytes: number
+  /** Absent: nobody records its spans. */
+  readonly spans?: SpanIds
 }
 
 export function encodeNote(note: KeptNote): Uint8Array {

@@ -6,6 +6,7 @@ import type { QueueState } from '../store/queue/write-queue.js'
 import type { ExecutionRecord } from '../store/record.js'
 import type { Counted } from './histogram.js'
 import type { KeptNote } from './kept-note.js'
+import type { SpanIds } from './span-ids.js'
 
 /** Everything that crosses between the main thread and the workers. All types here are structured-cloneable. */
 
@@ -125,6 +126,8 @@ export interface ExecuteTask {
   readonly args: readonly string[]
   /** Of this execution alone; they have priority over the function's own. */
   readonly variables: Readonly<Record<string, string>> | undefined
+  /** For the next agent, where somebody records the spans of an async execution. */
+  readonly spans?: SpanIds
   /** Whether to wait for `go` before the process is started, as every slot is taken. */
   readonly hold: boolean
 }

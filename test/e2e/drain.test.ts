@@ -11,11 +11,12 @@ import type { ResumeResponse__Output } from '../../src/generated/flux/operations
 import { runCli, startCli } from '../support/cli.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { callSync } from '../support/live-calls.js'
+import { METRICS_ON, metricsUrl, scrape } from '../support/metrics.js'
 import { awaitGate, Gate } from '../support/scripts.js'
 
 const AT_CAPACITY = 'function one at capacity: its agent is draining'
 
-describeAgent('a drain by an operator', ({ agent, calls }) => {
+describeAgent('a drain by an operator', { config: METRICS_ON }, ({ agent, calls }) => {
   const run = (...args: string[]) => runCli(args, { env: { FLUX_AGENT_ADDRESS: `127.0.0.1:${agent.port}` } })
 
   async function done(...args: string[]): Promise<string> {
@@ -42,6 +43,12 @@ describeAgent('a drain by an operator', ({ agent, calls }) => {
     const waits = await calls.start('one', [gate.path])
 
     assert.match(await done('drain'), /^draining since 20\S+Z: 1 executions running, 1 waiting\n$/)
+    const probe = await fetch(`${metricsUrl(agent)}readyz`)
+    assert.equal(probe.status, 503)
+    assert.match(await probe.text(), /^not ready: draining: by an operator, since 20\S+Z; flux-agent resume ends it\n$/)
+    const states = await scrape(agent)
+    assert.equal(states.get('flux_agent_state{state="draining"}'), 1)
+    assert.equal(states.get('flux_agent_state{state="serving"}'), 0)
     const refused = await calls.execute({ function_name: 'one', args: [gate.path] })
     assert.equal(refused.error, AT_CAPACITY)
     const request = { function_name: 'one', execution_id: 'refused', async: true }

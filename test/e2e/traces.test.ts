@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { Metadata } from '@grpc/grpc-js'
-import { startTestAgent, type TestAgent } from '../../harness/agent.js'
+import { makeTempDir, startTestAgent, type TestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import type { ExecutionRequest } from '../../src/generated/flux/ExecutionRequest.js'
@@ -52,8 +54,11 @@ describe('the trace of a caller', NODE, () => {
   })
 })
 
+const attributeOf = (span: Span, key: string) => span.attributes?.find((found) => found.key === key)?.value
+
 describe('the spans of an execution', NODE, () => {
   let collector: Collector
+  let config: Readonly<Record<string, unknown>>
   let agent: TestAgent
   let calls: Calls
 
@@ -61,8 +66,9 @@ describe('the spans of an execution', NODE, () => {
     const guarded = await guardedCollector()
     collector = guarded.collector
     const endpoint = `https://127.0.0.1:${await collector.listen()}`
-    agent = await startTestAgent({ config: { traces: { endpoint, ...guarded.keys } } })
-    calls = new Calls(agent.client)
+    config = { log_level: 'debug', traces: { endpoint, ...guarded.keys } }
+    agent = await startTestAgent({ config })
+    calls = new Calls(() => agent.client)
     await calls.script('print', PRINT)
     await calls.script('fail', 'sleep 0.1; exit 3', { max_concurrency: 1, max_concurrency_behavior: 'wait' })
   })
@@ -73,9 +79,8 @@ describe('the spans of an execution', NODE, () => {
 
   /** The spans of an execution, by their name without the function's. */
   const spansOf = async (id: string) => {
-    const attribute = (span: Span, key: string) => span.attributes?.find((found) => found.key === key)?.value
     const root = await eventually('its spans are there', () =>
-      collector.spans.find((span) => attribute(span, 'faas.invocation_id')?.['stringValue'] === id),
+      collector.spans.find((span) => attributeOf(span, 'faas.invocation_id')?.['stringValue'] === id),
     )
     const all = collector.spans.filter(({ traceId }) => traceId === root.traceId)
     return { root, parts: Object.fromEntries(all.filter((span) => span !== root).map((span) => [span.name, span])) }
@@ -123,6 +128,49 @@ describe('the spans of an execution', NODE, () => {
       collector.spans.some(({ traceId }) => traceparent.includes(traceId)),
       false,
     )
+  })
+
+  it('of a refused one are one, with the reason', async () => {
+    const headers = { traceparent: `00-${TRACE.replace('0', '2')}-${SPAN}-01` }
+    const name = `nobody ${'x'.repeat(200)}`
+    await execute(agent, headers, { function_name: name, execution_id: 'refused' })
+    const { root, parts } = await spansOf('refused')
+    assert.deepEqual(
+      [root.parentSpanId, root.name, root.status, parts],
+      [SPAN, `execute ${name.slice(0, 128)}`, { code: 2, message: 'function not found' }, {}],
+    )
+    assert.deepEqual(attributeOf(root, 'flux.refused'), { stringValue: 'function_unknown' })
+    const [line] = linesOf(agent.logs()).filter(({ msg }) => msg === 'execution refused')
+    assert.deepEqual([line?.['execution'], line?.['reason'], line?.level], ['refused', 'function_unknown', 20])
+  })
+
+  it('of one that cannot be started end with its start', async () => {
+    await calls.script('renamed', 'true')
+    await calls.register({ name: 'renamed', handler: 'gone' })
+    const { error } = await calls.execute({ function_name: 'renamed', execution_id: 'unstarted' })
+    const { root, parts } = await spansOf('unstarted')
+    assert.deepEqual([root.status, Object.keys(parts)], [{ code: 2, message: error }, ['queue', 'start']])
+  })
+
+  it('of one that another agent takes over go on in their trace, from its begin', async () => {
+    await calls.script('outlives', `${PRINT}; while [ ! -e "$1" ]; do sleep 0.05; done`)
+    const gate = join(makeTempDir('flux-traces-'), 'gate')
+    const headers = { traceparent: `00-${TRACE.replace('0', '3')}-${SPAN}-01` }
+    const called = Date.now()
+    await execute(agent, headers, { function_name: 'outlives', execution_id: 'adopted', args: [gate], async: true })
+    const { output = '' } = await calls.printed('adopted', '\n')
+    await agent.kill()
+    agent = await startTestAgent({ config, dir: agent.dir })
+    const restarted = Date.now()
+    writeFileSync(gate, '')
+    const { root, parts } = await spansOf('adopted')
+    assert.deepEqual([root.parentSpanId, root.status, Object.keys(parts)], [SPAN, { code: 1 }, ['run', 'store']])
+    assert.deepEqual(attributeOf(root, 'flux.adopted'), { boolValue: true })
+    assert.ok(output.includes(`-${parts['run']?.spanId}-01|`), output)
+    for (const span of [root, parts['run']]) {
+      const [begun, ended] = [Number(span?.startTimeUnixNano) / 1e6, Number(span?.endTimeUnixNano) / 1e6]
+      assert.ok(begun > called - 100 && begun < restarted && ended > restarted - 100, `${called} ${begun} ${ended}`)
+    }
   })
 
   it('that wait are sent by a stop', async () => {

@@ -24,7 +24,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   workers: ['ids', 'log', 'os', 'store', 'threads', 'workers/execution'],
   'workers/execution': ['os', 'store', 'threads', 'workers'],
   'workers/deploy': ['archive', 'os', 'threads'],
-  'main/tracing': ['', 'access', 'config', 'log', 'store', 'time'],
+  'main/tracing': ['', 'access', 'config', 'log', 'store', 'threads', 'time'],
   'main/store': ['config', 'host', 'log', 'store'],
   'main/functions': ['archive', 'generated', 'host', 'installation', 'log', 'os', 'store', 'threads'],
   /** What is counted knows nobody who has it counted. */

@@ -6,9 +6,11 @@ import type { WriteQueues } from '../../store/queue/write-queues.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import type { KeptNote } from '../../threads/kept-note.js'
 import { type ExecuteTask, ID_TAKEN, type Outcome, type Refusal, type RefusalReason } from '../../threads/messages.js'
+import { monotonicMs } from '../../time/monotonic.js'
 import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { ExecutionCounts } from '../metrics/execution-counts.js'
 import type { ExecutionTrace } from '../tracing/execution-trace.js'
+import type { Tracing } from '../tracing/tracing.js'
 import { WaitGroup } from '../wait-group.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution, type ExecutionOwner } from './execution.js'
@@ -17,7 +19,7 @@ import type { LaunchSpecs } from './launch-specs.js'
 import { ExecutionObserver } from './observer.js'
 import { ALL_DEAD, type WorkerPool } from './worker-pool.js'
 
-export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber'> {
+export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber' | 'spans'> {
   /** Whether the caller chose the id, which another execution may then have. */
   readonly idGiven: boolean
   /** Undefined: nobody records its spans. */
@@ -61,6 +63,8 @@ export class Executions implements ExecutionOwner {
     private readonly survive: boolean,
     /** Absent: nothing is counted. */
     private readonly counts?: ExecutionCounts,
+    /** Absent: nobody records spans. */
+    private readonly tracing?: Tracing,
   ) {}
 
   start({ id, idGiven, functionName, async, args, variables, trace }: ExecutionRequest): Started {
@@ -77,7 +81,8 @@ export class Executions implements ExecutionOwner {
     const leave = this.admit(execution, lease)
     if (typeof leave !== 'function') return leave
     const task = { id, idNumber: number, async, functionName, args, variables, hold: execution.isQueued }
-    const supervised = this.pool.execute(this.specs.of(lease), task, execution)
+    const traced = async && trace ? { ...task, spans: trace.ids } : task
+    const supervised = this.pool.execute(this.specs.of(lease), traced, execution)
     if (!supervised) {
       leave()
       return refused('no_worker', ALL_DEAD)
@@ -236,9 +241,12 @@ export class Executions implements ExecutionOwner {
     this.settled(execution)
   }
 
-  private resume({ record }: KeptNote, pid: number | undefined): Execution {
+  private resume({ record, spans }: KeptNote, pid: number | undefined): Execution {
     const { execution_id: id, function_name: name, started_at } = record
-    const execution = new Execution(id, name, true, this, this.counts?.begins(name), new Date(started_at))
+    const startedAt = new Date(started_at)
+    const begun = monotonicMs() - (Date.now() - startedAt.getTime())
+    const observer = this.observer(name, spans && this.tracing?.resume(spans), begun)
+    const execution = new Execution(id, name, true, this, observer, startedAt)
     execution.takenOver(pid)
     return execution
   }
@@ -253,8 +261,12 @@ export class Executions implements ExecutionOwner {
     }
   }
 
-  private observer(functionName: string, trace: ExecutionTrace | undefined): ExecutionObserver | undefined {
-    return this.counts?.begins(functionName, trace) ?? (trace && new ExecutionObserver(undefined, trace))
+  private observer(
+    functionName: string,
+    trace: ExecutionTrace | undefined,
+    begun = monotonicMs(),
+  ): ExecutionObserver | undefined {
+    return this.counts?.begins(functionName, trace, begun) ?? (trace && new ExecutionObserver(undefined, trace, begun))
   }
 
   private outcomeOfLost(execution: Execution, error: string): Outcome {

@@ -12,7 +12,6 @@ export interface Counted {
 
 /** Notes when one execution goes through what it goes through, for metrics and its spans. Main thread only. */
 export class ExecutionObserver implements ExecutionTimes {
-  readonly begun = monotonicMs()
   slot: number | undefined
   started: number | undefined
   ended: number | undefined
@@ -24,7 +23,9 @@ export class ExecutionObserver implements ExecutionTimes {
     /** Absent: it is not counted. */
     private readonly counted: Counted | undefined,
     /** Absent: nobody records its spans. */
-    private readonly trace?: ExecutionTrace,
+    private readonly trace: ExecutionTrace | undefined,
+    /** By monotonicMs: the call for it. */
+    readonly begun: number,
   ) {}
 
   /** It has a slot. */
@@ -54,7 +55,7 @@ export class ExecutionObserver implements ExecutionTimes {
     if (this.killed !== undefined && outcome.cause !== undefined) all.kill.observe((this.ended - this.killed) / 1000)
   }
 
-  /** Nothing more happens to it. One that was refused, or is left to the next agent, has no spans. */
+  /** Nothing more happens to it. One that is left to the next agent has its spans from that. */
   isSettled(): void {
     const { trace, record } = this
     if (!trace || !record) return

@@ -2,6 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../log/log.js'
 import type { ExecutionRecord } from '../../store/record.js'
 import { type Store, StoreUnavailable } from '../../store/store.js'
+import type { RefusalReason } from '../../threads/messages.js'
+import type { Counts } from '../metrics/counts.js'
+import type { ExecutionTrace } from '../tracing/execution-trace.js'
 
 /** Bounds for a flood of refusals, in memory and towards the store: 2,000 a second. */
 const MOST_WAITING = 2_000
@@ -11,6 +14,15 @@ const RETRY_MS = 1_000
 /** Names in the control plane are shorter; an unknown name may be anything. */
 const NAME_MAX = 128
 
+/** An execution that was asked for. */
+export interface AskedExecution {
+  /** Empty: the agent gives one. */
+  readonly id: string
+  readonly functionName: string
+  /** Undefined: nobody records its spans. */
+  readonly trace: ExecutionTrace | undefined
+}
+
 export interface RefusedExecution {
   readonly id: string
   readonly functionName: string
@@ -18,7 +30,7 @@ export interface RefusedExecution {
 }
 
 /**
- * Records why async executions were refused: the control plane ignores the answer, and a later GetExecution would find
+ * Tells why executions were refused. Records it of async ones: the control plane ignores the answer, and a later GetExecution would find
  * nothing. Beyond MOST_WAITING the oldest are dropped. Main thread only.
  */
 export class Refusals {
@@ -32,8 +44,19 @@ export class Refusals {
     private readonly agentId: string,
     private readonly store: Pick<Store, 'refuse'>,
     private readonly log: Log,
+    /** Absent: nothing is counted. */
+    private readonly counts?: Counts,
   ) {}
 
+  /** Counts it, and tells the log and whoever records spans. */
+  tell({ id, functionName, trace }: AskedExecution, reason: RefusalReason, error: string): void {
+    this.counts?.refused(reason)
+    const [name, execution] = [functionName.slice(0, NAME_MAX), id.slice(0, NAME_MAX)]
+    this.log.debug({ function: name, ...(id !== '' && { execution }), reason, error }, 'execution refused')
+    trace?.refused(reason, { execution_id: execution, function_name: name, status: 'failed', error })
+  }
+
+  /** Records it. */
   add({ id, functionName, error }: RefusedExecution): void {
     const now = new Date().toISOString()
     this.waiting.delete(id)

@@ -3,6 +3,7 @@ import { Exposition } from '../metrics/exposition.js'
 import type { Recent } from '../metrics/recent.js'
 import type { Sources } from '../metrics/sources.js'
 import { PAGE } from './page.js'
+import { reasonOf } from './reason.js'
 import { type Answer, type Routes, text } from './server.js'
 import { statusOf } from './status.js'
 
@@ -26,6 +27,6 @@ export function routesOf(sources: Sources, recent: Recent): Routes {
 /** Only an agent that takes executions is ready. */
 function readiness(state: State): Answer {
   if (state.kind === 'serving') return text('ready')
-  const why = 'cause' in state ? `: ${state.cause}` : ''
-  return text(`not ready: ${state.kind}${why}`, 503)
+  const reason = reasonOf(state)
+  return text(`not ready: ${state.kind}${reason === undefined ? '' : `: ${reason}`}`, 503)
 }

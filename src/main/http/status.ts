@@ -2,6 +2,7 @@ import { OUTCOMES } from '../../threads/messages.js'
 import { VERSION } from '../../version.js'
 import { EVERY_MS, type Recent } from '../metrics/recent.js'
 import type { Sources } from '../metrics/sources.js'
+import { reasonOf } from './reason.js'
 
 /** Executions that are listed, the oldest. */
 const LISTED = 50
@@ -21,7 +22,7 @@ export function statusOf(sources: Sources, recent: Recent): string {
       version: VERSION,
       node: process.version,
       state: now.kind,
-      cause: 'cause' in now ? now.cause : undefined,
+      cause: reasonOf(now),
       started_at: new Date(performance.timeOrigin).toISOString(),
       memory_bytes: process.memoryUsage.rss(),
     },

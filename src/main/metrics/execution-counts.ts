@@ -1,5 +1,6 @@
 import { Histogram } from '../../threads/histogram.js'
 import { OUTCOMES, type Outcome, type OutcomeKind } from '../../threads/messages.js'
+import { monotonicMs } from '../../time/monotonic.js'
 import { ExecutionObserver } from '../executions/observer.js'
 import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import { Failures } from './failures.js'
@@ -45,8 +46,8 @@ export class ExecutionCounts {
   readonly failures = new Failures()
 
   /** An execution begins now, or is taken over from an earlier agent. */
-  begins(functionName: string, trace?: ExecutionTrace): ExecutionObserver {
-    return new ExecutionObserver({ all: this, own: this.of(functionName) }, trace)
+  begins(functionName: string, trace?: ExecutionTrace, begun = monotonicMs()): ExecutionObserver {
+    return new ExecutionObserver({ all: this, own: this.of(functionName) }, trace, begun)
   }
 
   /** `own`: of its function. */

@@ -7,7 +7,6 @@ import type { Execution } from '../executions/execution.js'
 import type { Executions } from '../executions/executions.js'
 import type { Refusals } from '../executions/refusals.js'
 import { validateArgs, validateExecutionId } from '../functions/validation.js'
-import type { Counts } from '../metrics/counts.js'
 import { readTraceContext, traceVariables } from '../tracing/trace-context.js'
 import type { Tracing } from '../tracing/tracing.js'
 import { RpcError } from './handler.js'
@@ -19,32 +18,33 @@ import { RpcError } from './handler.js'
 export async function executeFunction(
   executions: Executions,
   refusals: Refusals,
-  counts: Counts | undefined,
   tracing: Tracing | undefined,
   call: ServerUnaryCall<ExecutionRequest__Output, ExecutionResponse>,
 ): Promise<ExecutionResponse> {
-  if (executions.stopping) {
-    counts?.refused('stopping')
-    throw new RpcError(status.UNAVAILABLE, 'agent is stopping: no new executions')
-  }
   const { function_name: functionName, execution_id: id, args, async } = call.request
+  const caller = readTraceContext(call.metadata)
+  const trace = tracing?.begin(caller, async)
+  const asked = { id, functionName, trace }
+  if (executions.stopping) {
+    const error = 'agent is stopping: no new executions'
+    refusals.tell(asked, 'stopping', error)
+    throw new RpcError(status.UNAVAILABLE, error)
+  }
   const idGiven = id !== ''
   const validId = idGiven || async ? validateExecutionId(id) : undefined
   // An invalid id cannot have a record.
   if (validId && !validId.ok) {
-    counts?.refused('invalid')
+    refusals.tell(asked, 'invalid', validId.message)
     return failure(validId.message)
   }
   const refuse = ({ reason, error, idTaken }: Omit<Refusal, 'kind'>) => {
-    counts?.refused(reason)
+    refusals.tell(asked, reason, error)
     if (async && !idTaken) refusals.add({ id, functionName, error })
     return failure(error)
   }
   const validArgs = validateArgs(args)
   if (!validArgs.ok) return refuse({ reason: 'invalid', error: validArgs.message, idTaken: executions.isTaken(id) })
 
-  const caller = readTraceContext(call.metadata)
-  const trace = tracing?.begin(caller, async)
   const inside = trace?.inside ?? caller
   const variables = inside && traceVariables(inside)
   const newId = idGiven ? id : randomUUID()

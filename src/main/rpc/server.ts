@@ -62,9 +62,7 @@ export function createServer(services: Services, handlers: Handlers, checkCaller
   server.addService(AgentServiceDefinition, {
     RegisterFunction: handlers.unary((call) => identity.act(() => registerFunction(registrations, call))),
     DeployFunction: handlers.unary((call) => identity.act(() => deployFunction(registrations, counts, call))),
-    ExecuteFunction: handlers.unary((call) =>
-      identity.act(() => executeFunction(executions, refusals, counts, tracing, call)),
-    ),
+    ExecuteFunction: handlers.unary((call) => identity.act(() => executeFunction(executions, refusals, tracing, call))),
     CancelExecution: handlers.unary((call) => cancelExecution(executions, call.request)),
     GetExecution: handlers.unary((call) => getExecution(executions, pool, call.request)),
     HealthCheck: handlers.unary(() => healthCheck(state, services.problems())),

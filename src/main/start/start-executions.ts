@@ -14,6 +14,7 @@ import { Rescue } from '../executions/rescue.js'
 import { WorkerPool } from '../executions/worker-pool.js'
 import { workerSettings } from '../executions/worker-settings.js'
 import type { Counts } from '../metrics/counts.js'
+import type { Tracing } from '../tracing/tracing.js'
 import type { StartContext } from './context.js'
 import type { Host } from './prepare-host.js'
 import type { RecoveredStore } from './recover-store.js'
@@ -38,6 +39,7 @@ export async function startExecutions(
   { store, replayQueues }: RecoveredStore,
   { admission, functions }: FunctionServices,
   counts: Counts | undefined,
+  tracing: Tracing | undefined,
 ): Promise<ExecutionServices> {
   const { agentId, stateDir } = config
   const writes = new WriteQueues({
@@ -84,7 +86,7 @@ export async function startExecutions(
   )
   const addresses = nodeAddresses(config.network)
   closers.add(() => addresses.close())
-  const refusals = new Refusals(agentId, store, log)
+  const refusals = new Refusals(agentId, store, log, counts)
   closers.add(() => refusals.close())
   const specs = new LaunchSpecs(addresses, users)
   const executions = new Executions(
@@ -97,6 +99,7 @@ export async function startExecutions(
     recent,
     survives,
     counts?.executions,
+    tracing,
   )
   rescue = new Rescue({ executions, pool, scratchDir: starter.scratchDir, replayQueues, log })
   await executions.takeOver(kept)

@@ -1,6 +1,9 @@
 import { randomFillSync } from 'node:crypto'
 import type { ExecutionRecord } from '../../store/record.js'
-import { isSampled, type TraceContext } from './trace-context.js'
+import type { RefusalReason } from '../../threads/messages.js'
+import type { SpanIds, TraceContext } from '../../threads/span-ids.js'
+import { monotonicMs } from '../../time/monotonic.js'
+import { isSampled } from './trace-context.js'
 
 /** When an execution went through what it goes through, by monotonicMs; undefined: it did not. */
 export interface ExecutionTimes {
@@ -11,32 +14,43 @@ export interface ExecutionTimes {
   readonly settled: number | undefined
 }
 
+/** What spans say of an execution. */
+export type TracedRecord = Pick<ExecutionRecord, 'execution_id' | 'function_name' | 'status' | 'error'>
+
 /** An execution whose spans are complete. */
 export interface TracedExecution {
   readonly trace: ExecutionTrace
-  readonly record: ExecutionRecord
+  readonly record: TracedRecord
   readonly times: ExecutionTimes
+  /** Why it was not begun; absent: it was. */
+  readonly refused?: RefusalReason
 }
 
-/** Identifies the spans of one execution. */
+/** The spans of one execution. */
 export class ExecutionTrace {
-  readonly spanId = newId(8)
-  /** Of the part in which the process runs: the parent of the function's own spans. */
-  readonly runId = newId(8)
+  private readonly asked = monotonicMs()
 
   constructor(
-    readonly traceId: string,
-    /** The caller's; absent: the trace begins here. */
-    readonly parent: TraceContext | undefined,
+    readonly ids: SpanIds,
     readonly async: boolean,
+    /** Whether an earlier agent has begun it, of whose times only the first is known. */
+    readonly adopted: boolean,
     /** Takes the execution once nothing more happens to it. */
     readonly done: (execution: TracedExecution) => void,
   ) {}
 
+  /** It is not begun. Nothing more happens to it. */
+  refused(reason: RefusalReason, record: TracedRecord): void {
+    const ended = monotonicMs()
+    const times = { begun: this.asked, slot: undefined, started: undefined, ended, settled: ended }
+    this.done({ trace: this, record, times, refused: reason })
+  }
+
   /** What the function finds of the trace. */
   get inside(): TraceContext {
-    const { flags = '01', state } = this.parent ?? {}
-    return { traceId: this.traceId, spanId: this.runId, flags, ...(state !== undefined && { state }) }
+    const { traceId, runId, parent } = this.ids
+    const { flags = '01', state } = parent ?? {}
+    return { traceId, spanId: runId, flags, ...(state !== undefined && { state }) }
   }
 }
 
@@ -47,7 +61,8 @@ export function beginTrace(
   done: (execution: TracedExecution) => void,
 ): ExecutionTrace | undefined {
   if (parent && !isSampled(parent)) return undefined
-  return new ExecutionTrace(parent?.traceId ?? newId(16), parent, async, done)
+  const ids = { traceId: parent?.traceId ?? newId(16), spanId: newId(8), runId: newId(8), ...(parent && { parent }) }
+  return new ExecutionTrace(ids, async, false, done)
 }
 
 /** Random bytes, drawn many at a time: a draw costs as much as all else of a trace. */

@@ -1,8 +1,7 @@
 import { hostname } from 'node:os'
-import type { ExecutionRecord } from '../../store/record.js'
 import { monotonicMs } from '../../time/monotonic.js'
 import { VERSION } from '../../version.js'
-import type { TracedExecution } from './execution-trace.js'
+import type { ExecutionTrace, TracedExecution, TracedRecord } from './execution-trace.js'
 
 /** The enums of opentelemetry-proto, trace.proto. */
 const INTERNAL = 1
@@ -28,8 +27,9 @@ export function encodeTraces(traces: readonly TracedExecution[], agentId: string
  * The execution's span, and one for each part that it went through. Written as text: the main thread has better things to
  * do than JSON.stringify, which takes several times as long for many small objects.
  */
-function spansOf({ trace, record, times }: TracedExecution, offset: number): string[] {
-  const { traceId, spanId, runId, parent, async } = trace
+function spansOf({ trace, record, times, refused }: TracedExecution, offset: number): string[] {
+  const { ids, async, adopted } = trace
+  const { traceId, spanId, runId, parent } = ids
   const { begun, slot, started, ended = begun, settled = ended } = times
   const span = (id: string, from: number, to: number) =>
     `{"traceId":"${traceId}","spanId":"${id}","startTimeUnixNano":"${nanoseconds(offset + from)}","endTimeUnixNano":"${nanoseconds(offset + to)}"`
@@ -40,12 +40,17 @@ function spansOf({ trace, record, times }: TracedExecution, offset: number): str
   const caller = parent ? `,"parentSpanId":"${parent.spanId}","traceState":${JSON.stringify(parent.state ?? '')}` : ''
   const name = JSON.stringify(`execute ${record.function_name}`)
   const status = record.status === 'success' ? { code: OK } : { code: ERROR, message: record.error ?? record.status }
-  const details = `"name":${name},"kind":${SERVER},"attributes":${attributes(describe(record, async))},"status":${JSON.stringify(status)}`
-  return [
-    `${span(spanId, begun, async ? settled : ended)}${caller},${details}}`,
+  const details = `"name":${name},"kind":${SERVER},"attributes":${attributes(describe(record, trace, refused))},"status":${JSON.stringify(status)}`
+  const root = `${span(spanId, begun, async ? settled : ended)}${caller},${details}}`
+  if (refused) return [root]
+  const begin = [
     ...part('queue', idOf(spanId, 1), begun, slot ?? ended),
     ...part('start', idOf(spanId, 2), slot, started ?? ended),
-    ...part('run', runId, started, ended),
+  ]
+  return [
+    root,
+    ...(adopted ? [] : begin),
+    ...part('run', runId, adopted ? begun : started, ended),
     ...(async ? part('store', idOf(spanId, 3), ended, settled) : []),
   ]
 }
@@ -60,8 +65,19 @@ function idOf(spanId: string, part: number): string {
   return spanId.slice(0, 14) + ((Number.parseInt(spanId.slice(14), 16) + part) % 256).toString(16).padStart(2, '0')
 }
 
-function describe({ execution_id, function_name, status }: ExecutionRecord, async: boolean) {
-  return { 'faas.name': function_name, 'faas.invocation_id': execution_id, 'flux.status': status, 'flux.async': async }
+function describe(
+  { execution_id, function_name, status }: TracedRecord,
+  { async, adopted }: ExecutionTrace,
+  refused: string | undefined,
+) {
+  return {
+    'faas.name': function_name,
+    ...(execution_id !== '' && { 'faas.invocation_id': execution_id }),
+    'flux.status': status,
+    'flux.async': async,
+    ...(adopted && { 'flux.adopted': true }),
+    ...(refused !== undefined && { 'flux.refused': refused }),
+  }
 }
 
 function attributes(values: Readonly<Record<string, string | boolean>>): string {

@@ -1,16 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js'
-
-/** A caller's place in a trace (W3C Trace Context). */
-export interface TraceContext {
-  /** 32 hexadecimal digits. */
-  readonly traceId: string
-  /** The caller's span, 16 hexadecimal digits. */
-  readonly spanId: string
-  /** 2 hexadecimal digits. */
-  readonly flags: string
-  /** Of vendors, passed on as it is. */
-  readonly state?: string
-}
+import type { TraceContext } from '../../threads/span-ids.js'
 
 const PARENT = /^([\da-f]{2})-([\da-f]{32})-([\da-f]{16})-([\da-f]{2})(-.*)?$/
 const SAMPLED = 0b01

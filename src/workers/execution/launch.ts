@@ -34,7 +34,7 @@ export function launchOf(spec: LaunchSpec): Launch {
 
 /** `begun`: the record of its begin. */
 export function startRequest(
-  { id, args, async, variables, idNumber }: ExecuteTask,
+  { id, args, async, variables, idNumber, spans }: ExecuteTask,
   { spec, request }: Launch,
   begun: ExecutionRecord,
   maxOutputBytes: number,
@@ -46,7 +46,7 @@ export function startRequest(
   if (!async) return { ...request, ...own }
   const { versionDir, handler, timeoutSeconds, limits } = spec
   const number = idNumber === undefined ? {} : { idNumber }
-  const run = { versionDir, handler, timeoutSeconds, limits, maxOutputBytes, ...number }
+  const run = { versionDir, handler, timeoutSeconds, limits, maxOutputBytes, ...number, ...(spans && { spans }) }
   return { ...request, ...own, note: encodeNote({ version: 1, record: begun, ...run }) }
 }
 
