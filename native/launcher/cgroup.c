@@ -40,6 +40,8 @@ struct cgroup {
 	/* The counters when it was taken. */
 	uint64_t cpu_us;
 	uint64_t peak;
+	/* No more than this is charged to it, as far as known. */
+	uint64_t charge_max;
 	uint64_t ooms;
 	uint64_t oom_kills;
 	uint64_t ooms_above;
@@ -205,6 +207,7 @@ struct cgroup *cgroup_take(const struct start_request *limits)
 		return NULL;
 	}
 	group->ooms_above = ooms_above_last();
+	group->charge_max = UINT64_MAX;
 	group->peak_resets = group->peak_resets && write(group->memory_peak, "reset", 5) == 5;
 	return group;
 }
@@ -269,6 +272,8 @@ static void measure_peak(struct cgroup *group, struct ended_event *event)
 	/* A peak that cannot be reset, and has not grown, may be an earlier execution's. */
 	event->cgroup_memory_peak = group->peak_resets || peak > group->peak ? peak : 0;
 	group->peak = peak;
+	if (peak > 0)
+		group->charge_max = peak;
 }
 
 /* Who ran out of memory, where the kernel has killed for it. */
@@ -283,8 +288,11 @@ static enum oom who_ran_out(const struct cgroup *group, uint64_t ooms)
 
 static void measure_oom(struct cgroup *group, struct ended_event *event)
 {
-	uint64_t ooms = cgroup_file_counter(group->memory_events, "oom");
-	uint64_t oom_kills = cgroup_file_counter(group->memory_events, "oom_kill");
+	static const char *const words[] = { "oom", "oom_kill" };
+	uint64_t counters[2];
+	cgroup_file_counters(group->memory_events, words, counters, 2);
+	uint64_t ooms = counters[0];
+	uint64_t oom_kills = counters[1];
 	/* Where the whole group is killed, so is its leader. If the leader ended otherwise, it had ended before. */
 	if (oom_kills > group->oom_kills && (event->signal == SIGKILL || group->oom_one)) {
 		event->oom = (uint16_t)who_ran_out(group, ooms);
@@ -313,7 +321,7 @@ static bool is_reusable(const struct cgroup *group)
 	 */
 	if (group->killed || spares >= SPARE_MAX)
 		return false;
-	if (group->memory_events < 0)
+	if (group->memory_events < 0 || group->charge_max <= CHARGE_MAX)
 		return true;
 	int fd = openat(group->folder, "memory.current", O_RDONLY | O_CLOEXEC);
 	uint64_t charged = cgroup_file_number(fd);

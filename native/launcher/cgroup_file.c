@@ -29,11 +29,11 @@ static size_t read_text(int fd, char *text, size_t size)
 	return (size_t)length;
 }
 
-uint64_t cgroup_file_counter(int fd, const char *word)
+/* The number behind a word at the beginning of a line. */
+static uint64_t counter_in(const char *text, const char *word)
 {
-	char text[1024];
 	size_t size = strlen(word);
-	const char *line = read_text(fd, text, sizeof text) > 0 ? text : NULL;
+	const char *line = text;
 	while (line != NULL) {
 		if (strncmp(line, word, size) == 0 && line[size] == ' ')
 			return strtoull(line + size + 1, NULL, 10);
@@ -42,6 +42,21 @@ uint64_t cgroup_file_counter(int fd, const char *word)
 			line++;
 	}
 	return 0;
+}
+
+uint64_t cgroup_file_counter(int fd, const char *word)
+{
+	uint64_t value;
+	cgroup_file_counters(fd, &word, &value, 1);
+	return value;
+}
+
+void cgroup_file_counters(int fd, const char *const *words, uint64_t *values, size_t count)
+{
+	char text[1024];
+	read_text(fd, text, sizeof text);
+	for (size_t i = 0; i < count; i++)
+		values[i] = counter_in(text, words[i]);
 }
 
 uint64_t cgroup_file_number(int fd)

@@ -28,8 +28,8 @@ static int proc_folder;
 /*
  * A child is cloned with the launcher's table of descriptors, of which there may be thousands, and copies only those below
  * `low_end` for itself: the copy of all of them would be made, and closed by the exec, at each start. So the end of its pipe
- * has to be one of the low ones, `output_slot`, which one start at a time has. It is not closed before the next start: a
- * pipe whose last writer has gone would wake the launcher just before the end of the leader does.
+ * has to be one of the low ones, `output_slot`, which one start at a time has until it has made the copy. It is not closed
+ * before the next start: a pipe whose last writer has gone would wake the launcher just before the end of the leader does.
  */
 static int output_slot;
 static unsigned low_end;
@@ -97,18 +97,27 @@ static bool set_oom_score(int score)
 	return write_file(proc_folder, "self/oom_score_adj", text, (size_t)length);
 }
 
-/* Takes a table of descriptors of its own: from here on the launcher's others are out of reach. */
-static bool unshare_files(void)
+static void leave_slot(struct child *child)
 {
-	return syscall(SYS_close_range, low_end, ~0u, UNSHARE_FILES) == 0;
+	child->has_slot = false;
+	atomic_flag_clear(&slot_taken);
 }
 
-static bool redirect_streams(const struct child *child)
+/* The descriptor of its pipe in a table of its own; -1 with errno. */
+static int unshare_files(struct child *child)
 {
-	if (child->shares_files && !unshare_files())
-		return false;
-	int output = child->shares_files ? output_slot : child->output;
-	return dup2(null_device, 0) >= 0 && dup2(output, 1) >= 0 && dup2(output, 2) >= 0;
+	if (!child->has_slot)
+		return child->output;
+	if (syscall(SYS_close_range, low_end, ~0u, UNSHARE_FILES) != 0)
+		return -1;
+	leave_slot(child);
+	return output_slot;
+}
+
+static bool redirect_streams(struct child *child)
+{
+	int output = unshare_files(child);
+	return output >= 0 && dup2(null_device, 0) >= 0 && dup2(output, 1) >= 0 && dup2(output, 2) >= 0;
 }
 
 static bool set_limits(const struct child *child)
@@ -261,7 +270,7 @@ static pid_t start_by_clone3(struct child *child, int *pidfd)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)child->cgroup;
 	}
-	if (child->shares_files)
+	if (child->has_slot)
 		args.flags |= CLONE_FILES;
 	long pid = clone_into(child, &args);
 	if (pid >= 0)
@@ -289,17 +298,20 @@ static pid_t start_by_vfork(struct child *child, int *pidfd)
 	return pid;
 }
 
-/* Shares the table of descriptors where the slot is free. */
-static pid_t start_in_low_files(struct child *child)
+static void take_slot(struct child *child)
 {
-	if (!has_unshare || atomic_flag_test_and_set(&slot_taken))
-		return start_by_clone3(child, &child->pidfd);
-	child->shares_files = dup3(child->output, output_slot, O_CLOEXEC) >= 0;
+	child->has_slot = has_unshare && !atomic_flag_test_and_set(&slot_taken);
+	if (child->has_slot && dup3(child->output, output_slot, O_CLOEXEC) < 0)
+		leave_slot(child);
+}
+
+static pid_t start_with_slot(struct child *child)
+{
+	take_slot(child);
 	pid_t pid = start_by_clone3(child, &child->pidfd);
-	int error = errno;
-	child->shares_files = false;
-	atomic_flag_clear(&slot_taken);
-	errno = error;
+	/* It has failed before it had a table of its own. */
+	if (child->has_slot)
+		leave_slot(child);
 	return pid;
 }
 
@@ -338,7 +350,7 @@ void child_start(struct child *child)
 	pid_t pid = -1;
 	errno = ENOSYS;
 	if (has_clone3)
-		pid = start_in_low_files(child);
+		pid = start_with_slot(child);
 	if (pid < 0 ? is_clone3_refused(errno) : was_stillborn(child, pid)) {
 		has_clone3 = false;
 		pid = start_by_vfork(child, &child->pidfd);

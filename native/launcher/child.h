@@ -43,8 +43,8 @@ struct child {
 	bool tagged;
 	struct execution *execution;
 
-	/* By child_start: whether it begins with the launcher's own table of descriptors. */
-	bool shares_files;
+	/* By child_start: whether it still has the launcher's table of descriptors, with its pipe where all find theirs. */
+	bool has_slot;
 	/* By child_start: the launcher's pid, and the child's own, which is 0 until the child runs. */
 	pid_t launcher;
 	atomic_int pid;

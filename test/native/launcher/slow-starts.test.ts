@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
-import { childrenOf } from '../../../harness/proc.js'
+import { childrenOf, openDescriptors } from '../../../harness/proc.js'
 import { freeze, noFreezer } from '../../support/freezer.js'
 import { helper, noCompiler } from './builds.js'
 import type { Launcher } from './launcher-under-test.js'
@@ -19,7 +19,7 @@ const user = isRoot ? { user: NOBODY } : {}
 
 describeEach(
   'a start that its user holds up',
-  ({ launch, sanitized }) => {
+  ({ launch, sanitized, hasClone3 }) => {
     /** Answers what holds the file, so that whoever executes it waits. */
     const hold = async (launcher: Launcher) => {
       const dir = makeTempDir('flux-slow-')
@@ -102,6 +102,23 @@ describeEach(
       for (const execution of held) assert.equal(await execution.result(), '')
       // Served by another thread meanwhile, and again.
       for (let i = 0; i < 50; i++) assert.equal(await launcher.script('echo served').result(), 'served\n')
+    })
+
+    it('has none of the descriptors that the launcher has for others', { skip: noCompiler || !hasClone3 }, async () => {
+      const launcher = launch()
+      const others = Array.from({ length: 30 }, () => launcher.script('exec sleep 60'))
+      await Promise.all(others.map(({ started }) => started))
+      const { file, holder } = await hold(launcher)
+      const before = launcher.children()
+      // One after the other: where several are started at the very same time, only one of them is spared.
+      for (let i = 0; i < 3; i++) {
+        const held = launcher.start({ file, ...user })
+        const waiting = () => launcher.children().filter((child) => !before.includes(child))
+        await eventually('it waits with few', () => waiting().some((child) => openDescriptors(child).length < 20))
+        launcher.kill(held)
+        assert.equal((await held.failed).step, 'CANCELLED')
+      }
+      launcher.kill(holder)
     })
 
     it('is told of with its pid where it cannot be killed', { skip: noCompiler || noFreezer }, async () => {
