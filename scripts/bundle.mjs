@@ -46,6 +46,10 @@ export function bundle() {
     define: { 'import.meta.url': 'importMetaUrl' },
     banner: { js: WRAPPER.join(' ') },
     footer: { js: '})' },
+    // Each thread holds the text of its bundle. Stack traces need names and lines.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 120,
     legalComments: 'eof',
   })
   // The package's other files are ES modules.

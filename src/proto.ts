@@ -1,38 +1,21 @@
-import { type ChannelOptions, loadPackageDefinition } from '@grpc/grpc-js'
-import { loadSync, type PackageDefinition } from '@grpc/proto-loader'
+import { type ChannelOptions, makeClientConstructor, type ServiceDefinition } from '@grpc/grpc-js'
 import type { ProtoGrpcType as FluxProto } from './generated/flux.js'
+import { type Message, services } from './generated/messages.js'
 import type { ProtoGrpcType as OperationsProto } from './generated/operations.js'
-import { installation } from './installation.js'
+import { MESSAGE_SHAPE } from './load-protos.js'
 
 export type { AgentServiceClient, AgentServiceHandlers } from './generated/flux/AgentService.js'
 export type { OperationsClient, OperationsHandlers } from './generated/flux/operations/Operations.js'
-
-/** In the protos' folder. */
-export const OWN_PROTOS: string[] = ['flux.proto', 'operations.proto']
-const loaded = loadPackageDefinition(loadProtos(OWN_PROTOS)) as unknown as FluxProto & OperationsProto
-
-/** Blocks for some milliseconds. */
-export function loadProtos(files: string[]): PackageDefinition {
-  // The same options as `npm run generate`, so that messages have the shape of the generated types.
-  return loadSync(files, {
-    includeDirs: [installation.protoFolder],
-    keepCase: true,
-    longs: Number,
-    enums: String,
-    defaults: true,
-    oneofs: true,
-  })
-}
 
 export const AGENT_SERVICE = 'flux.AgentService'
 export const OPERATIONS = 'flux.operations.Operations'
 
 /** Client constructor and, as `.service`, definition of the control plane's contract. */
-export const AgentService = loaded.flux.AgentService
+export const AgentService = client(AGENT_SERVICE) as unknown as FluxProto['flux']['AgentService']
 export const AgentServiceDefinition = AgentService.service
 
 /** Client constructor and, as `.service`, definition of the operators' calls. */
-export const Operations = loaded.flux.operations.Operations
+export const Operations = client(OPERATIONS) as unknown as OperationsProto['flux']['operations']['Operations']
 export const OperationsDefinition = Operations.service
 
 /** The control plane's limit for one message, each way. */
@@ -46,3 +29,27 @@ export const messageLimits: ChannelOptions = {
 
 /** The name in every agent's certificate, independent of its address. */
 export const TLS_SERVER_NAME = 'flux-agent'
+
+/** As loadPackageDefinition would make it of the proto. */
+function client(name: keyof typeof services) {
+  const methods = Object.entries(services[name]).map(([method, { requestStream, responseStream, ...messages }]) => {
+    const path = `/${name}/${method}`
+    const originalName = method.charAt(0).toLowerCase() + method.slice(1)
+    const [request, response] = [codec(messages.request), codec(messages.response)]
+    const codecs = {
+      requestSerialize: request.serialize,
+      requestDeserialize: request.deserialize,
+      responseSerialize: response.serialize,
+      responseDeserialize: response.deserialize,
+    }
+    return [method, { path, requestStream, responseStream, ...codecs, originalName }]
+  })
+  return makeClientConstructor(Object.fromEntries(methods) as ServiceDefinition, name.slice(name.lastIndexOf('.') + 1))
+}
+
+function codec(message: Message) {
+  return {
+    serialize: (value: object) => message.encode(message.fromObject(value)).finish(),
+    deserialize: (bytes: Buffer) => message.toObject(message.decode(bytes), MESSAGE_SHAPE),
+  }
+}

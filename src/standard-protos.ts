@@ -2,7 +2,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js'
 import type { PackageDefinition } from '@grpc/proto-loader'
 import type { HealthDefinition } from './generated/grpc/health/v1/Health.js'
 import type { ServerReflectionDefinition } from './generated/grpc/reflection/v1/ServerReflection.js'
-import { loadProtos } from './proto.js'
+import { loadProtos } from './load-protos.js'
 
 /** Services that every gRPC tool knows. Their protos are loaded by their first call, since few agents get one. */
 export const health = service<HealthDefinition>('grpc.health.v1', 'Health', lazily('health.proto'), {

@@ -1,5 +1,5 @@
+import { createRequire } from 'node:module'
 import type { MessageTypeDefinition, PackageDefinition } from '@grpc/proto-loader'
-import descriptors from 'protobufjs/ext/descriptor/index.js'
 
 /** A file of protos, as reflection describes it. */
 export interface ProtoFile {
@@ -41,7 +41,7 @@ export function describeProto(definition: PackageDefinition, inPackage?: string)
   const message = Object.values(definition).find(isMessage)
   const [serialized] = message?.fileDescriptorProtos ?? []
   if (!serialized) throw new Error('a file of protos defines no message')
-  const file = descriptors.FileDescriptorProto.decode(serialized) as unknown as FileDescriptor
+  const file = descriptors().FileDescriptorProto.decode(serialized) as unknown as FileDescriptor
   if (inPackage !== undefined) move(file, inPackage)
   file.name = `${file.package.replaceAll('.', '/')}.proto`
   for (const message of file.messageType) nameMapEntries(message)
@@ -69,7 +69,7 @@ function described(file: FileDescriptor): ProtoFile {
     ...file.enumType.map(({ name }) => inPackage(name)),
     ...file.service.flatMap(({ name, method }) => [name, ...method.map((one) => `${name}.${one.name}`)].map(inPackage)),
   ]
-  const descriptor = Buffer.from(descriptors.FileDescriptorProto.encode(file as object).finish())
+  const descriptor = Buffer.from(descriptors().FileDescriptorProto.encode(file as object).finish())
   return { name: file.name, descriptor, services, symbols: new Set(symbols) }
 }
 
@@ -91,4 +91,9 @@ function nameMapEntries(message: MessageDescriptor): void {
     nested.name = `${field.name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())}Entry`
     field.typeName = nested.name
   }
+}
+
+/** Loaded by the first question: few agents get one. */
+function descriptors(): typeof import('protobufjs/ext/descriptor/index.js') {
+  return createRequire(import.meta.url)('protobufjs/ext/descriptor')
 }

@@ -1,6 +1,6 @@
 import type { Server } from '@grpc/grpc-js'
 import type { AgentState } from '../../host/agent-state.js'
-import { loadProtos, OWN_PROTOS } from '../../proto.js'
+import { loadProtos, OWN_PROTOS } from '../../load-protos.js'
 import { health, reflections } from '../../standard-protos.js'
 import type { Handlers } from './handler.js'
 import { describeProto, type ProtoFile } from './proto-files.js'
