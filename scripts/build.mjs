@@ -41,7 +41,13 @@ function install() {
 function generate() {
   const stamp = 'src/generated/.setup-stamp'
   const header = files('native', 'protocol.h')
-  const sources = hashOf([...files('proto', '.proto'), ...header, 'scripts/launcher-protocol.mjs', 'scripts/messages.mjs', 'package.json'])
+  const sources = hashOf([
+    ...files('proto', '.proto'),
+    ...header,
+    'scripts/launcher-protocol.mjs',
+    'scripts/messages.mjs',
+    'package.json',
+  ])
   if (readStamp(stamp) === sources) return
   console.log('generating the types of proto/*.proto')
   rmSync('src/generated', { recursive: true, force: true })

@@ -10,8 +10,8 @@ const STAMP = join(BUNDLES, '.setup-stamp')
 /** The command, and the threads. They are found at the same places below `COMPILED` and `BUNDLES`. */
 const ENTRIES = { agent: 'cli/index.js', worker: 'workers/index.js', deploy: 'workers/deploy/deploy.js' }
 const LOADER = 'load-bundle.js'
-/** They load files of their own by path, or in case they are needed. */
-const EXTERNAL = ['lmdb', 'piscina', 'pino-pretty']
+/** They load files of their own by path, or are for what few agents are asked for. */
+const EXTERNAL = ['lmdb', 'piscina', 'pino-pretty', '@grpc/proto-loader']
 const WRAPPER = [
   '(function (exports, require, module, __filename, __dirname) {',
   "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;",

@@ -69,7 +69,11 @@ function described(file: FileDescriptor): ProtoFile {
     ...file.enumType.map(({ name }) => inPackage(name)),
     ...file.service.flatMap(({ name, method }) => [name, ...method.map((one) => `${name}.${one.name}`)].map(inPackage)),
   ]
-  const descriptor = Buffer.from(descriptors().FileDescriptorProto.encode(file as object).finish())
+  const descriptor = Buffer.from(
+    descriptors()
+      .FileDescriptorProto.encode(file as object)
+      .finish(),
+  )
   return { name: file.name, descriptor, services, symbols: new Set(symbols) }
 }
 
