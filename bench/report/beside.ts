@@ -20,7 +20,7 @@ export class Beside {
   add(what: string, compared: readonly Compared[]): void {
     for (const { name, values } of compared) {
       const [theirs = [], ours = []] = values
-      const { median: middle, min, max } = spread(ours.map((value, round) => value / (theirs[round] as number)))
+      const { median: middle, min, max } = spread(ratios(theirs, ours))
       this.table.row(what, name, median(theirs), median(ours), middle, min, max)
     }
   }
@@ -40,11 +40,17 @@ export class Beside {
       { name: 'with functions, ms each', values: values(({ allCpuMs }) => allCpuMs) },
     ])
     const [theirs = [], ours = []] = rates
-    this.rates.push({ label: what, ...spread(ours.map((rate, round) => rate / (theirs[round] as number))) })
+    this.rates.push({ label: what, ...spread(ratios(theirs, ours)) })
   }
 
   /** Call once, at the end. */
   finish(): void {
     if (this.rates.length > 0) this.report.ratios('executions per second', this.rates, "upstream's rate")
   }
+}
+
+/** By round; processor time is counted in hundredths of a second, and may have been none. */
+function ratios(theirs: readonly number[], ours: readonly number[]): number[] {
+  const all = ours.map((value, round) => value / (theirs[round] as number)).filter(Number.isFinite)
+  return all.length > 0 ? all : [0]
 }

@@ -274,6 +274,8 @@ export interface DeployTask extends CodePlaces {
   readonly archive: Uint8Array
   /** The fingerprint of the settings that come with it. */
   readonly fingerprint?: string
+  /** Makes the version current at once, as no settings come with it that have to be stored before. */
+  readonly activate?: true
   readonly limits: ArchiveLimits
 }
 

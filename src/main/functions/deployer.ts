@@ -16,8 +16,10 @@ import type {
 } from '../../threads/messages.js'
 import { Places } from './places.js'
 
-/** Archives unpacked at a time. Calls that need no unpacking do not wait for them. */
+/** Large archives unpacked at a time. Calls that need no unpacking do not wait for them. */
 const UNPACKED_AT_ONCE = 4
+/** Bytes of an archive from which on it is a large one: others share what they wait for on the disk. */
+const LARGE = 256 * 1024
 const UNLIMITED = 1_000_000
 const REMOVAL_RETRY_MS = 5_000
 /** An idle thread is 10 MB; the next deploy starts another in some 40 ms. */
@@ -54,8 +56,8 @@ export class Deployer {
   }
 
   /**
-   * Unpacks code into a version that does not serve yet. `fingerprint`: that of the settings that come with it. The
-   * archive's memory is moved to the thread and must not be used afterwards.
+   * Unpacks code into a version, which is made current at once, or by `activate` where settings come with it, which are
+   * to be stored before: `fingerprint` is theirs. The archive's memory is moved to the thread and must not be used afterwards.
    */
   async prepare(
     { name, handler }: { readonly name: string; readonly handler: string },
@@ -70,14 +72,16 @@ export class Deployer {
       functionName: name,
       handler,
       archive: bytes,
-      ...(fingerprint !== undefined && { fingerprint }),
+      ...(fingerprint === undefined ? { activate: true } : { fingerprint }),
       limits,
     }
-    await this.unpacking.enter()
+    // Its length is 0 once it has been moved.
+    const isLarge = bytes.byteLength > LARGE
+    if (isLarge) await this.unpacking.enter()
     try {
       return await this.pool.run(task, { name: 'prepare', transferList: [bytes.buffer as ArrayBuffer] })
     } finally {
-      this.unpacking.leave()
+      if (isLarge) this.unpacking.leave()
     }
   }
 

@@ -78,7 +78,7 @@ export class Registrations {
         if (prepared.kind === 'prepared') await deployer.discard(prepared)
         return refused(`code unpacked, but ${stored.message}`)
       }
-      const failed = prepared.kind === 'prepared' ? await deployer.activate(prepared) : undefined
+      const failed = brought && prepared.kind === 'prepared' ? await deployer.activate(prepared) : undefined
       if (failed) {
         if (brought && stored) await withdrawals.add(brought, stored.registration, failed.message)
         return failed

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { type Stats, statSync } from 'node:fs'
 import { basename, dirname, join, normalize, sep } from 'node:path'
 import type { Access } from '../../archive/access.js'
 import { readEntries } from '../../archive/entries.js'
@@ -9,7 +9,6 @@ import { suggest } from '../../archive/nearest.js'
 import { componentProblem, pathProblem, programPathProblem } from '../../archive/path-rules.js'
 import { ArchiveRefused, quote, refuseSystemError } from '../../archive/refused.js'
 import { buildTree, describe, type FileNode, type Tree } from '../../archive/tree.js'
-import { platform } from '../../os/index.js'
 import type {
   AppsCheck,
   AppsFound,
@@ -24,6 +23,7 @@ import type {
 } from '../../threads/messages.js'
 import { cacheOf, removeCache, staleCaches } from './code-caches.js'
 import { accessOf, equipped, hasCaches, type Owner, ownerOf, ownersOf } from './owners.js'
+import { programWarnings } from './program-warnings.js'
 import { regroup } from './regroup.js'
 import {
   cleanVersions,
@@ -39,7 +39,7 @@ import {
 export { removeCaches } from './code-caches.js'
 
 /**
- * Unpacks an archive into a new version, to be put to use by `activate` or removed by `discard`. Until then the old
+ * Unpacks an archive into a new version, to be put to use by `activate`, if it is not at once, or removed by `discard`. Until then the old
  * version serves. It stays on disk for the executions that use it; once they have ended, the caller calls
  * `removeVersion`. A fault of the archive, the handler or the disk is answered as `refused` and leaves nothing behind;
  * a rejection is a defect of the agent. One call at a time for each function. Deploy thread only.
@@ -52,12 +52,13 @@ export async function prepare(task: DeployTask): Promise<PrepareResult> {
     const archive = unwrapForm(Buffer.from(task.archive.buffer, task.archive.byteOffset, task.archive.byteLength))
     const digest = await digestOf(archive)
     const owner = await ownerOf(users, functionName)
-    const current = await currentVersion(appsDir, functionName)
-    if (current?.digest === digest && (await handlerProblem(current.dir, handler, owner.access)) === undefined) {
+    const current = currentVersion(appsDir, functionName)
+    if (current?.digest === digest && handlerProblem(current.dir, handler, owner.access) === undefined) {
       const version = await equipped(task, current, owner)
-      return { kind: 'unchanged', version, warnings: await programWarnings(version, handler) }
+      return { kind: 'unchanged', version, warnings: await programWarnings(version.dir, handler) }
     }
-    return unpack(task, archive, handler, digest, owner)
+    const prepared = await unpack(task, archive, handler, digest, owner)
+    return (task.activate && (await activate(prepared))) ?? prepared
   })
 }
 
@@ -66,7 +67,7 @@ export function activate(prepared: PreparedVersion): Promise<DeployRefused | und
   const name = basename(dirname(dirname(prepared.next)))
   return unlessRefused(`cannot deploy ${quote(name)}`, async () => {
     try {
-      await switchTo(prepared)
+      switchTo(prepared)
       return undefined
     } catch (error) {
       await discard(prepared)
@@ -81,7 +82,7 @@ export function discard({ version, next }: PreparedVersion): Promise<void> {
 }
 
 /** Why a version cannot be run by a handler other than the one it was deployed for; undefined where it can. */
-export function checkHandler({ version, handler, users }: HandlerCheck): Promise<string | undefined> {
+export function checkHandler({ version, handler, users }: HandlerCheck): string | undefined {
   return handlerProblem(version.dir, handler, accessOf(users, version.uid))
 }
 
@@ -128,7 +129,7 @@ async function ready(
 ): Promise<Omit<ServingVersion, 'name'>> {
   if (!owner || owner instanceof ArchiveRefused) throw owner
   regroup(version.dir, owner.access, check.inUse.has(version.dir))
-  const problem = handler && (await handlerProblem(version.dir, handler, owner.access))
+  const problem = handler && handlerProblem(version.dir, handler, owner.access)
   return { version: await equipped(check, version, owner), ...(problem && { handlerProblem: problem }) }
 }
 
@@ -156,12 +157,12 @@ async function unpack(
   const tree = buildTree(entries, limits, process.platform)
   const links = new Links(tree)
   const program = findProgram(tree, links, handler, warnings)
-  let version = await createVersion(task, functionName, digest, access)
+  let version = createVersion(task, functionName, digest, access)
   try {
     version = await equipped(task, version, owner)
     refuseProgramPath(program, version)
     await extract(tree, links, program, version.dir, access)
-    warnings.push(...(await programWarnings(version, handler)))
+    warnings.push(...(await programWarnings(version.dir, handler)))
     const bytes = tree.files.reduce((sum, file) => sum + file.packed.size, 0)
     return { kind: 'prepared', version, next: await prepareSwitch(version, bytes, fingerprint), warnings }
   } catch (error) {
@@ -170,19 +171,22 @@ async function unpack(
   }
 }
 
-/** Why the handler cannot be started, with paths relative to the version's folder. */
-async function programWarnings({ dir }: CodeVersion, handler: string): Promise<string[]> {
-  const problem = await platform.programProblem(join(dir, handler))
-  return problem === undefined ? [] : [problem.replaceAll(`${dir}${sep}`, '')]
-}
-
 /** Compares with the modes that a deploy would set today: the runner may have been created since. */
-async function handlerProblem(versionDir: string, handler: string, access: Access): Promise<string | undefined> {
-  const found = await stat(join(versionDir, handler)).catch(() => undefined)
+function handlerProblem(versionDir: string, handler: string, access: Access): string | undefined {
+  const found = handlerStats(join(versionDir, handler))
   if (!found?.isFile()) return `handler ${quote(handler)} is not in the code that is deployed here: deploy its code`
   if (process.platform === 'win32') return undefined
   const isProgram = (found.mode & 0o770) === access.program && (access.gid === undefined || found.gid === access.gid)
   return isProgram ? undefined : `handler ${quote(handler)} was no program when its code was deployed: deploy it again`
+}
+
+/** Undefined where there is none, or it cannot be seen. */
+function handlerStats(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
 }
 
 function findProgram(tree: Tree, links: Links, handler: string, warnings: readonly string[]): FileNode {

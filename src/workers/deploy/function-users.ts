@@ -1,10 +1,10 @@
 import { fchmodSync, fchownSync, fstatSync, lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs'
-import { constants, open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { withFolder } from '../../archive/access.js'
 import { ArchiveRefused, refuseSystemError } from '../../archive/refused.js'
 import { HOMES_DIR, type UidRange } from '../../os/platform.js'
 import type { FunctionUsers } from '../../threads/messages.js'
+import { Flusher } from './flusher.js'
 import { makePassage } from './function-folders.js'
 
 /**
@@ -14,11 +14,10 @@ import { makePassage } from './function-folders.js'
 export type SeparateUsers = Extract<FunctionUsers, { readonly kind: 'separate' }>
 
 const HOME_MODE = 0o700
-/** Together they take a file system as long as one. */
-const FLUSHED_AT_ONCE = 8
 
 /** What this thread has read, by FUNCTIONS_DIR and range. */
 const read = new Map<string, Users>()
+const flusher = new Flusher()
 
 /**
  * The user ids (and group ids, which are the same) of functions, by name. Those without one get it, with a home.
@@ -53,7 +52,7 @@ export async function openUsers(
     }
   }
   // Another function must never be given the same one.
-  for (const paths of inGroups([...new Set(fresh)], FLUSHED_AT_ONCE)) await Promise.all(paths.map(flush))
+  await flusher.flush(fresh)
   return opened
 }
 
@@ -133,18 +132,5 @@ class Users {
 
   private isInRange(uid: number): boolean {
     return uid >= this.uids.first && uid <= this.uids.last
-  }
-}
-
-function inGroups<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
-}
-
-async function flush(folder: string): Promise<void> {
-  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

@@ -1,8 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { lstatSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import {
+  closeSync,
+  type Dirent,
+  existsSync,
+  fsync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { type Access, grantFolder } from '../../archive/access.js'
 import { ArchiveRefused } from '../../archive/refused.js'
 import type { AppsCheck, CodePlaces, CodeVersion, PreparedVersion, ServingVersion } from '../../threads/messages.js'
@@ -16,14 +30,15 @@ import { accessOf } from './owners.js'
  *     appsDir/NAME/versions/current        the version that serves: its folder, digest and size
  *     appsDir/NAME/versions/next-…-93b0…   the same for one that is to serve, named by its settings' fingerprint
  *
- * Only `current` decides. It is written as `next-…`, flushed, and renamed once the settings are stored, so that it
- * always names a completely unpacked version, whenever the process is killed. It is a file because Windows reserves
+ * Only `current` decides. It is written as `next-…` and renamed once the settings are stored, so that it always names a
+ * completely unpacked version, whenever the process is killed. It is a file because Windows reserves
  * symbolic links for administrators, and because it has room for the digest. Files of a version in use never change.
  * Versions that are neither current nor in use are removed; other files in `appsDir`, `appsDir/NAME` and `versions`
  * stay.
  *
  * The files of a version are not flushed one by one, which would take seconds. So a power cut soon after a deploy may
- * leave `current` in place and files empty; `cleanVersions` detects that at the next start.
+ * leave `current` in place and files empty, or `current` itself; `cleanVersions` detects that at the next start. Where
+ * `next-…` is to replace a `current` it is flushed before: a power cut leaves the one or the other.
  */
 const VERSIONS = 'versions'
 const CURRENT = 'current'
@@ -44,34 +59,34 @@ interface Current extends CodeVersion {
 export async function digestOf(archive: Buffer): Promise<string> {
   const hash = createHash('sha256')
   for (let start = 0; start < archive.length; start += HASHED_AT_ONCE) {
+    if (start > 0) await nextTurn()
     hash.update(archive.subarray(start, start + HASHED_AT_ONCE))
-    await nextTurn()
   }
   return hash.digest('hex')
 }
 
-/** The current version; undefined before the first deploy. */
-export async function currentVersion(appsDir: string, functionName: string): Promise<CodeVersion | undefined> {
-  const current = await readPointer(versionsDir(appsDir, functionName), CURRENT)
+/** The current version; undefined before the first deploy. Throws the system's error. Blocks. */
+export function currentVersion(appsDir: string, functionName: string): CodeVersion | undefined {
+  const current = readPointer(versionsDir(appsDir, functionName), CURRENT)
   return current && { dir: current.dir, digest: current.digest }
 }
 
-/** Makes an empty folder for a new version. Rejects with the system's error. */
-export async function createVersion(
+/** Makes an empty folder for a new version. Throws the system's error. Blocks. */
+export function createVersion(
   { appsDir, users }: CodePlaces,
   functionName: string,
   digest: string,
   access: Access,
-): Promise<CodeVersion> {
+): CodeVersion {
   const versions = versionsDir(appsDir, functionName)
-  const created = await mkdir(appsDir, { recursive: true })
+  const created = mkdirSync(appsDir, { recursive: true })
   if (created !== undefined) grantFolder(appsDir, accessOf(users))
   else if (access.gid !== undefined) refuseForeign(appsDir)
-  await mkdir(versions, { recursive: true })
+  mkdirSync(versions, { recursive: true })
   grantFolder(dirname(versions), access, access.above)
   grantFolder(versions, access, access.above)
   const dir = join(versions, `${digest.slice(0, 16)}-${randomName()}`)
-  await mkdir(dir)
+  mkdirSync(dir)
   grantFolder(dir, access)
   return { dir, digest }
 }
@@ -107,20 +122,21 @@ export async function discardVersion(version: CodeVersion, next?: string): Promi
  * and removes it otherwise.
  */
 export async function prepareSwitch(version: CodeVersion, bytes: number, fingerprint = 'none'): Promise<string> {
-  const next = join(dirname(version.dir), `next-${fingerprint}-${randomName()}`)
-  const file = await open(next, 'wx', 0o600)
+  const versions = dirname(version.dir)
+  const next = join(versions, `next-${fingerprint}-${randomName()}`)
+  const fd = openSync(next, 'wx', 0o600)
   try {
-    await file.writeFile(`${basename(version.dir)} ${version.digest} ${bytes}\n`)
-    await file.sync()
+    writeFileSync(fd, `${basename(version.dir)} ${version.digest} ${bytes}\n`)
+    if (existsSync(join(versions, CURRENT))) await promisify(fsync)(fd)
   } finally {
-    await file.close()
+    closeSync(fd)
   }
   return next
 }
 
-/** Makes it the current version; or rejects, and the old one stays current. */
-export async function switchTo({ next }: Pick<PreparedVersion, 'next'>): Promise<void> {
-  await rename(next, join(dirname(next), CURRENT))
+/** Makes it the current version; or throws, and the old one stays current. Blocks. */
+export function switchTo({ next }: Pick<PreparedVersion, 'next'>): void {
+  renameSync(next, join(dirname(next), CURRENT))
 }
 
 /**
@@ -132,7 +148,7 @@ export async function removeVersion(dir: string): Promise<void> {
   if (!VERSION_NAME.test(basename(dir)) || basename(versions) !== VERSIONS) {
     throw new Error(`not the folder of a version: ${dir}`)
   }
-  if ((await readPointer(versions, CURRENT))?.dir === dir) throw new Error(`this version still serves: ${dir}`)
+  if (readPointer(versions, CURRENT)?.dir === dir) throw new Error(`this version still serves: ${dir}`)
   await removeFolder(dir)
 }
 
@@ -147,26 +163,24 @@ export async function cleanVersions(
 ): Promise<{ readonly serving: readonly ServingVersion[]; readonly damaged: readonly string[] }> {
   const serving: ServingVersion[] = []
   const damaged: string[] = []
-  for (const functionName of await listFolders(appsDir)) {
+  for (const functionName of listFolders(appsDir)) {
     const versions = versionsDir(appsDir, functionName)
-    const names = (await list(versions)).map(({ name }) => name)
+    const names = list(versions).map(({ name }) => name)
     if (names.length === 0) continue
     const fingerprint = stored.get(functionName)?.fingerprint ?? 'nothing stored'
     const next = names.find((name) => NEXT.exec(name)?.groups?.['fingerprint'] === fingerprint)
-    if (next !== undefined && (await isWhole(await readPointer(versions, next)))) {
-      await switchTo({ next: join(versions, next) })
-    }
-    const current = await readPointer(versions, CURRENT)
-    const whole = await isWhole(current)
+    if (next !== undefined && isWhole(readPointer(versions, next))) switchTo({ next: join(versions, next) })
+    const current = readPointer(versions, CURRENT)
+    const whole = isWhole(current)
     for (const name of names) {
       const path = join(versions, name)
-      if (NEXT.test(name) || EARLIER_NEXT.test(name)) await rm(path, { force: true })
+      if (NEXT.test(name) || EARLIER_NEXT.test(name)) rmSync(path, { force: true })
       else if (VERSION_NAME.test(name) && !(whole && path === current?.dir) && !inUse.has(path))
         await removeFolder(path)
     }
     if (current && whole) serving.push({ name: functionName, version: { dir: current.dir, digest: current.digest } })
-    else if (current) {
-      await rm(join(versions, CURRENT), { force: true })
+    else if (lstatSync(join(versions, CURRENT), { throwIfNoEntry: false })?.isFile()) {
+      rmSync(join(versions, CURRENT), { force: true })
       damaged.push(functionName)
     }
   }
@@ -177,9 +191,9 @@ export async function cleanVersions(
  * Whether no file was emptied by a power cut. Fewer bytes alone prove nothing: functions that run as the agent's user
  * may remove files beside their code.
  */
-async function isWhole(current: Current | undefined): Promise<boolean> {
+function isWhole(current: Current | undefined): boolean {
   if (!current) return false
-  const found = await contentsOf(current.dir)
+  const found = contentsOf(current.dir)
   return found !== undefined && (found.bytes >= current.bytes || !found.hasEmpty)
 }
 
@@ -187,20 +201,20 @@ function versionsDir(appsDir: string, functionName: string): string {
   return join(resolve(appsDir), functionName, VERSIONS)
 }
 
-async function readPointer(versions: string, name: string): Promise<Current | undefined> {
-  const text = await readFile(join(versions, name), 'utf8').catch(unless('ENOENT', 'ENOTDIR', 'EISDIR'))
+function readPointer(versions: string, name: string): Current | undefined {
+  const text = unless(() => readFileSync(join(versions, name), 'utf8'), 'ENOENT', 'ENOTDIR', 'EISDIR')
   const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
   if (folder === undefined || digest === undefined) return undefined
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }
 }
 
 /** Undefined where the folder does not exist. */
-async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boolean } | undefined> {
+function contentsOf(dir: string): { bytes: number; hasEmpty: boolean } | undefined {
   const sizes: number[] = []
   // Folder by folder: newer versions of Node follow links when they descend by themselves, and may loop.
   const folders = [dir]
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(unless('ENOENT'))
+    const entries = unless(() => readdirSync(folder, { withFileTypes: true }), 'ENOENT')
     if (!entries) return undefined
     for (const entry of entries) {
       if (entry.isDirectory()) folders.push(join(folder, entry.name))
@@ -210,18 +224,24 @@ async function contentsOf(dir: string): Promise<{ bytes: number; hasEmpty: boole
   return { bytes: sizes.reduce((sum, size) => sum + size, 0), hasEmpty: sizes.includes(0) }
 }
 
-async function listFolders(dir: string): Promise<string[]> {
-  return (await list(dir)).filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+function listFolders(dir: string): string[] {
+  return list(dir)
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
 }
 
 /** Empty where the folder does not exist or is inaccessible. */
-async function list(dir: string) {
-  return (await readdir(dir, { withFileTypes: true }).catch(unless('ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'))) ?? []
+function list(dir: string): Dirent[] {
+  return unless(() => readdirSync(dir, { withFileTypes: true }), 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM') ?? []
 }
 
-function unless(...codes: string[]): (error: NodeJS.ErrnoException) => undefined {
-  return (error) => {
-    if (!codes.includes(error.code ?? '')) throw error
+/** Undefined where the step fails by one of these codes. */
+function unless<T>(step: () => T, ...codes: string[]): T | undefined {
+  try {
+    return step()
+  } catch (error) {
+    if (!codes.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    return undefined
   }
 }
 

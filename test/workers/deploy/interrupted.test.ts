@@ -222,3 +222,20 @@ test('no folder for apps means no apps', async (t) => {
   assert.deepEqual(await clean(apps.appsDir), [])
   assert.equal(existsSync(apps.appsDir), false)
 })
+
+test('the start tells of a first version whose pointer a power cut has emptied', async (t) => {
+  const apps = await makeApps(t)
+  await apps.deployed(good)
+  const versions = join(apps.appsDir, 'hello', 'versions')
+  await truncate(join(versions, 'current'))
+  const { serving, damaged } = await cleanApps(check(apps.appsDir))
+  assert.deepEqual({ serving, damaged }, { serving: [], damaged: ['hello'] })
+  assert.deepEqual(await readdir(versions), [])
+})
+
+test('a version to which no settings come serves at once', async (t) => {
+  const apps = await makeApps(t)
+  const result = await prepare(apps.task(good, { activate: true }))
+  assert.equal(result.kind, 'prepared')
+  assert.deepEqual(await clean(apps.appsDir), [{ name: 'hello', version: (result as PreparedVersion).version }])
+})
