@@ -1,14 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type NodesListener, StoreUnavailable } from '../store.js'
 import type { RedisAccess } from './access.js'
 import type { ClusterAddress } from './address.js'
+import { type ClusterView, GRACE_MS, newestOf, viewsOf } from './cluster-view.js'
 import { RedisConnection } from './connection.js'
-import { explained, sendTo } from './replies.js'
+import { mostAnswers } from './most-answers.js'
 import { SLOTS } from './slots.js'
-import { CLUSTER_SLOTS, type NodePlace, nameOf, Topology } from './topology.js'
+import { type NodePlace, nameOf, type Topology } from './topology.js'
 
 /** How often the nodes are asked where the slots are, while one is away or silent. */
 const LOOK_MS = 500
+/** How many nodes are asked at once; a cluster may have a hundred. */
+const MOST_ASKED = 5
+/**
+ * How long the primaries have to be out of reach before what an older view says is believed. By then a primary that was
+ * replaced, and is cut off from the others, takes no more writes: cluster-node-timeout, by default 15 s.
+ */
+const FORGET_MS = 30_000
 
 export interface ClusterNode {
   readonly place: NodePlace
@@ -24,7 +31,11 @@ export class ClusterMap {
   /** By name. Primaries, and until one answers the nodes of the address. */
   readonly #nodes = new Map<string, ClusterNode>()
   #topology: Topology | undefined
-  /** Why the last node that was asked did not say where the slots are. */
+  /** Of the topology. */
+  #epoch = 0
+  /** When a primary of the topology was connected last. */
+  #reachedAt = performance.now()
+  /** Why the nodes that were asked last did not say where the slots are. */
   #problem: StoreUnavailable | undefined
   #looking: Promise<void> | undefined
   readonly #listeners: NodesListener[] = []
@@ -157,10 +168,8 @@ export class ClusterMap {
   }
 
   async #meet(): Promise<void> {
-    const contacts = [...this.#nodes.values()].map(({ connection }) =>
-      connection.firstContact.then(() => (connection.isReady ? undefined : Promise.reject(new Error('no answer')))),
-    )
-    await Promise.any(contacts).catch(() => undefined)
+    const contacts = this.connections.map((one) => one.firstContact.then(() => one.isReady))
+    await mostAnswers(contacts, (isReady) => isReady, GRACE_MS)
     await this.look()
     await Promise.all(this.places.map((place) => this.node(place).connection.firstContact))
   }
@@ -174,31 +183,26 @@ export class ClusterMap {
       if (!this.#topology) this.#problem = first?.connection.unavailable(undefined)
       return
     }
-    // Another one each time: one may be cut off from the others, or stand still.
-    const turns = [...ready.slice(this.#turn++ % ready.length), ...ready].slice(0, ready.length)
-    for (const { connection, place } of turns) {
-      const answer = await Promise.race([this.#slotsOf(connection, place), sleep(LOOK_MS, undefined, { ref: false })])
-      if (!answer) continue
-      // A node that has just been taken out of its cluster, or is in none yet, knows of no slots.
-      if (answer.primaries.size > 0) return this.#adopt(answer)
-      this.#problem = this.#unserved()
-    }
+    if (this.places.some((place) => this.node(place).connection.isReady)) this.#reachedAt = performance.now()
+    // Others each time.
+    const from = this.#turn++ % ready.length
+    const asked = [...ready.slice(from), ...ready.slice(0, from)].slice(0, MOST_ASKED)
+    const { views, problem } = await viewsOf(asked)
+    const newest = newestOf(views)
+    if (!newest) this.#problem = problem ?? this.#unserved()
+    else if (newest.epoch >= this.#epoch || this.#isReset(views.length)) this.#adopt(newest)
   }
 
-  async #slotsOf(connection: RedisConnection, { host }: NodePlace): Promise<Topology | undefined> {
-    try {
-      const [reply] = explained(connection, await sendTo(connection, [CLUSTER_SLOTS]))
-      if (reply?.[0]) throw reply[0]
-      return Topology.read(reply?.[1], host)
-    } catch (error) {
-      this.#problem = error instanceof StoreUnavailable ? error : connection.unavailable(error)
-      return undefined
-    }
+  /** Whether a cluster that so many nodes describe, all with an older epoch than the known one, has begun anew. */
+  #isReset(views: number): boolean {
+    const isMost = views > Math.min(MOST_ASKED, this.#nodes.size) / 2
+    return isMost || performance.now() - this.#reachedAt > FORGET_MS
   }
 
-  #adopt(topology: Topology): void {
+  #adopt({ topology, epoch }: ClusterView): void {
     if (this.#closed) return
     this.#topology = topology
+    this.#epoch = epoch
     this.#problem = undefined
     for (const listener of this.#listeners) listener(topology.ranges())
     for (const place of topology.primaries.values()) this.node(place)

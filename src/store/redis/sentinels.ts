@@ -4,6 +4,7 @@ import type { StoreProblem } from '../store.js'
 import { passwordReader, type RedisAccess } from './access.js'
 import type { HostPort, SentinelAddress } from './address.js'
 import { isRefused, NoPrimary, redisProblem, wantsOtherPassword } from './errors.js'
+import { mostAnswers } from './most-answers.js'
 import { redisTlsOptions } from './tls.js'
 
 const CONNECT_LIMIT_MS = 1_000
@@ -57,31 +58,11 @@ export class Sentinels {
    * NoPrimary.
    */
   async primary(): Promise<Primary> {
-    const found = await this.#answers()
+    const found = await mostAnswers(this.#askAll(), ({ kind }) => kind === 'primary', GRACE_MS)
     const [first, ...others] = found.flatMap((answer) => (answer.kind === 'primary' ? [answer.primary] : []))
     if (!first) throw new NoPrimary(this.#whyNone(found))
     this.#primary = others.reduce((best, other) => (isNewer(other, best) ? other : best), first)
     return this.#primary
-  }
-
-  #answers(): Promise<readonly SentinelAnswer[]> {
-    const { length } = this.#address.sentinels
-    const answers: SentinelAnswer[] = []
-    return new Promise((resolve) => {
-      let grace: NodeJS.Timeout | undefined
-      const enough = () => {
-        clearTimeout(grace)
-        resolve([...answers])
-      }
-      for (const asked of this.#askAll()) {
-        void asked.then((answer) => {
-          answers.push(answer)
-          const named = answers.filter(({ kind }) => kind === 'primary').length
-          if (named > length / 2 || answers.length === length) enough()
-          else if (named > 0) grace ??= setTimeout(enough, GRACE_MS)
-        })
-      }
-    })
   }
 
   /** What each of them says, in the order of the address. */

@@ -6,6 +6,7 @@ import { RedisCluster } from '../../../harness/redis-cluster.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { StoreUnavailable } from '../../../src/store/store.js'
 import { examine } from '../../cli/doctor/examine.js'
+import { output, running } from '../records.js'
 import { storeCases } from '../store-cases.js'
 
 describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
@@ -28,6 +29,61 @@ describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
     () => first,
     () => second,
   )
+
+  /** What becomes of the first bytes of an execution. */
+  const begin = (store: RedisStore, id: string) =>
+    store.write([{ kind: 'begin', record: running(id) }, output(id, 0, 'x')])
+
+  it('gets nothing from nodes that lead to each other, and all once they agree', async () => {
+    const key = 'flux:exec:led-around'
+    const owner = await cluster.primaryOf(key)
+    const [other] = (await cluster.primaries()).filter((server) => server !== owner)
+    assert.ok(other)
+    const slot = await owner.with((redis) => redis.cluster('KEYSLOT', key))
+    const names = (server: RedisServer, has: RedisServer) =>
+      server.with(async (redis) => {
+        const id = await has.with((named) => named.cluster('MYID'))
+        await redis.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(id))
+      })
+    await names(owner, other)
+    await names(other, owner)
+    const refused = () =>
+      owner.with(async (redis) => Number(/errorstat_MOVED:count=(\d+)/.exec(await redis.info('errorstats'))?.[1] ?? 0))
+    const before = await refused()
+    const begun = performance.now()
+    await assert.rejects(begin(first, 'led-around'), /MOVED.*; its nodes do not agree on who serves a slot/)
+    assert.ok(performance.now() - begun < 5_000)
+    const times = (await refused()) - before
+    assert.ok(times > 1 && times < 20, `${times} times`)
+    await names(owner, owner)
+    await eventually('it is stored', () => begin(first, 'led-around').then(() => true))
+  })
+
+  it('is not what a node of an earlier epoch says, also while no other answers', async (t) => {
+    const old = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))
+    await old.with(async (redis) => {
+      await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', 1)
+      await redis.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+      await eventually('it serves', () => redis.set('flux-agent:x', ''))
+      await redis.del('flux-agent:x')
+    })
+    t.after(() => old.stop())
+    const store = new RedisStore(cluster.address.replace('//', `//127.0.0.1:${old.port},`))
+    t.after(() => store.close())
+    for (let i = 0; i < 20; i++) {
+      await begin(store, `epoch-${i}`)
+      // So that it asks again.
+      await cluster.moveSlot(`flux:exec:epoch-${i}`)
+    }
+    await cluster.halt()
+    await assert.rejects(begin(store, 'away'))
+    await eventually('it knows of no other', () =>
+      assert.rejects(begin(store, 'away'), /ECONNREFUSED/).then(() => true),
+    )
+    await cluster.restart()
+    await eventually('it is stored', () => begin(store, 'back').then(() => true))
+    assert.equal(await old.with((redis) => redis.dbsize()), 0)
+  })
 
   it('is told by doctor', async () => {
     const { find } = await examine({ redis_addr: cluster.address })
