@@ -77,7 +77,11 @@ const SAID = {
   'redis.password_file': said(
     'A file with the password for Redis, on one line, where it is not in `redis_addr`; read again for each connection.',
   ),
-  'redis.sentinel_password_file': said('The same for the Sentinels, where they want one.'),
+  'redis.sentinel_user': said(
+    'The user at the Sentinels, where they have users; needs `redis.sentinel_password_file`.',
+    'the default one',
+  ),
+  'redis.sentinel_password_file': said('The password for the Sentinels, in the same way, where they want one.'),
 
   'metrics.listen': said(
     'Where [metrics](metrics.md) and a page for people are served, by HTTP to everybody who reaches it; port 0: any free one.',

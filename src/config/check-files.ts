@@ -41,7 +41,7 @@ function checkTls(config: AgentConfig): void {
 function checkRedis(config: AgentConfig): void {
   const { store } = config
   if (store.kind !== 'redis' || !store.access) return
-  const { passwordFile, sentinelPasswordFile, ...tls } = store.access
+  const { passwordFile, sentinelUser: _, sentinelPasswordFile, ...tls } = store.access
   const { kind, tls: isTls, credentials } = parseRedisAddress(store.address)
   const refuse = (place: string, problem: string) => {
     throw new ConfigError(`${place}: ${problem}`)

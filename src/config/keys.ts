@@ -34,6 +34,7 @@ export const KEYS: Readonly<Record<ConfigKey, KeyRule>> = {
   'redis.key_file': restart('store', (config) => access(config).keyFile),
   'redis.server_name': restart('store', (config) => access(config).serverName),
   'redis.password_file': restart('store', (config) => access(config).passwordFile),
+  'redis.sentinel_user': restart('store', (config) => access(config).sentinelUser),
   'redis.sentinel_password_file': restart('store', (config) => access(config).sentinelPasswordFile),
   'network.node_private_ip': restart('network', ({ network }) => network.privateIp),
   'network.node_public_ip': restart('network', ({ network }) => network.publicIp),

@@ -85,11 +85,12 @@ function resolveClientTls(
 function resolveStore({ redis_addr: setting, redis }: Settings, absolute: Resolve, stateDir: string): StoreLocation {
   if (setting.kind === 'redis') {
     if (!redis) return setting
-    const { server_name, password_file, sentinel_password_file } = redis
+    const { server_name, password_file, sentinel_user, sentinel_password_file } = redis
     const access = {
       ...resolveClientTls('redis', redis, absolute),
       ...(server_name && { serverName: server_name }),
       ...(password_file && { passwordFile: absolute('redis.password_file', password_file) }),
+      ...(sentinel_user && { sentinelUser: sentinel_user }),
       ...(sentinel_password_file && {
         sentinelPasswordFile: absolute('redis.sentinel_password_file', sentinel_password_file),
       }),

@@ -103,12 +103,14 @@ const redis = z
       ...clientTls,
       server_name: matching(/^[\w.-]{1,253}$/, 'the name in the certificate of Redis').optional(),
       password_file: secretFile.optional(),
+      sentinel_user: matching(/^[^\s\p{Cc}]{1,256}$/u, 'the name of a user without spaces').optional(),
       sentinel_password_file: secretFile.optional(),
     },
     SECTION,
   )
   .refine(...CERTIFICATE)
   .refine(...KEY)
+  .refine(...needs('sentinel_password_file', 'the password of sentinel_user', ['sentinel_user']))
 
 const archive = z.object(
   {

@@ -61,6 +61,10 @@ const OTHERS: Readonly<Record<string, readonly ['at once' | 'restart', Partial<A
     { store: { ...inUse.store, access: { sentinelPasswordFile: '/o' } } as AgentConfig['store'] },
   ],
   'redis.server_name': ['restart', { store: { ...inUse.store, access: { serverName: 'o' } } as AgentConfig['store'] }],
+  'redis.sentinel_user': [
+    'restart',
+    { store: { ...inUse.store, access: { sentinelUser: 'o' } } as AgentConfig['store'] },
+  ],
   'network.node_private_ip': ['restart', { network: { publicIp: '10.0.0.2' } }],
   'network.node_public_ip': ['restart', { network: { privateIp: '10.0.0.1', publicIp: '10.0.0.3' } }],
   'network.deny': ['at once', { deny: [{ port: 26 }] }],

@@ -7,6 +7,8 @@ export interface RedisAccess extends ClientTls {
   readonly serverName?: string
   /** Contains the password for Redis, on one line. */
   readonly passwordFile?: string
+  /** The agent's user at the Sentinels; absent: the default one. */
+  readonly sentinelUser?: string
   /** Contains the password for the Sentinels, on one line. */
   readonly sentinelPasswordFile?: string
 }

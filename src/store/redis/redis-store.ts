@@ -26,7 +26,7 @@ import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.
 import type { RedisNodes } from './nodes.js'
 import { isWrongType, type RedisCommand, type Reply, runPipeline, type Sender } from './pipeline.js'
 import { commandsInScripts, deleteProbe } from './probe.js'
-import { type AskNode, evictionProblem, scanProblem } from './review.js'
+import { type AskNode, evictionProblem, functionKeys, scanProblem } from './review.js'
 import { SingleNode } from './single-node.js'
 import { CLUSTER_SLOTS } from './topology.js'
 import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './writes.js'
@@ -96,10 +96,10 @@ export class RedisStore implements Store {
     unlisted: (why: string) => Promise<readonly string[]> = async () => [],
   ): Promise<FunctionSettings[]> {
     const { functionFromJson } = await functionJson()
-    const problem = await this.#unlisted()
+    const { keys: listed, problem } = await this.#functionKeys()
     const keys = problem
       ? (await unlisted(`${problem.problem}; ${problem.fix}`)).map((name) => FUNCTION_PREFIX + name)
-      : await this.#functionKeys()
+      : listed
     const functions: FunctionSettings[] = []
     for (const chunk of chunks(keys, CHUNK_IDS)) {
       const texts = await this.#texts(chunk)
@@ -116,13 +116,6 @@ export class RedisStore implements Store {
     return functions
   }
 
-  /** Why functions cannot be listed; undefined where they can. */
-  async #unlisted(): Promise<StoreProblem | undefined> {
-    const problems: StoreProblem[] = []
-    await this.#eachNode(async (node) => problems.push(...(await scanProblem(this.#asking(node)))))
-    return problems[0]
-  }
-
   #asking(node: Sender): AskNode {
     return async (name, ...args) => {
       const [answer] = await this.#run([{ name, keys: [], args }], ANSWER_LIMIT_MS, node)
@@ -130,19 +123,17 @@ export class RedisStore implements Store {
     }
   }
 
-  async #functionKeys(): Promise<string[]> {
+  /** `problem`: why they cannot be listed. */
+  async #functionKeys(): Promise<{ keys: readonly string[]; problem?: StoreProblem }> {
     const keys = new Set<string>()
+    const problems: StoreProblem[] = []
     await this.#eachNode(async (node) => {
-      let cursor = '0'
-      do {
-        const args = [cursor, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000]
-        const [answer] = await this.#run([{ name: 'scan', keys: [], args }], ANSWER_LIMIT_MS, node)
-        const [next, found] = answer as [string, string[]]
-        for (const key of found) keys.add(key)
-        cursor = next
-      } while (cursor !== '0')
+      const found = await functionKeys(this.#asking(node))
+      if ('problem' in found) problems.push(found)
+      else for (const key of found) keys.add(key)
     })
-    return [...keys]
+    const [problem] = problems
+    return { keys: [...keys], ...(problem && { problem }) }
   }
 
   async putFunction(settings: FunctionSettings, registration: string = randomUUID()): Promise<void> {

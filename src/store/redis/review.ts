@@ -8,9 +8,25 @@ export type AskNode = (name: string, ...args: readonly (string | number)[]) => P
 /** SCAN alone lists functions. Rejects with StoreUnavailable where the store is away. */
 export async function scanProblem(ask: AskNode): Promise<StoreProblem[]> {
   const refused = await unlessRefused(() => ask('scan', '0', 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1))
-  if (!(refused instanceof StoreUnavailable)) return []
-  const problem = `${refused.problem}: a start loads only those stored functions whose code is on this node`
-  return [{ problem, fix: refused.fix }]
+  return refused instanceof StoreUnavailable ? [unlisted(refused)] : []
+}
+
+/** The names of the keys of all functions on a node; why not, where it may not be asked. Rejects as `scanProblem`. */
+export async function functionKeys(ask: AskNode): Promise<readonly string[] | StoreProblem> {
+  const keys: string[] = []
+  for (let cursor = '0'; ; ) {
+    const at = cursor
+    const answer = await unlessRefused(() => ask('scan', at, 'MATCH', `${FUNCTION_PREFIX}*`, 'COUNT', 1000))
+    if (answer instanceof StoreUnavailable) return unlisted(answer)
+    const [next, found] = answer as [string, string[]]
+    keys.push(...found)
+    if (next === '0') return keys
+    cursor = next
+  }
+}
+
+function unlisted({ problem, fix }: StoreUnavailable): StoreProblem {
+  return { problem: `${problem}: a start loads only those stored functions whose code is on this node`, fix }
 }
 
 /**

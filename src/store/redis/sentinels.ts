@@ -123,9 +123,11 @@ export class Sentinels {
     const { family } = this.#address
     const tls = this.#tls.get(at)
     const password = this.#password?.()
+    const username = this.#access.sentinelUser
     const client = new Redis({
       ...at,
       ...(family !== undefined && { family }),
+      ...(username !== undefined && { username }),
       ...(password !== undefined && { password }),
       ...(tls && { tls }),
       protocol: 2,
@@ -135,7 +137,7 @@ export class Sentinels {
       connectTimeout: CONNECT_LIMIT_MS,
       commandTimeout: ANSWER_LIMIT_MS,
     })
-    return new SentinelLink(client, tls !== undefined, this.#access.sentinelPasswordFile)
+    return new SentinelLink(client, tls !== undefined, username, this.#access.sentinelPasswordFile)
   }
 
   #whyNone(answers: readonly SentinelAnswer[]): StoreProblem {
@@ -165,6 +167,7 @@ class SentinelLink {
   constructor(
     private readonly client: Redis,
     private readonly tls: boolean,
+    private readonly user: string | undefined,
     private readonly passwordFile: string | undefined,
   ) {
     client.on('error', (error) => {
@@ -194,18 +197,18 @@ class SentinelLink {
   }
 
   #problem(error: unknown): StoreProblem {
-    const { tls, passwordFile } = this
+    const { tls, user, passwordFile } = this
     const said = redisProblem(error, {
       tls,
       sentinel: false,
       cluster: false,
-      user: undefined,
+      user,
       passwordFile: undefined,
       readOnlyMs: 0,
     })
     if (wantsOtherPassword(error)) {
       const fix = passwordFile
-        ? `correct the password in ${passwordFile} (redis.sentinel_password_file)`
+        ? `correct the password in ${passwordFile} (redis.sentinel_password_file)${user ? ', or redis.sentinel_user' : ''}`
         : 'give a file with the password of the Sentinels in redis.sentinel_password_file'
       return { ...said, fix }
     }

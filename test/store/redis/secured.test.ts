@@ -100,10 +100,20 @@ describe('an agent whose Redis lets in nobody else', { skip: noRedis ?? false },
   })
 
   it('is served by the Redis that Sentinels name, also after a failover', async (t) => {
-    const set = await RedisSentinels.start({ tls, sentinel: ['--requirepass', 'watch'] })
+    const set = await RedisSentinels.start({ tls })
     t.after(() => set.stop())
-    const redis = { ...keys, server_name: 'localhost', sentinel_password_file: file('sentinel', 'watch\n') }
+    for (const sentinel of set.sentinels) {
+      const needed = ['+auth', '+sentinel|get-master-addr-by-name', '+sentinel|master']
+      await sentinel.with((redis) => redis.call('ACL', 'SETUSER', 'watcher', 'on', '>watch', ...needed))
+    }
+    const redis = {
+      ...keys,
+      server_name: 'localhost',
+      sentinel_user: 'watcher',
+      sentinel_password_file: file('sentinel', 'watch\n'),
+    }
     const redis_addr = set.address.replace('//', '//flux-agent:@')
     await serves(set, { redis_addr, redis }, () => set.failOver())
+    for (const sentinel of set.sentinels) assert.deepEqual(await refusalsOf(sentinel), [])
   })
 })
