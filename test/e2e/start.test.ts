@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { makeTempDir, startTestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
+import { launchersOf } from '../../harness/launchers.js'
 import { listeningPorts } from '../../harness/proc.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { runCli, startCli } from '../support/cli.js'
@@ -97,6 +98,38 @@ describe('a start', () => {
     assert.equal(statSync(join(cwd, '.flux-agent')).mode & 0o777, 0o700)
     const serving = log.split('\n').find((line) => line.includes('"serving"'))
     if (serving) assert.equal(JSON.parse(serving).host, '127.0.0.1')
+  })
+
+  it('closes what it has opened where a worker cannot be loaded', async () => {
+    const preload = join(makeTempDir('flux-start-'), 'preload.cjs')
+    writeFileSync(preload, "if (!require('node:worker_threads').isMainThread) throw new Error('as meant')")
+    const { code, stderr } = await runCli(['start', '--config', configured({})], {
+      env: { NODE_OPTIONS: `--require ${preload}` },
+    })
+    assert.equal(code, 1)
+    assert.deepEqual(messages(stderr, ERROR), ['cannot start: as meant'])
+    assert.equal(messages(stderr).filter((line) => line.startsWith('not everything')).length, 0, stderr)
+  })
+
+  it('has as many threads on 64 cores as on four', onLinux, async (t) => {
+    const preload = join(makeTempDir('flux-start-'), 'preload.cjs')
+    const threadsOn = async (cores: number) => {
+      writeFileSync(
+        preload,
+        `const os = require('node:os')
+        os.availableParallelism = () => ${cores}
+        require('node:module').syncBuiltinESMExports()`,
+      )
+      const agent = await startTestAgent({
+        config: { workers: undefined },
+        env: { NODE_OPTIONS: `--require ${preload}` },
+      })
+      t.after(agent.kill)
+      return [readdirSync(`/proc/${agent.pid}/task`).length, launchersOf(agent.pid).length]
+    }
+    const [[threads, launchers], [expected]] = [await threadsOn(64), await threadsOn(4)]
+    assert.equal(launchers, 4)
+    assert.equal(threads, expected)
   })
 
   it('says what it waits for while Redis is away, and ends at once when it is told to', async () => {

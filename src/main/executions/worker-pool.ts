@@ -73,6 +73,9 @@ export class WorkerPool {
       recordTiming: false,
       workerHistogram: false,
     })
+    this.pool.on('error', () => {
+      // A thread that dies while idle is replaced. `started` has a listener of its own.
+    })
     this.pool.on('message', (message: StoreWanted | ThreadHello) => {
       if (message.kind === 'hello') this.welcome(message)
       else this.storeLinks.add(message.port)
@@ -99,9 +102,6 @@ export class WorkerPool {
     } finally {
       patience.end()
     }
-    this.pool.on('error', () => {
-      // A thread that dies while idle is replaced.
-    })
   }
 
   /** What an operator should know: why the store refuses writes for good, or workers do nothing. Each reason once. */

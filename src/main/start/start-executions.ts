@@ -54,6 +54,7 @@ export async function startExecutions(
   )
   const nice = getPriority()
   let rescue: Rescue | undefined
+  let executions: Executions | undefined
   const pool = new WorkerPool(
     config.workers,
     {
@@ -74,7 +75,7 @@ export async function startExecutions(
     },
     counts && ((figures) => counts.told(figures)),
   )
-  closers.add(() => pool.close(executions.handedOver))
+  closers.add(() => pool.close(executions?.handedOver ?? false))
   await pool.started()
   platform.renice(nice - MAIN_THREAD_PRIORITY)
 
@@ -89,7 +90,7 @@ export async function startExecutions(
   const refusals = new Refusals(agentId, store, log, counts)
   closers.add(() => refusals.close())
   const specs = new LaunchSpecs(addresses, users)
-  const executions = new Executions(
+  executions = new Executions(
     agentId,
     functions,
     admission,
