@@ -51,6 +51,14 @@ export class ClusterNodes implements RedisNodes {
     this.#map.watch(listener)
   }
 
+  primaryOf(key: string): string {
+    return this.nodeOf(key)
+  }
+
+  watchPrimaries(listener: () => void): void {
+    this.#map.watch(listener)
+  }
+
   isReady(key: string): boolean {
     return this.#map.nodeOf(slotOf(key))?.connection.isReady ?? false
   }

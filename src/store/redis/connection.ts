@@ -95,6 +95,11 @@ export class RedisConnection {
     this.firstContact = this.#change(CONNECT_LIMIT_MS)
   }
 
+  /** Whether it leads to another Redis after a failover. */
+  get hasSentinels(): boolean {
+    return this.#failover !== undefined
+  }
+
   /** Whether the server has answered on the current connection. */
   get isReady(): boolean {
     return this.#answers && this.redis.status === 'ready' && this.redis.stream.writable

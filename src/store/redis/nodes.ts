@@ -17,6 +17,10 @@ export interface RedisNodes extends Sender {
   nodeOf(key: string): string
   /** See Store.watchNodes. */
   watch(listener: NodesListener): void
+  /** Which Redis has acknowledged the last writes for that key; undefined where no other can take over from it. */
+  primaryOf(key: string): string | undefined
+  /** Is told when another may have taken over. */
+  watchPrimaries(listener: () => void): void
   /** Whether what is sent now for that key reaches a Redis. */
   isReady(key: string): boolean
   /** Resolves once it is, or after `limitMs`. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { withinPatience } from '../../time/patience.js'
 import type { FunctionSettings } from '../function.js'
 import { type Gap, joinedGaps, readableEnd } from '../gaps.js'
@@ -7,6 +8,7 @@ import { exercise, newProbe } from '../probe.js'
 import { type ExecutionRecord, RECORD_TTL_MS } from '../record.js'
 import {
   BEGIN_LIMIT_MS,
+  idOf,
   type NameHolder,
   type NodesListener,
   OutcomeUnknown,
@@ -26,6 +28,7 @@ import { claimCommand, lookCommands, nameHolder, releaseCommand } from './names.
 import type { RedisNodes } from './nodes.js'
 import { isWrongType, type RedisCommand, type Reply, runPipeline, type Sender } from './pipeline.js'
 import { commandsInScripts, deleteProbe } from './probe.js'
+import { RecentEnds } from './recent-ends.js'
 import { type AskNode, evictionProblem, functionKeys, scanProblem } from './review.js'
 import { SingleNode } from './single-node.js'
 import { CLUSTER_SLOTS } from './topology.js'
@@ -35,6 +38,8 @@ import { BEGUN, beginCommand, endCommand, refuseCommand, writeBatch } from './wr
 const ANSWER_LIMIT_MS = 2_000
 /** How long a write that a replica refused waits for the connection to the new primary. */
 const TAKEOVER_LIMIT_MS = 1_000
+/** Between attempts to write the last ends again. */
+const ENDS_AGAIN_MS = 500
 const READ_PART_BYTES = 4 * 1024 * 1024
 const CHUNK_IDS = 500
 /** What a node of a cluster is asked beside commands with keys. */
@@ -48,6 +53,9 @@ export class RedisStore implements Store {
   readonly address: string
   readonly #nodes: RedisNodes
   /** By the node of the records. */
+  readonly #ends = new RecentEnds()
+  #endsAgain = false
+  #closed = false
   readonly #begins = new Map<string, Begins>()
 
   /** `address`: see parseRedisAddress. Throws AddressError and AccessFileError. */
@@ -56,6 +64,7 @@ export class RedisStore implements Store {
     this.#nodes =
       parsed.kind === 'cluster' ? new ClusterNodes(parsed, access) : new SingleNode(new RedisConnection(parsed, access))
     this.address = this.#nodes.address
+    this.#nodes.watchPrimaries(() => void this.#writeEndsAgain())
   }
 
   async probe(): Promise<void> {
@@ -189,6 +198,11 @@ export class RedisStore implements Store {
     // The connection's time limit is enough.
     const taken = await writeBatch(this.#nodes, batch)
     this.#nodes.wrote()
+    const ends = batch.filter((write) => write.kind === 'end')
+    if (ends.length > 0 && this.#primaryOf(idOf(ends[0] as StoreWrite)) !== undefined) {
+      const stored = taken.size > 0 ? ends.filter((end) => !taken.has(idOf(end))) : ends
+      this.#ends.add(stored, (id) => this.#primaryOf(id) ?? '')
+    }
     return taken
   }
 
@@ -268,7 +282,29 @@ export class RedisStore implements Store {
   async purgeExpired(): Promise<void> {}
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#nodes.close()
+  }
+
+  #primaryOf(id: string): string | undefined {
+    return this.#nodes.primaryOf(this.#nodes.keys.record(id))
+  }
+
+  /** Once what has taken over from a primary takes writes. */
+  async #writeEndsAgain(): Promise<void> {
+    if (this.#endsAgain) return
+    this.#endsAgain = true
+    while (!this.#closed) {
+      const moved = this.#ends.moved((id) => this.#primaryOf(id) ?? '')
+      if (moved.length === 0) break
+      try {
+        await writeBatch(this.#nodes, moved)
+        this.#ends.drop(moved)
+      } catch {
+        await sleep(ENDS_AGAIN_MS, undefined, { ref: false })
+      }
+    }
+    this.#endsAgain = false
   }
 
   async #beginAll(records: readonly ExecutionRecord[]): Promise<readonly boolean[]> {

@@ -23,6 +23,16 @@ export class SingleNode implements RedisNodes {
 
   watch(): void {}
 
+  primaryOf(): string | undefined {
+    if (!this.connection.hasSentinels) return undefined
+    const { remoteAddress, remotePort } = this.connection.redis.stream
+    return `${remoteAddress}:${remotePort}`
+  }
+
+  watchPrimaries(listener: () => void): void {
+    if (this.connection.hasSentinels) this.connection.redis.on('ready', listener)
+  }
+
   isReady(): boolean {
     return this.connection.isReady
   }
