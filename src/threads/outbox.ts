@@ -13,8 +13,8 @@ export class Outbox<Message> {
   private waiting: Message[] = []
   private transfer: ArrayBuffer[] = []
 
-  /** Whether this turn ends with a flush. */
-  private isDue = false
+  /** Flushes at the end of this turn. */
+  private due: NodeJS.Immediate | undefined
   /** Flushes what is held. */
   private timer: NodeJS.Timeout | undefined
 
@@ -25,10 +25,7 @@ export class Outbox<Message> {
     this.waiting.push(message)
     if (transfer) this.transfer.push(...transfer)
     if (this.waiting.length >= AT_MOST) this.flush()
-    else if (!this.isDue) {
-      this.isDue = true
-      setImmediate(this.flush)
-    }
+    else this.due ??= setImmediate(this.flush)
   }
 
   /**
@@ -44,7 +41,9 @@ export class Outbox<Message> {
 
   /** Sends the waiting messages now. */
   readonly flush = (): void => {
-    this.isDue = false
+    // Else the event loop would turn once more for nothing.
+    clearImmediate(this.due)
+    this.due = undefined
     const { waiting, transfer } = this
     if (waiting.length === 0) return
     this.waiting = []

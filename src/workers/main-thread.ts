@@ -81,4 +81,6 @@ async function settle(number: number, settled: Promise<void>): Promise<void> {
     outbox.send({ kind: 'failed', number, error: error instanceof Error ? error.message : String(error) })
   }
   tasks.delete(number)
+  // The main thread waits, and nobody else is there to share the message.
+  if (tasks.size === 0) outbox.flush()
 }

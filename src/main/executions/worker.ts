@@ -127,6 +127,8 @@ export class Worker {
     }
     const opened = this.open(listener)
     this.outbox.send({ kind: 'execute', number: opened.number, task })
+    // It waits, and nobody else is there to share the message.
+    if (this.tasks.size === 1) this.outbox.flush()
     return opened
   }
 

@@ -14,7 +14,9 @@ export function allowFarDeadlines(server: Server): void {
   // grpc-js has no public hook before it reads the headers.
   onHttp2Server(server, (below) => {
     below.prependListener('stream', (_stream, headers) => {
-      const [, digits, unit = ''] = /^(\d{1,8})([SMH])$/.exec(String(headers[HEADER])) ?? []
+      const timeout = headers[HEADER]
+      if (timeout === undefined) return
+      const [, digits, unit = ''] = /^(\d{1,8})([SMH])$/.exec(String(timeout)) ?? []
       if (Number(digits) * (SECONDS_IN[unit] as number) * 1000 > LONGEST_TIMER_MS) delete headers[HEADER]
     })
   })

@@ -36,7 +36,7 @@ type Bidirectional<Request, Response> = (
   closing: AbortSignal,
 ) => Promise<void>
 
-interface StreamedCall extends Pick<EventEmitter, 'emit' | 'once'> {
+interface StreamedCall extends Pick<EventEmitter, 'emit' | 'on'> {
   getPath(): string
   end(): unknown
 }
@@ -88,11 +88,13 @@ export class Handlers {
     }
   }
 
-  private enter(call: Pick<EventEmitter, 'once'>): void {
+  private enter(call: Pick<EventEmitter, 'on'>): void {
     this.open.add()
-    // grpc-js emits 'cancelled' at every end of a call, also after the answer.
-    call.once('cancelled', () => this.open.done())
+    // grpc-js emits 'cancelled' once at every end of a call, also after the answer.
+    call.on('cancelled', this.leave)
   }
+
+  private readonly leave = (): void => this.open.done()
 
   private statusOf(error: unknown, path: string): { code: status; details: string } {
     const { code, message } = error as { code?: unknown; message?: unknown }

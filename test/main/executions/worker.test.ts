@@ -37,18 +37,21 @@ describe("the main thread's end of a supervising thread", () => {
   const heardThere = async () => (await once(there, 'message'))[0] as ToThread[]
   const say = (...messages: FromThread[]) => there.postMessage(messages)
 
-  it('sends what is said in one turn in one message, and a spec once until it changes', async () => {
-    for (const id of ['a', 'b']) execute(id)
+  it('sends the only task at once, the others of one turn in one message, and a spec once until it changes', async () => {
+    for (const id of ['a', 'b', 'c']) execute(id)
     assert.deepEqual(await heardThere(), [
       { kind: 'launch spec', spec: PROGRAM },
       { kind: 'execute', number: 1, task: task('a') },
+    ])
+    assert.deepEqual(await heardThere(), [
       { kind: 'execute', number: 2, task: task('b') },
+      { kind: 'execute', number: 3, task: task('c') },
     ])
     const changed = { ...PROGRAM, handler: 'other' }
-    execute('c', silent(), changed)
+    execute('d', silent(), changed)
     assert.deepEqual(await heardThere(), [
       { kind: 'launch spec', spec: changed },
-      { kind: 'execute', number: 3, task: task('c') },
+      { kind: 'execute', number: 4, task: task('d') },
     ])
   })
 
@@ -65,13 +68,15 @@ describe("the main thread's end of a supervising thread", () => {
   })
 
   it('sends a kill at once, after all that was said before', async () => {
-    execute('a').send({ kind: 'kill', cause: 'cancelled' })
+    execute('a')
+    await heardThere()
+    execute('b').send({ kind: 'kill', cause: 'cancelled' })
     const heard = heardThere()
     // Nothing is sent later in this turn any more.
-    execute('b')
+    execute('c')
     assert.deepEqual(
       (await heard).map(({ kind }) => kind),
-      ['launch spec', 'execute', 'message'],
+      ['execute', 'message'],
     )
   })
 
