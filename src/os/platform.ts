@@ -101,23 +101,23 @@ export interface StartRequest {
   /** Starters may know the same object again: give one to all processes whose variables these are. */
   readonly env: Readonly<Record<string, string>>
   /** Variables of this process alone; none of them is in `env`. */
-  readonly ownEnv?: Readonly<Record<string, string>>
+  readonly ownEnv?: Readonly<Record<string, string>> | undefined
   /**
    * Whether the process gets a temporary folder of its own, removed after its end; TMPDIR in `env` is used where that
    * is not possible.
    */
-  readonly ownTmpdir?: boolean
-  readonly runAs?: RunAs
+  readonly ownTmpdir?: boolean | undefined
+  readonly runAs?: RunAs | undefined
   /** The function's name, where it has a sandbox. */
-  readonly sandbox?: string
+  readonly sandbox?: string | undefined
   /** Limits that this machine cannot enforce are ignored. */
-  readonly limits?: Limits
+  readonly limits?: Limits | undefined
   /** Killed after so many ms, for the cause `timeout`. 0: no timeout. */
-  readonly timeoutMs?: number
+  readonly timeoutMs?: number | undefined
   /**
    * Present where the process may outlive this one, if the starter can do that: what the next agent has to know of it.
    */
-  readonly note?: Uint8Array
+  readonly note?: Uint8Array | undefined
 }
 
 /** Why an execution is ended other than by its own process. The first cause wins. */

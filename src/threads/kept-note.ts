@@ -11,14 +11,14 @@ export interface KeptNote {
   /** The record of its begin. */
   readonly record: ExecutionRecord
   /** See ExecuteTask. */
-  readonly idNumber?: number
+  readonly idNumber?: number | undefined
   readonly versionDir: string
   readonly handler: string
   readonly timeoutSeconds: number
   readonly limits: Limits
   readonly maxOutputBytes: number
   /** Absent: nobody records its spans. */
-  readonly spans?: SpanIds
+  readonly spans?: SpanIds | undefined
 }
 
 export function encodeNote(note: KeptNote): Uint8Array {

@@ -20,7 +20,7 @@ export function execute(task: ExecuteTask, launch: Launch, channel: TaskChannel)
 async function executeSync(task: ExecuteTask, launch: Launch, channel: TaskChannel): Promise<void> {
   const { maxOutputBytes } = settings
   const begun = begunRecord(task, launch)
-  const context = new Context(begun, launch.spec, launch.request.file, new Output(maxOutputBytes), channel)
+  const context = new Context(begun, launch.spec, launch.file, new Output(maxOutputBytes), channel)
   logPhase(begun, 'accepted', { async: false })
   if (task.hold) await slot(context)
   await writeDown(task)
@@ -34,7 +34,7 @@ async function executeAsync(task: ExecuteTask, launch: Launch, channel: TaskChan
   const queue = queues.for(id)
   const safe = (bytes: number) => context.process?.release(bytes)
   const output = new LiveOutput({ id, maxBytes: maxOutputBytes, queue, store, safe })
-  const context = new Context(begun, launch.spec, launch.request.file, output, channel, queue)
+  const context = new Context(begun, launch.spec, launch.file, output, channel, queue)
   const hasSlot = task.hold ? slot(context) : undefined
   try {
     const refusal = await recordBegin(queue, begun)

@@ -5,49 +5,63 @@ import { encodeNote } from '../../threads/kept-note.js'
 import type { ExecuteTask, LaunchSpec } from '../../threads/messages.js'
 import { baseEnvironment } from '../thread.js'
 
-const ID_VARIABLE = 'FLUX_EXECUTION_ID'
-
 type Variables = StartRequest['env']
 
 /** A launch spec, and what is made of it once for all its executions. */
 export interface Launch {
   readonly spec: LaunchSpec
-  readonly request: Omit<StartRequest, 'args' | 'ownEnv' | 'note'>
+  /** Absolute path of the program. */
+  readonly file: string
+  readonly cwd: string
+  readonly env: Variables
 }
 
 export function launchOf(spec: LaunchSpec): Launch {
-  const { runAs, sandboxed, functionName, limits, timeoutSeconds } = spec
   const file = join(spec.versionDir, spec.handler)
-  const { [ID_VARIABLE]: _, ...env } = { ...baseEnvironment, ...spec.env }
-  const request = {
-    file,
-    cwd: dirname(file),
-    env,
-    ownTmpdir: !('TMPDIR' in spec.env),
-    ...(runAs && { runAs }),
-    ...(sandboxed && { sandbox: functionName }),
-    limits,
-    timeoutMs: timeoutSeconds * 1000,
-  }
-  return { spec, request }
+  const { FLUX_EXECUTION_ID: _, ...env } = { ...baseEnvironment, ...spec.env }
+  return { spec, file, cwd: dirname(file), env }
 }
 
 /** `begun`: the record of its begin. */
 export function startRequest(
-  { id, args, async, variables, idNumber, spans }: ExecuteTask,
-  { spec, request }: Launch,
+  task: ExecuteTask,
+  { spec, file, cwd, env }: Launch,
   begun: ExecutionRecord,
   maxOutputBytes: number,
 ): StartRequest {
-  const { env } = request
-  const own = variables
-    ? { env: without(env, variables), args, ownEnv: { ...variables, [ID_VARIABLE]: id } }
-    : { env, args, ownEnv: { [ID_VARIABLE]: id } }
-  if (!async) return { ...request, ...own }
-  const { versionDir, handler, timeoutSeconds, limits } = spec
-  const number = idNumber === undefined ? {} : { idNumber }
-  const run = { versionDir, handler, timeoutSeconds, limits, maxOutputBytes, ...number, ...(spans && { spans }) }
-  return { ...request, ...own, note: encodeNote({ version: 1, record: begun, ...run }) }
+  const { id, args, variables } = task
+  return {
+    file,
+    args,
+    cwd,
+    env: variables ? without(env, variables) : env,
+    ownEnv: variables ? { ...variables, FLUX_EXECUTION_ID: id } : { FLUX_EXECUTION_ID: id },
+    ownTmpdir: !('TMPDIR' in spec.env),
+    runAs: spec.runAs,
+    sandbox: spec.sandboxed ? spec.functionName : undefined,
+    limits: spec.limits,
+    timeoutMs: spec.timeoutSeconds * 1000,
+    note: task.async ? noteOf(task, spec, begun, maxOutputBytes) : undefined,
+  }
+}
+
+function noteOf(
+  { idNumber, spans }: ExecuteTask,
+  { versionDir, handler, timeoutSeconds, limits }: LaunchSpec,
+  record: ExecutionRecord,
+  maxOutputBytes: number,
+): Uint8Array {
+  return encodeNote({
+    version: 1,
+    record,
+    idNumber,
+    versionDir,
+    handler,
+    timeoutSeconds,
+    limits,
+    maxOutputBytes,
+    spans,
+  })
 }
 
 /** The same object where it has none of these names. */

@@ -27,14 +27,22 @@ export function endedRecord(
   { reason, room }: Circumstances = {},
 ): ExecutionRecord {
   const [status, verdict] = cause ? causeVerdict(cause, bounds.timeoutSeconds) : resultVerdict(result, bounds.limits)
-  const record: Changing<ExecutionRecord> = { ...running, status }
+  // Not a copy with what comes after it: that takes V8 (up to Node 20 at least) a hundred times as long.
+  const record: Changing<ExecutionRecord> = {
+    execution_id: running.execution_id,
+    agent_id: running.agent_id,
+    function_name: running.function_name,
+    status,
+    started_at: running.started_at,
+    status_at: new Date().toISOString(),
+    output_bytes: outputBytes,
+  }
+  if (running.warnings) record.warnings = running.warnings
   const usedUp = cause ? [] : usedUpSentences(running.function_name, result, room)
   const error = verdict === '' ? verdict : [reason ? `${verdict}: ${reason}` : verdict, ...usedUp].join('; ')
   if (error !== '') record.error = error
   const durationMs = Math.round(result.durationMs)
   if (durationMs > 0) record.duration_ms = durationMs
-  record.status_at = new Date().toISOString()
-  record.output_bytes = outputBytes
   if (result.kind === 'exited') record.exit_code = result.code
   if (result.kind === 'killed') record.signal = result.signal
   if (result.kind === 'exited' || result.kind === 'killed') addFacts(record, result)
