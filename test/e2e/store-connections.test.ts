@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
+import type { Worker } from 'node:worker_threads'
 import { eventually } from '../../harness/eventually.js'
 import type { RedisServer } from '../../harness/redis.js'
 import { type AgentInProcess, startAgentInProcess } from '../support/agent-in-process.js'
@@ -13,9 +14,12 @@ const PRINTED = 200_000
 
 onEachRedis('connections to Redis', { primaries: 6 }, (redis) => {
   let agent: AgentInProcess
+  let workers: readonly Worker[]
 
   before(async () => {
     agent = await startAgentInProcess({ redis_addr: redis.address, workers: WORKERS })
+    // Deploys have a thread of their own.
+    workers = [...agent.threads]
     await agent.calls.script('much', `head -c ${PRINTED} /dev/zero | tr '\\0' x; ${awaitGate(1)}; echo end`)
   })
   after(() => agent.stop())
@@ -48,7 +52,8 @@ onEachRedis('connections to Redis', { primaries: 6 }, (redis) => {
     const gate = new Gate()
     const ids = await Promise.all(Array.from({ length: 2 * WORKERS }, () => agent.calls.start('much', [gate.path])))
     // One after the other, so that each way to the store is lost at some time.
-    for (const thread of agent.threads.filter(({ threadId }) => threadId > 0)) {
+    assert.equal(workers.length, WORKERS)
+    for (const thread of workers) {
       const before = agent.threads.length
       await thread.terminate()
       await eventually('a new one has come', () => agent.threads.length > before)
