@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent } from '../../harness/agent.js'
 import { freePort } from '../../harness/redis.js'
+import { ExecutionObserver } from '../../src/main/executions/observer.js'
 import { ExecutionCounts } from '../../src/main/metrics/execution-counts.js'
 import type { Outcome } from '../../src/threads/messages.js'
 import { monotonicMs } from '../../src/time/monotonic.js'
@@ -130,7 +131,7 @@ function countAlone(report: Report): void {
     const counts = new ExecutionCounts()
     const begun = performance.now()
     for (let i = 0; i < COUNTED; i++) {
-      const watch = counts.begins('f')
+      const watch = new ExecutionObserver('f', counts, undefined, monotonicMs())
       watch.hasSlot()
       watch.hasStarted(monotonicMs())
       watch.hasEnded(outcome)

@@ -22,7 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   host: ['', 'archive', 'config', 'log', 'os', 'store'],
   threads: ['archive', 'ids', 'log', 'os', 'store'],
   workers: ['ids', 'log', 'os', 'store', 'threads', 'workers/execution'],
-  'workers/execution': ['os', 'store', 'threads', 'workers'],
+  'workers/execution': ['os', 'store', 'threads', 'time', 'workers'],
   'workers/deploy': ['archive', 'os', 'threads'],
   'main/tracing': ['', 'access', 'config', 'log', 'store', 'threads', 'time'],
   'main/store': ['config', 'host', 'log', 'store'],

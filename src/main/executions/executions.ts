@@ -11,12 +11,12 @@ import type { FunctionLease, Functions } from '../functions/functions.js'
 import type { ExecutionCounts } from '../metrics/execution-counts.js'
 import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import type { Tracing } from '../tracing/tracing.js'
-import { WaitGroup } from '../wait-group.js'
 import type { AdmissionControl, Slot } from './admission.js'
 import { Execution, type ExecutionOwner } from './execution.js'
 import type { KeptExecutions } from './kept-executions.js'
 import type { LaunchSpecs } from './launch-specs.js'
 import { ExecutionObserver } from './observer.js'
+import { WaitGroup } from './wait-group.js'
 import { ALL_DEAD, type WorkerPool } from './worker-pool.js'
 
 export interface ExecutionRequest extends Omit<ExecuteTask, 'hold' | 'idNumber' | 'spans'> {
@@ -266,7 +266,7 @@ export class Executions implements ExecutionOwner {
     trace: ExecutionTrace | undefined,
     begun = monotonicMs(),
   ): ExecutionObserver | undefined {
-    return this.counts?.begins(functionName, trace, begun) ?? (trace && new ExecutionObserver(undefined, trace, begun))
+    return this.counts || trace ? new ExecutionObserver(functionName, this.counts, trace, begun) : undefined
   }
 
   private outcomeOfLost(execution: Execution, error: string): Outcome {

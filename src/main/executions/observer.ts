@@ -4,12 +4,6 @@ import { monotonicMs } from '../../time/monotonic.js'
 import type { ExecutionCounts, FunctionCounts } from '../metrics/execution-counts.js'
 import type { ExecutionTimes, ExecutionTrace } from '../tracing/execution-trace.js'
 
-/** Where executions are counted: of all functions together, and of the execution's own. */
-export interface Counted {
-  readonly all: ExecutionCounts
-  readonly own: FunctionCounts
-}
-
 /** Notes when one execution goes through what it goes through, for metrics and its spans. Main thread only. */
 export class ExecutionObserver implements ExecutionTimes {
   slot: number | undefined
@@ -18,27 +12,32 @@ export class ExecutionObserver implements ExecutionTimes {
   settled: number | undefined
   private killed: number | undefined
   private record: ExecutionRecord | undefined
+  /** Those of its function. */
+  private readonly own: FunctionCounts | undefined
 
   constructor(
-    /** Absent: it is not counted. */
-    private readonly counted: Counted | undefined,
-    /** Absent: nobody records its spans. */
+    functionName: string,
+    /** Undefined: it is not counted. */
+    private readonly counts: ExecutionCounts | undefined,
+    /** Undefined: nobody records its spans. */
     private readonly trace: ExecutionTrace | undefined,
     /** By monotonicMs: the call for it. */
     readonly begun: number,
-  ) {}
+  ) {
+    this.own = counts?.of(functionName)
+  }
 
   /** It has a slot. */
   hasSlot(): void {
     this.slot = monotonicMs()
-    this.counted?.all.wait.observe((this.slot - this.begun) / 1000)
+    this.counts?.wait.observe((this.slot - this.begun) / 1000)
   }
 
   /** Its process runs, since then. One that was taken over is told of again. */
   hasStarted(at: number): void {
     if (this.started !== undefined) return
     this.started = at
-    if (this.slot !== undefined) this.counted?.all.start.observe((at - this.slot) / 1000)
+    if (this.slot !== undefined) this.counts?.start.observe((at - this.slot) / 1000)
   }
 
   /** Somebody asks for its end. */
@@ -49,10 +48,10 @@ export class ExecutionObserver implements ExecutionTimes {
   hasEnded(outcome: Outcome): void {
     this.ended = monotonicMs()
     this.record = outcome.record
-    if (!this.counted) return
-    const { all, own } = this.counted
-    all.ended(own, outcome)
-    if (this.killed !== undefined && outcome.cause !== undefined) all.kill.observe((this.ended - this.killed) / 1000)
+    const { counts, own } = this
+    if (!counts || !own) return
+    counts.ended(own, outcome)
+    if (this.killed !== undefined && outcome.cause !== undefined) counts.kill.observe((this.ended - this.killed) / 1000)
   }
 
   /** Nothing more happens to it. One that is left to the next agent has its spans from that. */

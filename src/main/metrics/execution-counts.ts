@@ -1,8 +1,5 @@
 import { Histogram } from '../../threads/histogram.js'
 import { OUTCOMES, type Outcome, type OutcomeKind } from '../../threads/messages.js'
-import { monotonicMs } from '../../time/monotonic.js'
-import { ExecutionObserver } from '../executions/observer.js'
-import type { ExecutionTrace } from '../tracing/execution-trace.js'
 import { Failures } from './failures.js'
 
 /** Functions that are counted by name; the others are counted together. */
@@ -45,11 +42,6 @@ export class ExecutionCounts {
   readonly startFailures = new Map<string, number>()
   readonly failures = new Failures()
 
-  /** An execution begins now, or is taken over from an earlier agent. */
-  begins(functionName: string, trace?: ExecutionTrace, begun = monotonicMs()): ExecutionObserver {
-    return new ExecutionObserver({ all: this, own: this.of(functionName) }, trace, begun)
-  }
-
   /** `own`: of its function. */
   ended(own: FunctionCounts, { kind, failedStep, record }: Outcome): void {
     const at = OUTCOMES.indexOf(kind)
@@ -64,7 +56,8 @@ export class ExecutionCounts {
     if (isFailure(kind)) this.failures.add(kind, record)
   }
 
-  private of(functionName: string): FunctionCounts {
+  /** Those of a function. Beyond NAMES_MAX functions they have theirs together. */
+  of(functionName: string): FunctionCounts {
     const found = this.byFunction.get(functionName)
     if (found) return found
     const name = this.byFunction.size < NAMES_MAX ? functionName : OTHERS

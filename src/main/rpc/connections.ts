@@ -1,6 +1,6 @@
 import type { Server, Socket } from 'node:net'
 import type { ConnectionInjector } from '@grpc/grpc-js'
-import { WaitGroup } from '../wait-group.js'
+import { WaitGroup } from '../executions/wait-group.js'
 
 /** Connections that may be open without an allowed call; beyond it the oldest of them is closed. */
 const STRANGERS_MAX = 256

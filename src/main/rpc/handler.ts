@@ -9,7 +9,7 @@ import {
   status,
 } from '@grpc/grpc-js'
 import type { Log } from '../../log/log.js'
-import { WaitGroup } from '../wait-group.js'
+import { WaitGroup } from '../executions/wait-group.js'
 
 /**
  * Answered as a gRPC status. Only for what is no application error: the control plane reads a status as "agent

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { AgentState } from '../../../src/host/agent-state.js'
+import { ExecutionObserver } from '../../../src/main/executions/observer.js'
 import { Counts } from '../../../src/main/metrics/counts.js'
 import { NAMES_MAX } from '../../../src/main/metrics/execution-counts.js'
 import { Exposition } from '../../../src/main/metrics/exposition.js'
@@ -16,7 +17,7 @@ async function linesOf(counts: Counts, agentId = 'agent'): Promise<string[]> {
 }
 
 function run(counts: Counts, functionName: string, outcome: Partial<Outcome> = {}): void {
-  const watch = counts.executions.begins(functionName)
+  const watch = new ExecutionObserver(functionName, counts.executions, undefined, monotonicMs())
   watch.hasSlot()
   watch.hasStarted(monotonicMs())
   const record = { ...ended('id'), duration_ms: 300, cpu_ms: 20 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { ExecutionObserver } from '../../../src/main/executions/observer.js'
 import { Counts } from '../../../src/main/metrics/counts.js'
 import { quantileOf, Recent } from '../../../src/main/metrics/recent.js'
+import { monotonicMs } from '../../../src/time/monotonic.js'
 import { ended } from '../../store/records.js'
 
 describe('the last quarter of an hour', () => {
@@ -10,7 +12,8 @@ describe('the last quarter of an hour', () => {
     const recent = new Recent(counts, () => ({ active: 2, waiting: 1 }))
     const end = (kind: 'success' | 'failed') => {
       const record = { ...ended('id'), duration_ms: 300 }
-      counts.executions.begins('f').hasEnded({ kind, record, output: new Uint8Array() })
+      const observer = new ExecutionObserver('f', counts.executions, undefined, monotonicMs())
+      observer.hasEnded({ kind, record, output: new Uint8Array() })
     }
     end('success')
     end('failed')
