@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { entryOf, inProcesses } from './processes.mjs'
 import { splitReport } from './slowest.mjs'
 
 /** A test without an end fails, too. A chaos campaign takes as long as it is configured to, on each store. */
@@ -12,13 +13,18 @@ const SOURCE_MAPS = '--enable-source-maps'
 const RUN_FILES = join(import.meta.dirname, 'run-files.mjs')
 const REPORTER = join(import.meta.dirname, 'slowest.mjs')
 
-/** Runs tests; answers the exit code, and with `timed` how long each test took. */
-export async function runTests(testFiles, { node = process.execPath, concurrency, options, timed }) {
+/**
+ * Runs tests; answers the exit code, and with `timed` how long each test took. With `shared` files share processes, unless
+ * there are options for each one.
+ */
+export async function runTests(testFiles, { node = process.execPath, concurrency, options, timed, shared = false }) {
   if (testFiles.length === 0) return { code: 0, took: [] }
   const dir = mkdtempSync(join(tmpdir(), 'flux-tests-'))
   try {
+    const processes = shared && options.length === 0 ? inProcesses(testFiles) : testFiles.map((file) => [file])
+    const files = processes.map((together) => entryOf(together, dir))
     const report = timed ? join(dir, 'took') : undefined
-    const config = { files: testFiles, concurrency, timeout: FILE_LIMIT_MS, options: [SOURCE_MAPS, ...options], report }
+    const config = { files, concurrency, timeout: FILE_LIMIT_MS, options: [SOURCE_MAPS, ...options], report }
     const [code] = await once(spawn(node, [RUN_FILES, JSON.stringify(config)], { stdio: 'inherit' }), 'close')
     return { code: code ?? 1, took: timed ? splitReport(readFileSync(report, 'utf8')).took : [] }
   } finally {

@@ -1,4 +1,4 @@
-// Runs test files, each in a process of its own, and begins them in the order given: node --test would sort them by name.
+// Runs files of tests, each in a process of its own, and begins them in the order given: node --test would sort them by name.
 //   node scripts/run-files.mjs CONFIG
 // CONFIG is JSON: `files`, `concurrency`, `timeout` of a file in milliseconds, `options` for node, and `report`, a file to
 // write down in how long each test took.

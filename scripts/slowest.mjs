@@ -2,6 +2,7 @@
 import { relative } from 'node:path'
 
 const MARK = '\u0001took '
+const TEST_FILE = /\.test\.[jt]s$/
 
 /** One line for each test: file, name with those of its suites, and milliseconds. */
 export default async function* report(events) {
@@ -15,7 +16,9 @@ export default async function* report(events) {
     // A suite may be made by another file than the one that has its tests.
     const file = (isSuite && fileInside) || (data.file ?? data.name)
     fileInside = nesting === 0 ? undefined : file
-    const name = [...names.slice(0, nesting), data.name].join(' › ')
+    const suites = [...names.slice(0, nesting), data.name]
+    // Where files share a process, each is a suite.
+    const name = suites.slice(suites.length > 1 && TEST_FILE.test(suites[0]) ? 1 : 0).join(' › ')
     const took = { file, name, nesting, isSuite, ms: details.duration_ms }
     yield `${MARK}${JSON.stringify(took)}\n`
   }
@@ -36,7 +39,7 @@ export function printSlowest(took, count) {
   const tests = new Map()
   for (const { file, name, nesting, isSuite, ms } of took) {
     // As a command line could choose it.
-    const path = relative('test', file).replace(/\.test\.[jt]s$/, '')
+    const path = relative('test', file).replace(TEST_FILE, '')
     if (nesting === 0) files.set(path, (files.get(path) ?? 0) + ms)
     if (!isSuite) tests.set(`${path}: ${name}`, ms)
   }

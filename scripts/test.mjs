@@ -35,7 +35,7 @@ const together = ordinary.filter((file) => !measures(file)).sort(byLength)
 const alone = ordinary.filter(measures)
 const results = []
 const guest = thoseWithGuest(inGuest).then((files) => runInGuest(files, { options, timed }))
-results.push(await runTests(together, { concurrency: AT_ONCE, options, timed }))
+results.push(await runTests(together, { concurrency: AT_ONCE, options, timed, shared: true }))
 if (inCi) results.push(await runOnPackagedNode(together, AT_ONCE))
 const inside = await guest
 process.stdout.write(inside.printed)
@@ -52,7 +52,7 @@ async function runOnPackagedNode(testFiles, concurrency) {
   console.log('end-to-end tests once more, on the Node that the packages bring')
   fetchRuntimes()
   const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
-  return runTests(endToEnd, { node, concurrency, options, timed })
+  return runTests(endToEnd, { node, concurrency, options, timed, shared: concurrency > 1 })
 }
 
 function isIn(folder, file) {

@@ -32,6 +32,22 @@ test('options are passed to the runner', () => {
   assert.match(named.stdout, /✔ good/)
 })
 
+test('files of a folder share a process, where each has its own hooks, and fails alone', () => {
+  const imports = "import assert from 'node:assert'\nimport { beforeEach, test } from 'node:test'"
+  const hook = 'beforeEach(() => { globalThis.hooks = (globalThis.hooks ?? 0) + 1 })'
+  const counts = (hooks: number) => `test('hooks', () => assert.equal(globalThis.hooks, ${hooks}))`
+  const tell = "console.log('in process ' + process.pid)"
+  project.write('test/shared/a.test.ts', `${imports}\n${hook}\n${tell}\n${counts(1)}\n`)
+  project.write('test/shared/b.test.ts', "throw new Error('as meant')\n")
+  project.write('test/shared/c.test.ts', `${imports}\n${tell}\n${counts(1)}\n`)
+  const { status, stdout } = project.run('test', 'shared')
+  const processes = (printed: string) => new Set(printed.match(/in process \d+/g)).size
+  assert.equal(status, 1)
+  assert.match(stdout, /✔ dist\/test\/shared\/a\.test\.js[\s\S]*✖ .*\/b\.test\.js[\s\S]*✔ .*\/c\.test\.js/)
+  assert.equal(processes(stdout), 1, stdout)
+  assert.equal(processes(project.run('test', 'shared/a', 'shared/c', '--test-name-pattern=hooks').stdout), 2)
+})
+
 test('a filter that chooses nothing fails', () => {
   const { status, stderr } = project.run('test', 'nowhere')
   assert.equal(status, 1)
