@@ -15,6 +15,10 @@ export interface Clone {
   readonly env: NodeJS.ProcessEnv
 }
 
+/**
+ * In CI with nothing else in it. Elsewhere the packages are there and what was compiled: to install and compile all of it
+ * once more takes longer than all that is then done with it.
+ */
 export function makeClone(): Clone {
   const home = makeTempDir('flux-agent-clone-')
   const dir = join(home, 'flux-agent')
@@ -24,6 +28,11 @@ export function makeClone(): Clone {
     if (file === '' || !existsSync(join(ROOT, file))) continue
     mkdirSync(dirname(join(dir, file)), { recursive: true })
     copyFileSync(join(ROOT, file), join(dir, file))
+  }
+  if (!process.env['CI']) {
+    // Where they cannot be linked, the build installs them.
+    spawnSync('cp', ['-al', join(ROOT, 'node_modules'), dir])
+    for (const made of ['dist', 'src/generated']) execFileSync('cp', ['-a', join(ROOT, made), join(dir, dirname(made))])
   }
   const cache = execFileSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).trim()
   const { PATH, TMPDIR } = process.env

@@ -15,8 +15,8 @@ import { Soak } from '../support/soak.js'
 const WORKERS = 2
 const IN_FLIGHT = 64
 const LONG = process.env['CI'] || process.env['SOAK']
-const WARM_UP = LONG ? 3_000 : 300
-const EXECUTIONS = LONG ? 20_000 : 900
+const WARM_UP = LONG ? 3_000 : 200
+const EXECUTIONS = LONG ? 20_000 : 500
 /** How far the memory held at two equal moments lies apart without any leak; one of 1 KiB an execution is more. */
 const FLAT_MIB = LONG ? 16 : 8
 /** What cgroup.c keeps of one worker. */
