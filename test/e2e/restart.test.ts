@@ -12,7 +12,8 @@ import { noRedis, RedisServer } from '../../harness/redis.js'
 import { onEachRedis, onEachStore } from '../support/stores.js'
 
 /** More than what is kept in memory. */
-const LINES = process.env['CI'] ? 1_000_000 : 300_000
+const LINES = 300_000
+const MOST_LINES = process.env['CI'] ? 1_000_000 : LINES
 
 onEachStore('an agent that was killed', (address) => {
   it('ends the records it left, and serves what was deployed', async () => {
@@ -47,6 +48,7 @@ onEachStore('an agent that was killed', (address) => {
 })
 
 onEachRedis('an agent that ends while Redis is away', {}, (redis) => {
+  const lines = redis.servers.length === 1 ? MOST_LINES : LINES
   const ends: [string, (agent: TestAgent) => Promise<unknown>][] = [
     ['SIGTERM', (agent) => agent.stop()],
     ['SIGKILL', (agent) => agent.kill()],
@@ -60,7 +62,7 @@ onEachRedis('an agent that ends while Redis is away', {}, (redis) => {
       await redis.halt(true)
       const ids: string[] = []
       for (let i = 0; i < 3; i++) {
-        const id = await before.start('count', [String(LINES)])
+        const id = await before.start('count', [String(lines)])
         await before.ended(id)
         ids.push(id)
       }
@@ -68,7 +70,7 @@ onEachRedis('an agent that ends while Redis is away', {}, (redis) => {
       await redis.restart()
       const agent = await startTestAgent({ config, dir: first.dir })
       const calls = new Calls(agent.client)
-      const expected = Array.from({ length: LINES }, (_, i) => `${i + 1}\n`).join('')
+      const expected = Array.from({ length: lines }, (_, i) => `${i + 1}\n`).join('')
       for (const id of ids) {
         const record = await calls.record(id)
         assert.deepEqual([record.status, record.output === expected], ['success', true])
