@@ -108,7 +108,7 @@ describeEach(
       await launcher.ready
       // It takes a moment to set so many, and only then can the child tell that its parent is gone.
       const rlimits = Array(300_000).fill([4, 0, 0])
-      const execution = launcher.script('sleep 60', { rlimits })
+      const execution = launcher.script('exec sleep 60', { rlimits })
       const pid = await eventually('it is being started', () => launcher.children()[0])
       launcher.signal('SIGKILL')
       await launcher.exited
