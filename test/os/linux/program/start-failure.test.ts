@@ -138,11 +138,12 @@ for (const { name, skip, setup } of STARTERS) {
       await assertFails('EACCES', `${file} is a folder, not a program`, file)
     })
 
-    it('tells a FIFO, which it does not open', async () => {
+    it('tells a FIFO, which it does not open', async (t) => {
       const file = join(dir, 'fifo')
       execFileSync('mkfifo', [file])
       // Waits until somebody opens it for reading.
       const writer = spawn('sh', ['-c', 'echo ready; exec echo opened >"$1"', 'sh', file], { stdio: 'pipe' })
+      t.after(() => writer.kill('SIGKILL'))
       await once(writer.stdout, 'data')
       await assertFails('EACCES', `${file} is a FIFO, not a program`, file)
       const interpreted = program('interpreted', `#!${file}\n`)
@@ -163,9 +164,10 @@ for (const { name, skip, setup } of STARTERS) {
       assert.deepEqual(await readHead('/proc/kmsg', 1), Buffer.alloc(0))
     })
 
-    it('does not wait for a file that its user keeps from being opened', { skip: noCompiler }, async () => {
+    it('does not wait for a file that its user keeps from being opened', { skip: noCompiler }, async (t) => {
       const file = program('leased', '#!/bin/sh\n', 0o644)
       const holder = spawn(helper('hold-lease'), [file], { stdio: 'pipe' })
+      t.after(() => holder.kill('SIGKILL'))
       await once(holder.stdout, 'data')
       const begun = performance.now()
       await assertFails('EACCES', `${file} may not be executed by the user it runs as`, file)
