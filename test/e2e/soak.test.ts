@@ -33,9 +33,11 @@ describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options,
   let warm: { readonly descriptors: Record<string, number>; readonly memoryMiB: number }
 
   before(async () => {
+    const threads = eventLoops()
     soak = await Soak.deploy(agent, { SOAK: marker })
     await soak.run(WARM_UP, IN_FLIGHT)
     await idle()
+    await eventually('the thread of deploys has ended', () => eventLoops() === threads, 30)
     warm = { descriptors: descriptorCounts(agent.pid), memoryMiB: await heldMemoryMiB(memory) }
   })
 
@@ -44,6 +46,8 @@ describeAgent(`${EXECUTIONS} short executions, ${IN_FLIGHT} in flight`, options,
     const place = findCgroupPlace()
     return place.kind === 'shared' ? cgroupFolder(place, join(agent.dir, 'state')) : undefined
   }
+
+  const eventLoops = () => descriptorCounts(agent.pid)['anon_inode:[eventpoll]']
 
   const idle = () => eventually('no task is active', async () => (await calls.status()).active_tasks === 0)
 
