@@ -62,9 +62,8 @@ function writeEntry(file) {
   const entry = join(BUNDLES, ENTRIES[file.split('-')[0]])
   const top = relative(dirname(entry), BUNDLES)
   mkdirSync(dirname(entry), { recursive: true })
-  writeFileSync(
-    entry,
-    `#!/usr/bin/env node\nmodule.exports = require('${top}/${LOADER}').loadBundle(require.resolve('${top}/${file}'))\n`,
-  )
-  chmodSync(entry, 0o755)
+  const load = `module.exports = require('${top}/${LOADER}').loadBundle(require.resolve('${top}/${file}'))\n`
+  const isCommand = entry.endsWith(ENTRIES.agent)
+  writeFileSync(entry, isCommand ? `#!/usr/bin/env node\n${load}` : load)
+  if (isCommand) chmodSync(entry, 0o755)
 }
