@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Access, grant, grantFolder } from './access.js'
 import { type Source, sourceOf } from './bytecode.js'
 import { unpackPieces, unpackWhole } from './contents.js'
+import { inLanes } from './lanes.js'
 import type { Links } from './links.js'
 import { quote, refuseSystemError } from './refused.js'
 import type { FileNode, Tree } from './tree.js'
@@ -38,7 +39,7 @@ export async function extract(tree: Tree, links: Links, handler: FileNode, dir: 
     await breathe()
   }
   const sources: Source[] = []
-  await writeFiles(tree.files, async (file) => {
+  await inLanes(tree.files, LANES, async (file) => {
     const finish = (fd: number, start: Buffer) => {
       const program = file === handler || file.executable || isProgram(start)
       grant(fd, program ? access.program : access.file, access)
@@ -59,18 +60,6 @@ export async function extract(tree: Tree, links: Links, handler: FileNode, dir: 
     if (modified !== undefined) setTime(dir, path, modified.seconds)
     await breathe()
   }
-}
-
-async function writeFiles(files: readonly FileNode[], write: (file: FileNode) => Promise<void>): Promise<void> {
-  // A `for` that throws closes the shared generator, which ends the other lanes at their next file.
-  const queue = (function* () {
-    yield* files
-  })()
-  const lanes = Array.from({ length: LANES }, async () => {
-    for (const file of queue) await write(file)
-  })
-  const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
 }
 
 /** Called once a file's bytes are written; `start` has the first of them. */

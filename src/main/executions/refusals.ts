@@ -30,8 +30,8 @@ export interface RefusedExecution {
 }
 
 /**
- * Tells why executions were refused. Records it of async ones: the control plane ignores the answer, and a later GetExecution would find
- * nothing. Beyond MOST_WAITING the oldest are dropped. Main thread only.
+ * Tells why executions were refused. Records it of async ones: the control plane ignores the answer, and a later
+ * GetExecution would find nothing. Beyond MOST_WAITING the oldest are dropped. Main thread only.
  */
 export class Refusals {
   /** By id, oldest first. */

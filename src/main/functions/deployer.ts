@@ -57,7 +57,8 @@ export class Deployer {
 
   /**
    * Unpacks code into a version, which is made current at once, or by `activate` where settings come with it, which are
-   * to be stored before: `fingerprint` is theirs. The archive's memory is moved to the thread and must not be used afterwards.
+   * to be stored before: `fingerprint` is theirs. The archive's memory is moved to the thread and must not be used
+   * afterwards.
    */
   async prepare(
     { name, handler }: { readonly name: string; readonly handler: string },

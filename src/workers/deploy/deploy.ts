@@ -39,8 +39,8 @@ import {
 export { removeCaches } from './code-caches.js'
 
 /**
- * Unpacks an archive into a new version, to be put to use by `activate`, if it is not at once, or removed by `discard`. Until then the old
- * version serves. It stays on disk for the executions that use it; once they have ended, the caller calls
+ * Unpacks an archive into a new version, to be put to use at once, or by `activate`, or to be removed by `discard`. Until
+ * then the old version serves. It stays on disk for the executions that use it; once they have ended, the caller calls
  * `removeVersion`. A fault of the archive, the handler or the disk is answered as `refused` and leaves nothing behind;
  * a rejection is a defect of the agent. One call at a time for each function. Deploy thread only.
  */

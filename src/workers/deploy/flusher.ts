@@ -1,5 +1,6 @@
 import { closeSync, constants, fsync, openSync } from 'node:fs'
 import { promisify } from 'node:util'
+import { inLanes } from '../../archive/lanes.js'
 
 /** At a time: together they take a file system as long as one. */
 const AT_ONCE = 8
@@ -25,19 +26,10 @@ export class Flusher {
     const folders = [...this.waiting]
     this.waiting.clear()
     this.next = undefined
-    const done = flushAll(folders)
+    const done = inLanes(folders, AT_ONCE, flush)
     this.running = done.catch(() => {})
     return done
   }
-}
-
-async function flushAll(folders: readonly string[]): Promise<void> {
-  const queue = folders.values()
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (const folder of queue) await flush(folder)
-    }),
-  )
 }
 
 async function flush(folder: string): Promise<void> {

@@ -299,8 +299,8 @@ export class Launcher {
   }
 
   /**
-   * Ends it as the protocol says, also where that needs another connection, unless the test has seen to its end. Either way nothing may be left behind, and nothing
-   * said on stderr that is not expected, as a sanitizer's report.
+   * Ends it as the protocol says, also where that needs another connection, unless the test has seen to its end. Either
+   * way nothing may be left behind, and nothing said on stderr that is not expected, as a sanitizer's report.
    */
   async close(): Promise<void> {
     try {

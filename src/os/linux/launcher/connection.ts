@@ -31,7 +31,7 @@ export function launchersAmong(files: readonly string[]): string[] {
   return files.flatMap((file) => (file.endsWith(SOCKET) ? [file.slice(0, -SOCKET.length)] : []))
 }
 
-/** Connects to a launcher that has outlived its agent. One that is taken by somebody else closes the connection at once. */
+/** Connects to a launcher that has outlived its agent. One that somebody else has taken closes the connection at once. */
 export function connectTo(launcher: string, scratchDir: string, events: LauncherEvents): Connection {
   const parser = new EventParser(events)
   const socket = open(launcher, scratchDir, (bytes) => parser.push(bytes))
