@@ -38,8 +38,11 @@ describeEach('thousands', ({ launch, sanitized }) => {
       const all = Array.from({ length: count }, (_, i) => launcher.script(lines[i % lines.length] as string))
       await Promise.all(all.map(({ ended }) => ended))
     }
+    // An end is told before what the execution held is given back; whatever is asked after it is answered later.
+    const givenBack = () => launcher.list()
     // Some cgroups are kept for reuse, each with its descriptors.
     const settled = async () => {
+      await givenBack()
       await eventually('zombies are reaped', () => launcher.holdings().children === 0)
       return launcher.holdings().descriptors - perCgroup * cgroupsOf(launcher).length
     }
@@ -47,6 +50,7 @@ describeEach('thousands', ({ launch, sanitized }) => {
     const none = launcher.holdings().descriptors
     const one = launcher.start({ file: '/bin/true' })
     await one.ended
+    await givenBack()
     const spares = cgroupsOf(launcher).length
     const perCgroup = spares === 0 ? 0 : (launcher.holdings().descriptors - none) / spares
     for (let i = 0; i < 10; i++) await round(many / 20)
