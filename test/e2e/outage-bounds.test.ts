@@ -13,7 +13,7 @@ import { onEachRedis } from '../support/stores.js'
 const MiB = 1024 * 1024
 const PART = randomBytes(MiB)
 /** Of 33 MiB each. */
-const FLOODS = process.env['CI'] ? 10 : 7
+const FLOODS = process.env['CI'] ? 10 : 5
 
 onEachRedis('Redis away for long', {}, (redis) => {
   let agent: TestAgent

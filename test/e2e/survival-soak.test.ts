@@ -13,7 +13,7 @@ import { cgroupFolder, findCgroupPlace } from '../../src/os/linux/cgroups.js'
 import { Survivors } from '../support/survivors.js'
 
 /** By hand 600. */
-const SECONDS = Number(process.env['SURVIVAL_SECONDS'] ?? (process.env['CI'] ? 60 : 15))
+const SECONDS = Number(process.env['SURVIVAL_SECONDS'] ?? (process.env['CI'] ? 60 : 10))
 const BETWEEN_MS = SECONDS >= 60 ? 5_000 : 2_500
 const LONG = 10
 /** Rounds that belong to the warm-up: buffers grow to their size. */

@@ -121,7 +121,10 @@ describe('all executions together', { skip: notInGuest }, () => {
     )
     assert.ok(other.length > 0)
     await full()
-    for (const id of other) assert.equal((await calls.cancel(id)).success, true)
+    // Of two that the launcher had, one may have been told of before the other.
+    for (const id of other) {
+      if (!(await calls.cancel(id)).success) assert.match(String((await calls.record(id)).error), /launcher has died/)
+    }
     for (const name of ['innocent', 'innocent', 'late']) {
       assert.equal((await calls.execute({ function_name: name })).output.toString(), 'ran\n')
     }

@@ -32,8 +32,8 @@ export function describeLimitedNode(title: string, skip: string | false, limit: 
       // The agent itself, and none of the rest of the machine.
       assert.ok(memory_used_mb > 40 && memory_used_mb < limits.memoryMb * 0.9, `${memory_used_mb} MB`)
       assert.ok(Math.abs(memory_percent - (memory_used_mb / memory_total_mb) * 100) < 0.1, `${memory_percent} %`)
-      // In a variable of the shell.
-      await calls.script('big', 'x=$(head -c 100000000 /dev/zero | tr "\\0" x); sleep 60; echo "$x" | tail -c 1')
+      // In the buffer of a program that cannot write it anywhere.
+      await calls.script('big', 'dd if=/dev/zero bs=100000000 count=1 | sleep 60')
       const id = await calls.start('big')
       await eventually(
         'its memory is used',
