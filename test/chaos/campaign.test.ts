@@ -14,7 +14,7 @@ import { describe, it } from 'node:test'
 import { noRedis } from '../../harness/redis.js'
 import { campaign } from './campaign.js'
 
-const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? (process.env['CI'] ? 30 : 5))
+const SECONDS = Number(process.env['CHAOS_SECONDS'] ?? (process.env['CI'] ? 30 : 3))
 const SEED = Number(process.env['CHAOS_SEED'] ?? randomInt(2 ** 31))
 const STORE = process.env['CHAOS_STORE']
 

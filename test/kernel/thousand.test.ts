@@ -7,7 +7,7 @@ import { processesWith } from '../../harness/proc.js'
 import { executionsOf, groupsBelow, launchersOf, pidsBelow } from './groups.js'
 import { notInGuest } from './guest.js'
 
-const RUNS = process.env['CI'] ? 1_000 : 200
+const RUNS = process.env['CI'] ? 1_000 : 120
 const AT_ONCE = 12
 
 describe(`${RUNS} executions`, { skip: notInGuest }, () => {
