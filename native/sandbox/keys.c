@@ -4,12 +4,29 @@
 #include "failure.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/keyctl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* What the kernel gives a user's keyrings: all to the user, and to who possesses them all but changing that. */
 #define PERMISSIONS 0x1f3f0000
+
+/* Whether the user has any key, keyrings included (proc(5), /proc/key-users); also where that is not told. */
+static bool has_keys(uint32_t uid)
+{
+	FILE *users = fopen("/proc/key-users", "re");
+	if (users == NULL)
+		return true;
+	uint32_t user;
+	bool found = false;
+	while (!found && fscanf(users, " %" SCNu32 ":%*[^\n]", &user) == 1)
+		found = user == uid;
+	fclose(users);
+	return found;
+}
 
 /* A keyring's special number is that of this process's user. */
 static void clear(long keyring, uint32_t uid)
@@ -28,6 +45,12 @@ static void become(uint32_t uid)
 
 void clear_keys(uint32_t uid)
 {
+	/*
+	 * To look for a user's keyrings makes them. They stay until the node starts anew, and the kernel goes through all keys
+	 * of the node whenever one is given up, as the session keyring of each execution.
+	 */
+	if (!has_keys(uid))
+		return;
 	become(uid);
 	clear(KEY_SPEC_USER_KEYRING, uid);
 	clear(KEY_SPEC_USER_SESSION_KEYRING, uid);

@@ -42,6 +42,8 @@ const GONE_SECONDS = 60
 
 /** Whose keys are locked from the first test on, until the machine starts anew. */
 const LOCKED_UID = 2_049_999_999
+/** Who never has any. */
+const KEYLESS_UID = 2_049_999_998
 
 const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
 
@@ -233,6 +235,14 @@ if (!noSandboxes)
       node.passOn('a', 'b')
       const others = keysOf(node, 'b')
       assert.equal(await node.run(launcher, 'b', `${others} list && ${others} add && echo added`), 'added\n')
+    })
+
+    it('leaves the kernel no keys to keep', async () => {
+      const node = new Node()
+      const launcher = launchOn(node)
+      node.give(KEYLESS_UID, 'a')
+      assert.equal(await node.run(launcher, 'a', 'echo ran'), 'ran\n')
+      assert.doesNotMatch(readFileSync('/proc/key-users', 'utf8'), new RegExp(`^ *${KEYLESS_UID}:`, 'm'))
     })
 
     it('is refused where the one before has locked its keys for good', async () => {
