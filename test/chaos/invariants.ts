@@ -25,15 +25,17 @@ interface Journal {
 
 /** Waits until nothing runs any more, and ends what would run for long. */
 export async function settle(site: Site, history: History, load: Load): Promise<void> {
-  const open = new Set([...history.tracks.values()].filter(({ accepted }) => accepted > 0))
+  // Also those of which neither the start nor a cancel was answered: they may run.
+  const open = new Set(history.tracks.values())
   const begun = performance.now()
   await eventually(
     'every execution has ended',
     async () => {
       for (const track of open) {
-        if (track.final) open.delete(track)
-        else if ((await load.look(track)) === undefined) open.delete(track)
-        else if (!track.final && (track.shape.long || performance.now() - begun > 10_000)) {
+        const record = track.final ? undefined : await load.look(track)
+        const hasNotRun = track.accepted === 0 && record?.refused
+        if (track.final || record === undefined || hasNotRun) open.delete(track)
+        else if (track.shape.long || performance.now() - begun > 10_000) {
           track.cancelSentAt ??= performance.now()
           await site.agent.calls.cancel(track.id)
         }

@@ -113,10 +113,12 @@ describe('the spans of an execution', NODE, () => {
     assert.deepEqual(root.status, { code: 2, message: 'exit code 3' })
     assert.equal(root.parentSpanId, undefined)
     assert.deepEqual(Object.keys(parts), ['queue', 'start', 'run', 'store'])
-    const ms = (span: Span | undefined) => (Number(span?.endTimeUnixNano) - Number(span?.startTimeUnixNano)) / 1e6
-    assert.ok(ms(parts['run']) >= 90, `${ms(parts['run'])} ms`)
-    assert.ok(ms(parts['queue']) >= 50, `${ms(parts['queue'])} ms`)
-    assert.notEqual(root.traceId, (await spansOf('first')).root.traceId)
+    // On a busy machine it is told late that the process runs.
+    const ms = (Number(parts['run']?.endTimeUnixNano) - Number(parts['start']?.startTimeUnixNano)) / 1e6
+    assert.ok(ms >= 90, `${ms} ms`)
+    const first = await spansOf('first')
+    assert.ok(Number(parts['queue']?.endTimeUnixNano) >= Number(first.parts['run']?.endTimeUnixNano))
+    assert.notEqual(root.traceId, first.root.traceId)
   })
 
   it('are none where the caller records none', async () => {
