@@ -101,7 +101,8 @@ function changelog() {
 }
 
 function writeControl(tree, architecture) {
-  const all = files(tree, '')
+  // Compiled code is of another size each time it is written down.
+  const all = files(tree, '').filter((file) => !file.endsWith('.cache'))
   const kilobytes = all.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0)
   const fields = { VERSION: debianVersion(), ARCHITECTURE: architecture, INSTALLED_SIZE: kilobytes }
   const control = readFileSync(join(SOURCES, 'control'), 'utf8').replace(/@(\w+)@/g, (_, field) => fields[field])
