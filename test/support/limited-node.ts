@@ -38,7 +38,7 @@ export function describeLimitedNode(title: string, skip: string | false, limit: 
       await eventually(
         'its memory is used',
         async () => (await calls.status()).memory_used_mb > memory_used_mb + 80,
-        180,
+        60,
       )
       await calls.cancel(id)
     })
