@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include "landlock.h"
+#include "sandbox_room.h"
 #include "tag.h"
 
 #include <errno.h>
@@ -179,6 +180,9 @@ static bool set_up_as_launcher(struct child *child, bool born_in_cgroup)
 	child->step = STEP_PIPE;
 	if (!redirect_streams(child))
 		return false;
+	/* Now that others can be started meanwhile. */
+	if (child->disk != NULL)
+		sandbox_room_wait(child->disk);
 	child->step = STEP_OOM_SCORE;
 	if (request->flags & START_OOM_SCORE && !set_oom_score(request->oom_score_adj))
 		return false;

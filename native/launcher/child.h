@@ -37,6 +37,8 @@ struct child {
 	int output;
 	/* Those to join; NULL: none. */
 	const struct namespaces *namespaces;
+	/* The folder for temporary folders, where a file system of the function's own is mounted there; NULL: none is. */
+	const char *disk;
 	/* The folder of the cgroup to be born in; -1: none. */
 	int cgroup;
 	/* Whether its descendants have to be recognised by a tag, for want of a cgroup: see tag.h. */

@@ -201,6 +201,43 @@ static void remove_all_left(void)
 	closedir(left);
 }
 
+/* Where the lock cannot be set, an execution may find less room than it would have a moment later. */
+static void set_lock(int folder, short type)
+{
+	struct flock range = { .l_type = type, .l_whence = SEEK_SET };
+	fcntl(folder, F_OFD_SETLK, &range);
+}
+
+void cleanup_announce(struct cleanup_place *place)
+{
+	pthread_mutex_lock(&lock);
+	if (place->due++ == 0)
+		set_lock(place->folder, F_RDLCK);
+	pthread_mutex_unlock(&lock);
+}
+
+static void withdraw(struct cleanup_place *place)
+{
+	pthread_mutex_lock(&lock);
+	if (--place->due == 0)
+		set_lock(place->folder, F_UNLCK);
+	pthread_mutex_unlock(&lock);
+}
+
+static bool is_due(int folder)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	return fcntl(folder, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+void cleanup_wait(int folder, int64_t limit_ms)
+{
+	int64_t end_ms = now_ms() + limit_ms;
+	const struct timespec interval = { 0, 1000000 };
+	while (is_due(folder) && now_ms() < end_ms)
+		nanosleep(&interval, NULL);
+}
+
 /* Waits for the next folder to be removed. */
 static struct due *next_due(void)
 {
@@ -229,8 +266,10 @@ static void *run(void *unused)
 	for (;;) {
 		struct due *due = next_due();
 		remove_folder(due->place == NULL ? own_folder : due->place->folder, due->name, due->uid, due->gid);
-		if (due->place != NULL)
+		if (due->place != NULL) {
+			withdraw(due->place);
 			cleanup_place_leave(due->place);
+		}
 		free(due);
 	}
 	return NULL;
@@ -249,8 +288,11 @@ void cleanup_add(struct cleanup_place *place, const char *name, uint32_t uid, ui
 	size_t length = strlen(name);
 	struct due *due = malloc(sizeof *due + length + 1);
 	/* Without memory it stays, and the next launcher removes it. */
-	if (due == NULL)
+	if (due == NULL) {
+		if (place != NULL)
+			withdraw(place);
 		return;
+	}
 	if (place != NULL)
 		atomic_fetch_add(&place->uses, 1);
 	*due = (struct due){ NULL, place, uid, gid };
@@ -272,8 +314,10 @@ void cleanup_add_all(struct cleanup_place *place, uint32_t uid, uint32_t gid)
 		return;
 	}
 	for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-		if (!is_self(entry->d_name))
+		if (!is_self(entry->d_name)) {
+			cleanup_announce(place);
 			cleanup_add(place, entry->d_name, uid, gid);
+		}
 	closedir(folder);
 }
 
@@ -283,6 +327,7 @@ struct cleanup_place *cleanup_place_new(int folder)
 	if (place == NULL)
 		return NULL;
 	place->folder = folder;
+	place->due = 0;
 	atomic_init(&place->uses, 1);
 	return place;
 }

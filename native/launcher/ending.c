@@ -10,6 +10,7 @@
 #include "sandboxes.h"
 #include "starts.h"
 #include "survivors.h"
+#include "tmpdir.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -63,6 +64,8 @@ static void end(struct execution *execution, bool survives)
 	if (started && execution->sandbox != NULL && has_failed(execution))
 		execution->end.used_up = sandbox_used_up(execution->sandbox);
 	execution->survives = survives;
+	if (execution->tmpdir != NULL)
+		tmpdir_announce_removal(execution->tmpdir, survives);
 	execution_leave_sandbox(execution);
 	if (!execution->over) {
 		if (survives)

@@ -1,14 +1,17 @@
 #define _GNU_SOURCE
 #include "sandbox_room.h"
 
+#include "cleanup.h"
 #include "protocol.h"
 
+#include <fcntl.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/quota.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define WAIT_LIMIT_MS 2000
 /* The headers of older systems lack it; the number is the same on all architectures. */
 #define QUOTACTL_FD 443
 
@@ -48,4 +51,16 @@ uint16_t sandbox_room_used_up(const struct namespaces *namespaces, uint32_t uid,
 	int disk = namespaces->executions;
 	bool disk_used_up = has_image ? is_full(disk) : is_quota_used_up(disk, uid);
 	return (uint16_t)((is_full(namespaces->tmp) ? USED_UP_TMP : 0) | (disk_used_up ? USED_UP_DISK : 0));
+}
+
+void sandbox_room_wait(const char *folder)
+{
+	struct statfs found;
+	if (statfs(folder, &found) != 0 || (found.f_bavail >= found.f_blocks / 2 && found.f_ffree >= found.f_files / 2))
+		return;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	cleanup_wait(fd, WAIT_LIMIT_MS);
+	close(fd);
 }

@@ -13,4 +13,10 @@
  */
 uint16_t sandbox_room_used_up(const struct namespaces *namespaces, uint32_t uid, bool has_image);
 
+/*
+ * In a child that is in the sandbox. Where less than half is left of the file system at `folder`, waits until what earlier
+ * executions have left in their temporary folders is removed, but no longer than two seconds.
+ */
+void sandbox_room_wait(const char *folder);
+
 #endif

@@ -67,6 +67,7 @@ static void take_tmpdir(struct execution *execution)
 		return;
 	bool as_user = request->flags & START_AS_USER;
 	struct tmpdirs *of = execution->sandbox == NULL ? NULL : sandbox_tmpdirs(execution->sandbox);
+	execution->child->disk = tmpdirs_disk(of);
 	execution->tmpdir = tmpdir_take(of, as_user ? request->uid : geteuid(), as_user ? request->gid : getegid());
 	if (execution->tmpdir == NULL)
 		return;

@@ -32,6 +32,7 @@ struct tmpdir {
 	int64_t seen_ms;
 	/* Whether every change since it was taken shows in its time of change. */
 	bool shows_changes;
+	bool announced;
 	const char *name;
 	char variable[];
 };
@@ -150,6 +151,7 @@ static struct tmpdir *new_named(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 	tmpdir->of = of;
 	tmpdir->uid = uid;
 	tmpdir->gid = gid;
+	tmpdir->announced = false;
 	return tmpdir;
 }
 
@@ -200,6 +202,20 @@ static struct tmpdir *take_first(struct tmpdirs *of)
 	return tmpdir;
 }
 
+static void announce(struct tmpdir *tmpdir)
+{
+	if (tmpdir->of->place != NULL && !tmpdir->announced)
+		cleanup_announce(tmpdir->of->place);
+	tmpdir->announced = true;
+}
+
+static void remove_later(struct tmpdir *tmpdir)
+{
+	announce(tmpdir);
+	cleanup_add(tmpdir->of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
+	free(tmpdir);
+}
+
 struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 {
 	if (of == NULL)
@@ -208,8 +224,7 @@ struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 		return NULL;
 	struct tmpdir *tmpdir = take_first(of);
 	if (tmpdir != NULL && (tmpdir->uid != uid || tmpdir->gid != gid) && !pass_on(tmpdir, uid, gid)) {
-		cleanup_add(of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
-		free(tmpdir);
+		remove_later(tmpdir);
 		tmpdir = NULL;
 	}
 	if (tmpdir == NULL)
@@ -217,6 +232,11 @@ struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 	if (tmpdir != NULL)
 		tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;
 	return tmpdir;
+}
+
+const char *tmpdirs_disk(const struct tmpdirs *of)
+{
+	return of == NULL ? NULL : of->path;
 }
 
 char *tmpdir_variable(struct tmpdir *tmpdir)
@@ -232,17 +252,22 @@ static bool is_untouched(struct tmpdir *tmpdir)
 	return tmpdir->shows_changes || folder_is_empty(tmpdir->of->folder, tmpdir->name);
 }
 
+void tmpdir_announce_removal(struct tmpdir *tmpdir, bool survives)
+{
+	if (tmpdir->of->place != NULL && (survives || !is_untouched(tmpdir)))
+		announce(tmpdir);
+}
+
 void tmpdir_release(struct tmpdir *tmpdir, bool survives)
 {
 	struct tmpdirs *of = tmpdir->of;
-	if (!survives && is_untouched(tmpdir)) {
+	if (!tmpdir->announced && !survives && is_untouched(tmpdir)) {
 		tmpdir->next = NULL;
 		*of->last = tmpdir;
 		of->last = &tmpdir->next;
 		return;
 	}
-	cleanup_add(of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
-	free(tmpdir);
+	remove_later(tmpdir);
 }
 
 static void remove_kept(struct tmpdirs *of)

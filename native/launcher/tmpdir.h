@@ -38,8 +38,14 @@ void tmpdirs_leave_sandbox(struct tmpdirs *of);
 /* An empty folder of that user, of a sandbox or of the node (NULL); NULL where none can be made. */
 struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid);
 
+/* The FOLDER of a sandbox with a file system of its own there, as processes in the sandbox find it; of others (NULL), NULL. */
+const char *tmpdirs_disk(const struct tmpdirs *of);
+
 /* Its entry in an environment: TMPDIR=… */
 char *tmpdir_variable(struct tmpdir *tmpdir);
+
+/* Before the end of its execution is told: whoever is started then waits for the room that it takes. */
+void tmpdir_announce_removal(struct tmpdir *tmpdir, bool survives);
 
 /* Gives it back, to be reused or removed. `survives`: a process of its execution is alive, and may still write to it. */
 void tmpdir_release(struct tmpdir *tmpdir, bool survives);

@@ -82,6 +82,15 @@ describeSeparate(
       })
     }
 
+    it('in its own temporary folder is all its own again at the next execution', async () => {
+      const most = (0.6 * DISK_BYTES).toFixed(0)
+      const lines = `cd "$TMPDIR" && fallocate -l ${most} some && seq 2000 | xargs touch`
+      for (let round = 0; round < 20; round++) {
+        const { succeeded, text } = await opponents.attacks(lines)
+        assert.ok(succeeded, text)
+      }
+    })
+
     it('as System V shared memory is bounded', async () => {
       const { text } = await opponents.attacks(`ipcmk -M ${TMP_BYTES / 2} && ipcmk -M ${TMP_BYTES}`)
       assert.match(text, /^Shared memory id: \d+\n.*No space left on device/)
