@@ -1,6 +1,7 @@
-import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeTempDir } from '../../../harness/agent.js'
+import { onExit } from '../../../harness/on-exit.js'
 import { installation } from '../../../src/installation.js'
 import { sandboxesFrame } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
@@ -14,6 +15,8 @@ export class Node {
   readonly state: string
   readonly apps: string
   readonly registry: string
+  /** Where functions find their home; not below /tmp, of which each has its own. */
+  readonly home = mkdtempSync('/home/flux-test-')
   private readonly uids = new Map<string, number>()
 
   constructor(readonly dir = makeTempDir('flux-sandboxes-')) {
@@ -22,6 +25,7 @@ export class Node {
     this.registry = join(dir, 'registry')
     for (const folder of [this.state, this.apps, this.registry]) mkdirSync(folder)
     chmodSync(dir, 0o755)
+    onExit(() => rmSync(this.home, { recursive: true, force: true }))
   }
 
   uidOf(name: string): number {
@@ -54,7 +58,7 @@ export class Node {
     return join(this.state, 'functions/homes', name)
   }
 
-  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0, home = '/home/flux-runner'): void {
+  tell(launcher: Launcher, tmpBytes = TMP_BYTES, diskBytes = 0, home = this.home): void {
     launcher.send(
       sandboxesFrame(tmpBytes, diskBytes, 0, [
         installation.sandbox,

@@ -368,7 +368,7 @@ if (!noSandboxes)
         // By what is there, not by its user's name, which an execution lacks while another test adds a user to the node.
         for (const name of round % 2 === 0 ? names : names.toReversed())
           assert.equal(
-            await node.run(launcher, name, `stat -c %u /home/flux-runner; cd ${node.apps}/${name} && pwd`),
+            await node.run(launcher, name, `stat -c %u ${node.home}; cd ${node.apps}/${name} && pwd`),
             `${node.uidOf(name)}\n${node.apps}/${name}\n`,
           )
       }
