@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { eventually } from '../../harness/eventually.js'
+import { onExit } from '../../harness/on-exit.js'
 
 /** A process in a frozen cgroup v1 does not even die of SIGKILL, like one that hangs in the kernel. */
 const FREEZER = '/sys/fs/cgroup/freezer'
@@ -8,7 +9,7 @@ export const noFreezer =
 
 let made = 0
 
-/** Answers what undoes it, which may be done twice. */
+/** Answers what undoes it, which may be done twice. The group is removed at the end of this process. */
 export async function freeze(...pids: readonly number[]): Promise<() => Promise<void>> {
   const frozen = `${FREEZER}/test-${process.pid}-${made++}`
   mkdirSync(frozen)
@@ -18,9 +19,12 @@ export async function freeze(...pids: readonly number[]): Promise<() => Promise<
     await eventually(state, () => readFileSync(`${frozen}/freezer.state`, 'utf8') === `${state}\n`)
   }
   await set('FROZEN')
-  return async () => {
-    if (!existsSync(frozen)) return
-    await set('THAWED')
-    await eventually('the group can be removed', () => rmdirSync(frozen) === undefined)
-  }
+  onExit(() => {
+    try {
+      rmdirSync(frozen)
+    } catch {
+      // What is still in it has outlived its test, which has failed for that.
+    }
+  })
+  return () => set('THAWED')
 }
