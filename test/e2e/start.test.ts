@@ -79,13 +79,13 @@ describe('a start', () => {
 
   it('without a configuration file says so and takes the development defaults', async () => {
     const cwd = makeTempDir('flux-start-')
-    // Its port is the default one, which another agent of this machine may have.
+    // Its port is the default one, which another agent of this machine may have, or an outgoing connection.
     const { process: agent, result } = startCli(['start'], { cwd })
     let log = ''
     agent.stderr?.on('data', (data) => {
       log += data
     })
-    await eventually('it serves or its port is taken', () => /"serving"|another program listens/.test(log), 30)
+    await eventually('it serves or its port is taken', () => /"serving"|cannot listen on/.test(log), 30)
     agent.kill('SIGTERM')
     await result
     const [first, second] = messages(log)
