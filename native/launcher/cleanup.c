@@ -27,24 +27,28 @@
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_IDLE (3 << 13)
 
-/* A folder to be removed. */
-struct due {
-	struct due *next;
-	/* NULL: this launcher's folder. */
+struct cleanup_place {
+	int folder;
+	/* How many removals have been announced that are not done. */
+	unsigned due;
+	bool left;
+};
+
+struct removal {
+	struct removal *next;
 	struct cleanup_place *place;
 	uint32_t uid;
 	uint32_t gid;
 	char name[];
 };
 
-/* The folder that holds those of all launchers, and this launcher's. */
+/* The folder that holds those of all launchers, and the name of this launcher's. */
 static int launchers;
-static int own_folder;
 static const char *own_folder_name;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t added = PTHREAD_COND_INITIALIZER;
-static struct due *first;
-static struct due **last = &first;
+static struct removal *first;
+static struct removal **last = &first;
 /* Whether the thread waits for the next folder. */
 static bool is_idle;
 
@@ -201,6 +205,30 @@ static void remove_all_left(void)
 	closedir(left);
 }
 
+struct cleanup_place *cleanup_place_new(int folder)
+{
+	struct cleanup_place *place = malloc(sizeof *place);
+	if (place != NULL)
+		*place = (struct cleanup_place){ .folder = folder };
+	return place;
+}
+
+static void free_place(struct cleanup_place *place)
+{
+	close(place->folder);
+	free(place);
+}
+
+void cleanup_place_leave(struct cleanup_place *place)
+{
+	pthread_mutex_lock(&lock);
+	place->left = true;
+	bool unused = place->due == 0;
+	pthread_mutex_unlock(&lock);
+	if (unused)
+		free_place(place);
+}
+
 /* Where the lock cannot be set, an execution may find less room than it would have a moment later. */
 static void set_lock(int folder, short type)
 {
@@ -208,50 +236,45 @@ static void set_lock(int folder, short type)
 	fcntl(folder, F_OFD_SETLK, &range);
 }
 
-void cleanup_announce(struct cleanup_place *place)
+struct removal *cleanup_announce(struct cleanup_place *place, const char *name, uint32_t uid, uint32_t gid)
 {
+	size_t size = strlen(name) + 1;
+	struct removal *removal = malloc(sizeof *removal + size);
+	if (removal == NULL)
+		return NULL;
+	*removal = (struct removal){ NULL, place, uid, gid };
+	memcpy(removal->name, name, size);
 	pthread_mutex_lock(&lock);
 	if (place->due++ == 0)
 		set_lock(place->folder, F_RDLCK);
 	pthread_mutex_unlock(&lock);
+	return removal;
 }
 
-static void withdraw(struct cleanup_place *place)
+static void note_removed(struct cleanup_place *place)
 {
 	pthread_mutex_lock(&lock);
 	if (--place->due == 0)
 		set_lock(place->folder, F_UNLCK);
+	bool unused = place->left && place->due == 0;
 	pthread_mutex_unlock(&lock);
+	if (unused)
+		free_place(place);
 }
 
-static bool is_due(int folder)
-{
-	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	return fcntl(folder, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
-}
-
-void cleanup_wait(int folder, int64_t limit_ms)
-{
-	int64_t end_ms = now_ms() + limit_ms;
-	const struct timespec interval = { 0, 1000000 };
-	while (is_due(folder) && now_ms() < end_ms)
-		nanosleep(&interval, NULL);
-}
-
-/* Waits for the next folder to be removed. */
-static struct due *next_due(void)
+static struct removal *await_removal(void)
 {
 	pthread_mutex_lock(&lock);
 	is_idle = true;
 	while (first == NULL)
 		pthread_cond_wait(&added, &lock);
 	is_idle = false;
-	struct due *due = first;
-	first = due->next;
+	struct removal *removal = first;
+	first = removal->next;
 	if (first == NULL)
 		last = &first;
 	pthread_mutex_unlock(&lock);
-	return due;
+	return removal;
 }
 
 static void *run(void *unused)
@@ -264,42 +287,28 @@ static void *run(void *unused)
 		syscall(SYS_setgroups, (size_t)0, NULL);
 	remove_all_left();
 	for (;;) {
-		struct due *due = next_due();
-		remove_folder(due->place == NULL ? own_folder : due->place->folder, due->name, due->uid, due->gid);
-		if (due->place != NULL) {
-			withdraw(due->place);
-			cleanup_place_leave(due->place);
-		}
-		free(due);
+		struct removal *removal = await_removal();
+		remove_folder(removal->place->folder, removal->name, removal->uid, removal->gid);
+		note_removed(removal->place);
+		free(removal);
 	}
 	return NULL;
 }
 
-bool cleanup_open(int base, const char *own_name, int own)
+bool cleanup_open(int base, const char *own_name)
 {
 	launchers = base;
-	own_folder = own;
 	own_folder_name = own_name;
 	return start_thread(run, STACK);
 }
 
-void cleanup_add(struct cleanup_place *place, const char *name, uint32_t uid, uint32_t gid)
+void cleanup_add(struct removal *removal)
 {
-	size_t length = strlen(name);
-	struct due *due = malloc(sizeof *due + length + 1);
-	/* Without memory it stays, and the next launcher removes it. */
-	if (due == NULL) {
-		if (place != NULL)
-			withdraw(place);
+	if (removal == NULL)
 		return;
-	}
-	if (place != NULL)
-		atomic_fetch_add(&place->uses, 1);
-	*due = (struct due){ NULL, place, uid, gid };
-	memcpy(due->name, name, length + 1);
 	pthread_mutex_lock(&lock);
-	*last = due;
-	last = &due->next;
+	*last = removal;
+	last = &removal->next;
 	pthread_cond_signal(&added);
 	pthread_mutex_unlock(&lock);
 }
@@ -314,30 +323,23 @@ void cleanup_add_all(struct cleanup_place *place, uint32_t uid, uint32_t gid)
 		return;
 	}
 	for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-		if (!is_self(entry->d_name)) {
-			cleanup_announce(place);
-			cleanup_add(place, entry->d_name, uid, gid);
-		}
+		if (!is_self(entry->d_name))
+			cleanup_add(cleanup_announce(place, entry->d_name, uid, gid));
 	closedir(folder);
 }
 
-struct cleanup_place *cleanup_place_new(int folder)
+static bool is_due(int folder)
 {
-	struct cleanup_place *place = malloc(sizeof *place);
-	if (place == NULL)
-		return NULL;
-	place->folder = folder;
-	place->due = 0;
-	atomic_init(&place->uses, 1);
-	return place;
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	return fcntl(folder, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
-void cleanup_place_leave(struct cleanup_place *place)
+void cleanup_wait(int folder, int64_t limit_ms)
 {
-	if (atomic_fetch_sub(&place->uses, 1) != 1)
-		return;
-	close(place->folder);
-	free(place);
+	int64_t end_ms = now_ms() + limit_ms;
+	const struct timespec interval = { 0, 1000000 };
+	while (is_due(folder) && now_ms() < end_ms)
+		nanosleep(&interval, NULL);
 }
 
 static bool is_done(void)

@@ -32,7 +32,11 @@ struct tmpdir {
 	int64_t seen_ms;
 	/* Whether every change since it was taken shows in its time of change. */
 	bool shows_changes;
-	bool announced;
+	/* Whether it can be reused, once that is decided. */
+	bool decided;
+	bool reusable;
+	/* Of one that cannot. */
+	struct removal *removal;
 	const char *name;
 	char variable[];
 };
@@ -43,7 +47,6 @@ struct tmpdirs {
 	const char *path;
 	struct tmpdir *first;
 	struct tmpdir **last;
-	/* NULL: they are this launcher's. */
 	struct cleanup_place *place;
 };
 
@@ -98,7 +101,8 @@ bool tmpdirs_open(const char *folder)
 		return false;
 	snprintf(path, size, "%s/%s", folder, own_name);
 	own.path = path;
-	return cleanup_open(base, own_name, own.folder);
+	own.place = cleanup_place_new(own.folder);
+	return own.place != NULL && cleanup_open(base, own_name);
 }
 
 struct tmpdirs *tmpdirs_of_sandbox(int folder, bool is_new, uint32_t uid, uint32_t gid)
@@ -151,7 +155,7 @@ static struct tmpdir *new_named(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 	tmpdir->of = of;
 	tmpdir->uid = uid;
 	tmpdir->gid = gid;
-	tmpdir->announced = false;
+	tmpdir->removal = NULL;
 	return tmpdir;
 }
 
@@ -202,18 +206,9 @@ static struct tmpdir *take_first(struct tmpdirs *of)
 	return tmpdir;
 }
 
-static void announce(struct tmpdir *tmpdir)
+static struct removal *announce(const struct tmpdir *tmpdir)
 {
-	if (tmpdir->of->place != NULL && !tmpdir->announced)
-		cleanup_announce(tmpdir->of->place);
-	tmpdir->announced = true;
-}
-
-static void remove_later(struct tmpdir *tmpdir)
-{
-	announce(tmpdir);
-	cleanup_add(tmpdir->of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
-	free(tmpdir);
+	return cleanup_announce(tmpdir->of->place, tmpdir->name, tmpdir->uid, tmpdir->gid);
 }
 
 struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
@@ -224,13 +219,16 @@ struct tmpdir *tmpdir_take(struct tmpdirs *of, uint32_t uid, uint32_t gid)
 		return NULL;
 	struct tmpdir *tmpdir = take_first(of);
 	if (tmpdir != NULL && (tmpdir->uid != uid || tmpdir->gid != gid) && !pass_on(tmpdir, uid, gid)) {
-		remove_later(tmpdir);
+		cleanup_add(announce(tmpdir));
+		free(tmpdir);
 		tmpdir = NULL;
 	}
 	if (tmpdir == NULL)
 		tmpdir = make(of, uid, gid);
-	if (tmpdir != NULL)
-		tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;
+	if (tmpdir == NULL)
+		return NULL;
+	tmpdir->decided = false;
+	tmpdir->shows_changes = now_ms() - tmpdir->seen_ms > TIME_STEP_MS;
 	return tmpdir;
 }
 
@@ -252,22 +250,33 @@ static bool is_untouched(struct tmpdir *tmpdir)
 	return tmpdir->shows_changes || folder_is_empty(tmpdir->of->folder, tmpdir->name);
 }
 
+static void decide(struct tmpdir *tmpdir, bool survives)
+{
+	tmpdir->decided = true;
+	tmpdir->reusable = !survives && is_untouched(tmpdir);
+	if (!tmpdir->reusable)
+		tmpdir->removal = announce(tmpdir);
+}
+
 void tmpdir_announce_removal(struct tmpdir *tmpdir, bool survives)
 {
-	if (tmpdir->of->place != NULL && (survives || !is_untouched(tmpdir)))
-		announce(tmpdir);
+	if (tmpdir->of != &own)
+		decide(tmpdir, survives);
 }
 
 void tmpdir_release(struct tmpdir *tmpdir, bool survives)
 {
 	struct tmpdirs *of = tmpdir->of;
-	if (!tmpdir->announced && !survives && is_untouched(tmpdir)) {
+	if (!tmpdir->decided)
+		decide(tmpdir, survives);
+	if (tmpdir->reusable) {
 		tmpdir->next = NULL;
 		*of->last = tmpdir;
 		of->last = &tmpdir->next;
 		return;
 	}
-	remove_later(tmpdir);
+	cleanup_add(tmpdir->removal);
+	free(tmpdir);
 }
 
 static void remove_kept(struct tmpdirs *of)
