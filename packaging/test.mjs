@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { choose, thoseWithGuest } from '../scripts/choice.mjs'
 import { has } from '../scripts/machine.mjs'
 import { runTests } from '../scripts/node-test.mjs'
+import { printFailed, printSlowest } from '../scripts/results.mjs'
 import { run } from '../scripts/run.mjs'
-import { printSlowest } from '../scripts/slowest.mjs'
 import { files } from '../scripts/stamps.mjs'
 import { missingTools } from './deb.mjs'
 
@@ -33,8 +33,8 @@ async function test() {
   run(process.execPath, ['packaging/build.mjs'])
   const inGuest = await thoseWithGuest(chosen.filter((file) => file.startsWith(SYSTEMD_TESTS)))
   const others = chosen.filter((file) => !file.startsWith(SYSTEMD_TESTS))
-  const timed = slowest !== undefined
-  const { code, took } = await runTests([...inGuest, ...others], { concurrency: AT_ONCE, options, timed })
+  const { code, tests } = await runTests([...inGuest, ...others], { concurrency: AT_ONCE, options })
   process.exitCode = code
-  if (timed) printSlowest(took, slowest)
+  if (slowest !== undefined) printSlowest(tests, slowest)
+  printFailed(tests)
 }

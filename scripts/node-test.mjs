@@ -5,45 +5,44 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { entryOf, inProcesses } from './processes.mjs'
-import { splitReport } from './slowest.mjs'
+import { splitReport } from './results.mjs'
 
 /** A test without an end fails, too. A chaos campaign takes as long as it is configured to, on each store. */
 const FILE_LIMIT_MS = 900_000 + 2_000 * Number(process.env.CHAOS_SECONDS ?? 0)
 const SOURCE_MAPS = '--enable-source-maps'
 const RUN_FILES = join(import.meta.dirname, 'run-files.mjs')
-const REPORTER = join(import.meta.dirname, 'slowest.mjs')
+const REPORTER = join(import.meta.dirname, 'results.mjs')
 
 /**
- * Runs tests; answers the exit code, and with `timed` how long each test took. With `shared` files share processes, unless
+ * Runs tests; answers the exit code, and what became of each test. With `shared` files share processes, unless
  * there are options for each one.
  */
-export async function runTests(testFiles, { node = process.execPath, concurrency, options, timed, shared = false }) {
-  if (testFiles.length === 0) return { code: 0, took: [] }
+export async function runTests(testFiles, { node = process.execPath, concurrency, options, shared = false }) {
+  if (testFiles.length === 0) return { code: 0, tests: [] }
   const dir = mkdtempSync(join(tmpdir(), 'flux-tests-'))
   try {
     const processes = shared && options.length === 0 ? inProcesses(testFiles) : testFiles.map((file) => [file])
     const files = processes.map((together) => entryOf(together, dir))
-    const report = timed ? join(dir, 'took') : undefined
+    const report = join(dir, 'results')
     const config = { files, concurrency, timeout: FILE_LIMIT_MS, options: [SOURCE_MAPS, ...options], report }
     const [code] = await once(spawn(node, [RUN_FILES, JSON.stringify(config)], { stdio: 'inherit' }), 'close')
-    return { code: code ?? 1, took: timed ? splitReport(readFileSync(report, 'utf8')).took : [] }
+    return { code: code ?? 1, tests: splitReport(readFileSync(report, 'utf8')).tests }
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
 }
 
 /** Runs tests in a guest, which has one processor and cannot write here. `printed`: its output. */
-export async function runInGuest(testFiles, { options, timed }) {
-  if (testFiles.length === 0) return { code: 0, took: [], printed: '' }
-  const args = ['scripts/uml.mjs', ...flagsOf(timed && 'stdout', options), 'scripts/import-each.mjs', ...testFiles]
+export async function runInGuest(testFiles, options) {
+  if (testFiles.length === 0) return { code: 0, tests: [], printed: '' }
+  const args = ['scripts/uml.mjs', ...flagsOf(options), 'scripts/import-each.mjs', ...testFiles]
   const guest = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const [printed, [code]] = await Promise.all([guest.stdout.setEncoding('utf8').toArray(), once(guest, 'close')])
-  const { took, text } = splitReport(printed.join(''))
-  return { code: code ?? 1, took, printed: text }
+  const { tests, text } = splitReport(printed.join(''))
+  return { code: code ?? 1, tests, printed: text }
 }
 
-function flagsOf(report, options) {
-  const reporters = [['spec', 'stdout'], ...(report ? [[REPORTER, report]] : [])]
-  const flags = reporters.flatMap(([name, to]) => [`--test-reporter=${name}`, `--test-reporter-destination=${to}`])
+function flagsOf(options) {
+  const flags = ['spec', REPORTER].flatMap((name) => [`--test-reporter=${name}`, '--test-reporter-destination=stdout'])
   return [SOURCE_MAPS, ...flags, ...options]
 }

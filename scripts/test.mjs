@@ -5,8 +5,8 @@ import { build } from './build.mjs'
 import { choose, thoseWithGuest } from './choice.mjs'
 import { has, hasLoadLibraries, inCi, provide } from './machine.mjs'
 import { runInGuest, runTests } from './node-test.mjs'
+import { printFailed, printSlowest } from './results.mjs'
 import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
-import { printSlowest } from './slowest.mjs'
 import { files } from './stamps.mjs'
 
 const TESTS = join('dist', 'test')
@@ -32,29 +32,29 @@ if (inCi) for (const [tool, debianPackage] of [['promtool', 'prometheus'], ['chr
 const ordinary = chosen.filter((file) => !isIn('kernel', file))
 const inGuest = chosen.filter((file) => isIn('kernel', file))
 
-const timed = slowest !== undefined
 const together = ordinary.filter((file) => !measures(file)).sort(byLength)
 const alone = ordinary.filter(measures)
 const results = []
-const guest = thoseWithGuest(inGuest).then((files) => runInGuest(files, { options, timed }))
-results.push(await runTests(together, { concurrency: AT_ONCE, options, timed, shared: true }))
+const guest = thoseWithGuest(inGuest).then((files) => runInGuest(files, options))
+results.push(await runTests(together, { concurrency: AT_ONCE, options, shared: true }))
 if (inCi) results.push(await runOnPackagedNode(together, AT_ONCE))
 const inside = await guest
 process.stdout.write(inside.printed)
-results.push(inside, await runTests(alone, { concurrency: 1, options, timed }))
+results.push(inside, await runTests(alone, { concurrency: 1, options }))
 if (inCi) results.push(await runOnPackagedNode(alone, 1))
 process.exitCode = results.find(({ code }) => code !== 0)?.code ?? 0
-const took = results.flatMap((result) => result.took)
-if (timed) printSlowest(took, slowest)
+const tests = results.flatMap((result) => result.tests)
+if (slowest !== undefined) printSlowest(tests, slowest)
+printFailed(tests)
 
 /** The end-to-end tests. */
 async function runOnPackagedNode(testFiles, concurrency) {
   const endToEnd = testFiles.filter((file) => isIn('e2e', file) && !ONCE.includes(file))
-  if (endToEnd.length === 0) return { code: 0, took: [] }
+  if (endToEnd.length === 0) return { code: 0, tests: [] }
   console.log('end-to-end tests once more, on the Node that the packages bring')
   fetchRuntimes()
   const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
-  return runTests(endToEnd, { node, concurrency, options, timed, shared: concurrency > 1 })
+  return runTests(endToEnd, { node, concurrency, options, shared: concurrency > 1 })
 }
 
 function isIn(folder, file) {

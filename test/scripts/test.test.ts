@@ -24,6 +24,7 @@ test('test runs the files that the filters choose and keeps the exit code', () =
   assert.equal(all.status, 1)
   assert.match(all.stdout, /✔ good/)
   assert.match(all.stdout, /✖ bad/)
+  assert.match(all.stdout, /\nfailed tests\n {2}bad: bad\n {4}as meant\n$/)
 })
 
 test('options are passed to the runner', () => {
