@@ -1,12 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LoadedConfig } from '../config/load.js'
 import { AgentState } from '../host/agent-state.js'
 import { ServiceManager } from '../host/service-manager.js'
 import { createLog, type Log } from '../log/log.js'
 import { type RunningAgent, startAgent } from '../main/index.js'
 import { logReload } from '../main/reload.js'
+import { Closers } from '../main/start/closers.js'
 import { platform } from '../os/index.js'
 import { systemFailure } from '../os/system-failure.js'
+import { transactions } from '../store/embedded/under-way.js'
 import { loadNamedConfig } from './named-config.js'
+
+/** How long a start that is stopped halfway may take to close what it has opened. */
+const CLOSE_LIMIT_MS = 5_000
 
 /** Runs the agent until SIGTERM or SIGINT; a second signal ends the drain. SIGHUP reloads the configuration. */
 export async function start(options: { config?: string }): Promise<void> {
@@ -25,14 +31,26 @@ export async function start(options: { config?: string }): Promise<void> {
   })
   const { config, warnings } = await load(options, service)
   log = createLog(config.logLevel, { agent: config.agentId })
+  let hasDefect = false
   process.on('uncaughtException', (error) => {
     log?.fatal({ err: error }, 'a defect ends the agent')
+    hasDefect = true
     process.exit(1)
   })
+  // After the log's, which writes the last lines. After a defect workers may be in the middle of a transaction, too.
+  process.on('exit', () => {
+    if (config.store.kind === 'embedded' && (hasDefect || transactions.underWay > 0)) exitInTransaction()
+  })
   for (const warning of warnings) log.warn(warning)
+  const opened = new Closers()
+  let stopped = false
   const stop = async (reason: string) => {
-    if (!agent) log?.info({ reason }, 'stopped before it served')
-    await agent?.stop(reason)
+    if (agent) await agent.stop(reason)
+    else {
+      log?.info({ reason }, 'stopped before it served')
+      stopped = true
+      await Promise.race([opened.close().catch(() => {}), sleep(CLOSE_LIMIT_MS)])
+    }
     await service.close()
     process.exit(0)
   }
@@ -44,7 +62,8 @@ export async function start(options: { config?: string }): Promise<void> {
     await service.close()
     process.exit(0)
   })
-  agent = await startAgent(config, log, state, service).catch(async (error: unknown) => {
+  agent = await startAgent(config, log, state, service, opened).catch(async (error: unknown) => {
+    if (stopped) return new Promise<never>(() => {})
     // Errors with a code are for the operator to fix; others are defects, logged with their stack.
     const known = error instanceof Error && 'code' in error
     const message = systemFailure(error) ?? (error instanceof Error ? error.message : String(error))
@@ -55,6 +74,14 @@ export async function start(options: { config?: string }): Promise<void> {
   })
   // The file may have changed since the start read it.
   if (reloadDue) logReload(log, agent.reload())
+}
+
+/**
+ * process.exit would wait for ever for the embedded store's thread, which waits for the JavaScript of the transaction, or
+ * crash. What is committed is safe.
+ */
+function exitInTransaction(): void {
+  process.kill(process.pid, 'SIGKILL')
 }
 
 async function load(options: { config?: string }, service: ServiceManager): Promise<LoadedConfig> {

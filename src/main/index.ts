@@ -41,7 +41,8 @@ export interface RunningAgent {
 
 /**
  * Starts the agent; resolves once it serves. Waits for the store without a limit. On failure it closes everything it
- * opened, then rejects: with StartRefused or a system error, which the operator can fix, or with a defect. Main thread,
+ * opened, then rejects: with StartRefused or a system error, which the operator can fix, or with a defect. Closing
+ * `closers` meanwhile stops it: it then rejects with StartStopped, or not at all while it waits for the store. Main thread,
  * once.
  */
 export async function startAgent(
@@ -49,8 +50,8 @@ export async function startAgent(
   log: Log,
   state: AgentState,
   service: ServiceManager,
+  closers = new Closers(),
 ): Promise<RunningAgent> {
-  const closers = new Closers()
   try {
     return await start({ config, log, state, service, closers })
   } catch (error) {

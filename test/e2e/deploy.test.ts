@@ -71,11 +71,12 @@ describeAgent('DeployFunction', { skip: process.platform === 'win32' }, ({ agent
       const { message } = await calls.deploy('again', archive, { name: 'again', handler: 'main.sh' })
       return { message, ms: performance.now() - begun }
     }
-    assert.equal((await timed()).message, 'function deployed')
+    const first = await timed()
+    assert.equal(first.message, 'function deployed')
     const [version] = versionsOf(agent, 'again')
     const again = await timed()
     assert.equal(again.message, 'function deployed already')
-    assert.ok(again.ms < 2000, `${again.ms} ms`)
+    assert.ok(again.ms < Math.max(first.ms, 2000), `${first.ms} ms at first, ${again.ms} ms again`)
     assert.deepEqual(versionsOf(agent, 'again'), [version])
   })
 

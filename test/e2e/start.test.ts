@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -15,6 +16,8 @@ import { agentFor } from '../support/describe-agent.js'
 
 /** As pino numbers it. */
 const ERROR = 50
+/** A command that has not ended by then would be killed. */
+const HANGS_MS = 30_000
 const onLinux = { skip: process.platform !== 'linux' }
 
 /** An agent.yaml with these keys, in a folder of its own. */
@@ -109,6 +112,42 @@ describe('a start', () => {
     assert.equal(code, 1)
     assert.deepEqual(messages(stderr, ERROR), ['cannot start: as meant'])
     assert.equal(messages(stderr).filter((line) => line.startsWith('not everything')).length, 0, stderr)
+  })
+
+  /** Has the store's first transaction last a moment, in which this is done. */
+  const inTransaction = (what: string) => {
+    const preload = join(makeTempDir('flux-start-'), 'preload.cjs')
+    const done = `await new Promise((resolve) => { ${what}; setTimeout(resolve, 500) })`
+    writeFileSync(
+      preload,
+      `const lmdb = require(${JSON.stringify(createRequire(import.meta.url).resolve('lmdb'))})
+      const { open } = lmdb
+      lmdb.open = (...args) => {
+        const root = open(...args)
+        const { transaction } = root
+        root.transaction = (action) => {
+          root.transaction = transaction
+          return root.transaction(async () => { ${done}; return action() })
+        }
+        return root
+      }`,
+    )
+    return { env: { NODE_OPTIONS: `--require ${preload}` } }
+  }
+
+  it('that is stopped in the middle of a transaction of the embedded store completes that, and ends', async () => {
+    const env = inTransaction("process.kill(process.pid, 'SIGTERM')")
+    const { code, stderr } = await runCli(['start', '--config', configured({})], env)
+    assert.equal(code, 0, stderr)
+    assert.equal(messages(stderr).at(-1), 'stopped before it served')
+  })
+
+  it('that meets a defect in the middle of a transaction of the embedded store says so, and ends', async () => {
+    const env = inTransaction("setTimeout(() => { throw new Error('as meant') })")
+    const begun = performance.now()
+    const { stderr } = await runCli(['start', '--config', configured({})], env)
+    assert.ok(performance.now() - begun < HANGS_MS)
+    assert.deepEqual(messages(stderr, ERROR), ['a defect ends the agent'])
   })
 
   it('has as many threads on 64 cores as on four', onLinux, async (t) => {

@@ -13,6 +13,7 @@ import { BEGIN_LIMIT_MS, idOf, type Store, StoreUnavailable, type StoreWrite } f
 import { embeddedProblem } from './errors.js'
 import { Expiries } from './expiries.js'
 import { OutputChunks } from './output-chunks.js'
+import { transactions } from './under-way.js'
 
 /** Output chunks deleted in one transaction, so that a purge never blocks the thread for long. */
 const PURGE_CHUNKS = 1_000
@@ -46,6 +47,8 @@ export class EmbeddedStore implements Store {
   readonly #output: OutputChunks
   readonly #expiries: Expiries
   readonly #running: Database<string, [agentId: string, id: string]>
+  #isClosed = false
+
   /**
    * Makes the folder where it is missing, for its owner alone. `now` is the clock, epoch ms. Throws StoreUnavailable.
    */
@@ -202,6 +205,7 @@ export class EmbeddedStore implements Store {
 
   /** lmdb's close never resolves after a failed commit; committed writes need no closing. */
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.race([this.#root.close(), sleep(CLOSE_LIMIT_MS)])
   }
 
@@ -289,6 +293,7 @@ export class EmbeddedStore implements Store {
 
   async #read<T>(look: () => T): Promise<T> {
     try {
+      this.#refuseIfClosed()
       // Makes commits of other threads visible at once, not only in the next turn.
       this.#root.resetReadTxn()
       return look()
@@ -299,10 +304,17 @@ export class EmbeddedStore implements Store {
 
   async #transaction<T>(action: () => T): Promise<T> {
     try {
-      return await this.#root.transaction(action)
+      this.#refuseIfClosed()
+      transactions.underWay++
+      return await this.#root.transaction(action).finally(() => transactions.underWay--)
     } catch (error) {
       throw this.#unavailable(await commitError(error))
     }
+  }
+
+  /** What is closed may be unmapped. */
+  #refuseIfClosed(): void {
+    if (this.#isClosed) throw new Error('it is closed')
   }
 
   #unavailable(error: unknown): StoreUnavailable {
