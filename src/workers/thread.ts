@@ -3,6 +3,7 @@ import { threadId, workerData } from 'node:worker_threads'
 import { IdLog } from '../ids/id-log.js'
 import { createLog } from '../log/log.js'
 import { platform } from '../os/index.js'
+import { transactions } from '../store/embedded/under-way.js'
 import { WriteQueues } from '../store/queue/write-queues.js'
 import { RECORD_TTL_MS } from '../store/record.js'
 import { logIdLogEvent, logQueueEvent } from '../threads/log-events.js'
@@ -18,6 +19,12 @@ export let { settings } = setup
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = linkedStore(setup.store)
+process.on('uncaughtException', (error) => {
+  log.fatal({ err: error }, 'a defect ends a worker thread')
+  // Not in the middle of a transaction: LMDB's thread would wait for its JavaScript, and this thread for that one.
+  const done = transactions.underWay > 0 ? store.close() : Promise.resolve()
+  void done.finally(() => process.exit(1))
+})
 /** Absent: nothing is counted. */
 export const figures = setup.counts ? new Figures() : undefined
 export const starter = platform.createStarter(setup.starter)

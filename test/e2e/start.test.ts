@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -13,6 +12,7 @@ import { listeningPorts } from '../../harness/proc.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
 import { runCli, startCli } from '../support/cli.js'
 import { agentFor } from '../support/describe-agent.js'
+import { inTransaction } from '../support/in-transaction.js'
 
 /** As pino numbers it. */
 const ERROR = 50
@@ -114,36 +114,15 @@ describe('a start', () => {
     assert.equal(messages(stderr).filter((line) => line.startsWith('not everything')).length, 0, stderr)
   })
 
-  /** Has the store's first transaction last a moment, in which this is done. */
-  const inTransaction = (what: string) => {
-    const preload = join(makeTempDir('flux-start-'), 'preload.cjs')
-    const done = `await new Promise((resolve) => { ${what}; setTimeout(resolve, 500) })`
-    writeFileSync(
-      preload,
-      `const lmdb = require(${JSON.stringify(createRequire(import.meta.url).resolve('lmdb'))})
-      const { open } = lmdb
-      lmdb.open = (...args) => {
-        const root = open(...args)
-        const { transaction } = root
-        root.transaction = (action) => {
-          root.transaction = transaction
-          return root.transaction(async () => { ${done}; return action() })
-        }
-        return root
-      }`,
-    )
-    return { env: { NODE_OPTIONS: `--require ${preload}` } }
-  }
-
   it('that is stopped in the middle of a transaction of the embedded store completes that, and ends', async () => {
-    const env = inTransaction("process.kill(process.pid, 'SIGTERM')")
+    const env = inTransaction('main', "process.kill(process.pid, 'SIGTERM')")
     const { code, stderr } = await runCli(['start', '--config', configured({})], env)
     assert.equal(code, 0, stderr)
     assert.equal(messages(stderr).at(-1), 'stopped before it served')
   })
 
   it('that meets a defect in the middle of a transaction of the embedded store says so, and ends', async () => {
-    const env = inTransaction("setTimeout(() => { throw new Error('as meant') })")
+    const env = inTransaction('main', "setTimeout(() => { throw new Error('as meant') })")
     const begun = performance.now()
     const { stderr } = await runCli(['start', '--config', configured({})], env)
     assert.ok(performance.now() - begun < HANGS_MS)

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { getPriority } from 'node:os'
 import { after, before, describe, it } from 'node:test'
+import { startTestAgent } from '../../harness/agent.js'
+import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { freePort, noRedis, RedisServer } from '../../harness/redis.js'
 import { type AgentInProcess, startAgentInProcess } from '../support/agent-in-process.js'
+import { inTransaction } from '../support/in-transaction.js'
 import { callSync } from '../support/live-calls.js'
 import { scrapeAt } from '../support/metrics.js'
 
 const USUAL = getPriority()
+/** An agent that has not ended by then would be killed. */
+const HANGS_MS = 20_000
 
 // With LMDB, a thread that is ended in the middle of its native code can take the process with it (SIGSEGV).
 describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
@@ -78,5 +84,23 @@ describe('a worker thread that dies', { skip: noRedis ?? false }, () => {
     assert.equal((await calls.ended(id)).output, 'hi\n')
     await calls.script('hi', 'echo deployed again')
     assert.equal((await calls.execute({ function_name: 'hi' })).output.toString(), 'deployed again\n')
+  })
+})
+
+describe('a worker thread that meets a defect in the middle of a transaction of the embedded store', () => {
+  it('is replaced as well, and nothing waits for it', async (t) => {
+    const environment = inTransaction('worker', "setTimeout(() => { throw new Error('as meant') })")
+    const agent = await startTestAgent({ config: { redis_addr: 'embedded', workers: 1 }, ...environment })
+    t.after(agent.kill)
+    const calls = new Calls(agent.client)
+    await calls.script('hi', 'echo hi')
+    await calls.execute({ function_name: 'hi', execution_id: randomUUID(), async: true })
+    await eventually('it is replaced', () => agent.logs().includes('a worker thread has died; it is replaced'))
+    assert.match(agent.logs(), /"message":"as meant".*"a defect ends a worker thread"/)
+    const answered = async () => (await calls.execute({ function_name: 'hi' })).output.toString() === 'hi\n'
+    await eventually('another one runs executions', answered)
+    const begun = performance.now()
+    await agent.stop()
+    assert.ok(performance.now() - begun < HANGS_MS)
   })
 })
