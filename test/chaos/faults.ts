@@ -1,10 +1,11 @@
 import { readdirSync } from 'node:fs'
+import { eventually } from '../../harness/eventually.js'
 import { launchersOf } from '../../harness/launchers.js'
 import { limitDescriptors } from '../support/descriptor-limit.js'
 import type { Random } from './random.js'
 import type { Site } from './site.js'
 
-/** Sets right again what a fault has broken. */
+/** Sets right again what a fault has broken. Until it resolves, the fault may be why executions fail. */
 type Heal = () => void | Promise<void>
 
 interface Fault {
@@ -25,6 +26,8 @@ export const DISK_FULL = 'disk full'
 export const DESCRIPTORS = 'descriptors used up'
 
 const ENOUGH_DESCRIPTORS = 10_000
+/** For an agent to act on a signal, or on a launcher's death. It may be paused meanwhile, several times. */
+const ACT_SECONDS = 45
 
 const always = () => true
 const withRedis = ({ redis }: Site) => redis !== undefined
@@ -36,6 +39,12 @@ function toLaunchers({ agent }: Site, random: Random, signal: NodeJS.Signals): n
   const met = random.chance(0.3) ? pids : pids.slice(0, 1)
   for (const pid of met) tell(pid, signal)
   return met
+}
+
+/** Before, it starts executions through launchers that are dead. */
+async function untilReaped(agentPid: number, dead: readonly number[]): Promise<void> {
+  const isReaped = () => !launchersOf(agentPid).some((pid) => dead.includes(pid))
+  await eventually('the agent reaps a launcher that was killed', isReaped, ACT_SECONDS)
 }
 
 function tell(pid: number, signal: NodeJS.Signals): void {
@@ -86,10 +95,14 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 1_000,
     possible: always,
     begin: ({ agent }, random, lastsMs) => {
+      const { pid } = agent
       // One that is paused does not hear it.
       agent.end('SIGTERM', lastsMs)
       if (random.chance(0.3)) setTimeout(() => agent.signal('SIGTERM'), lastsMs / 2).unref()
-      return nothing
+      return async () => {
+        // What it accepts before it hears it, it stops.
+        if (pid !== undefined) await eventually('the agent stops', () => agent.pid !== pid, ACT_SECONDS)
+      }
     },
   },
   {
@@ -108,8 +121,9 @@ export const FAULTS: readonly Fault[] = [
     longestMs: 1,
     possible: always,
     begin: (site, random) => {
-      toLaunchers(site, random, 'SIGKILL')
-      return nothing
+      const { pid } = site.agent
+      const dead = toLaunchers(site, random, 'SIGKILL')
+      return () => (pid === undefined ? undefined : untilReaped(pid, dead))
     },
   },
   {
