@@ -1,7 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
 import { processStat } from './process-stat.js'
+
+/** What the two parts of a tag add up to (tag.c). */
+const TAG_SUM = 2n ** 60n
 
 /** Sends SIGKILL to every process of a group; false where the group is empty. Any thread. */
 export function killGroup(pid: number): boolean {
@@ -25,21 +28,77 @@ export async function groupDead(pid: number): Promise<number[]> {
  * a resource limit without effect (tag.h), which descendants inherit unless they change it. Any thread.
  */
 export function killTagged(leaders: ReadonlySet<number>): void {
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    try {
-      const limits = readFileSync(`/proc/${entry}/limits`, 'latin1')
-      const [, tag] = /^Max file locks +\S+ +(\d+) /m.exec(limits) ?? []
-      if (tag !== undefined && leaders.has(Number(tag))) process.kill(Number(entry), 'SIGKILL')
-    } catch {
-      // It has ended, or belongs to another user.
-    }
+  for (const pid of pids()) {
+    const { leader } = tagOf(pid)
+    if (leader !== undefined && leaders.has(Number(leader))) signal(pid, 'SIGKILL')
   }
 }
 
-function signalGroup(pid: number, signal: 'SIGKILL' | 0): boolean {
+/**
+ * Kills what is left of executions whose leader is dead, until nothing is, or for KILL_LIMIT_MS: a launcher that lives does
+ * so itself, at once. Any thread.
+ */
+export async function killLeaderless(): Promise<void> {
+  const deadline = performance.now() + KILL_LIMIT_MS
+  for (let left = leaderless(); left.length > 0 && performance.now() < deadline; left = leaderless()) {
+    for (const pid of left) signal(pid, 'SIGKILL')
+    await sleep(1)
+  }
+}
+
+function leaderless(): number[] {
+  return pids().filter((pid) => {
+    const leader = isAlive(pid) ? provenLeaderOf(pid) : undefined
+    return leader !== undefined && !(isAlive(leader) && provenLeaderOf(leader) === leader)
+  })
+}
+
+function isAlive(pid: number): boolean {
+  return !/^[ZX]?$/.test(processStat(pid)?.state ?? '')
+}
+
+/** Undefined where it has none, or has disowned it, or others may have set those limits. */
+function provenLeaderOf(pid: number): number | undefined {
+  const { leader, counterpart } = tagOf(pid)
+  if (leader === undefined || counterpart === undefined || leader + counterpart !== TAG_SUM) return undefined
+  return namespaceOf(pid) === namespaceOf('self') ? Number(leader) : undefined
+}
+
+/** In which its pid is what tags say; undefined where that cannot be seen. */
+function namespaceOf(pid: number | 'self'): string | undefined {
   try {
-    return process.kill(-pid, signal)
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+/** Hard limits. Empty where they cannot be read, as where the process has ended, or are none. */
+function tagOf(pid: number): { readonly leader?: bigint; readonly counterpart?: bigint } {
+  try {
+    const limits = readFileSync(`/proc/${pid}/limits`, 'latin1')
+    const [, leader] = /^Max file locks +\S+ +(\d+) /m.exec(limits) ?? []
+    const [, counterpart] = /^Max realtime timeout +\S+ +(\d+) /m.exec(limits) ?? []
+    return { ...(leader && { leader: BigInt(leader) }), ...(counterpart && { counterpart: BigInt(counterpart) }) }
+  } catch {
+    return {}
+  }
+}
+
+function pids(): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+}
+
+function signalGroup(pid: number, what: 'SIGKILL' | 0): boolean {
+  return signal(-pid, what)
+}
+
+/** Whether there is such a process, or group. */
+function signal(pid: number, what: 'SIGKILL' | 0): boolean {
+  try {
+    return process.kill(pid, what)
   } catch (error) {
     // EPERM: the remaining processes changed their user, but exist.
     return (error as NodeJS.ErrnoException).code === 'EPERM'
@@ -47,9 +106,8 @@ function signalGroup(pid: number, signal: 'SIGKILL' | 0): boolean {
 }
 
 function livingMembers(group: number): number[] {
-  const members = readdirSync('/proc').filter((entry) => {
-    const stat = /^\d+$/.test(entry) ? processStat(entry) : undefined
+  return pids().filter((pid) => {
+    const stat = processStat(pid)
     return stat?.group === group && stat.state !== 'Z' && stat.state !== 'X'
   })
-  return members.map(Number)
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readlinkSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { Host } from './host.js'
+import { mountsOf } from './mounts.js'
 import { Folders, noSandbox, Sandbox } from './sandbox-under-test.js'
 
 const namespaces = (pid: number | 'self') =>
@@ -15,7 +16,7 @@ describe('the host of a sandbox', { skip: noSandbox }, () => {
   before(async () => {
     host = await Host.open()
     folders = new Folders()
-    mounts = host.mounts()
+    mounts = host.mounts(folders.dir)
     sandbox = await Sandbox.open(folders, { through: host.through })
   })
   after(async () => {
@@ -24,19 +25,19 @@ describe('the host of a sandbox', { skip: noSandbox }, () => {
   })
 
   it('has the mounts that it had, and the same namespaces', async () => {
-    assert.equal(host.mounts(), mounts)
-    const own = [readFileSync('/proc/self/mountinfo', 'utf8'), ...namespaces('self')]
+    assert.equal(host.mounts(folders.dir), mounts)
+    const own = [mountsOf('self', folders.dir), ...namespaces('self')]
     const other = await Sandbox.open(folders, { args: { network: 'none' } })
-    assert.deepEqual([readFileSync('/proc/self/mountinfo', 'utf8'), ...namespaces('self')], own)
+    assert.deepEqual([mountsOf('self', folders.dir), ...namespaces('self')], own)
     assert.equal(namespaces(other.pid).filter((one) => own.includes(one)).length, 0)
     assert.equal(await other.close(), 0)
-    assert.deepEqual([readFileSync('/proc/self/mountinfo', 'utf8'), ...namespaces('self')], own)
+    assert.deepEqual([mountsOf('self', folders.dir), ...namespaces('self')], own)
   })
 
   it('does not see what is mounted in the sandbox', () => {
     const places = ['/mnt', `${folders.apps}/mine`, folders.homeAt, '/tmp']
     for (const path of places) sandbox.run(`mount -t tmpfs inside ${path}`, 0)
-    assert.equal(host.mounts(), mounts)
+    assert.equal(host.mounts(folders.dir), mounts)
     for (const path of places.reverse()) sandbox.run(`umount ${path}`, 0)
   })
 
@@ -54,7 +55,7 @@ describe('the host of a sandbox', { skip: noSandbox }, () => {
     assert.equal(sandbox.run(`cat /var/tmp/mine ${folders.homeAt}/mine`), 'mine\nmine\n')
     assert.equal(sandbox.try(`touch ${folders.state}/new`, 0).status, 1)
     for (const path of places.reverse()) host.run(`umount ${path}`)
-    assert.equal(host.mounts(), mounts)
+    assert.equal(host.mounts(folders.dir), mounts)
     assert.equal(sandbox.run(`cat /var/tmp/mine ${folders.homeAt}/mine`), 'mine\nmine\n')
   })
 
@@ -62,7 +63,7 @@ describe('the host of a sandbox', { skip: noSandbox }, () => {
     const other = await Sandbox.open(folders, { through: host.through })
     assert.equal(await other.close(), 0)
     assert.equal(existsSync(`/proc/${other.pid}`), false)
-    assert.equal(host.mounts(), mounts)
+    assert.equal(host.mounts(folders.dir), mounts)
   })
 
   it('may remove what the sandbox has mounted', async () => {

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { onExit } from '../../../harness/on-exit.js'
+import { mountsOf } from './mounts.js'
 
 /** A host of the test's own: a mount namespace in which all mounts are shared, as systemd has it. */
 export class Host {
@@ -28,8 +28,9 @@ export class Host {
     return execFileSync(program, [...rest, 'sh', '-c', lines], { encoding: 'utf8', cwd: '/' })
   }
 
-  mounts(): string {
-    return readFileSync(`/proc/${this.holder.pid}/mountinfo`, 'utf8')
+  /** `own`: the test's folder. */
+  mounts(own: string): string {
+    return mountsOf(this.holder.pid as number, own)
   }
 
   async close(): Promise<void> {

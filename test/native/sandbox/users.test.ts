@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { installation } from '../../../src/installation.js'
 import { Host } from './host.js'
+import { mountsOf } from './mounts.js'
 import { Folders, noSandbox, Sandbox, UID } from './sandbox-under-test.js'
 
 /** Some of a hundred came between the host's steps. */
@@ -77,10 +78,9 @@ describe('users in a sandbox', { skip: noSandbox }, () => {
       closeSync(namespace)
       assert.deepEqual([status, stdout], [0, 'ready\n'])
     }
-    const mounts = () => readFileSync(`/proc/${sandbox.pid}/mountinfo`, 'utf8')
-    const before = mounts()
+    const before = mountsOf(sandbox.pid, folders.dir)
     restore()
-    assert.equal(mounts(), before)
+    assert.equal(mountsOf(sandbox.pid, folders.dir), before)
     host.run('cd /etc; cp -a passwd new; echo later:x:4242:4242::/:/bin/sh >>new; mv new passwd')
     assert.equal(sandbox.try('whoami').stdout, '')
     restore()

@@ -8,7 +8,7 @@ import type {
   SupervisedProcess,
 } from '../../platform.js'
 import { emptied, killCgroup, removeTree } from '../cgroup-files.js'
-import { groupDead, killGroup, killTagged } from '../process-group.js'
+import { groupDead, killGroup, killLeaderless, killTagged } from '../process-group.js'
 import { explainFailure, startFailure } from '../program/start-failure.js'
 import type { Connection } from './connection.js'
 import type { LauncherEvents, LauncherFailure } from './events.js'
@@ -223,13 +223,12 @@ export class Launcher implements LauncherEvents {
     this.death = error
     const lost = [...this.tracked.values()].filter(({ ended }) => !ended)
     this.tracked.clear()
-    for (const { pid, listener } of lost) {
-      if (pid === undefined) listener.ended({ ...startFailure('launcher', 'LAUNCHER_DIED', error), durationMs: 0 })
-    }
-    const running = lost.filter(({ pid }) => pid !== undefined)
-    void this.killRemains(running.map(({ pid }) => pid as number)).then(() => {
-      for (const { listener, requested } of running) {
-        listener.ended({ kind: 'lost', error, durationMs: performance.now() - requested })
+    const pids = lost.flatMap(({ pid }) => pid ?? [])
+    void this.killRemains(pids).then(() => {
+      for (const { pid, listener, requested } of lost) {
+        // It may have run all the same: its start was not told.
+        if (pid === undefined) listener.ended({ ...startFailure('launcher', 'LAUNCHER_DIED', error), durationMs: 0 })
+        else listener.ended({ kind: 'lost', error, durationMs: performance.now() - requested })
       }
     })
   }
@@ -245,5 +244,7 @@ export class Launcher implements LauncherEvents {
     for (const pid of pids) killGroup(pid)
     killTagged(new Set(pids))
     await Promise.all(pids.map((pid) => groupDead(pid)))
+    // Leaders that it had no time to tell of have died with it, but not what they have started.
+    await killLeaderless()
   }
 }

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { makeTempDir } from '../../../../harness/agent.js'
 import { eventually } from '../../../../harness/eventually.js'
 import { launchersOf } from '../../../../harness/launchers.js'
+import { processesWith } from '../../../../harness/proc.js'
 import { isRunning } from '../../../../harness/processes.js'
 import { installation } from '../../../../src/installation.js'
 import { platform } from '../../../../src/os/index.js'
 import { FUNCTIONS_DIR, type ProcessStarter, type Sandboxes, type StarterSetup } from '../../../../src/os/platform.js'
-import { run, script, start } from '../processes.js'
+import { request, run, script, start } from '../processes.js'
 import { STARTERS } from '../starters.js'
 
 const ESCAPES = [
@@ -92,6 +94,16 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       for (const { end } of await Promise.all(starting))
         assert.equal(end.kind === 'not started' && end.code, 'LAUNCHER_DIED')
       assert.equal((await running.ended).end.kind, 'lost')
+    })
+
+    it('that dies while it starts many tells no end before all that it started is dead', async () => {
+      const env = { STARTED: randomUUID() }
+      const asked = Array.from({ length: 200 }, () => request(starter, script('sleep 60', { env })))
+      await eventually('some have started', () => processesWith('STARTED', env.STARTED).length > 20)
+      process.kill(launcherPid(), 'SIGKILL')
+      await Promise.race(asked.map(({ ended }) => ended))
+      assert.deepEqual(processesWith('STARTED', env.STARTED), [])
+      await Promise.all(asked.map(({ ended }) => ended))
     })
 
     it('starts a function in its sandbox, or says that there is none', { skip: noSandboxes }, async (t) => {
