@@ -17,15 +17,18 @@ export async function removeForeign(dir: string): Promise<void> {
   try {
     let moved = 0
     const moveUp = (from: Buffer) => rename(from, below(folder, `.${++moved}-${process.pid}`))
-    while (performance.now() < giveUp) {
-      const names = await list(folder)
-      if (names.length === 0) break
-      for (const name of names) await remove(below(folder, name), moveUp)
+    for (;;) {
+      for (const name of await list(folder)) await remove(below(folder, name), moveUp)
+      try {
+        return await rmdir(dir)
+      } catch (error) {
+        // It may have been filled again since it was read.
+        if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || performance.now() >= giveUp) throw error
+      }
     }
   } finally {
     await folder.close()
   }
-  await rmdir(dir)
 }
 
 async function remove(path: Buffer, moveUp: (path: Buffer) => Promise<void>): Promise<void> {
