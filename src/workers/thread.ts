@@ -19,11 +19,16 @@ export let { settings } = setup
 platform.renice(setup.nice)
 export const log = createLog(settings.logLevel, { worker: threadId })
 export const store = linkedStore(setup.store)
-process.on('uncaughtException', (error) => {
-  log.fatal({ err: error }, 'a defect ends a worker thread')
+process.once('uncaughtException', (error) => {
+  log.fatal({ err: error }, 'an error ends a worker thread')
   // Not in the middle of a transaction: LMDB's thread would wait for its JavaScript, and this thread for that one.
   const done = transactions.underWay > 0 ? store.close() : Promise.resolve()
-  void done.finally(() => process.exit(1))
+  void done.finally(() =>
+    setImmediate(() => {
+      // Without a handler it ends the thread, and the main thread hears of it.
+      throw error
+    }),
+  )
 })
 /** Absent: nothing is counted. */
 export const figures = setup.counts ? new Figures() : undefined

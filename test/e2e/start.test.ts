@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -112,6 +113,18 @@ describe('a start', () => {
     assert.equal(code, 1)
     assert.deepEqual(messages(stderr, ERROR), ['cannot start: as meant'])
     assert.equal(messages(stderr).filter((line) => line.startsWith('not everything')).length, 0, stderr)
+  })
+
+  it('says why where a worker cannot open the store', async () => {
+    const preload = join(makeTempDir('flux-start-'), 'preload.cjs')
+    const lmdb = JSON.stringify(createRequire(import.meta.url).resolve('lmdb'))
+    const failing = `require(${lmdb}).open = () => { throw new Error('as meant') }`
+    writeFileSync(preload, `if (!require('node:worker_threads').isMainThread) ${failing}`)
+    const { code, stderr } = await runCli(['start', '--config', configured({})], {
+      env: { NODE_OPTIONS: `--require ${preload}` },
+    })
+    assert.equal(code, 1, stderr)
+    assert.match(messages(stderr, ERROR).at(-1) ?? '', /^cannot start: embedded store in \S+: as meant$/)
   })
 
   it('that is stopped in the middle of a transaction of the embedded store completes that, and ends', async () => {

@@ -96,7 +96,7 @@ describe('a worker thread that meets a defect in the middle of a transaction of 
     await calls.script('hi', 'echo hi')
     await calls.execute({ function_name: 'hi', execution_id: randomUUID(), async: true })
     await eventually('it is replaced', () => agent.logs().includes('a worker thread has died; it is replaced'))
-    assert.match(agent.logs(), /"message":"as meant".*"a defect ends a worker thread"/)
+    assert.match(agent.logs(), /"message":"as meant".*"an error ends a worker thread"/)
     const answered = async () => (await calls.execute({ function_name: 'hi' })).output.toString() === 'hi\n'
     await eventually('another one runs executions', answered)
     const begun = performance.now()
