@@ -65,7 +65,8 @@ describeAgent('an outage', { store: STORES, config: { workers: 2, drain_seconds:
         await Promise.all([printed(startedDuring, OUTPUT.length), printed(cancelled, PART.length)])
 
         const slowest = await medianSync(calls)
-        assert.ok(slowest < 3 * usual + 30, `a sync execution takes ${slowest} ms instead of ${usual} ms`)
+        // What asks the store waits for half a second at least.
+        assert.ok(slowest < 3 * usual + 200, `a sync execution takes ${slowest} ms instead of ${usual} ms`)
         for (const id of [startedBefore, insideIt]) {
           const record = await calls.ended(id)
           assert.deepEqual([record.status, record.output_bytes], ['success', OUTPUT.length])
