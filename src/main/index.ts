@@ -42,8 +42,7 @@ export interface RunningAgent {
 /**
  * Starts the agent; resolves once it serves. Waits for the store without a limit. On failure it closes everything it
  * opened, then rejects: with StartRefused or a system error, which the operator can fix, or with a defect. Closing
- * `closers` meanwhile stops it: it then rejects with StartStopped, or not at all while it waits for the store. Main thread,
- * once.
+ * `closers` meanwhile stops it: it then rejects with StartStopped. Main thread, once.
  */
 export async function startAgent(
   config: AgentConfig,

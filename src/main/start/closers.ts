@@ -18,6 +18,11 @@ export class Closers {
    */
   add(close: () => unknown): void {
     this.stack.push(close)
+    this.refuseIfClosing()
+  }
+
+  /** Throws StartStopped where they are being closed already. */
+  refuseIfClosing(): void {
     if (this.closing) throw new StartStopped()
   }
 

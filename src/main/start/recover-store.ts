@@ -52,6 +52,8 @@ export async function recoverStore(
       ? log.error({ store: store.address, cause }, 'no retry will help: waiting until that is put right')
       : log.warn({ store: store.address, cause }, 'waiting for the store')
   const waiting = (why: StoreUnavailable) => {
+    // The store itself may be closed by then.
+    closers.refuseIfClosing()
     logAway(why)
     state.wait(`the store: ${why.message}`)
   }
