@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KILL_LIMIT_MS } from '../../generated/native/launcher-protocol.js'
-import { processStat } from './process-stat.js'
+import { type ProcessStat, processStat } from './process-stat.js'
 
 /** What the two parts of a tag add up to (tag.c). */
 const TAG_SUM = 2n ** 60n
@@ -54,7 +54,7 @@ function leaderless(): number[] {
 }
 
 function isAlive(pid: number): boolean {
-  return !/^[ZX]?$/.test(processStat(pid)?.state ?? '')
+  return isLiving(processStat(pid))
 }
 
 /** Undefined where it has none, or has disowned it, or others may have set those limits. */
@@ -108,6 +108,10 @@ function signal(pid: number, what: 'SIGKILL' | 0): boolean {
 function livingMembers(group: number): number[] {
   return pids().filter((pid) => {
     const stat = processStat(pid)
-    return stat?.group === group && stat.state !== 'Z' && stat.state !== 'X'
+    return stat?.group === group && isLiving(stat)
   })
+}
+
+function isLiving(stat: ProcessStat | undefined): boolean {
+  return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X'
 }

@@ -306,7 +306,11 @@ export class EmbeddedStore implements Store {
     try {
       this.#refuseIfClosed()
       transactions.underWay++
-      return await this.#root.transaction(action).finally(() => transactions.underWay--)
+      try {
+        return await this.#root.transaction(action)
+      } finally {
+        transactions.underWay--
+      }
     } catch (error) {
       throw this.#unavailable(await commitError(error))
     }
