@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,7 +68,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(config, null, 2))
-  const start = [process.execPath, CLI, 'start', '--config', configFile] as const
+  const start = [process.execPath, ...nodeOptions(), CLI, 'start', '--config', configFile]
   const [program, ...args] = [...(options.through ?? []), ...start] as [string, ...string[]]
   const agent = spawn(program, args, {
     cwd: dir,
@@ -108,6 +108,12 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
     stop: () => end('SIGTERM'),
     kill: async () => void (await end('SIGKILL')),
   }
+}
+
+/** The options of Node in the first line of the command. */
+function nodeOptions(): string[] {
+  const [line = ''] = readFileSync(CLI, 'latin1').split('\n', 1)
+  return line.split(' ').filter((word) => word.startsWith('--'))
 }
 
 /** A temporary folder, removed when this process ends. */

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { createProgram } from '../dist/src/cli/program.js'
 import { has } from '../scripts/machine.mjs'
 import { fail, run } from '../scripts/run.mjs'
-import { runtimeFolder } from '../scripts/runtime.mjs'
+import { NODE_OPTIONS, runtimeFolder } from '../scripts/runtime.mjs'
 import { files } from '../scripts/stamps.mjs'
 import { bashCompletion } from './bash-completion.mjs'
 import { manPage } from './man-page.mjs'
@@ -55,7 +55,7 @@ export function buildDeb(architecture, folder) {
   // Node for another processor does not run here: an agent there compiles when it starts.
   if (cpu === process.arch) {
     const node = join(runtimeFolder({ os: 'linux', cpu }), 'bin/node')
-    run(process.execPath, ['scripts/code-cache.mjs', join(home, 'dist/agent'), node])
+    run(process.execPath, ['scripts/code-cache.mjs', join(home, 'dist/agent'), node, ...NODE_OPTIONS])
   }
   stageSystemFiles(tree)
   writeControl(tree, architecture)
@@ -80,7 +80,8 @@ function stageRuntime({ cpu, tools }, home) {
 
 function stageSystemFiles(tree) {
   const documents = join(tree, 'usr/share/doc/flux-agent')
-  install(join(SOURCES, 'flux-agent'), join(tree, 'usr/bin/flux-agent'))
+  const command = readFileSync(join(SOURCES, 'flux-agent'), 'utf8')
+  write(join(tree, 'usr/bin/flux-agent'), command.replace('@NODE_OPTIONS@', NODE_OPTIONS.join(' ')))
   for (const unit of UNITS) install(join(SOURCES, unit), join(tree, 'usr/lib/systemd/system', unit))
   install('example.agent.yaml', join(tree, 'etc/flux-agent/agent.yaml.example'))
   install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))

@@ -3,7 +3,7 @@ import { createWriteStream, readFileSync, rmSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { ZipFile } from 'yazl'
-import { runtimeFolder } from '../scripts/runtime.mjs'
+import { NODE_OPTIONS, runtimeFolder } from '../scripts/runtime.mjs'
 import { files } from '../scripts/stamps.mjs'
 import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
@@ -37,5 +37,6 @@ export async function buildZip(folder) {
 
 /** With CRLF, for cmd.exe and older editors. */
 function windowsText(file) {
-  return Buffer.from(readFileSync(file, 'utf8').replace(/\r?\n/g, '\r\n'))
+  const text = readFileSync(file, 'utf8').replace('@NODE_OPTIONS@', NODE_OPTIONS.join(' '))
+  return Buffer.from(text.replace(/\r?\n/g, '\r\n'))
 }

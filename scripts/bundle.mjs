@@ -9,6 +9,10 @@ export const BUNDLES = join('dist', 'agent')
 const STAMP = join(BUNDLES, '.setup-stamp')
 /** The command, and the threads. They are found at the same places below `COMPILED` and `BUNDLES`. */
 const ENTRIES = { agent: 'cli/index.js', worker: 'workers/index.js', deploy: 'workers/deploy/deploy.js' }
+/** With the heap's limit above the size of dead buffers at which V8 looks for them alone: see runtime.mjs. */
+const COMMAND = `#!/usr/bin/env -S node --initial-old-space-size=64
+// Its heap is made. Where an option is set, V8 takes no code that was compiled without it, as Node's own is.
+require('node:v8').setFlagsFromString('--initial-old-space-size=0')`
 const LOADER = 'load-bundle.js'
 /** They load files of their own by path, or are for what few agents are asked for. */
 const EXTERNAL = ['lmdb', 'piscina', 'pino-pretty', '@grpc/proto-loader']
@@ -64,6 +68,6 @@ function writeEntry(file) {
   mkdirSync(dirname(entry), { recursive: true })
   const load = `module.exports = require('${top}/${LOADER}').loadBundle(require.resolve('${top}/${file}'))\n`
   const isCommand = entry.endsWith(ENTRIES.agent)
-  writeFileSync(entry, isCommand ? `#!/usr/bin/env node\n${load}` : load)
+  writeFileSync(entry, isCommand ? `${COMMAND}\n${load}` : load)
   if (isCommand) chmodSync(entry, 0o755)
 }

@@ -4,6 +4,13 @@ import { join } from 'node:path'
 import { run } from './run.mjs'
 import { hashOf, readStamp } from './stamps.mjs'
 
+/**
+ * Options of that Node, for the agent. V8 finds dead buffers by a scavenge once the young ones hold 32 MB. The limit of a
+ * heap as small as the agent's lies below that, so that V8 would mark the whole heap instead, for every few MB of output.
+ * Since V8 13.6 there is a limit of buffers as well, without the second option (nodejs/node#61967).
+ */
+export const NODE_OPTIONS = ['--initial-old-space-size=64', '--external-memory-accounted-in-global-limit']
+
 const FOLDER = join(import.meta.dirname, '..', 'packaging', 'runtime')
 
 /** Fetches missing packages. */

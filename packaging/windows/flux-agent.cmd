@@ -1,1 +1,1 @@
-@"%~dp0node.exe" "%~dp0app\dist\agent\cli\index.js" %*
+@"%~dp0node.exe" @NODE_OPTIONS@ "%~dp0app\dist\agent\cli\index.js" %*

@@ -26,7 +26,7 @@ $program = Join-Path $PSScriptRoot 'app\dist\agent\cli\index.js'
 icacls $folder /grant "${User}:(OI)(CI)M" | Out-Null
 if ($LASTEXITCODE -ne 0) { throw "$folder cannot be opened to ${User}: run this as an administrator" }
 
-$action = New-ScheduledTaskAction -Execute $node -Argument "`"$program`" start --config `"$file`"" -WorkingDirectory $folder
+$action = New-ScheduledTaskAction -Execute $node -Argument "@NODE_OPTIONS@ `"$program`" start --config `"$file`"" -WorkingDirectory $folder
 # Tried every minute, which does nothing while it runs: the restart of a task that fails knows only failures to start.
 $minutely = New-ScheduledTaskTrigger -Once -At (Get-Date) -RepetitionInterval (New-TimeSpan -Minutes 1)
 $triggers = (New-ScheduledTaskTrigger -AtStartup), $minutely

