@@ -125,7 +125,10 @@ export class RedisServer implements TestRedis {
     await once(this.#process, 'spawn')
     // A test that failed before it could stop it must not wait for it.
     this.#process.unref()
-    await eventually('redis-server answers', () => this.with((redis) => redis.ping()))
+    const ended = once(this.#process, 'exit').then(([code]) => {
+      throw new Error(`redis-server ended with code ${code}: its port may have been taken since it was found free`)
+    })
+    await Promise.race([eventually('redis-server answers', () => this.with((redis) => redis.ping())), ended])
   }
 
   /** Deletes the saved data. Call while it does not run. */
