@@ -124,7 +124,9 @@ export class RedisCluster implements TestRedis {
   /** As redis-cli --cluster create does, which takes seconds. */
   async #create(): Promise<void> {
     const { replicas = 1 } = this.#options
-    this.#servers = await Promise.all(Array.from({ length: this.#primaries * (1 + replicas) }, () => this.#first()))
+    // Again with other ports where one, found free, was taken before the node listened.
+    const node = () => this.#node().catch(() => this.#node())
+    this.#servers = await Promise.all(Array.from({ length: this.#primaries * (1 + replicas) }, node))
     const first = (index: number) => Math.floor((index * SLOTS) / this.#primaries)
     // Before they know each other; two with one epoch would have to agree on others first.
     const asks = this.#servers.map((server, index) =>
@@ -149,11 +151,6 @@ export class RedisCluster implements TestRedis {
       )
     })
     await Promise.all(ofReplicas)
-  }
-
-  /** With other ports where one of its own, found free, was taken before it listened. */
-  #first(): Promise<RedisServer> {
-    return this.#node().catch(() => this.#node())
   }
 
   async #node(): Promise<RedisServer> {

@@ -13,6 +13,7 @@ import { bashCompletion } from './bash-completion.mjs'
 import { manPage } from './man-page.mjs'
 import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
+import { filled } from './template.mjs'
 
 const SOURCES = join(import.meta.dirname, 'debian')
 const OBSERVABILITY = join(import.meta.dirname, 'observability')
@@ -81,7 +82,7 @@ function stageRuntime({ cpu, tools }, home) {
 function stageSystemFiles(tree) {
   const documents = join(tree, 'usr/share/doc/flux-agent')
   const command = readFileSync(join(SOURCES, 'flux-agent'), 'utf8')
-  write(join(tree, 'usr/bin/flux-agent'), command.replace('@NODE_OPTIONS@', NODE_OPTIONS.join(' ')))
+  write(join(tree, 'usr/bin/flux-agent'), filled(command, { NODE_OPTIONS: NODE_OPTIONS.join(' ') }))
   for (const unit of UNITS) install(join(SOURCES, unit), join(tree, 'usr/lib/systemd/system', unit))
   install('example.agent.yaml', join(tree, 'etc/flux-agent/agent.yaml.example'))
   install(join(SOURCES, 'lintian-overrides'), join(tree, 'usr/share/lintian/overrides/flux-agent'))
@@ -106,7 +107,7 @@ function writeControl(tree, architecture) {
   const all = files(tree, '').filter((file) => !file.endsWith('.cache'))
   const kilobytes = all.reduce((sum, file) => sum + Math.ceil(statSync(file).size / 1024), 0)
   const fields = { VERSION: debianVersion(), ARCHITECTURE: architecture, INSTALLED_SIZE: kilobytes }
-  const control = readFileSync(join(SOURCES, 'control'), 'utf8').replace(/@(\w+)@/g, (_, field) => fields[field])
+  const control = filled(readFileSync(join(SOURCES, 'control'), 'utf8'), fields)
   // Files in /etc belong to the administrator.
   const sums = files(join(tree, 'usr'), '').map((file) => `${md5(file)}  ${relative(tree, file)}\n`)
   write(join(tree, 'DEBIAN/control'), control)

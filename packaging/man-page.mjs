@@ -1,6 +1,7 @@
 // Makes the man page from flux-agent.1.in and the command's own options.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { filled } from './template.mjs'
 
 /** Answers roff. The date is in seconds since the epoch. */
 export function manPage(program, version, seconds) {
@@ -14,8 +15,7 @@ export function manPage(program, version, seconds) {
     COMMANDS: commands.map((command) => section(help, command)).join('\n'),
     GROUPS: groups(help, commands),
   }
-  const page = readFileSync(join(import.meta.dirname, 'flux-agent.1.in'), 'utf8')
-  return page.replace(/@([A-Z]+)@/g, (_, field) => fields[field])
+  return filled(readFileSync(join(import.meta.dirname, 'flux-agent.1.in'), 'utf8'), fields)
 }
 
 function section(help, command) {

@@ -7,6 +7,7 @@ import { NODE_OPTIONS, runtimeFolder } from '../scripts/runtime.mjs'
 import { files } from '../scripts/stamps.mjs'
 import { stageProgram } from './program.mjs'
 import { RELEASE_TIME, VERSION } from './release.mjs'
+import { filled } from './template.mjs'
 
 const SOURCES = join(import.meta.dirname, 'windows')
 const TARGET = { os: 'win32', cpu: 'x64' }
@@ -37,6 +38,6 @@ export async function buildZip(folder) {
 
 /** With CRLF, for cmd.exe and older editors. */
 function windowsText(file) {
-  const text = readFileSync(file, 'utf8').replace('@NODE_OPTIONS@', NODE_OPTIONS.join(' '))
+  const text = filled(readFileSync(file, 'utf8'), { NODE_OPTIONS: NODE_OPTIONS.join(' ') })
   return Buffer.from(text.replace(/\r?\n/g, '\r\n'))
 }

@@ -9,8 +9,12 @@ export const BUNDLES = join('dist', 'agent')
 const STAMP = join(BUNDLES, '.setup-stamp')
 /** The command, and the threads. They are found at the same places below `COMPILED` and `BUNDLES`. */
 const ENTRIES = { agent: 'cli/index.js', worker: 'workers/index.js', deploy: 'workers/deploy/deploy.js' }
-/** With the heap's limit above the size of dead buffers at which V8 looks for them alone: see runtime.mjs. */
-const COMMAND = `#!/usr/bin/env -S node --initial-old-space-size=64
+/**
+ * V8 finds dead buffers by a scavenge once the young ones hold 32 MB. The limit of a heap as small as the agent's lies below
+ * that, so that V8 would mark the whole heap instead, for every few MB of output.
+ */
+export const HEAP_OPTION = '--initial-old-space-size=64'
+const COMMAND = `#!/usr/bin/env -S node ${HEAP_OPTION}
 // Its heap is made. Where an option is set, V8 takes no code that was compiled without it, as Node's own is.
 require('node:v8').setFlagsFromString('--initial-old-space-size=0')`
 const LOADER = 'load-bundle.js'

@@ -1,15 +1,12 @@
 // The Node in packages: npm's packages of it for each system, locked by version and digest.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { HEAP_OPTION } from './bundle.mjs'
 import { run } from './run.mjs'
 import { hashOf, readStamp } from './stamps.mjs'
 
-/**
- * Options of that Node, for the agent. V8 finds dead buffers by a scavenge once the young ones hold 32 MB. The limit of a
- * heap as small as the agent's lies below that, so that V8 would mark the whole heap instead, for every few MB of output.
- * Since V8 13.6 there is a limit of buffers as well, without the second option (nodejs/node#61967).
- */
-export const NODE_OPTIONS = ['--initial-old-space-size=64', '--external-memory-accounted-in-global-limit']
+/** Options of that Node, for the agent. Since V8 13.6 buffers have a limit, too, without the second (nodejs/node#61967). */
+export const NODE_OPTIONS = [HEAP_OPTION, '--external-memory-accounted-in-global-limit']
 
 const FOLDER = join(import.meta.dirname, '..', 'packaging', 'runtime')
 
