@@ -110,10 +110,11 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
 }
 
-/** The options of Node in the first line of the command. */
+/** The options of Node that the tests are told to use, else those in the first line of the command. */
 function nodeOptions(): string[] {
   const [line = ''] = readFileSync(CLI, 'latin1').split('\n', 1)
-  return line.split(' ').filter((word) => word.startsWith('--'))
+  const words = process.env.AGENT_NODE_OPTIONS ?? line
+  return words.split(' ').filter((word) => word.startsWith('--'))
 }
 
 /** A temporary folder, removed when this process ends. */

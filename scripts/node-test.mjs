@@ -17,7 +17,7 @@ const REPORTER = join(import.meta.dirname, 'results.mjs')
  * Runs tests; answers the exit code, and what became of each test. With `shared` files share processes, unless
  * there are options for each one.
  */
-export async function runTests(testFiles, { node = process.execPath, concurrency, options, shared = false }) {
+export async function runTests(testFiles, { node = process.execPath, env, concurrency, options, shared = false }) {
   if (testFiles.length === 0) return { code: 0, tests: [] }
   const dir = mkdtempSync(join(tmpdir(), 'flux-tests-'))
   try {
@@ -25,7 +25,11 @@ export async function runTests(testFiles, { node = process.execPath, concurrency
     const files = processes.map((together) => entryOf(together, dir))
     const report = join(dir, 'results')
     const config = { files, concurrency, timeout: FILE_LIMIT_MS, options: [SOURCE_MAPS, ...options], report }
-    const [code] = await once(spawn(node, [RUN_FILES, JSON.stringify(config)], { stdio: 'inherit' }), 'close')
+    const tests = spawn(node, [RUN_FILES, JSON.stringify(config)], {
+      stdio: 'inherit',
+      env: { ...process.env, ...env },
+    })
+    const [code] = await once(tests, 'close')
     return { code: code ?? 1, tests: splitReport(readFileSync(report, 'utf8')).tests }
   } finally {
     rmSync(dir, { recursive: true, force: true })

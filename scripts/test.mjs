@@ -6,7 +6,7 @@ import { choose, thoseWithGuest } from './choice.mjs'
 import { has, hasLoadLibraries, inCi, provide } from './machine.mjs'
 import { runInGuest, runTests } from './node-test.mjs'
 import { printFailed, printSlowest } from './results.mjs'
-import { fetchRuntimes, runtimeFolder } from './runtime.mjs'
+import { fetchRuntimes, NODE_OPTIONS, runtimeFolder } from './runtime.mjs'
 import { files } from './stamps.mjs'
 
 const TESTS = join('dist', 'test')
@@ -54,7 +54,9 @@ async function runOnPackagedNode(testFiles, concurrency) {
   console.log('end-to-end tests once more, on the Node that the packages bring')
   fetchRuntimes()
   const node = join(runtimeFolder({ os: process.platform, cpu: process.arch }), 'bin', 'node')
-  return runTests(endToEnd, { node, concurrency, options, shared: concurrency > 1 })
+  // As the packages' commands start the agent.
+  const env = { AGENT_NODE_OPTIONS: NODE_OPTIONS.join(' ') }
+  return runTests(endToEnd, { node, env, concurrency, options, shared: concurrency > 1 })
 }
 
 function isIn(folder, file) {

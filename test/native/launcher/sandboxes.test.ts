@@ -50,7 +50,14 @@ const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
 /** Descriptors of mount namespaces. */
 function mountsHeld(pid: number): string[] {
   const fds = `/proc/${pid}/fd`
-  return readdirSync(fds).filter((fd) => /^mnt:/.test(readlinkSync(join(fds, fd))))
+  return readdirSync(fds).filter((fd) => {
+    try {
+      return readlinkSync(join(fds, fd)).startsWith('mnt:')
+    } catch {
+      // The launcher has closed it since.
+      return false
+    }
+  })
 }
 
 if (!noSandboxes)
