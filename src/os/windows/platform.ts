@@ -42,6 +42,7 @@ export const windows: Platform = {
   renice: () => {},
   killGroup,
   processStartTime,
+  bootId: () => undefined,
   nodeResources: () => () => ({ totalBytes: totalmem(), availableBytes: freemem() }),
   portHolder: () => undefined,
   usage: pidUsage,

@@ -1,11 +1,12 @@
 import { fchmodSync, fchownSync, fstatSync, lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { withFolder } from '../../archive/access.js'
 import { ArchiveRefused, refuseSystemError } from '../../archive/refused.js'
 import { HOMES_DIR, type UidRange } from '../../os/platform.js'
 import type { FunctionUsers } from '../../threads/messages.js'
-import { Flusher } from './flusher.js'
+import { flushFolder } from './flush-folder.js'
 import { makePassage } from './function-folders.js'
+import { SetAside } from './set-aside.js'
 
 /**
  * Each function's user is remembered by its home: the folder's owner. So the two cannot contradict each other, whenever
@@ -17,7 +18,6 @@ const HOME_MODE = 0o700
 
 /** What this thread has read, by FUNCTIONS_DIR and range. */
 const read = new Map<string, Users>()
-const flusher = new Flusher()
 
 /**
  * The user ids (and group ids, which are the same) of functions, by name. Those without one get it, with a home.
@@ -30,21 +30,22 @@ export async function openUsers(
 ): Promise<Map<string, number | ArchiveRefused>> {
   const homes = join(folder, HOMES_DIR)
   const key = `${homes} ${uids.first}-${uids.last}`
-  const fresh: string[] = []
   let users = read.get(key)
   if (!users) {
     makePassage(folder)
     makePassage(homes)
-    fresh.push(dirname(folder), folder, homes)
-    users = new Users(homes, uids)
+    users = new Users(folder, uids)
     read.set(key, users)
   }
   const opened = new Map<string, number | ArchiveRefused>()
+  const reused: string[] = []
+  let highest = -1
   for (const name of names) {
     try {
-      const { uid, isNew } = users.open(name)
+      const { uid, isReused } = users.open(name)
       opened.set(name, uid)
-      if (isNew) fresh.push(join(homes, name), homes)
+      highest = Math.max(highest, uid)
+      if (isReused) reused.push(join(homes, name))
     } catch (error) {
       const refused = refuseSystemError(`function ${name} gets no user of its own: ${join(homes, name)}`, error)
       if (!(refused instanceof ArchiveRefused)) throw refused
@@ -52,7 +53,9 @@ export async function openUsers(
     }
   }
   // Another function must never be given the same one.
-  await flusher.flush(fresh)
+  await users.setAside.include(highest)
+  for (const home of reused) await flushFolder(home)
+  if (reused.length > 0) await flushFolder(homes)
   return opened
 }
 
@@ -66,14 +69,19 @@ export async function openUser(users: Pick<SeparateUsers, 'folder' | 'uids'>, na
 class Users {
   private readonly byName = new Map<string, number>()
   private readonly byUid = new Map<number, string>()
+  private readonly homes: string
+  readonly setAside: SetAside
   private highest: number
 
+  /** Throws the system's error. Blocks. */
   constructor(
-    private readonly homes: string,
+    folder: string,
     private readonly uids: UidRange,
   ) {
-    this.highest = uids.first - 1
-    const found = readdirSync(homes).map((name) => ({ name, stats: lstatSync(join(homes, name)) }))
+    this.homes = join(folder, HOMES_DIR)
+    this.setAside = new SetAside(folder, uids)
+    this.highest = this.setAside.lost
+    const found = readdirSync(this.homes).map((name) => ({ name, stats: lstatSync(join(this.homes, name)) }))
     // A copy is younger, and has no right to the user of what it was copied from.
     found.sort((a, b) => a.stats.birthtimeMs - b.stats.birthtimeMs)
     for (const { name, stats } of found) {
@@ -81,7 +89,8 @@ class Users {
     }
   }
 
-  open(name: string): { readonly uid: number; readonly isNew: boolean } {
+  /** `isReused`: another function may have had the user before, so that only its home tells whose it is now. */
+  open(name: string): { readonly uid: number; readonly isReused: boolean } {
     const home = join(this.homes, name)
     const found = lstatSync(home, { throwIfNoEntry: false })
     const uid = (found && this.ownerOf(name, home, found)) ?? this.byName.get(name) ?? this.unused()
@@ -92,8 +101,9 @@ class Users {
       if ((before.mode & 0o7777) !== HOME_MODE) fchmodSync(fd, HOME_MODE)
       return before.uid !== uid
     })
+    const isReused = isNew && uid <= this.highest
     this.note(name, uid)
-    return { uid, isNew }
+    return { uid, isReused }
   }
 
   /** Undefined where the home has none yet. */

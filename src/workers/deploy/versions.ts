@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import {
   closeSync,
   type Dirent,
@@ -202,7 +202,10 @@ function versionsDir(appsDir: string, functionName: string): string {
 }
 
 function readPointer(versions: string, name: string): Current | undefined {
-  const text = unless(() => readFileSync(join(versions, name), 'utf8'), 'ENOENT', 'ENOTDIR', 'EISDIR')
+  const file = join(versions, name)
+  // Most have none yet, and an error costs more than a look.
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined
+  const text = unless(() => readFileSync(file, 'utf8'), 'ENOENT', 'EISDIR')
   const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
   if (folder === undefined || digest === undefined) return undefined
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }
@@ -251,5 +254,6 @@ async function removeFolder(dir: string): Promise<void> {
 }
 
 function randomName(): string {
-  return randomBytes(4).toString('hex')
+  // Its random bytes come from a pool.
+  return randomUUID().slice(0, 8)
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -9,7 +10,9 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -34,6 +37,12 @@ function stateFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'flux-users-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** The last user that is set aside, and the boot in which it was. */
+function setAside(folder: string): [number, string | undefined] {
+  const [last, boot] = readFileSync(join(folder, 'users-set-aside'), 'utf8').trimEnd().split(' ')
+  return [Number(last), boot]
 }
 
 /** A copy of a folder: what a thread that knows nothing yet reads. */
@@ -106,6 +115,50 @@ describe('the users of functions', { skip: !isRoot }, () => {
     t.after(() => rmSync(later, { recursive: true }))
     rmSync(join(later, 'homes', 'b'), { recursive: true })
     assert.equal(await openUser({ folder: later, uids }, 'd'), first + 1)
+  })
+
+  it('are not given again where a power cut has lost homes', async (t) => {
+    const folder = stateFolder(t)
+    for (const name of ['a', 'b', 'c']) await openUser({ folder, uids: UIDS }, name)
+    const later = restarted(folder)
+    t.after(() => rmSync(later, { recursive: true }))
+    const [last, boot] = setAside(later)
+    assert.ok(last >= first + 2 && last < first + 1000, String(last))
+    assert.equal(boot, readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
+    writeFileSync(join(later, 'users-set-aside'), `${last} ${randomUUID()}\n`)
+    for (const name of ['b', 'c']) rmSync(join(later, 'homes', name), { recursive: true })
+    const opened = await openUsers({ folder: later, uids: UIDS }, ['c', 'a', 'b'])
+    assert.deepEqual([...opened.values()], [last + 1, first, last + 2])
+    assert.ok(setAside(later)[0] >= last + 2)
+  })
+
+  it('are set aside on disk before functions get them', async (t) => {
+    const folder = stateFolder(t)
+    for (let round = 0; round < 3; round++) {
+      const names = Array.from({ length: 300 }, (_, index) => `f${round}-${index}`)
+      const opened = names.map((name) =>
+        openUser({ folder, uids: UIDS }, name).then((uid) => assert.ok(setAside(folder)[0] >= uid)),
+      )
+      await Promise.all(opened)
+    }
+    assert.ok(setAside(folder)[0] < first + 2000)
+  })
+
+  it('are none while none can be set aside, and then are', async (t) => {
+    const folder = stateFolder(t)
+    mkdirSync(join(folder, 'users-set-aside.new'))
+    await assert.rejects(openUser({ folder, uids: UIDS }, 'a'), { code: 'EISDIR' })
+    rmdirSync(join(folder, 'users-set-aside.new'))
+    assert.equal(await openUser({ folder, uids: UIDS }, 'a'), first)
+    assert.equal(await openUser({ folder, uids: UIDS }, 'b'), first + 1)
+  })
+
+  it('come from another range where that is given, whatever was set aside of the one before', async (t) => {
+    const folder = stateFolder(t)
+    await openUser({ folder, uids: UIDS }, 'a')
+    const uids = { first: first + 70_000, last: first + 80_000 }
+    assert.equal(await openUser({ folder, uids }, 'b'), uids.first)
+    assert.ok(setAside(folder)[0] >= uids.first)
   })
 
   it('are refused where a home belongs to somebody else', async (t) => {
