@@ -68,7 +68,7 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(config, null, 2))
-  const start = [process.execPath, ...nodeOptions(), CLI, 'start', '--config', configFile]
+  const start = [...agentCommand(), 'start', '--config', configFile]
   const [program, ...args] = [...(options.through ?? []), ...start] as [string, ...string[]]
   const agent = spawn(program, args, {
     cwd: dir,
@@ -110,11 +110,11 @@ export async function startTestAgent(options: TestAgentOptions = {}): Promise<Te
   }
 }
 
-/** The options of Node that the tests are told to use, else those in the first line of the command. */
-function nodeOptions(): string[] {
+/** The agent's command with the options of Node that the tests are told to use, else those in its first line. */
+export function agentCommand(): [string, ...string[]] {
   const [line = ''] = readFileSync(CLI, 'latin1').split('\n', 1)
   const words = process.env.AGENT_NODE_OPTIONS ?? line
-  return words.split(' ').filter((word) => word.startsWith('--'))
+  return [process.execPath, ...words.split(' ').filter((word) => word.startsWith('--')), CLI]
 }
 
 /** A temporary folder, removed when this process ends. */

@@ -1,5 +1,6 @@
 import { eventually } from './eventually.js'
-import { freePort, portOf, RedisServer, type TestRedis } from './redis.js'
+import { freePort } from './free-port.js'
+import { portOf, RedisServer, type TestRedis } from './redis.js'
 
 const SLOTS = 16_384
 

@@ -2,11 +2,11 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { eventually } from './eventually.js'
+import { freePort } from './free-port.js'
 import { onExit } from './on-exit.js'
 
 /**
@@ -48,7 +48,12 @@ export class RedisServer implements TestRedis {
 
   static async start(...options: readonly string[]): Promise<RedisServer> {
     const server = new RedisServer(...options)
-    await server.restart()
+    try {
+      await server.restart()
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
     return server
   }
 
@@ -104,6 +109,8 @@ export class RedisServer implements TestRedis {
     this.#process = undefined
     child.kill('SIGCONT')
     this.#isPaused = false
+    // It may have ended by itself.
+    if (child.exitCode !== null || child.signalCode !== null) return
     const exit = once(child, 'exit')
     child.ref()
     // In one step: a write between a SAVE and the kill would be answered, and lost.
@@ -168,15 +175,4 @@ export class RedisServer implements TestRedis {
 /** That which other servers and the agent connect to. */
 export function portOf({ port, tlsPort }: RedisServer): number {
   return tlsPort ?? port
-}
-
-/** A free port of the loopback; another program may still take it. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const address = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }

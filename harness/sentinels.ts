@@ -3,8 +3,9 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.js'
+import { freePort } from './free-port.js'
 import { onExit } from './on-exit.js'
-import { freePort, portOf, RedisServer } from './redis.js'
+import { portOf, RedisServer } from './redis.js'
 
 const NAME = 'primary'
 /** So long a primary is silent before its Sentinels replace it, ms. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent } from '../../harness/agent.js'
-import { freePort } from '../../harness/redis.js'
+import { freePort } from '../../harness/free-port.js'
 import type { Bench } from '../bench.js'
 import { withServers } from '../measure/control.js'
 import { firstAnswer } from '../measure/first-answer.js'

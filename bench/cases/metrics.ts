@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startTestAgent } from '../../harness/agent.js'
-import { freePort } from '../../harness/redis.js'
+import { freePort } from '../../harness/free-port.js'
 import { ExecutionObserver } from '../../src/main/executions/observer.js'
 import { ExecutionCounts } from '../../src/main/metrics/execution-counts.js'
 import type { Outcome } from '../../src/threads/messages.js'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { credentials } from '@grpc/grpc-js'
-import { CLI } from '../../harness/agent.js'
+import { agentCommand } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { onExit } from '../../harness/on-exit.js'
@@ -71,8 +71,9 @@ export class AgentProcess {
 
   start(): void {
     if (this.#process || !this.#keep) return
-    const args = [CLI, 'start', '--config', this.#configFile]
-    const agent = spawn(process.execPath, args, { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] })
+    const [program, ...options] = agentCommand()
+    const args = [...options, 'start', '--config', this.#configFile]
+    const agent = spawn(program, args, { cwd: this.dir, stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = agent
     this.#hasLog = false
     this.#told = false

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { makeTempDir } from '../../harness/agent.js'
+import { freePort } from '../../harness/free-port.js'
 import { runCli } from '../support/cli.js'
 
 const SUBCOMMANDS = ['start', 'deploy', 'exec', 'logs', 'cancel', 'ps', 'status', 'check-config', 'doctor']
@@ -13,15 +13,6 @@ let dir: string
 before(() => {
   dir = makeTempDir('flux-agent-cli-')
 })
-
-/** A port of the loopback that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 test('--version is the one of package.json', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
