@@ -6,7 +6,8 @@ import type { UidRange } from '../../os/platform.js'
 import { flushFolder } from './flush-folder.js'
 
 const FILE = 'users-set-aside'
-const TEXT = /^(?<last>\d{1,10}) (?<boot>\S+)\n$/
+/** `lost` and `last` as below, and the boot of the machine in which that was written. */
+const TEXT = /^(?<lost>\d{1,10}) (?<last>\d{1,10}) (?<boot>\S+)\n$/
 /** Users set aside by one flush. So many may be skipped where the machine has started again. */
 const AT_ONCE = 256
 
@@ -26,11 +27,12 @@ export class SetAside {
     private readonly folder: string,
     private readonly uids: UidRange,
   ) {
-    const { last, boot } = readNote(join(folder, FILE))
-    const isInRange = last >= uids.first && last <= uids.last
-    this.last = isInRange ? last : uids.first - 1
+    const none = uids.first - 1
+    const { lost, last, boot } = readNote(join(folder, FILE)) ?? { lost: none, last: none }
+    const ofRange = (uid: number) => (uid >= uids.first && uid <= uids.last ? uid : none)
+    this.last = ofRange(last)
     // What this boot has made is still there.
-    this.lost = boot !== undefined && boot === platform.bootId() ? uids.first - 1 : this.last
+    this.lost = boot !== undefined && boot === platform.bootId() ? ofRange(lost) : this.last
   }
 
   /** Resolves once this user and those below it are set aside. Rejects with the system's error. */
@@ -48,7 +50,7 @@ export class SetAside {
     const unfinished = `${file}.new`
     const handle = await open(unfinished, 'w', 0o600)
     try {
-      await handle.writeFile(`${last} ${platform.bootId() ?? 'unknown'}\n`)
+      await handle.writeFile(`${this.lost} ${last} ${platform.bootId() ?? 'unknown'}\n`)
       await handle.sync()
     } finally {
       await handle.close()
@@ -60,9 +62,10 @@ export class SetAside {
   }
 }
 
-function readNote(file: string): { readonly last: number; readonly boot?: string } {
-  const { last, boot } = TEXT.exec(readIfThere(file) ?? '')?.groups ?? {}
-  return last !== undefined && boot !== undefined ? { last: Number(last), boot } : { last: -1 }
+function readNote(file: string): { readonly lost: number; readonly last: number; readonly boot?: string } | undefined {
+  const { lost, last, boot } = TEXT.exec(readIfThere(file) ?? '')?.groups ?? {}
+  if (lost === undefined || last === undefined || boot === undefined) return undefined
+  return { lost: Number(lost), last: Number(last), boot }
 }
 
 function readIfThere(file: string): string | undefined {
