@@ -12,7 +12,8 @@ export async function freePort(): Promise<number> {
     try {
       await once(probe, 'listening')
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue
+      // Windows keeps some for itself.
+      if (['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) continue
       throw error
     }
     const { port } = probe.address() as { readonly port: number }

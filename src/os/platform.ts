@@ -476,8 +476,6 @@ export interface Platform {
    * process has the pid.
    */
   processStartTime(pid: number): string | undefined
-  /** Differs after each start of the machine; undefined where the system does not tell. Blocks. */
-  bootId(): string | undefined
   /** Resources used by each process; those that have ended are left out. */
   usage(pids: readonly number[]): Promise<Map<number, ProcessUse>>
   /** Measures what executions can have. Call it after `isolate`; each call of its answer takes some microseconds. */

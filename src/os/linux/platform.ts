@@ -54,7 +54,6 @@ export const linux: Platform = {
   renice,
   killGroup,
   processStartTime,
-  bootId,
   nodeResources: () => nodeResources(executionsGroups()),
   portHolder,
   usage: process.platform === 'linux' ? procUsage : pidUsage,
@@ -112,15 +111,6 @@ async function requestHandover(pid: number): Promise<void> {
   const bit = 1n << BigInt(constants.signals.SIGUSR2 - 1)
   if ((BigInt(`0x${caught}`) & bit) === 0n) throw new Error('it is of a version that cannot; use stop')
   process.kill(pid, 'SIGUSR2')
-}
-
-/** random(4). */
-function bootId(): string | undefined {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  } catch {
-    return undefined
-  }
 }
 
 function processStartTime(pid: number): string | undefined {

@@ -42,7 +42,6 @@ export const windows: Platform = {
   renice: () => {},
   killGroup,
   processStartTime,
-  bootId: () => undefined,
   nodeResources: () => () => ({ totalBytes: totalmem(), availableBytes: freemem() }),
   portHolder: () => undefined,
   usage: pidUsage,

@@ -4,13 +4,13 @@ import { withFolder } from '../../archive/access.js'
 import { ArchiveRefused, refuseSystemError } from '../../archive/refused.js'
 import { HOMES_DIR, type UidRange } from '../../os/platform.js'
 import type { FunctionUsers } from '../../threads/messages.js'
-import { flushFolder } from './flush-folder.js'
 import { makePassage } from './function-folders.js'
-import { SetAside } from './set-aside.js'
+import { GivenUsers } from './given-users.js'
 
 /**
  * Each function's user is remembered by its home: the folder's owner. So the two cannot contradict each other, whenever
- * the agent is killed: a home that still belongs to the agent has no user yet.
+ * the agent is killed: a home that still belongs to the agent has no user yet. What a power cut must not lose is
+ * remembered by GivenUsers as well, so that homes need not be flushed one by one.
  */
 export type SeparateUsers = Extract<FunctionUsers, { readonly kind: 'separate' }>
 
@@ -21,8 +21,8 @@ const read = new Map<string, Users>()
 
 /**
  * The user ids (and group ids, which are the same) of functions, by name. Those without one get it, with a home.
- * ArchiveRefused instead: why that function has none. Resolves once they would survive a power cut. Rejects with the
- * system's error. Deploy thread only, as root.
+ * ArchiveRefused instead: why that function has none. Resolves once no power cut can have another function given the
+ * same one. Rejects with the system's error. Deploy thread only, as root.
  */
 export async function openUsers(
   { folder, uids }: Pick<SeparateUsers, 'folder' | 'uids'>,
@@ -38,14 +38,9 @@ export async function openUsers(
     read.set(key, users)
   }
   const opened = new Map<string, number | ArchiveRefused>()
-  const reused: string[] = []
-  let highest = -1
   for (const name of names) {
     try {
-      const { uid, isReused } = users.open(name)
-      opened.set(name, uid)
-      highest = Math.max(highest, uid)
-      if (isReused) reused.push(join(homes, name))
+      opened.set(name, users.open(name))
     } catch (error) {
       const refused = refuseSystemError(`function ${name} gets no user of its own: ${join(homes, name)}`, error)
       if (!(refused instanceof ArchiveRefused)) throw refused
@@ -53,9 +48,7 @@ export async function openUsers(
     }
   }
   // Another function must never be given the same one.
-  await users.setAside.include(highest)
-  for (const home of reused) await flushFolder(home)
-  if (reused.length > 0) await flushFolder(homes)
+  await users.given.flush()
   return opened
 }
 
@@ -70,7 +63,7 @@ class Users {
   private readonly byName = new Map<string, number>()
   private readonly byUid = new Map<number, string>()
   private readonly homes: string
-  readonly setAside: SetAside
+  readonly given: GivenUsers
   private highest: number
 
   /** Throws the system's error. Blocks. */
@@ -79,8 +72,9 @@ class Users {
     private readonly uids: UidRange,
   ) {
     this.homes = join(folder, HOMES_DIR)
-    this.setAside = new SetAside(folder, uids)
-    this.highest = this.setAside.lost
+    this.given = new GivenUsers(folder)
+    this.highest = uids.first - 1
+    for (const uid of this.given.all.values()) if (this.isInRange(uid)) this.highest = Math.max(this.highest, uid)
     const found = readdirSync(this.homes).map((name) => ({ name, stats: lstatSync(join(this.homes, name)) }))
     // A copy is younger, and has no right to the user of what it was copied from.
     found.sort((a, b) => a.stats.birthtimeMs - b.stats.birthtimeMs)
@@ -89,21 +83,19 @@ class Users {
     }
   }
 
-  /** `isReused`: another function may have had the user before, so that only its home tells whose it is now. */
-  open(name: string): { readonly uid: number; readonly isReused: boolean } {
+  open(name: string): number {
     const home = join(this.homes, name)
     const found = lstatSync(home, { throwIfNoEntry: false })
-    const uid = (found && this.ownerOf(name, home, found)) ?? this.byName.get(name) ?? this.unused()
+    const uid = (found && this.ownerOf(name, home, found)) ?? this.earlier(name) ?? this.unused()
     if (!found) mkdirSync(home, HOME_MODE)
-    const isNew = withFolder(home, (fd) => {
+    withFolder(home, (fd) => {
       const before = fstatSync(fd)
+      if (before.uid !== uid) this.given.add(name, uid)
       if (before.uid !== uid || before.gid !== uid) fchownSync(fd, uid, uid)
       if ((before.mode & 0o7777) !== HOME_MODE) fchmodSync(fd, HOME_MODE)
-      return before.uid !== uid
     })
-    const isReused = isNew && uid <= this.highest
     this.note(name, uid)
-    return { uid, isReused }
+    return uid
   }
 
   /** Undefined where the home has none yet. */
@@ -122,6 +114,14 @@ class Users {
     throw new ArchiveRefused(
       `function ${name} gets no user of its own: its home ${home} belongs to user ${uid}, who is function ${other}: ${fix}`,
     )
+  }
+
+  /** That of a function whose home is gone, unless another one has it now. */
+  private earlier(name: string): number | undefined {
+    const uid = this.byName.get(name) ?? this.given.all.get(name)
+    if (uid === undefined || !this.isInRange(uid)) return undefined
+    const other = this.byUid.get(uid)
+    return other === undefined || other === name ? uid : undefined
   }
 
   private unused(): number {

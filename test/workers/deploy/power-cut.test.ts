@@ -44,18 +44,44 @@ function afterPowerCut<T>(look: (state: string) => T): T {
   }
 }
 
-it('a power cut leaves users set aside, also those of functions whose homes it takes', { skip: noDisk }, async (t) => {
+it('a power cut leaves which users functions have been given, also where it takes their homes', {
+  skip: noDisk,
+}, async (t) => {
   const folder = join(state, 'functions')
-  const left = async (name: string) => {
+  const names = ['a', 'b', 'c']
+  let homes = 0
+  for (const [index, name] of names.entries()) {
     const uid = await openUser({ folder, uids: UIDS }, name)
-    return afterPowerCut((found) => ({
-      uid,
-      last: Number(readFileSync(join(found, 'functions', 'users-set-aside'), 'utf8').split(' ')[1]),
-      home: existsSync(join(found, 'functions', 'homes', name)),
-    }))
+    const given = names.slice(0, index + 1).map((each, at) => ({ name: each, uid: UIDS.first + at }))
+    assert.equal(uid, given.at(-1)?.uid)
+    afterPowerCut((found) => {
+      const lines = readFileSync(join(found, 'functions', 'users'), 'utf8')
+        .trim()
+        .split('\n')
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line)),
+        given,
+      )
+      if (existsSync(join(found, 'functions', 'homes', name))) homes++
+    })
   }
-  const [first, second] = [await left('a'), await left('b')]
-  for (const { uid, last } of [first, second]) assert.ok(last >= uid, `${last} ${uid}`)
-  assert.notEqual(first.uid, second.uid)
-  t.diagnostic(`the second home: ${second.home ? 'left' : 'lost'}`)
+  t.diagnostic(`${homes} of ${names.length} homes were left as well`)
 })
+
+it('functions that are new at the same time wait for the disk together', { skip: noDisk }, async () => {
+  const folder = join(state, 'together')
+  await openUser({ folder, uids: UIDS }, 'first')
+  const turns = commits()
+  const uids = await Promise.all(
+    Array.from({ length: 300 }, (_, index) => openUser({ folder, uids: UIDS }, `f${index}`)),
+  )
+  assert.equal(new Set(uids).size, 300)
+  assert.ok(commits() - turns <= 3, `${commits() - turns} turns of the journal`)
+})
+
+/** How often the journal of the disk has been written. */
+function commits(): number {
+  const [, device = ''] = new RegExp(`^/dev/(\\S+) ${state} `, 'm').exec(readFileSync('/proc/mounts', 'utf8')) ?? []
+  const [, count] = /^(\d+) transactions/.exec(readFileSync(`/proc/fs/jbd2/${device}-8/info`, 'utf8')) ?? []
+  return Number(count)
+}

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -10,7 +9,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -37,12 +35,6 @@ function stateFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'flux-users-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
-}
-
-/** The last user whose home a power cut may have taken, the last one that is set aside, and the boot in which it was. */
-function setAside(folder: string): { lost: number; last: number; boot: string | undefined } {
-  const [lost, last, boot] = readFileSync(join(folder, 'users-set-aside'), 'utf8').trimEnd().split(' ')
-  return { lost: Number(lost), last: Number(last), boot }
 }
 
 /** A copy of a folder: what a thread that knows nothing yet reads. */
@@ -117,53 +109,48 @@ describe('the users of functions', { skip: !isRoot }, () => {
     assert.equal(await openUser({ folder: later, uids }, 'd'), first + 1)
   })
 
-  it('are not given again where a power cut has lost homes', async (t) => {
+  it('are the same again where a power cut has taken homes, and nobody else has them', async (t) => {
     const folder = stateFolder(t)
     for (const name of ['a', 'b', 'c']) await openUser({ folder, uids: UIDS }, name)
     const later = restarted(folder)
-    t.after(() => rmSync(later, { recursive: true, force: true }))
-    const { last, boot } = setAside(later)
-    assert.ok(last >= first + 2 && last < first + 1000, String(last))
-    assert.equal(boot, readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
-    writeFileSync(join(later, 'users-set-aside'), `${first - 1} ${last} ${randomUUID()}\n`)
+    t.after(() => rmSync(later, { recursive: true }))
     for (const name of ['b', 'c']) rmSync(join(later, 'homes', name), { recursive: true })
-    const opened = await openUsers({ folder: later, uids: UIDS }, ['c', 'a', 'b'])
-    assert.deepEqual([...opened.values()], [last + 1, first, last + 2])
-    assert.ok(setAside(later).last >= last + 2)
-    // Nor later in the same boot, when no home tells how far users have been given away.
-    for (const name of ['b', 'c']) rmSync(join(later, 'homes', name), { recursive: true })
-    const latest = restarted(later)
-    t.after(() => rmSync(latest, { recursive: true }))
-    assert.equal(await openUser({ folder: latest, uids: UIDS }, 'd'), last + 1)
+    const opened = await openUsers({ folder: later, uids: UIDS }, ['d', 'c', 'a', 'b'])
+    assert.deepEqual([...opened.values()], [first + 3, first + 2, first, first + 1])
   })
 
-  it('are set aside on disk before functions get them', async (t) => {
+  it('are remembered where the range was another one meanwhile, or a narrower one', async (t) => {
     const folder = stateFolder(t)
-    for (let round = 0; round < 3; round++) {
-      const names = Array.from({ length: 300 }, (_, index) => `f${round}-${index}`)
-      const opened = names.map((name) =>
-        openUser({ folder, uids: UIDS }, name).then((uid) => assert.ok(setAside(folder).last >= uid)),
-      )
-      await Promise.all(opened)
-    }
-    assert.ok(setAside(folder).last < first + 2000)
+    for (const name of ['a', 'b']) await openUser({ folder, uids: UIDS }, name)
+    const elsewhere = { first: first + 70_000, last: first + 80_000 }
+    rmSync(join(folder, 'homes', 'b'), { recursive: true })
+    assert.equal(await openUser({ folder, uids: elsewhere }, 'c'), elsewhere.first)
+    const narrow = { first, last: first + 99 }
+    const later = restarted(folder)
+    t.after(() => rmSync(later, { recursive: true }))
+    assert.equal(await openUser({ folder: later, uids: narrow }, 'd'), first + 2)
   })
 
-  it('are none while none can be set aside, and then are', async (t) => {
-    const folder = stateFolder(t)
-    mkdirSync(join(folder, 'users-set-aside.new'))
-    await assert.rejects(openUser({ folder, uids: UIDS }, 'a'), { code: 'EISDIR' })
-    rmdirSync(join(folder, 'users-set-aside.new'))
-    assert.equal(await openUser({ folder, uids: UIDS }, 'a'), first)
-    assert.equal(await openUser({ folder, uids: UIDS }, 'b'), first + 1)
-  })
-
-  it('come from another range where that is given, whatever was set aside of the one before', async (t) => {
+  it('are remembered although a line about one was not written to its end', async (t) => {
     const folder = stateFolder(t)
     await openUser({ folder, uids: UIDS }, 'a')
-    const uids = { first: first + 70_000, last: first + 80_000 }
-    assert.equal(await openUser({ folder, uids }, 'b'), uids.first)
-    assert.ok(setAside(folder).last >= uids.first)
+    writeFileSync(join(folder, 'users'), `\n{"name":"b","uid":${first + 1}`, { flag: 'a' })
+    const later = restarted(folder)
+    assert.equal(await openUser({ folder: later, uids: UIDS }, 'c'), first + 1)
+    for (const name of ['a', 'c']) rmSync(join(later, 'homes', name), { recursive: true })
+    const latest = restarted(later)
+    t.after(() => rmSync(latest, { recursive: true }))
+    const opened = await openUsers({ folder: latest, uids: UIDS }, ['b', 'c', 'a'])
+    assert.deepEqual([...opened.values()], [first + 2, first + 1, first])
+  })
+
+  it('are none while that they are given cannot be written down, and then are', async (t) => {
+    const folder = stateFolder(t)
+    mkdirSync(join(folder, 'users'))
+    await assert.rejects(openUser({ folder, uids: UIDS }, 'a'), { code: 'EISDIR' })
+    rmdirSync(join(folder, 'users'))
+    assert.equal(await openUser({ folder, uids: UIDS }, 'a'), first)
+    assert.equal(await openUser({ folder, uids: UIDS }, 'b'), first + 1)
   })
 
   it('are refused where a home belongs to somebody else', async (t) => {

@@ -1,0 +1,84 @@
+import { appendFileSync, constants, readFileSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+const FILE = 'users'
+const MODE = 0o600
+
+/**
+ * Which users functions have been given, in the order of that, also where a power cut has taken their homes:
+ * FUNCTIONS_DIR/users, with a line of JSON for each. A line begins with the end of the one before, so that one that was
+ * written in part spoils no other. Many are flushed at once. Deploy thread only.
+ */
+export class GivenUsers {
+  private readonly uids = new Map<string, number>()
+  private readonly file: string
+  /** Lines added, and those of them that are on disk. A thread before this one may have left some that are not. */
+  private added = 1
+  private durable = 0
+  private flushing: Promise<void> | undefined
+
+  /** Throws the system's error. Blocks. */
+  constructor(folder: string) {
+    this.file = join(folder, FILE)
+    appendFileSync(this.file, '', { mode: MODE })
+    for (const line of readFileSync(this.file, 'utf8').split('\n')) {
+      const { name, uid } = parse(line) ?? {}
+      if (name !== undefined && uid !== undefined) this.uids.set(name, uid)
+    }
+  }
+
+  /** The last user of each function. */
+  get all(): ReadonlyMap<string, number> {
+    return this.uids
+  }
+
+  /** Throws the system's error. Blocks. */
+  add(name: string, uid: number): void {
+    if (this.uids.get(name) === uid) return
+    appendFileSync(this.file, `\n${JSON.stringify({ name, uid })}`, { mode: MODE })
+    this.uids.set(name, uid)
+    this.added++
+  }
+
+  /** Resolves once those added so far are on disk. Rejects with the system's error. */
+  async flush(): Promise<void> {
+    const wanted = this.added
+    while (this.durable < wanted) {
+      // What is added while it runs may be too late for it.
+      this.flushing ??= this.flushAdded().finally(() => {
+        this.flushing = undefined
+      })
+      await this.flushing
+    }
+  }
+
+  private async flushAdded(): Promise<void> {
+    const { added, file } = this
+    await within(file, constants.O_RDONLY, (handle) => handle.datasync())
+    if (this.durable === 0) {
+      for (const folder of [dirname(file), dirname(dirname(file))]) {
+        await within(folder, constants.O_RDONLY | constants.O_DIRECTORY, (handle) => handle.sync())
+      }
+    }
+    this.durable = added
+  }
+}
+
+function parse(line: string): { readonly name: string; readonly uid: number } | undefined {
+  try {
+    const { name, uid } = JSON.parse(line)
+    return typeof name === 'string' && Number.isInteger(uid) ? { name, uid } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function within(path: string, flags: number, act: (handle: FileHandle) => Promise<void>): Promise<void> {
+  const handle = await open(path, flags)
+  try {
+    await act(handle)
+  } finally {
+    await handle.close()
+  }
+}
