@@ -38,17 +38,18 @@ export async function openUsers(
     read.set(key, users)
   }
   const opened = new Map<string, number | ArchiveRefused>()
-  for (const name of names) {
+  const attempt = (name: string, step: () => number) => {
     try {
-      opened.set(name, users.open(name))
+      opened.set(name, step())
     } catch (error) {
       const refused = refuseSystemError(`function ${name} gets no user of its own: ${join(homes, name)}`, error)
       if (!(refused instanceof ArchiveRefused)) throw refused
       opened.set(name, refused)
     }
   }
-  // Another function must never be given the same one.
+  for (const name of names) attempt(name, () => users.choose(name))
   await users.given.flush()
+  for (const [name, uid] of opened) if (typeof uid === 'number') attempt(name, () => users.give(name, uid))
   return opened
 }
 
@@ -74,27 +75,40 @@ class Users {
     this.homes = join(folder, HOMES_DIR)
     this.given = new GivenUsers(folder)
     this.highest = uids.first - 1
-    for (const uid of this.given.all.values()) if (this.isInRange(uid)) this.highest = Math.max(this.highest, uid)
+    for (const uid of this.given.holders.keys()) if (this.isInRange(uid)) this.highest = Math.max(this.highest, uid)
     const found = readdirSync(this.homes).map((name) => ({ name, stats: lstatSync(join(this.homes, name)) }))
     // A copy is younger, and has no right to the user of what it was copied from.
     found.sort((a, b) => a.stats.birthtimeMs - b.stats.birthtimeMs)
     for (const { name, stats } of found) {
-      if (stats.isDirectory() && this.isInRange(stats.uid) && !this.byUid.has(stats.uid)) this.note(name, stats.uid)
+      if (!stats.isDirectory() || !this.isInRange(stats.uid) || this.byUid.has(stats.uid)) continue
+      this.note(name, stats.uid)
+      // Releases up to 0.1.0 remembered it by the home alone.
+      if (this.given.of(name) !== stats.uid) this.given.add(name, stats.uid)
     }
   }
 
-  open(name: string): number {
+  /** The function's user, to be given to it once that survives a power cut. */
+  choose(name: string): number {
     const home = join(this.homes, name)
     const found = lstatSync(home, { throwIfNoEntry: false })
+    if (found?.isDirectory() === false) {
+      throw new ArchiveRefused(`function ${name} gets no user of its own: ${home}: not a directory`)
+    }
     const uid = (found && this.ownerOf(name, home, found)) ?? this.earlier(name) ?? this.unused()
+    // Before a step that may fail: no other function is to choose it.
+    this.note(name, uid)
     if (!found) mkdirSync(home, HOME_MODE)
-    withFolder(home, (fd) => {
+    if (found?.uid !== uid) this.given.add(name, uid)
+    return uid
+  }
+
+  /** Makes the user the owner of the function's home. */
+  give(name: string, uid: number): number {
+    withFolder(join(this.homes, name), (fd) => {
       const before = fstatSync(fd)
-      if (before.uid !== uid) this.given.add(name, uid)
       if (before.uid !== uid || before.gid !== uid) fchownSync(fd, uid, uid)
       if ((before.mode & 0o7777) !== HOME_MODE) fchmodSync(fd, HOME_MODE)
     })
-    this.note(name, uid)
     return uid
   }
 
@@ -116,9 +130,9 @@ class Users {
     )
   }
 
-  /** That of a function whose home is gone, unless another one has it now. */
+  /** That of a function whose home is gone, or is still the agent's. */
   private earlier(name: string): number | undefined {
-    const uid = this.byName.get(name) ?? this.given.all.get(name)
+    const uid = this.byName.get(name) ?? this.given.of(name)
     if (uid === undefined || !this.isInRange(uid)) return undefined
     const other = this.byUid.get(uid)
     return other === undefined || other === name ? uid : undefined
@@ -127,7 +141,9 @@ class Users {
   private unused(): number {
     const { first, last } = this.uids
     if (this.highest < last) return this.highest + 1
-    for (let uid = first; uid <= last; uid++) if (!this.byUid.has(uid)) return uid
+    const { holders } = this.given
+    for (let uid = first; uid <= last; uid++) if (!this.byUid.has(uid) && !holders.has(uid)) return uid
+    for (const uid of holders.keys()) if (this.isInRange(uid) && !this.byUid.has(uid)) return uid
     throw new ArchiveRefused(
       `functions.uids ${first}-${last} has no user left for one more function: give a wider range, or remove homes that ` +
         `no function needs from ${this.homes} and start the agent again`,

@@ -6,12 +6,13 @@ const FILE = 'users'
 const MODE = 0o600
 
 /**
- * Which users functions have been given, in the order of that, also where a power cut has taken their homes:
- * FUNCTIONS_DIR/users, with a line of JSON for each. A line begins with the end of the one before, so that one that was
- * written in part spoils no other. Many are flushed at once. Deploy thread only.
+ * The users that functions have been given, also those whose homes are gone: FUNCTIONS_DIR/users, with a line of JSON for
+ * each time. A line begins with the end of the one before, so that one that was written in part spoils no other. Many
+ * lines are flushed at once. Deploy thread only.
  */
 export class GivenUsers {
-  private readonly uids = new Map<string, number>()
+  private readonly byName = new Map<string, number>()
+  private readonly byUid = new Map<number, string>()
   private readonly file: string
   /** Lines added, and those of them that are on disk. A thread before this one may have left some that are not. */
   private added = 1
@@ -24,24 +25,29 @@ export class GivenUsers {
     appendFileSync(this.file, '', { mode: MODE })
     for (const line of readFileSync(this.file, 'utf8').split('\n')) {
       const { name, uid } = parse(line) ?? {}
-      if (name !== undefined && uid !== undefined) this.uids.set(name, uid)
+      if (name !== undefined && uid !== undefined) this.note(name, uid)
     }
   }
 
-  /** The last user of each function. */
-  get all(): ReadonlyMap<string, number> {
-    return this.uids
+  /** The function that each user was given to last, the oldest first. */
+  get holders(): ReadonlyMap<number, string> {
+    return this.byUid
   }
 
-  /** Throws the system's error. Blocks. */
+  /** The user that a function had last, unless another function has had it since. */
+  of(name: string): number | undefined {
+    const uid = this.byName.get(name)
+    return uid !== undefined && this.byUid.get(uid) === name ? uid : undefined
+  }
+
+  /** Adds a line, be there one already: of one whose flush has failed the system may think that it is on disk. Blocks. */
   add(name: string, uid: number): void {
-    if (this.uids.get(name) === uid) return
     appendFileSync(this.file, `\n${JSON.stringify({ name, uid })}`, { mode: MODE })
-    this.uids.set(name, uid)
     this.added++
+    this.note(name, uid)
   }
 
-  /** Resolves once those added so far are on disk. Rejects with the system's error. */
+  /** Resolves once the lines added so far are on disk. Rejects with the system's error. */
   async flush(): Promise<void> {
     const wanted = this.added
     while (this.durable < wanted) {
@@ -62,6 +68,12 @@ export class GivenUsers {
       }
     }
     this.durable = added
+  }
+
+  private note(name: string, uid: number): void {
+    this.byName.set(name, uid)
+    this.byUid.delete(uid)
+    this.byUid.set(uid, name)
   }
 }
 

@@ -81,7 +81,7 @@ describe('the users of functions', { skip: !isRoot }, () => {
     assert.deepEqual([found.uid, found.gid, found.mode & 0o7777], [uid, uid, 0o700])
   })
 
-  it('are not given again while this agent runs, nor while a home is left', async (t) => {
+  it('are not given again while there are others', async (t) => {
     const folder = stateFolder(t)
     for (const name of ['a', 'b', 'c']) await openUser({ folder, uids: UIDS }, name)
     rmSync(join(folder, 'homes', 'c'), { recursive: true })
@@ -124,11 +124,29 @@ describe('the users of functions', { skip: !isRoot }, () => {
     for (const name of ['a', 'b']) await openUser({ folder, uids: UIDS }, name)
     const elsewhere = { first: first + 70_000, last: first + 80_000 }
     rmSync(join(folder, 'homes', 'b'), { recursive: true })
-    assert.equal(await openUser({ folder, uids: elsewhere }, 'c'), elsewhere.first)
+    const there = await openUsers({ folder, uids: elsewhere }, ['b', 'c'])
+    assert.deepEqual([...there.values()], [elsewhere.first, elsewhere.first + 1])
     const narrow = { first, last: first + 99 }
     const later = restarted(folder)
     t.after(() => rmSync(later, { recursive: true }))
     assert.equal(await openUser({ folder: later, uids: narrow }, 'd'), first + 2)
+  })
+
+  it('are given again once the whole range has been, those that are out of use for longest first', async (t) => {
+    const folder = stateFolder(t)
+    const uids = { first, last: first + 2 }
+    const after = async (gone: readonly string[], names: readonly string[], range = uids) => {
+      for (const name of gone) rmSync(join(last, 'homes', name), { recursive: true })
+      last = restarted(last)
+      return [...(await openUsers({ folder: last, uids: range }, names)).values()]
+    }
+    let last = folder
+    t.after(() => rmSync(last, { recursive: true }))
+    assert.deepEqual(await after([], ['a', 'b', 'c']), [first, first + 1, first + 2])
+    assert.deepEqual(await after(['a'], ['d']), [first])
+    // What d had last is its own, though a had it before, and the others may be taken before it.
+    const wider = { first, last: first + 3 }
+    assert.deepEqual(await after(['b', 'd'], ['a', 'd', 'e'], wider), [first + 3, first, first + 1])
   })
 
   it('are remembered although a line about one was not written to its end', async (t) => {
