@@ -29,12 +29,23 @@ function ownerOf(inode: string): PortHolder['process'] {
 }
 
 function holds(pid: string, target: string): boolean {
+  const dir = `/proc/${pid}/fd`
+  return namesIn(dir).some((fd) => {
+    try {
+      return readlinkSync(`${dir}/${fd}`) === target
+    } catch {
+      // It has been closed since.
+      return false
+    }
+  })
+}
+
+/** Empty where the process has ended, or belongs to another user. */
+function namesIn(dir: string): string[] {
   try {
-    const dir = `/proc/${pid}/fd`
-    return readdirSync(dir).some((fd) => readlinkSync(`${dir}/${fd}`) === target)
+    return readdirSync(dir)
   } catch {
-    // The process has ended, closed the file, or belongs to another user.
-    return false
+    return []
   }
 }
 
