@@ -60,6 +60,11 @@ export async function openUser(users: Pick<SeparateUsers, 'folder' | 'uids'>, na
   throw uid
 }
 
+interface Home {
+  readonly name: string
+  readonly stats: Stats
+}
+
 class Users {
   private readonly byName = new Map<string, number>()
   private readonly byUid = new Map<number, string>()
@@ -77,13 +82,16 @@ class Users {
     this.highest = uids.first - 1
     for (const uid of this.given.holders.keys()) if (this.isInRange(uid)) this.highest = Math.max(this.highest, uid)
     const found = readdirSync(this.homes).map((name) => ({ name, stats: lstatSync(join(this.homes, name)) }))
-    // A copy is younger, and has no right to the user of what it was copied from.
-    found.sort((a, b) => a.stats.birthtimeMs - b.stats.birthtimeMs)
+    // A copy has no right to the user of what it was copied from. It is younger, unless both were copied since.
+    const isOthers = ({ name, stats }: Home) => Number((this.given.holders.get(stats.uid) ?? name) !== name)
+    found.sort((a, b) => isOthers(a) - isOthers(b) || a.stats.birthtimeMs - b.stats.birthtimeMs)
+    const owners = new Set([process.geteuid?.()])
     for (const { name, stats } of found) {
-      if (!stats.isDirectory() || !this.isInRange(stats.uid) || this.byUid.has(stats.uid)) continue
-      this.note(name, stats.uid)
+      if (!stats.isDirectory() || owners.has(stats.uid)) continue
+      owners.add(stats.uid)
       // Releases up to 0.1.0 remembered it by the home alone.
       if (this.given.of(name) !== stats.uid) this.given.add(name, stats.uid)
+      if (this.isInRange(stats.uid)) this.note(name, stats.uid)
     }
   }
 
@@ -95,10 +103,10 @@ class Users {
       throw new ArchiveRefused(`function ${name} gets no user of its own: ${home}: not a directory`)
     }
     const uid = (found && this.ownerOf(name, home, found)) ?? this.earlier(name) ?? this.unused()
+    if (!found) mkdirSync(home, HOME_MODE)
+    if (found?.uid !== uid || this.given.of(name) !== uid) this.given.add(name, uid)
     // Before a step that may fail: no other function is to choose it.
     this.note(name, uid)
-    if (!found) mkdirSync(home, HOME_MODE)
-    if (found?.uid !== uid) this.given.add(name, uid)
     return uid
   }
 

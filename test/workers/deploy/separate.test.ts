@@ -197,6 +197,42 @@ describe('the users of functions', { skip: !isRoot }, () => {
     })
   })
 
+  it('stay with their functions where homes were copied, and the copies are older than they', async (t) => {
+    const folder = stateFolder(t)
+    for (const name of ['a', 'b']) await openUser({ folder, uids: UIDS }, name)
+    const home = (name: string) => join(folder, 'homes', name)
+    execFileSync('cp', ['-a', home('a'), home('copy')])
+    // File times advance in steps of some milliseconds.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    execFileSync('cp', ['-a', home('a'), home('a-')])
+    rmSync(home('a'), { recursive: true })
+    renameSync(home('a-'), home('a'))
+    const later = restarted(folder)
+    t.after(() => rmSync(later, { recursive: true }))
+    const opened = await openUsers({ folder: later, uids: UIDS }, ['copy', 'a'])
+    assert.match(String(opened.get('copy')), /belongs to user \d+, who is function a:/)
+    assert.equal(opened.get('a'), first)
+  })
+
+  it('of releases that remembered them by homes alone are written down, also those of another range', async (t) => {
+    const folder = stateFolder(t)
+    const elsewhere = { first: first + 70_000, last: first + 80_000 }
+    for (const [name, uid] of [
+      ['a', first],
+      ['b', elsewhere.first],
+    ] as const) {
+      mkdirSync(join(folder, 'homes', name), { recursive: true })
+      chownSync(join(folder, 'homes', name), uid, uid)
+    }
+    assert.equal(await openUser({ folder, uids: UIDS }, 'c'), first + 1)
+    for (const name of ['a', 'b']) rmSync(join(folder, 'homes', name), { recursive: true })
+    const later = restarted(folder)
+    assert.equal(await openUser({ folder: later, uids: elsewhere }, 'd'), elsewhere.first + 1)
+    const latest = restarted(later)
+    t.after(() => rmSync(latest, { recursive: true }))
+    assert.equal(await openUser({ folder: latest, uids: UIDS }, 'a'), first)
+  })
+
   it('are read in moments where there are 2,000', async (t) => {
     const folder = stateFolder(t)
     const names = Array.from({ length: 2000 }, (_, index) => `f${index}`)
