@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { after, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
@@ -32,13 +41,15 @@ function diskProblem(): string | false {
 }
 
 /** What a power cut would leave of the disk now, mounted while `look` runs. */
-function afterPowerCut<T>(look: (state: string) => T): T {
-  const [cut, at] = [join(dir, 'cut.img'), join(dir, 'cut')]
+function afterPowerCut(look: (state: string) => void): void {
+  // A new one each time: a sandbox of another test may keep the one before mounted.
+  const own = mkdtempSync(join(dir, 'cut-'))
+  const [cut, at] = [join(own, 'disk.img'), join(own, 'state')]
   copyFileSync(disk, cut)
-  mkdirSync(at, { recursive: true })
+  mkdirSync(at)
   execFileSync('mount', ['-o', 'loop', cut, at])
   try {
-    return look(at)
+    look(at)
   } finally {
     execFileSync('umount', [at])
   }
