@@ -45,16 +45,22 @@ export function processesWith(name: string, value: string): ProcessEntry[] {
     .flatMap(processEntry)
 }
 
-/** The targets of a process's descriptors, as in `socket:[4711]` or a path. */
-export function openDescriptors(pid: number): string[] {
+/** A process's descriptors with their targets, as in `socket:[4711]` or a path. */
+export function descriptorTargets(pid: number): [fd: string, target: string][] {
   const dir = `/proc/${pid}/fd`
-  return readdirSync(dir).flatMap((fd) => {
+  return readdirSync(dir).flatMap((fd): [string, string][] => {
     try {
-      return readlinkSync(`${dir}/${fd}`)
+      return [[fd, readlinkSync(`${dir}/${fd}`)]]
     } catch {
+      // It has been closed since.
       return []
     }
   })
+}
+
+/** The targets of a process's descriptors. */
+export function openDescriptors(pid: number): string[] {
+  return descriptorTargets(pid).map(([, target]) => target)
 }
 
 /** The number of open descriptors by kind: sockets, pipes, epolls, and files by path. */

@@ -66,7 +66,7 @@ interface Home {
 }
 
 class Users {
-  private readonly byName = new Map<string, number>()
+  /** Those that have homes, and their functions: part of `given.holders`. */
   private readonly byUid = new Map<number, string>()
   private readonly homes: string
   readonly given: GivenUsers
@@ -140,17 +140,15 @@ class Users {
 
   /** That of a function whose home is gone, or is still the agent's. */
   private earlier(name: string): number | undefined {
-    const uid = this.byName.get(name) ?? this.given.of(name)
-    if (uid === undefined || !this.isInRange(uid)) return undefined
-    const other = this.byUid.get(uid)
-    return other === undefined || other === name ? uid : undefined
+    const uid = this.given.of(name)
+    return uid !== undefined && this.isInRange(uid) ? uid : undefined
   }
 
   private unused(): number {
     const { first, last } = this.uids
     if (this.highest < last) return this.highest + 1
     const { holders } = this.given
-    for (let uid = first; uid <= last; uid++) if (!this.byUid.has(uid) && !holders.has(uid)) return uid
+    for (let uid = first; uid <= last; uid++) if (!holders.has(uid)) return uid
     for (const uid of holders.keys()) if (this.isInRange(uid) && !this.byUid.has(uid)) return uid
     throw new ArchiveRefused(
       `functions.uids ${first}-${last} has no user left for one more function: give a wider range, or remove homes that ` +
@@ -159,7 +157,6 @@ class Users {
   }
 
   private note(name: string, uid: number): void {
-    this.byName.set(name, uid)
     this.byUid.set(uid, name)
     this.highest = Math.max(this.highest, uid)
   }

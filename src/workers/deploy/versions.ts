@@ -204,8 +204,8 @@ function versionsDir(appsDir: string, functionName: string): string {
 function readPointer(versions: string, name: string): Current | undefined {
   const file = join(versions, name)
   // Most have none yet, and an error costs more than a look.
-  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined
-  const text = unless(() => readFileSync(file, 'utf8'), 'ENOENT', 'EISDIR')
+  const look = () => lstatSync(file, { throwIfNoEntry: false }) && readFileSync(file, 'utf8')
+  const text = unless(look, 'ENOENT', 'ENOTDIR', 'EISDIR')
   const { folder, digest, bytes } = CURRENT_TEXT.exec(text ?? '')?.groups ?? {}
   if (folder === undefined || digest === undefined) return undefined
   return { dir: join(versions, folder), digest, bytes: Number(bytes) }

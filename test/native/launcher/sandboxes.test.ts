@@ -8,7 +8,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -18,7 +17,7 @@ import { describe, it } from 'node:test'
 import { makeTempDir } from '../../../harness/agent.js'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
-import { openDescriptors } from '../../../harness/proc.js'
+import { descriptorTargets, openDescriptors } from '../../../harness/proc.js'
 import { platform } from '../../../src/os/index.js'
 import { limitDescriptors, noPrlimit } from '../../support/descriptor-limit.js'
 import { createUser } from '../../support/system-user.js'
@@ -49,15 +48,7 @@ const NAMESPACES = 'readlink /proc/self/ns/mnt /proc/self/ns/ipc'
 
 /** Descriptors of mount namespaces. */
 function mountsHeld(pid: number): string[] {
-  const fds = `/proc/${pid}/fd`
-  return readdirSync(fds).filter((fd) => {
-    try {
-      return readlinkSync(join(fds, fd)).startsWith('mnt:')
-    } catch {
-      // The launcher has closed it since.
-      return false
-    }
-  })
+  return descriptorTargets(pid).flatMap(([fd, target]) => (target.startsWith('mnt:') ? [fd] : []))
 }
 
 if (!noSandboxes)
