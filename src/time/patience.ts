@@ -1,16 +1,19 @@
 const SLICE_MS = 50
+/** The most that one slice counts for. */
+const LONGEST_SLICE_MS = 200
 
 /**
  * A time limit for an answer from elsewhere, which does not count this process's own pauses. After a pause (SIGSTOP, a
  * sleeping machine, a blocked event loop) Node runs timers before it reads what arrived meanwhile, so a plain timer
  * would take its own absence for the other side's silence. The limit is therefore counted in slices: only slices in
  * which the event loop ran on time count, and after the last one the loop reads once more. Late slices count as well
- * once there have been as many as the limit has, so that a loop that always lags also reaches its limit. Used on the
- * thread that made it.
+ * once they have taken as long as the limit, so that a loop that always lags takes no more than twice its time. Used on
+ * the thread that made it.
  */
 export class Patience {
   #left = 0
-  #pardons = 0
+  /** Of late slices that do not count, ms. */
+  #pardon = 0
   #ended = false
   #timer: NodeJS.Timeout | undefined
   #lastLook: NodeJS.Immediate | undefined
@@ -36,7 +39,7 @@ export class Patience {
 
   #begin(): void {
     this.#left = this.limitMs
-    this.#pardons = Math.ceil(this.limitMs / SLICE_MS)
+    this.#pardon = this.limitMs
     this.#wait()
   }
 
@@ -44,8 +47,10 @@ export class Patience {
     const slice = Math.min(SLICE_MS, this.#left)
     const begun = performance.now()
     this.#timer = setTimeout(() => {
-      const late = performance.now() - begun > slice + SLICE_MS
-      if (!late || this.#pardons-- <= 0) this.#left -= slice
+      const took = performance.now() - begun
+      const counted = Math.min(took, LONGEST_SLICE_MS)
+      if (took > slice + SLICE_MS && this.#pardon > 0) this.#pardon -= counted
+      else this.#left -= counted
       if (this.#left > 0) this.#look()
       // Node reads what has arrived between timers and immediates (nodejs.org, "The Node.js Event Loop").
       else this.#lastLook = setImmediate(() => this.#look())

@@ -82,7 +82,7 @@ const away = { store: process.env['CI'] ? EVERY_REDIS : 'redis', config: { worke
 describeAgent('Redis away from output that only it has', away, ({ calls, redis }) => {
   it('is told within the deadline, and other executions are not harmed', async () => {
     const gate = new Gate()
-    await calls.script('much', `head -c 30000000 /dev/zero; echo; echo done; ${awaitGate(1)}`)
+    await calls.script('much', `head -c 30000000 /dev/zero | tr '\\0' x; echo; echo done; ${awaitGate(1)}`)
     const id = await calls.start('much', [gate.path])
     await eventually('it is stored', async () => {
       return (await storedOf(redis, id)).output.length === 30_000_006

@@ -290,7 +290,7 @@ describe('redis store', { skip: noRedis ?? false }, () => {
       await assert.rejects(store.write([output('silent', 0, 'hello')]), unavailable(/./))
       const waited = performance.now() - asked
       server.resume()
-      assert.ok(waited > 9_000 && waited < 12_000, `${waited} ms`)
+      assert.ok(waited > 9_000 && waited < 25_000, `${waited} ms`)
       await answers()
     })
 
