@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { inspectIsolation } from '../src/os/linux/isolation.js'
 import { onExit } from './on-exit.js'
 import { childrenOf } from './proc.js'
+import { killIfLeft } from './processes.js'
 
 /** Why tests of the launcher are skipped; undefined where agents use it. */
 export const noLauncher: string | undefined =
@@ -31,7 +32,7 @@ function isLauncherBelow(stateDir: string, command: string): boolean {
 export function killLaunchersAtExit(stateDir: string): void {
   if (process.platform !== 'linux') return
   onExit(() => {
-    for (const pid of launchersBelow(stateDir)) process.kill(pid, 'SIGKILL')
+    for (const pid of launchersBelow(stateDir)) killIfLeft(pid)
   })
 }
 

@@ -15,3 +15,12 @@ export function isRunning(pid: number): boolean {
     return false
   }
 }
+
+/** Kills a process that may end by itself before. */
+export function killIfLeft(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
+}

@@ -47,7 +47,7 @@ describe('a block of shell', () => {
   it('ends with its shell, and after its time', async () => {
     const page = parsePage('page.md', ['```sh', 'sleep 60 &', 'echo begun', 'sleep 60', '```'].join('\n'))
     const here = { dir: ROOT, env: { PATH: process.env['PATH'] } }
-    assert.deepEqual(await runBlocks(here, page, 1), { code: null, printed: 'begun\n' })
+    assert.deepEqual(await runBlocks(here, page, 5), { code: null, printed: 'begun\n' })
   })
 })
 

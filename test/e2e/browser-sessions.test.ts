@@ -17,6 +17,8 @@ import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 import { UploadFront } from '../support/upload-front.js'
 
 const SESSIONS = 6
+/** How long Flux waits for the answer to a cancel. */
+const CANCEL_DEADLINE_MS = 5_000
 /** The leader and its tree. */
 const PROCESSES = 7
 
@@ -100,7 +102,7 @@ describe('sessions of a browser', { skip: noUsers ?? noLauncher ?? noStaticProgr
     assert.equal(new Set(running.map(({ port }) => port)).size, SESSIONS)
     await allAnswer('v1')
     for (const session of running) {
-      assert.equal(processesOf(session).length, PROCESSES)
+      await eventually('its tree is there', () => processesOf(session).length === PROCESSES)
       const [profile = '', state = ''] = session.files
       assert.deepEqual([readFileSync(profile, 'utf8'), readFileSync(state, 'utf8')], ['profile', 'state'])
       const { output, status, warnings } = await calls.printed(session.id, 'tick 3')
@@ -117,7 +119,7 @@ describe('sessions of a browser', { skip: noUsers ?? noLauncher ?? noStaticProgr
     assert.equal((await calls.cancel(first.id)).success, true)
     const took = performance.now() - begun
     assert.deepEqual(processesOf(first), [])
-    assert.ok(took < 1_000, `${took} ms`)
+    assert.ok(took < CANCEL_DEADLINE_MS, `${took} ms`)
     assert.equal((await calls.ended(first.id)).status, 'cancelled')
     await assert.rejects(ask(first, 'who'), { code: 'ECONNREFUSED' })
     const [profile = '', state = ''] = first.files

@@ -8,6 +8,7 @@ import { isRunning } from '../../harness/processes.js'
 import { describeAgent } from '../support/describe-agent.js'
 import { freeze, noFreezer } from '../support/freezer.js'
 import { callSync } from '../support/live-calls.js'
+import { awaitTold, TELL } from '../support/scripts.js'
 
 const DONE = { success: true, message: 'execution cancelled' }
 /** How long Flux waits for the answer. */
@@ -32,7 +33,8 @@ describeAgent('CancelExecution', ({ agent, calls }) => {
 
   it('answers when the whole group is dead, one that ignores every signal it can', async () => {
     const lines =
-      'trap "" TERM HUP INT QUIT; (trap "" TERM HUP INT QUIT; sleep 60 & echo $!; wait) & echo $!; echo $$; sleep 0.2; echo ready; wait'
+      'trap "" TERM HUP INT QUIT; (trap "" TERM HUP INT QUIT; sleep 60 & echo $!; ' +
+      `${TELL}; wait) & echo $!; echo $$; ${awaitTold(1)}; echo ready; wait`
     const id = await calls.start('run', [lines])
     const pids = await pidsOf(id)
     assert.deepEqual(runningOf(pids), pids)

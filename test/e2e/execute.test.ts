@@ -3,6 +3,7 @@ import { it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { describeAgent } from '../support/describe-agent.js'
+import { awaitGate, Gate } from '../support/scripts.js'
 
 describeAgent('ExecuteFunction', ({ calls }) => {
   it('answers a sync execution with its output and duration', async () => {
@@ -23,10 +24,12 @@ describeAgent('ExecuteFunction', ({ calls }) => {
   })
 
   it('records an async execution, live output first', async () => {
-    await calls.script('count', 'echo one; sleep 0.5; echo two')
-    const id = await calls.start('count')
+    await calls.script('count', `echo one; ${awaitGate(1)}; echo two`)
+    const gate = new Gate()
+    const id = await calls.start('count', [gate.path])
     const running = await calls.printed(id, 'one')
     assert.equal(running.status, 'running')
+    gate.open()
     const record = await calls.ended(id)
     assert.deepEqual([record.status, record.output, record.agent_id], ['success', 'one\ntwo\n', 'test-agent'])
   })

@@ -64,6 +64,7 @@ describeAgent('an execution id', ({ agent, calls }) => {
 
   it('is refused while an execution that waits for a slot has it', async () => {
     await calls.execute({ ...request('first', 'queued'), async: true })
+    await calls.printed('first', 'ready')
     await calls.execute({ ...request('second', 'queued'), async: true })
     const third = callSync(agent.client, request('third', 'queued'))
     await eventually('the third waits', async () => (await calls.get('third')).found)

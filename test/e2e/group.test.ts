@@ -3,6 +3,7 @@ import { before, it } from 'node:test'
 import { eventually } from '../../harness/eventually.js'
 import { isRunning } from '../../harness/processes.js'
 import { describeAgent } from '../support/describe-agent.js'
+import { awaitTold, TELL } from '../support/scripts.js'
 
 /** What an escaped process sleeps; an execution that waited for it would be as slow. */
 const LONG_SECONDS = 20
@@ -38,12 +39,12 @@ describeAgent("the end of an execution's leader", { skip: process.platform === '
   })
 
   it('keeps what its children wrote before it', async () => {
-    const lines = '(echo child; sleep 60) & sleep 0.2; echo leader'
+    const lines = `(echo child; ${TELL}; sleep 60) & ${awaitTold(1)}; echo leader`
     for (const output of await outputs(lines)) assert.equal(output, 'child\nleader\n')
   })
 
   it('is not held up by a process that has left the group with its output open', async () => {
-    const lines = `setsid sh -c 'echo escaped; exec sleep ${LONG_SECONDS}' & sleep 0.2; echo leader`
+    const lines = `setsid sh -c 'echo escaped; ${TELL}; exec sleep ${LONG_SECONDS}' & ${awaitTold(1)}; echo leader`
     for (const output of await outputs(lines)) assert.equal(output, 'escaped\nleader\n')
   })
 
@@ -54,7 +55,7 @@ describeAgent("the end of an execution's leader", { skip: process.platform === '
   })
 
   it('leaves no process, whatever it has started', async () => {
-    const lines = 'for i in 1 2 3 4 5; do (sleep 60 & echo $!; wait) & echo $!; done; sleep 0.2'
+    const lines = `for i in 1 2 3 4 5; do (sleep 60 & echo $!; ${TELL}; wait) & echo $!; done; ${awaitTold(5)}`
     const { output } = await calls.execute({ function_name: 'run', args: [lines] })
     const pids = output.toString().trim().split('\n').map(Number)
     assert.equal(pids.length, 10)

@@ -60,7 +60,7 @@ describeAgent('a sync caller that goes away', ({ agent, calls }) => {
   })
 
   it('takes the whole group with it when its deadline passes', async () => {
-    const call = callSync(agent.client, { function_name: 'family' }, 2)
+    const call = callSync(agent.client, { function_name: 'family' }, 5)
     const pids = await pidsOf(call.id)
     await assertCode(call, status.DEADLINE_EXCEEDED)
     await assertGone(pids)

@@ -9,6 +9,7 @@ import { credentials } from '@grpc/grpc-js'
 import { CLI, makeTempDir } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
+import { freePort } from '../../harness/free-port.js'
 import { onExit } from '../../harness/on-exit.js'
 import { openConnection } from '../../src/cli/connection.js'
 import { noReload } from '../support/reload.js'
@@ -49,7 +50,7 @@ async function start(t: TestContext, stderr: number | 'pipe') {
   // Of one line of the log each, whole or not.
   const unknown = Object.fromEntries(Array.from({ length: UNKNOWN_KEYS }, (_, i) => [`unknown_key_${i}`, 'x']))
   const config = { agent_id: 'a', host: '127.0.0.1', redis_addr: 'embedded', run_as: 'self', state_dir: dir }
-  const port = 20_000 + (process.pid % 10_000)
+  const port = await freePort()
   writeFileSync(file, JSON.stringify({ ...config, port, ...unknown }))
   const agent = spawn(process.execPath, [CLI, 'start', '--config', file], { stdio: ['ignore', 'ignore', stderr] })
   onExit(() => agent.kill('SIGKILL'))

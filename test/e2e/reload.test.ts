@@ -129,7 +129,7 @@ describe('a reload', { skip: noReload }, () => {
 
   it('of a file with wrong values changes nothing, and says what is wrong', async (t) => {
     const [agent, calls] = await agentFor(t, { config: { max_tasks: 1 } })
-    const errors = await refusedReload(agent, { max_tasks: 2, max_queued: 'many', log_level: 'loud' })
+    const errors = await refusedReload(agent, { max_tasks: 2, max_queued: 'many', log_level: 'loud' }, 2)
     const goesOn = 'the agent goes on with the configuration in use'
     assert.deepEqual(errors, [
       `${agent.configFile}: max_queued: "many" is not allowed; allowed: a whole number from 0 to 1000000; ${goesOn}`,

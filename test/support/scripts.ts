@@ -26,6 +26,14 @@ export function awaitGate(number: number): string {
   return `read -r _ <"$${number}"`
 }
 
+/** Shell: tells another process of the same execution that it has come so far. */
+export const TELL = 'echo >>"$TMPDIR/told"'
+
+/** Shell: waits until `times` were told. */
+export function awaitTold(times: number): string {
+  return `until [ "$(cat "$TMPDIR/told" 2>/dev/null | wc -l)" -ge ${times} ]; do sleep 0.02; done`
+}
+
 /** More than ever wait at one gate; so little always fits into a pipe. */
 const MOST_WAITING = 4_000
 

@@ -9,7 +9,7 @@ import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { isRunning } from '../../../harness/processes.js'
 import { platform } from '../../../src/os/index.js'
-import { runCli, startCli } from '../../support/cli.js'
+import { type RunningCli, runCli, startCli } from '../../support/cli.js'
 
 const notRoot = process.getuid?.() !== 0 && 'it is root that must not trust others'
 /** Of nobody in particular. */
@@ -78,12 +78,7 @@ describe('root in a folder of somebody else', { skip: notRoot }, () => {
   it('starts an agent on its own files there, as Flux writes them', async (t) => {
     const { file, lock, pid } = folder(t, 'nothing')
     writeFileSync(lock, `${pid} 1\n`)
-    const { process: agent, result } = startCli(['start', '--config', file])
-    let log = ''
-    agent.stderr?.on('data', (data) => {
-      log += data
-    })
-    await eventually('it serves', () => log.includes('"serving"'), 30)
+    const { result } = await serve(file)
     const { code } = await runCli(['stop', '--config', file])
     assert.equal(code, 0)
     assert.equal((await result).code, 0)
@@ -112,20 +107,26 @@ describe('functions as root', { skip: notRoot }, () => {
     const file = await attempt({ run_as: 'daemon' })
     const warning = /without TLS functions, which run as daemon, can command this agent on 127\.0\.0\.1 port 0/
     assert.match((await runCli(['doctor', '--config', file])).stdout.toString(), warning)
-    const { process: agent, result } = startCli(['start', '--config', file])
-    setTimeout(() => agent.kill('SIGTERM'), 4_000)
+    const { process: agent, result } = await serve(file)
+    agent.kill('SIGTERM')
     assert.match((await result).stderr, warning)
   })
 
   it('are let run where that is written twice', async () => {
     const file = await attempt({ run_as: 'root', allow_root: true })
-    const { process: agent, result } = startCli(['start', '--config', file])
-    let log = ''
-    agent.stderr?.on('data', (data) => {
-      log += data
-    })
-    await eventually('it serves', () => log.includes('"serving"'), 30)
+    const { process: agent, result } = await serve(file)
     agent.kill('SIGTERM')
     assert.equal((await result).code, 0)
   })
 })
+
+/** Starts an agent, and waits until it serves. */
+async function serve(configFile: string): Promise<RunningCli> {
+  const cli = startCli(['start', '--config', configFile])
+  let log = ''
+  cli.process.stderr?.on('data', (data) => {
+    log += data
+  })
+  await eventually('it serves', () => log.includes('"serving"'), 30)
+  return cli
+}

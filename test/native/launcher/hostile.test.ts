@@ -58,7 +58,7 @@ describeEach('a program that harms others of its user', ({ launch }) => {
 
   it('and lets go in time does not hide how the other has ended', { skip }, async () => {
     const launcher = launch()
-    const victim = launcher.script('exec sleep 0.3', user)
+    const victim = launcher.script('exec sleep 60', user)
     const pid = await victim.started
     const tracer = launcher.start({ file: helper('trace'), argv: ['trace', `${pid}`], ...user })
     await tracer.numbers()

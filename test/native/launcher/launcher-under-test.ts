@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually } from '../../../harness/eventually.js'
 import { onExit } from '../../../harness/on-exit.js'
 import { childrenOf, cpuTicks, openDescriptors } from '../../../harness/proc.js'
+import { killIfLeft } from '../../../harness/processes.js'
 import { SANITIZER_STATUS } from './builds.js'
 import { dial } from './dial.js'
 import { Execution } from './execution.js'
@@ -329,7 +330,7 @@ export class Launcher {
     this.stdout.destroy()
     this.streams.requests.destroy()
     await this.exited
-    for (const { pid } of left()) process.kill(pid, 'SIGKILL')
+    for (const { pid } of left()) killIfLeft(pid)
   }
 
   private async haveItLeave(): Promise<void> {

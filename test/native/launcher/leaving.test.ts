@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeTempDir } from '../../../harness/agent.js'
+import { eventually } from '../../../harness/eventually.js'
 import { isRunning } from '../../../harness/processes.js'
 import { Flag, leaveFrame } from './frames.js'
 import type { Launcher } from './launcher-under-test.js'
@@ -84,14 +85,14 @@ describeEach(
     })
 
     it('waits as long while it has a connection, and anew after it', async () => {
-      const launcher = launch({ survives: 300 })
+      const launcher = launch({ survives: 1_500 })
       const execution = launcher.kept('sleep 60')
       const pid = await execution.started
       for (let connection = 0; connection < 2; connection++) {
         launcher.disconnect()
         await sleep(100)
         await launcher.connect()
-        await launcher.idles()
+        await sleep(1_600)
         assert.equal((await launcher.list()).length, 1)
       }
       assert.ok(isRunning(pid))
@@ -124,8 +125,8 @@ describeEach(
     it('whose connection ends while it leaves removes what it has', async () => {
       const launcher = launch({ ...SURVIVES, unread: true })
       const floods = Array.from({ length: 20 }, () => launcher.kept('exec cat /dev/zero'))
+      await eventually('all run', () => launcher.children().length === floods.length)
       await launcher.idles()
-      assert.equal(launcher.children().length, floods.length)
       await launcher.sendAndSeeRead(leaveFrame())
       launcher.disconnect()
       await leavesNothing(launcher)
@@ -138,8 +139,8 @@ describeEach('a launcher whose reader does not read', ({ launch }) => {
   it('leaves in seconds where it is told to, and nobody reads what it tells', async () => {
     const launcher = launch({ ...SURVIVES, unread: true })
     const floods = Array.from({ length: 20 }, () => launcher.kept('exec cat /dev/zero'))
+    await eventually('all run', () => launcher.children().length === floods.length)
     await launcher.idles()
-    assert.equal(launcher.children().length, floods.length)
     launcher.send(leaveFrame())
     await withinSeconds('it is gone', 10, gone(launcher.pid))
     assert.deepEqual(left(), [])

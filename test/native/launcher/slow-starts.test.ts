@@ -13,7 +13,7 @@ import { describeEach, isRoot, NOBODY } from './variants.js'
 const LIMIT_SECONDS = 15
 /** What a start or a cancel may take longer than usual because of others that are held up, ms. */
 const LATER_MS = 50
-const ROUNDS = 4
+const ROUNDS = 10
 
 const user = isRoot ? { user: NOBODY } : {}
 
@@ -151,7 +151,7 @@ describeEach(
       for (const { step } of await Promise.all(held.map(({ failed }) => failed))) assert.equal(step, 'CANCELLED')
       await holder.ended
       await launcher.exited
-      assert.ok(performance.now() - begun < 1_000)
+      assert.ok(performance.now() - begun < 3_500)
     })
   },
   { fallbacks: true },

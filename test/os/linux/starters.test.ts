@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -150,11 +150,15 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
     it('kills a process that has left the group, or does not wait for it nor reads from it', async () => {
       const before = openDescriptors()
       const begun = performance.now()
-      const watched = await start(starter, script('setsid sh -c "sleep 0.4; echo late; sleep 20" & echo $!; sleep 0.1'))
+      const [escaped, closed] = [join(dir, 'escaped'), join(dir, 'closed')]
+      const late = `echo > ${escaped}; until [ -e ${closed} ]; do sleep 0.05; done; echo late; sleep 20`
+      const lines = `setsid sh -c '${late}' & echo $!; until [ -e ${escaped} ]; do sleep 0.02; done`
+      const watched = await start(starter, script(lines))
       await watched.ended
       assert.equal(isRunning(Number(watched.output())), !killsEscapees)
       assert.ok(performance.now() - begun < 10_000)
       await eventually('its pipe is closed', () => openDescriptors() <= before)
+      writeFileSync(closed, '')
       await sleep(500)
       assert.doesNotMatch(watched.output(), /late/)
     })

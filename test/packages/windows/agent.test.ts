@@ -268,9 +268,9 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
   })
 
   test('so do a timeout and a caller that hangs up', async () => {
-    const timed = await deployGrower('timed', 3)
+    const timed = await deployGrower('timed', 10)
     const late = await calls.execute({ function_name: 'timed' })
-    assert.equal(late.error, 'execution timed out after 3s')
+    assert.equal(late.error, 'execution timed out after 10s')
     await standsStill(timed)
     const left = await deployGrower('left')
     const call = callSync(clients.agent, { function_name: 'left', execution_id: randomUUID() })
@@ -283,11 +283,11 @@ describe('the agent of the zip, in Windows', { skip: noWine ?? noRedis ?? false 
 
   test('what holds the pipes after its leader does not delay the end', async () => {
     const hold =
-      "require('child_process').spawn('ping', ['-n', '5', '127.0.0.1'], { detached: true, stdio: 'inherit' }).unref()"
+      "require('child_process').spawn('ping', ['-n', '60', '127.0.0.1'], { detached: true, stdio: 'inherit' }).unref()"
     await deploy('holder', 'main.js', `${hold}; console.log('done')`)
     const begun = performance.now()
     assert.match(await output('holder'), /done/)
-    assert.ok(performance.now() - begun < 4_000)
+    assert.ok(performance.now() - begun < 20_000)
   })
 
   test('a stop drains, and the next start has the functions', async () => {

@@ -13,7 +13,7 @@ const SLEEPERS = 200
 const PRINTERS = 20
 const PRINTED = 180
 /** A start takes 0.5 s outside, and four times that in the guest. */
-const GAP_SECONDS = 10
+const GAP_SECONDS = 30
 
 run('useradd', '--create-home', 'admin')
 run('dpkg', '-i', join(SHARED, 'flux-agent.deb'))

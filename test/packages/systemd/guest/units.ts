@@ -61,7 +61,7 @@ describe('what an agent leaves', () => {
   ] as const) {
     it(`lives on when it ${what}, and systemd starts it again`, async () => {
       const pid = await end(signal)
-      assert.equal(property('SubState'), 'auto-restart')
+      await eventuallyInGuest('it waits', () => property('SubState') === 'auto-restart')
       await startedAfter(pid)
       assert.equal(pids.every(isRunning), true)
     })
