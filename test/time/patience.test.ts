@@ -27,18 +27,20 @@ describe('patience', () => {
     }
   })
 
-  it('goes on after a pause: what was not there to answer has its time', async () => {
+  it('goes on after pauses: what was not there to answer has its time', async () => {
     const begun = performance.now()
     let exhausted = 0
     const patience = new Patience(300, () => {
       exhausted = performance.now()
     })
-    await sleep(10)
-    standStill(1_000)
+    for (let pause = 0; pause < 2; pause++) {
+      await sleep(10)
+      standStill(1_000)
+    }
     await sleep(150)
     assert.equal(exhausted, 0)
     await sleep(400)
-    assert.ok(exhausted - begun > 1_200, `${exhausted - begun} ms`)
+    assert.ok(exhausted - begun > 2_200, `${exhausted - begun} ms`)
     patience.end()
   })
 
@@ -64,16 +66,16 @@ describe('patience', () => {
     assert.ok(exhausted)
   })
 
-  it('takes at most twice its time on such a thread', async () => {
+  it('takes about twice its time on such a thread', async () => {
     // Neighbours on the machine may hold up one round, but hardly each.
     const rounds: number[] = []
     while (!rounds.some((ms) => ms < 3_000) && rounds.length < 3) {
       const begun = performance.now()
-      let exhaustedAfter = 0
+      let exhaustedAfter = Number.POSITIVE_INFINITY
       new Patience(1_000, () => {
         exhaustedAfter = performance.now() - begun
       })
-      while (exhaustedAfter === 0) {
+      while (exhaustedAfter === Number.POSITIVE_INFINITY && performance.now() - begun < 10_000) {
         standStill(105)
         await new Promise(setImmediate)
       }
