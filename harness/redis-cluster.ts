@@ -1,6 +1,5 @@
 import { eventually } from './eventually.js'
-import { freePort } from './free-port.js'
-import { portOf, RedisServer, type TestRedis } from './redis.js'
+import { FREE_PORT, portOf, RedisServer, type TestRedis } from './redis.js'
 
 const SLOTS = 16_384
 
@@ -125,9 +124,7 @@ export class RedisCluster implements TestRedis {
   /** As redis-cli --cluster create does, which takes seconds. */
   async #create(): Promise<void> {
     const { replicas = 1 } = this.#options
-    // Again with other ports where one, found free, was taken before the node listened.
-    const node = () => this.#node().catch(() => this.#node())
-    this.#servers = await Promise.all(Array.from({ length: this.#primaries * (1 + replicas) }, node))
+    this.#servers = await Promise.all(Array.from({ length: this.#primaries * (1 + replicas) }, () => this.#node()))
     const first = (index: number) => Math.floor((index * SLOTS) / this.#primaries)
     // Before they know each other; two with one epoch would have to agree on others first.
     const asks = this.#servers.map((server, index) =>
@@ -157,12 +154,10 @@ export class RedisCluster implements TestRedis {
   async #node(): Promise<RedisServer> {
     const { nodeTimeoutMs = 2_000, redis = [], tls } = this.#options
     return RedisServer.start(
-      ...['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())],
+      ...['--cluster-enabled', 'yes', '--cluster-port', FREE_PORT],
       ...['--cluster-node-timeout', String(nodeTimeoutMs), '--cluster-require-full-coverage', 'no'],
       ...['--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'],
-      ...(tls
-        ? [...tls, '--tls-port', String(await freePort()), '--tls-cluster', 'yes', '--tls-replication', 'yes']
-        : []),
+      ...(tls ? [...tls, '--tls-port', FREE_PORT, '--tls-cluster', 'yes', '--tls-replication', 'yes'] : []),
       ...redis,
     )
   }

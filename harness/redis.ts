@@ -34,10 +34,13 @@ export interface TestRedis {
   stop(): Promise<void>
 }
 
+/** As the value of an option: a free port. */
+export const FREE_PORT = 'free port'
+
 /** A real Redis on a free port of the loopback, in a folder of its own; both it has from its first start on. */
 export class RedisServer implements TestRedis {
   readonly #options: readonly string[]
-  #place: { readonly port: number; readonly dir: string } | undefined
+  #place: { readonly port: number; readonly dir: string; readonly options: readonly string[] } | undefined
   #process: ChildProcess | undefined
   #isPaused = false
 
@@ -121,19 +124,39 @@ export class RedisServer implements TestRedis {
 
   /** Starts it, or starts it again on the same port with the saved data. */
   async restart(): Promise<void> {
-    if (!this.#place) onExit(() => this.#process?.kill('SIGKILL'))
-    this.#place ??= { port: await freePort(), dir: await mkdtemp(join(tmpdir(), 'flux-redis-')) }
-    const { port, dir } = this.#place
+    if (this.#place) return this.#run()
+    onExit(() => this.#process?.kill('SIGKILL'))
+    try {
+      await this.#choosePlace()
+      await this.#run()
+    } catch {
+      // A port that was free may have been taken before the server listened.
+      await this.stop()
+      await this.#choosePlace()
+      await this.#run()
+    }
+  }
+
+  async #choosePlace(): Promise<void> {
+    const options = this.#options.map(async (option) => (option === FREE_PORT ? String(await freePort()) : option))
+    this.#place = {
+      port: await freePort(),
+      dir: await mkdtemp(join(tmpdir(), 'flux-redis-')),
+      options: await Promise.all(options),
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { port, dir, options } = this.place
     const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir]
-    const [first] = this.#options
-    const options =
-      first?.startsWith('-') === false ? [first, ...own, ...this.#options.slice(1)] : [...own, ...this.#options]
-    this.#process = spawn('redis-server', options, { stdio: 'ignore' })
+    const [first] = options
+    const all = first?.startsWith('-') === false ? [first, ...own, ...options.slice(1)] : [...own, ...options]
+    this.#process = spawn('redis-server', all, { stdio: 'ignore' })
     await once(this.#process, 'spawn')
     // A test that failed before it could stop it must not wait for it.
     this.#process.unref()
     const ended = once(this.#process, 'exit').then(([code]) => {
-      throw new Error(`redis-server ended with code ${code}: its port may have been taken since it was found free`)
+      throw new Error(`redis-server ended with code ${code}`)
     })
     await Promise.race([eventually('redis-server answers', () => this.with((redis) => redis.ping())), ended])
   }
@@ -162,8 +185,9 @@ export class RedisServer implements TestRedis {
 
   /** The value of an option on its command line. */
   option(name: string): string | undefined {
-    const at = this.#options.indexOf(name)
-    return at === -1 ? undefined : this.#options[at + 1]
+    const { options } = this.#place ?? { options: this.#options }
+    const at = options.indexOf(name)
+    return at === -1 ? undefined : options[at + 1]
   }
 
   private get place() {

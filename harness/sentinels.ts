@@ -3,9 +3,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './eventually.js'
-import { freePort } from './free-port.js'
 import { onExit } from './on-exit.js'
-import { portOf, RedisServer } from './redis.js'
+import { FREE_PORT, portOf, RedisServer } from './redis.js'
 
 const NAME = 'primary'
 /** So long a primary is silent before its Sentinels replace it, ms. */
@@ -85,15 +84,15 @@ export class RedisSentinels {
 
   /** Resolves once each Sentinel knows the others and the replicas, which are in step. */
   static async start({ redis = [], sentinel = [], lines = [], tls }: SentinelOptions = {}): Promise<RedisSentinels> {
-    const common = async () => (tls ? [...tls, '--tls-replication', 'yes', '--tls-port', String(await freePort())] : [])
-    const options = [...redis, '--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1']
-    const first = await RedisServer.start(...options, ...(await common()))
+    const common = tls ? [...tls, '--tls-replication', 'yes', '--tls-port', FREE_PORT] : []
+    const options = [...redis, ...common, '--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1']
+    const first = await RedisServer.start(...options)
     const port = portOf(first)
     const replicas = await Promise.all(
-      [1, 2].map(async () => RedisServer.start(...options, ...(await common()), '--replicaof', `127.0.0.1 ${port}`)),
+      [1, 2].map(() => RedisServer.start(...options, '--replicaof', `127.0.0.1 ${port}`)),
     )
     const sentinels = await Promise.all(
-      [1, 2, 3].map(async () => startSentinel(first, { sentinel: [...sentinel, ...(await common())], lines })),
+      [1, 2, 3].map(() => startSentinel(first, { sentinel: [...sentinel, ...common], lines })),
     )
     const made = new RedisSentinels([first, ...replicas], sentinels)
     await eventually('the Sentinels know each other and the replicas', () => made.#isComplete(), 20)

@@ -45,6 +45,8 @@ function commonArguments(dir, memoryMb, modules) {
     'seccomp=auto',
     // The rings of io_uring, which Node 24 uses, corrupt the guest's memory when their process ends.
     'sysctl.kernel.io_uring_disabled=2',
+    // The agent's port, which an outgoing connection may not get while the agent is away.
+    'sysctl.net.ipv4.ip_local_reserved_ports=50052',
     // Options unknown to the kernel become init's environment.
     `GUEST_MODULES=${modules}`,
   ]

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../harness/eventually.js'
 import { Deployments } from './deployments.js'
 import { History } from './history.js'
 import { checkExecutions, checkNode, checkVersions, leftWrites, settle } from './invariants.js'
@@ -10,6 +11,7 @@ import { report } from './report.js'
 import { openSite, type Site, type StoreKind } from './site.js'
 
 const ROUND_MS = 8_000
+const ENDED_SECONDS = 45
 const ROUNDS_OF_A_LIFE = 4
 /** What a round takes once its faults are over. */
 const ROUND_END_MS = 10_000
@@ -77,8 +79,9 @@ async function endRound(site: Site, history: History, load: Load, deployments: D
   await sleep(1_500)
   await settle(site, history, load)
   if (restarts) {
+    const { pid } = site.agent
     site.agent.end('SIGTERM', 0)
-    await sleep(200)
+    await eventually('it has ended', () => site.agent.pid !== pid, ENDED_SECONDS)
     await site.agent.serves()
   }
   const forgot = history.faults.some(({ name }) => name === 'Redis forgets')

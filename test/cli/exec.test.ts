@@ -77,7 +77,7 @@ test('what does not run ends with 125 and the reason', async (t) => {
     const id = 'holds-the-slot'
     const first = startCli(['exec', '--id', id, 'single', 'say-and-await', 'started', join(dir, 'never')], { env })
     const output = readOutput(first)
-    await eventually('the first one runs', () => output() === 'started')
+    await eventually('the first one runs', () => output() === 'started', 30)
     const { code, stderr } = await run('single', 'exit', '0')
     assert.equal(code, 125)
     assert.match(stderr, /at capacity/)
@@ -90,7 +90,7 @@ test('output comes while the function runs', async () => {
   const gate = join(dir, 'gate')
   const running = startCli(['exec', 'tool', 'say-and-await', 'begin ', gate], { env })
   const output = readOutput(running)
-  await eventually('the first output', () => output() === 'begin ')
+  await eventually('the first output', () => output() === 'begin ', 30)
   writeFileSync(gate, '')
   const { code, stdout } = await running.result
   assert.equal(code, 0)
@@ -104,6 +104,7 @@ test('large binary output arrives whole, also where its reader is slow', async (
   await eventually(
     'output waits to be read',
     () => (running.process.stdout?.readableLength ?? 0) > 0 || existsSync(copy),
+    30,
   )
   await delay(500)
   running.process.stdout?.resume()
@@ -128,7 +129,7 @@ test('a reader that goes away ends it quietly, and the function with it', async 
 test('Ctrl-C cancels the function and every process of it', async () => {
   const running = startCli(['exec', 'tool', 'forever'], { env })
   const output = readOutput(running)
-  const pids = (await eventually('its pids', () => /^(\d+) (\d+)\n$/.exec(output()))).slice(1).map(Number)
+  const pids = (await eventually('its pids', () => /^(\d+) (\d+)\n$/.exec(output()), 30)).slice(1).map(Number)
   assert.ok(pids.every(isRunning))
   running.process.kill('SIGINT')
   assert.equal((await running.result).code, 130)
@@ -160,7 +161,7 @@ test('--async --follow prints the id to stderr, the output to stdout, and ends a
 test('Ctrl-C cancels what --async --follow follows', async () => {
   const running = startCli(['exec', '--async', '--follow', 'tool', 'forever'], { env })
   const output = readOutput(running)
-  const pids = (await eventually('its pids', () => /^(\d+) (\d+)\n$/.exec(output()))).slice(1).map(Number)
+  const pids = (await eventually('its pids', () => /^(\d+) (\d+)\n$/.exec(output()), 30)).slice(1).map(Number)
   running.process.kill('SIGINT')
   assert.equal((await running.result).code, 130)
   await eventually('both processes are gone', () => !pids.some(isRunning))

@@ -17,8 +17,6 @@ import { createUser, noUsers, type SystemUser } from '../support/system-user.js'
 import { UploadFront } from '../support/upload-front.js'
 
 const SESSIONS = 6
-/** How long Flux waits for the answer to a cancel. */
-const CANCEL_DEADLINE_MS = 5_000
 /** The leader and its tree. */
 const PROCESSES = 7
 
@@ -115,11 +113,8 @@ describe('sessions of a browser', { skip: noUsers ?? noLauncher ?? noStaticProgr
 
   it('are cancelled one by one, with all they have started and nothing left in TMPDIR', async () => {
     const [first] = running.splice(0, 1) as [Session]
-    const begun = performance.now()
     assert.equal((await calls.cancel(first.id)).success, true)
-    const took = performance.now() - begun
     assert.deepEqual(processesOf(first), [])
-    assert.ok(took < CANCEL_DEADLINE_MS, `${took} ms`)
     assert.equal((await calls.ended(first.id)).status, 'cancelled')
     await assert.rejects(ask(first, 'who'), { code: 'ECONNREFUSED' })
     const [profile = '', state = ''] = first.files

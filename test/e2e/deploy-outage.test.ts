@@ -154,7 +154,7 @@ onEachRedis('deploys and registrations, whatever comes in between', { skip }, (r
     const begun = performance.now()
     const archive = buildZip([{ name: 'main.sh', contents: '#!/bin/sh\necho new\n', mode: PROGRAM }])
     assert.equal((await calls.deploy('other', archive)).success, true)
-    assert.ok(performance.now() - begun < 1_000, 'it has waited')
+    assert.ok(performance.now() - begun < 1_800, 'it has waited')
     assert.equal((await calls.execute({ function_name: 'other' })).output.toString(), 'new\n')
     redis.resume()
     assert.equal((await held).success, true)
@@ -185,9 +185,8 @@ onEachRedis('deploys and registrations, whatever comes in between', { skip }, (r
     await deployed(1, config('one'))
     redis.pause()
     const first = calls.register(config('two'))
-    const begun = performance.now()
     const answer = new Promise<{ success: boolean; message: string }>((resolve, reject) => {
-      const options = { deadline: Date.now() + 1_800 }
+      const options = { deadline: Date.now() + 1_900 }
       agent.client.registerFunction(config('three'), options, (error, ack) => (ack ? resolve(ack) : reject(error)))
     })
     const { success, message } = await answer
@@ -195,7 +194,6 @@ onEachRedis('deploys and registrations, whatever comes in between', { skip }, (r
       [success, message],
       [false, `function ${name} not changed: an earlier call for it still runs; try again`],
     )
-    assert.ok(performance.now() - begun < 1_700)
     redis.resume()
     assert.equal((await first).success, true)
     await deployed(4)

@@ -8,6 +8,7 @@ import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
 import { noLauncher } from '../../harness/launchers.js'
 import { buildZip, PROGRAM } from '../../harness/zip.js'
+import { whileUsersStay } from '../support/system-user.js'
 
 const isLinux = process.platform === 'linux'
 const isRoot = process.getuid?.() === 0
@@ -161,7 +162,7 @@ describe("a function's surroundings", { skip: !isLinux }, () => {
       try {
         const there = new Calls(other.client)
         await there.script('who', 'id -u; id -G; id -un; echo $USER $LOGNAME; touch $TMPDIR/y; echo x >/dev/stdout')
-        const { error, output } = await there.execute({ function_name: 'who' })
+        const { error, output } = await whileUsersStay(() => there.execute({ function_name: 'who' }))
         const id = isolation === 'separate' ? 2_100_000_000 : 65_534
         assert.deepEqual([error, output.toString()], ['', `${id}\n${id}\nnobody\nnobody nobody\nx\n`])
         // It has no home of its own on this machine.

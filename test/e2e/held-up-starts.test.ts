@@ -13,14 +13,14 @@ import { inWords, type Latencies, latencies } from '../support/latencies.js'
 
 const HELD = 30
 /** Of a cancel, a start and an end, each some milliseconds. Those held up take 3.5 s each. */
-const LIMIT_MS = 1_500
+const LIMIT_MS = 3_000
 const SAMPLES = process.env['CI'] ? 200 : 130
 /** They take a few; where each is held up, fewer samples tell as much. */
 const SAMPLES_LIMIT_MS = 20_000
 /** More that starts and cancels of others may take, at the 99th percentile. */
 const DELAY_MS = 50
 /** A machine that is busy with something else may spoil one; who is held up himself waits for seconds in each. */
-const ROUNDS = 4
+const ROUNDS = 8
 
 describeAgent(
   'starts that another function holds up',
@@ -111,7 +111,7 @@ describeAgent(
     })
 
     it('delay starts and cancels of others by 50 ms at most, at the 99th percentile', {
-      timeout: 180_000,
+      timeout: 480_000,
     }, async (t) => {
       const delays: number[] = []
       for (let round = 0; round < ROUNDS && !delays.some((delay) => delay <= DELAY_MS); round++) {

@@ -8,6 +8,7 @@ import { describe, it } from 'node:test'
 import { makeTempDir, startTestAgent } from '../../harness/agent.js'
 import { Calls } from '../../harness/calls.js'
 import { eventually } from '../../harness/eventually.js'
+import { freePort } from '../../harness/free-port.js'
 import { launchersOf } from '../../harness/launchers.js'
 import { listeningPorts } from '../../harness/proc.js'
 import { noRedis, RedisServer } from '../../harness/redis.js'
@@ -167,10 +168,7 @@ describe('a start', () => {
   })
 
   it('says what it waits for while Redis is away, and ends at once when it is told to', async () => {
-    const probe = createServer().listen(0, '127.0.0.1')
-    await once(probe, 'listening')
-    const { port } = probe.address() as { port: number }
-    probe.close()
+    const port = await freePort()
     const { process: agent, result } = startCli(['start', '--config', configured({ redis_addr: `127.0.0.1:${port}` })])
     let log = ''
     agent.stderr?.on('data', (data) => {
@@ -183,7 +181,7 @@ describe('a start', () => {
     const told = performance.now()
     agent.kill('SIGTERM')
     await result
-    assert.ok(performance.now() - told < 1000, `${performance.now() - told} ms`)
+    assert.ok(performance.now() - told < 5_000, `${performance.now() - told} ms`)
   })
 
   it('serves as soon as Redis is there', { skip: noRedis }, async (t) => {

@@ -14,7 +14,7 @@ import { linesOf } from '../support/log-lines.js'
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const SPAN = 'b7ad6b7169203331'
 const PRINT = 'echo "$TRACEPARENT|$TRACESTATE"'
-const NODE = { timeout: 60_000 }
+const NODE = { timeout: 240_000 }
 
 /** Executes a function with these headers. */
 function execute({ client }: TestAgent, headers: Readonly<Record<string, string>>, request: ExecutionRequest) {

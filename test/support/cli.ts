@@ -5,7 +5,7 @@ import { CLI } from '../../harness/agent.js'
 import { onExit } from '../../harness/on-exit.js'
 
 /** No command of a test takes this long: one that hangs fails its test instead of stopping the whole run. */
-const LIMIT_MS = 60_000
+const LIMIT_MS = 150_000
 
 export interface CliResult {
   readonly code: number | null

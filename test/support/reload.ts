@@ -39,7 +39,7 @@ export async function reload(agent: TestAgent, keys: Keys): Promise<Keys | undef
   )
 }
 
-/** Has the agent read keys that it cannot take, and answers the errors, of which there should be so many. */
+/** Has the agent read keys that it cannot take, and answers the errors, once there are so many. */
 export async function refusedReload(agent: TestAgent, keys: Keys, errors = 1): Promise<string[]> {
   const from = agent.logs().length
   const taken = reloads(agent.logs()).length

@@ -26,12 +26,15 @@ export function awaitGate(number: number): string {
   return `read -r _ <"$${number}"`
 }
 
+/** Without a launcher executions share TMPDIR. */
+const TOLD = '"$TMPDIR/told-$FLUX_EXECUTION_ID"'
+
 /** Shell: tells another process of the same execution that it has come so far. */
-export const TELL = 'echo >>"$TMPDIR/told"'
+export const TELL = `echo >>${TOLD}`
 
 /** Shell: waits until `times` were told. */
 export function awaitTold(times: number): string {
-  return `until [ "$(cat "$TMPDIR/told" 2>/dev/null | wc -l)" -ge ${times} ]; do sleep 0.02; done`
+  return `until [ "$(cat ${TOLD} 2>/dev/null | wc -l)" -ge ${times} ]; do sleep 0.02; done`
 }
 
 /** More than ever wait at one gate; so little always fits into a pipe. */

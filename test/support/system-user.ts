@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { onExit } from '../../harness/on-exit.js'
 
 /** Why tests that need a user of their own are skipped; undefined where one can be made. */
@@ -32,6 +32,21 @@ export function createUser(): SystemUser {
   }
   onExit(remove)
   return { name, uid: Number(run('id', '-u', name)), gid: Number(run('id', '-g', name)), home, remove }
+}
+
+/** What `act` answers in a time in which no test has made or deleted a user: a sandbox may miss the names in between. */
+export async function whileUsersStay<T>(act: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const before = usersFile()
+    const answer = await act()
+    if (usersFile() === before) return answer
+  }
+}
+
+/** Another each time that it is replaced. */
+function usersFile(): string {
+  const { ino, ctimeNs } = statSync('/etc/passwd', { bigint: true })
+  return `${ino} ${ctimeNs}`
 }
 
 function run(command: string, ...args: string[]): string {

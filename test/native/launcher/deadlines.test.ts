@@ -69,7 +69,7 @@ describeEach(
 
     it('is no cause where the execution has been killed before, or has ended by itself', async () => {
       const launcher = launch()
-      const killed = launcher.script('exec sleep 60', { timeoutMs: 10_000 })
+      const killed = launcher.script('exec sleep 60', { timeoutMs: 1_000 })
       const ended = launcher.script('echo x; sleep 0.5; exit 7', { timeoutMs: 1_000 })
       await Promise.all([killed.started, ended.outputUntil('x')])
       launcher.killFor(Cause.own, killed)

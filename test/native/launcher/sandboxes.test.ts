@@ -20,7 +20,7 @@ import { onExit } from '../../../harness/on-exit.js'
 import { descriptorTargets, openDescriptors } from '../../../harness/proc.js'
 import { platform } from '../../../src/os/index.js'
 import { limitDescriptors, noPrlimit } from '../../support/descriptor-limit.js'
-import { createUser } from '../../support/system-user.js'
+import { createUser, whileUsersStay } from '../../support/system-user.js'
 import { helper } from './builds.js'
 import { Cause, Flag, UsedUp } from './frames.js'
 import { DEFAULT_ENV } from './marks.js'
@@ -213,10 +213,8 @@ if (!noSandboxes)
       const first = node.script(launcher, 'a', 'id -un; exec sleep 60')
       assert.equal(await first.outputUntil('\n'), 'flux-runner\n')
       createUser().remove()
-      // Other tests, too, have the host replace them.
-      await eventually('it has the names again', async () => {
-        return (await node.run(launcher, 'a', 'id -un; id -gn')) === 'flux-runner\nflux-runner\n'
-      })
+      const names = await whileUsersStay(() => node.run(launcher, 'a', 'id -un; id -gn'))
+      assert.equal(names, 'flux-runner\nflux-runner\n')
       launcher.kill(first)
       await first.ended
     })

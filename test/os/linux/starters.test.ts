@@ -150,15 +150,15 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
     it('kills a process that has left the group, or does not wait for it nor reads from it', async () => {
       const before = openDescriptors()
       const begun = performance.now()
-      const [escaped, closed] = [join(dir, 'escaped'), join(dir, 'closed')]
-      const late = `echo > ${escaped}; until [ -e ${closed} ]; do sleep 0.05; done; echo late; sleep 20`
+      const [escaped, goOn] = [join(dir, 'escaped'), join(dir, 'go-on')]
+      const late = `echo > ${escaped}; while [ -e ${escaped} ] && [ ! -e ${goOn} ]; do sleep 0.05; done; echo late; sleep 20`
       const lines = `setsid sh -c '${late}' & echo $!; until [ -e ${escaped} ]; do sleep 0.02; done`
       const watched = await start(starter, script(lines))
       await watched.ended
+      writeFileSync(goOn, '')
       assert.equal(isRunning(Number(watched.output())), !killsEscapees)
       assert.ok(performance.now() - begun < 10_000)
       await eventually('its pipe is closed', () => openDescriptors() <= before)
-      writeFileSync(closed, '')
       await sleep(500)
       assert.doesNotMatch(watched.output(), /late/)
     })

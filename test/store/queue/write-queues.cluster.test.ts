@@ -69,10 +69,13 @@ describe('write queues before a Redis Cluster', { skip: noRedis ?? false }, () =
   it('store all of it when a primary stops for longer than a second and goes on', async () => {
     const stopped = await first()
     const queue = queues.for('a')
-    await stores({ [MiB]: () => stopped.pause() }, async () => {
-      await eventually('it is away', () => queue.away)
-      stopped.resume()
-    })
+    let resumed: Promise<void> | undefined
+    const stop = () => {
+      stopped.pause()
+      // Before its replica takes over, however long the rest takes.
+      resumed = eventually('it is away', () => queue.away).then(() => stopped.resume())
+    }
+    await stores({ [MiB]: stop }, () => resumed)
     assert.ok(events.some(({ kind }) => kind === 'away'))
   })
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
-import { freePort } from '../../../harness/free-port.js'
-import { noRedis, RedisServer } from '../../../harness/redis.js'
+import { FREE_PORT, noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisCluster } from '../../../harness/redis-cluster.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { StoreUnavailable } from '../../../src/store/store.js'
@@ -61,7 +60,7 @@ describe('store in a Redis Cluster', { skip: noRedis ?? false }, () => {
   })
 
   it('is not what a node of an earlier epoch says, also while no other answers', async (t) => {
-    const old = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))
+    const old = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', FREE_PORT)
     await old.with(async (redis) => {
       await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', 1)
       await redis.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
@@ -118,7 +117,7 @@ describe('an address of a cluster', { skip: noRedis ?? false }, () => {
 
   it('is away where nobody answers, or not all slots are served', async () => {
     await refused('redis+cluster://127.0.0.1:1,127.0.0.1:2', /127\.0\.0\.1:1: .*ECONNREFUSED/, false)
-    const server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))
+    const server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', FREE_PORT)
     const address = `redis+cluster://127.0.0.1:${server.port}`
     await refused(address, /no node has .* slots; redis-cli --cluster check/, false)
     await server.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 100, 8_000))

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { eventually } from '../../../harness/eventually.js'
-import { noRedis, RedisServer } from '../../../harness/redis.js'
+import { FREE_PORT, noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
 import { OutcomeUnknown, StoreUnavailable } from '../../../src/store/store.js'
 import { settingsOf } from '../../support/settings.js'
@@ -109,7 +109,7 @@ describe('what Redis refuses for good', { skip: noRedis ?? false }, () => {
   })
 
   it('one node of a cluster', async () => {
-    const node = await RedisServer.start('--cluster-enabled', 'yes')
+    const node = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', FREE_PORT)
     try {
       await refused(node.address, /CLUSTERDOWN.*; it is one node of a Redis Cluster/)
       await node.with((redis) => redis.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 0, 16_383))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { noRedis, RedisServer } from '../../../harness/redis.js'
+import { FREE_PORT, noRedis, RedisServer } from '../../../harness/redis.js'
 import { CLUSTER_KEYS } from '../../../src/store/redis/keys.js'
 import { SLOTS, slotOf, tagOf } from '../../../src/store/redis/slots.js'
 
@@ -9,7 +9,7 @@ const IDS = ['exc-5d9f', 'a{b}c', '{a}', '{}', 'a}b', 'a{b', '}{', '{{a}}', 'x{}
 describe('keys in a cluster', { skip: noRedis ?? false }, () => {
   let server: RedisServer
   before(async () => {
-    server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', '0')
+    server = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-port', FREE_PORT)
   })
   after(() => server.stop())
 

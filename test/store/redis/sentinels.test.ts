@@ -53,7 +53,7 @@ describe('a store behind Sentinels', { skip: noRedis ?? false }, () => {
     const asked = performance.now()
     // Its answer would come once it goes on, and what it says would be lost.
     await assert.rejects(store.write([output('third', 0, 'x')]), /its Sentinels have replaced it|ECONN|connection/)
-    assert.ok(performance.now() - asked < 6_000, `${performance.now() - asked} ms`)
+    assert.ok(performance.now() - asked < 9_000, `${performance.now() - asked} ms`)
     await writes('third')
     const primary = await set.replaced(before)
     assert.equal(await has(primary, 'third'), 'x')

@@ -6,8 +6,7 @@ import { makeTempDir, startTestAgent } from '../../../harness/agent.js'
 import { Calls } from '../../../harness/calls.js'
 import { makeAuthority } from '../../../harness/certificates.js'
 import { eventually } from '../../../harness/eventually.js'
-import { freePort } from '../../../harness/free-port.js'
-import { noRedis, RedisServer } from '../../../harness/redis.js'
+import { FREE_PORT, noRedis, RedisServer } from '../../../harness/redis.js'
 import { RedisSentinels } from '../../../harness/sentinels.js'
 import type { RedisAccess } from '../../../src/store/redis/access.js'
 import { RedisStore } from '../../../src/store/redis/redis-store.js'
@@ -34,10 +33,10 @@ describe('Redis with TLS and a private authority', { skip: noRedis ?? false }, (
     writeFileSync(file('redis-key.pem'), own.key)
     writeFileSync(file('client.pem'), client.cert)
     writeFileSync(file('client-key.pem'), client.key)
-    port = await freePort()
     const files = { 'tls-cert-file': 'redis.pem', 'tls-key-file': 'redis-key.pem', 'tls-ca-cert-file': 'ca.pem' }
     options = Object.entries(files).flatMap(([option, name]) => [`--${option}`, file(name)])
-    server = await RedisServer.start('--tls-port', String(port), ...options)
+    server = await RedisServer.start('--tls-port', FREE_PORT, ...options)
+    port = server.tlsPort as number
   })
   after(() => server.stop())
 

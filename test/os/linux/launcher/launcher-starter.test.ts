@@ -11,6 +11,7 @@ import { isRunning } from '../../../../harness/processes.js'
 import { installation } from '../../../../src/installation.js'
 import { platform } from '../../../../src/os/index.js'
 import { FUNCTIONS_DIR, type ProcessStarter, type Sandboxes, type StarterSetup } from '../../../../src/os/platform.js'
+import { whileUsersStay } from '../../../support/system-user.js'
 import { request, run, script, start } from '../processes.js'
 import { STARTERS } from '../starters.js'
 
@@ -112,11 +113,8 @@ for (const { name, skip, setup } of STARTERS.filter(({ kind }) => kind === 'laun
       t.after(() => separate.close())
       const runAs = { ...sandboxes.runAs, uid, gid: uid }
       const request = { ...script('id -un; id -u; pwd -P; ls -A ~runner'), runAs, sandbox: 'fun' }
-      // While other tests have the host replace its files of users, a sandbox may miss their names.
-      await eventually('it has its user, folder and files', async () => {
-        const { output } = await run(separate, request)
-        return output.toString() === `runner\n${uid}\n/\nkept\n`
-      })
+      const { output } = await whileUsersStay(() => run(separate, request))
+      assert.equal(output.toString(), `runner\n${uid}\n/\nkept\n`)
       const { end } = await run(separate, { ...request, sandbox: 'none' })
       assert.ok(end.kind === 'not started')
       assert.match(end.error, /^the sandbox of function none cannot be made: the agent's log says why/)

@@ -12,7 +12,7 @@ import { property, run, runnerProcesses, SHARED, UNIT, versions } from './machin
 const SLEEPERS = 200
 const PRINTERS = 20
 const PRINTED = 180
-/** A start takes 0.5 s outside, and four times that in the guest. */
+/** A start takes 0.5 s outside, and four times that in the guest; many times that on a busy machine. */
 const GAP_SECONDS = 30
 
 run('useradd', '--create-home', 'admin')
