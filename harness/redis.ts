@@ -129,7 +129,9 @@ export class RedisServer implements TestRedis {
     try {
       await this.#choosePlace()
       await this.#run()
-    } catch {
+    } catch (error) {
+      // It still runs, and does not answer.
+      if (this.#process?.exitCode === null && this.#process.signalCode === null) throw error
       // A port that was free may have been taken before the server listened.
       await this.stop()
       await this.#choosePlace()
@@ -138,12 +140,10 @@ export class RedisServer implements TestRedis {
   }
 
   async #choosePlace(): Promise<void> {
-    const options = this.#options.map(async (option) => (option === FREE_PORT ? String(await freePort()) : option))
-    this.#place = {
-      port: await freePort(),
-      dir: await mkdtemp(join(tmpdir(), 'flux-redis-')),
-      options: await Promise.all(options),
-    }
+    const options = await Promise.all(
+      this.#options.map(async (option) => (option === FREE_PORT ? String(await freePort()) : option)),
+    )
+    this.#place = { port: await freePort(), dir: await mkdtemp(join(tmpdir(), 'flux-redis-')), options }
   }
 
   async #run(): Promise<void> {
@@ -158,7 +158,7 @@ export class RedisServer implements TestRedis {
     const ended = once(this.#process, 'exit').then(([code]) => {
       throw new Error(`redis-server ended with code ${code}`)
     })
-    await Promise.race([eventually('redis-server answers', () => this.with((redis) => redis.ping())), ended])
+    await Promise.race([eventually('redis-server answers', () => this.with((redis) => redis.ping()), 30), ended])
   }
 
   /** Deletes the saved data. Call while it does not run. */

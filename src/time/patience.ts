@@ -7,7 +7,7 @@ const LONGEST_SLICE_MS = 200
  * sleeping machine, a blocked event loop) Node runs timers before it reads what arrived meanwhile, so a plain timer
  * would take its own absence for the other side's silence. The limit is therefore counted in slices: only slices in
  * which the event loop ran on time count, and after the last one the loop reads once more. Late slices, each for 200 ms
- * at most, count as well once they have come to the limit, so that a loop that always lags takes about twice its time.
+ * at most, count as well once they have come to the limit: a loop that always lags by less takes about twice its time.
  * Used on the thread that made it.
  */
 export class Patience {

@@ -37,16 +37,16 @@ export function createUser(): SystemUser {
 /** What `act` answers in a time in which no test has made or deleted a user: a sandbox may miss the names in between. */
 export async function whileUsersStay<T>(act: () => Promise<T>): Promise<T> {
   for (;;) {
-    const before = usersFile()
+    const before = usersFiles()
     const answer = await act()
-    if (usersFile() === before) return answer
+    if (usersFiles() === before) return answer
   }
 }
 
-/** Another each time that it is replaced. */
-function usersFile(): string {
-  const { ino, ctimeNs } = statSync('/etc/passwd', { bigint: true })
-  return `${ino} ${ctimeNs}`
+/** Another each time that one of them is replaced. */
+function usersFiles(): string {
+  const files = ['/etc/passwd', '/etc/group'].map((file) => statSync(file, { bigint: true }))
+  return files.map(({ ino, ctimeNs }) => `${ino} ${ctimeNs}`).join()
 }
 
 function run(command: string, ...args: string[]): string {

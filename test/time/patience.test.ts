@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../harness/eventually.js'
 import { Patience } from '../../src/time/patience.js'
 import { standStill } from '../support/stand-still.js'
 
@@ -39,7 +40,7 @@ describe('patience', () => {
     }
     await sleep(150)
     assert.equal(exhausted, 0)
-    await sleep(400)
+    await eventually('it is exhausted', () => exhausted)
     assert.ok(exhausted - begun > 2_200, `${exhausted - begun} ms`)
     patience.end()
   })

@@ -9,7 +9,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { makeTempDir } from '../../../harness/agent.js'
 import { buildZip, PROGRAM, type ZipEntry } from '../../../harness/zip.js'
 import { describeSeparate, NODE } from '../../support/describe-functions.js'
-import { createUser } from '../../support/system-user.js'
+import { createUser, whileUsersStay } from '../../support/system-user.js'
 
 const C = `
 #include <pwd.h>
@@ -125,7 +125,7 @@ describeSeparate('a program', {}, ({ calls, user }) => {
     const holder = await calls.start('run', ['echo ready; exec sleep 60'])
     await calls.printed(holder, 'ready')
     createUser().remove()
-    assert.equal(await run('id -un; id -gn'), `${user().name}\n${user().name}\n`)
+    assert.equal(await whileUsersStay(() => run('id -un; id -gn')), `${user().name}\n${user().name}\n`)
     await calls.cancel(holder)
   })
 

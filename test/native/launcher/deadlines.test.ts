@@ -69,14 +69,14 @@ describeEach(
 
     it('is no cause where the execution has been killed before, or has ended by itself', async () => {
       const launcher = launch()
-      const killed = launcher.script('exec sleep 60', { timeoutMs: 1_000 })
-      const ended = launcher.script('echo x; sleep 0.5; exit 7', { timeoutMs: 1_000 })
+      const killed = launcher.script('exec sleep 60', { timeoutMs: 3_000 })
+      const ended = launcher.script('echo x; sleep 0.5; exit 7', { timeoutMs: 3_000 })
       await Promise.all([killed.started, ended.outputUntil('x')])
       launcher.killFor(Cause.own, killed)
       await killed.ended
       // It ends in time, while the launcher cannot see that.
       launcher.signal('SIGSTOP')
-      await sleep(1_100)
+      await sleep(3_100)
       launcher.signal('SIGCONT')
       const { exitCode, cause } = await ended.ended
       assert.deepEqual([exitCode, cause], [7, Cause.none])

@@ -155,8 +155,8 @@ for (const { name, skip, kind, killsEscapees, setup } of STARTERS) {
       const lines = `setsid sh -c '${late}' & echo $!; until [ -e ${escaped} ]; do sleep 0.02; done`
       const watched = await start(starter, script(lines))
       await watched.ended
-      writeFileSync(goOn, '')
       assert.equal(isRunning(Number(watched.output())), !killsEscapees)
+      writeFileSync(goOn, '')
       assert.ok(performance.now() - begun < 10_000)
       await eventually('its pipe is closed', () => openDescriptors() <= before)
       await sleep(500)

@@ -69,11 +69,12 @@ describe('write queues before a Redis Cluster', { skip: noRedis ?? false }, () =
   it('store all of it when a primary stops for longer than a second and goes on', async () => {
     const stopped = await first()
     const queue = queues.for('a')
-    let resumed: Promise<void> | undefined
+    let resumed: Promise<unknown> | undefined
     const stop = () => {
       stopped.pause()
       // Before its replica takes over, however long the rest takes.
-      resumed = eventually('it is away', () => queue.away).then(() => stopped.resume())
+      resumed = eventually('it is away', () => queue.away).finally(() => stopped.resume())
+      resumed.catch(() => 'told once it is waited for')
     }
     await stores({ [MiB]: stop }, () => resumed)
     assert.ok(events.some(({ kind }) => kind === 'away'))
