@@ -185,7 +185,7 @@ export class RedisServer implements TestRedis {
 
   /** The value of an option on its command line. */
   option(name: string): string | undefined {
-    const { options } = this.#place ?? { options: this.#options }
+    const options = this.#place?.options ?? this.#options
     const at = options.indexOf(name)
     return at === -1 ? undefined : options[at + 1]
   }
